@@ -1,0 +1,56 @@
+"""pytest-exportcheck: export round-trip conformance testing for PyTorch models.
+
+Importing this package imports neither torch nor pytest: the public names are loaded when first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_exportcheck.declare import expect_failure as expect_failure
+    from pytest_exportcheck.declare import export_case as export_case
+    from pytest_exportcheck.errors import ExportcheckError as ExportcheckError
+    from pytest_exportcheck.errors import Unsupported as Unsupported
+    from pytest_exportcheck.records import Case as Case
+    from pytest_exportcheck.records import Expectation as Expectation
+    from pytest_exportcheck.records import Finding as Finding
+    from pytest_exportcheck.records import Outcome as Outcome
+    from pytest_exportcheck.records import Tolerance as Tolerance
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "export_case": "declare",
+    "expect_failure": "declare",
+    "ExportcheckError": "errors",
+    "Unsupported": "errors",
+    "Case": "records",
+    "Expectation": "records",
+    "Finding": "records",
+    "Outcome": "records",
+    "Tolerance": "records",
+}
+
+__all__ = [
+    "Case",
+    "Expectation",
+    "ExportcheckError",
+    "Finding",
+    "Outcome",
+    "Tolerance",
+    "Unsupported",
+    "expect_failure",
+    "export_case",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

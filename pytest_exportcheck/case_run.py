@@ -1,0 +1,249 @@
+"""One case in progress: its subject, the eager oracle, and every shared stage made once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.checks import deduplicated, run_checks
+from pytest_exportcheck.describe import call_spec_of, call_spec_of_call, state_of
+from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.errors import CaseError, Unsupported
+from pytest_exportcheck.fingerprint import edited, fingerprint
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.observe import observe, quiet, raised_from
+from pytest_exportcheck.policy import BLOCKING, contract_for, judge
+from pytest_exportcheck.records import Case, Evidence, Finding, Inputs, Observation, Record
+from pytest_exportcheck.snapshot import (
+    ModuleSnapshot,
+    changed_globals,
+    global_modes,
+    preserved_globals,
+    seed_everything,
+)
+from pytest_exportcheck.subject import set_up
+from pytest_exportcheck.tensors import copy_tree
+
+Progress = Callable[[str], AbstractContextManager[Any]]
+
+
+@dataclass(eq=False)
+class Stage:
+    """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
+    was spoiled by a stage that edited it."""
+
+    mode: Mode
+    artifact: Any = None
+    record: Record | None = None
+    findings: list[Finding] = field(default_factory=list)
+    unsupported: str = ""
+    blocker: Stage | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing behind this stage can be judged."""
+        wrong = (each for each in self.findings if each.check in BLOCKING and each.verdict != "lost")
+        return self.record is None or any(wrong)
+
+
+class CaseRun:
+    """One case in progress.
+
+    Raises
+    ------
+    CaseError
+        When the case cannot be set up, or the module itself raises on its example inputs.
+    """
+
+    def __init__(self, case: Case, *, seed: int, threads: int, progress: Progress) -> None:
+        self._case = case
+        self._seed = seed + case.seed
+        self._threads = threads
+        self._progress = progress
+        self._stages: dict[tuple[str, Mode], Stage] = {}
+        self.seconds: dict[str, float] = {}
+        with _PinnedThreads(threads), progress(f"setting up {case.name}"):
+            self._subject = set_up(case, self._seed)
+            self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
+            self._oracle, again = self._eager(), self._eager()
+        self.notes = tuple(self._judge_eager(self._oracle, again))
+
+    def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
+        """What is to be said of the oracle itself."""
+        raised = first.observations[0].raised
+        if raised:
+            raise CaseError(
+                f"case {self._case.name!r} ({self._case.origin}): the module itself raises on its example inputs, "
+                f"before anything is exported: {raised}"
+            )
+        refused = first.observations[-1].raised
+        if refused:
+            self._calls = (self._subject.example,)
+            yield f"fresh inputs were unusable: eager itself refuses them ({refused.type})"
+        self._bit_stable = self._case.random or _same(first, second)
+        if not self._bit_stable:
+            yield "eager is not bit-stable from run to run: values are compared with a tolerance"
+
+    def stage(self, engine: Engine, mode: Mode) -> Stage:
+        """The stage at the end of a mode, with everything before it, made when it is not there yet."""
+        key = (engine.name, mode)
+        if key not in self._stages:
+            parent = self.stage(engine, mode.parent) if mode.parent else None
+            if parent is not None and parent.blocks:
+                self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
+            else:
+                with _PinnedThreads(self._threads):
+                    self._stages[key] = self._make(engine, mode, parent)
+        return self._stages[key]
+
+    def release(self, needed: Callable[[str, Mode], bool]) -> None:
+        """Drop the stages that nobody needs any more, with their artifacts and observations."""
+        self._stages = {key: stage for key, stage in self._stages.items() if needed(*key)}
+
+    def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
+        stage = Stage(mode)
+        try:
+            stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            stage.record = self._record(stage.artifact)
+        except Unsupported as error:
+            stage.unsupported = str(error) or "the engine gives no reason"
+        except (Exception, SystemExit) as error:
+            what = "a program that can be called" if stage.artifact is not None else "a program"
+            stage.findings = self._judged(engine, mode, [_raised(mode.stages[-1], what, error)])
+        else:
+            findings += run_checks(self._evidence(engine, mode, parent, stage.record))
+            stage.findings = self._judged(engine, mode, findings)
+        return stage
+
+    def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
+        return Evidence(
+            case=self._case.name,
+            engine=engine.name,
+            mode=str(mode),
+            stage=mode.stages[-1],
+            before=parent.record if parent and parent.record else self._oracle,
+            after=record,
+            contract=contract_for(mode.stages[-1], bit_stable=self._bit_stable),
+            tolerance=self._case.tolerance,
+            random=self._case.random,
+        )
+
+    def _judged(self, engine: Engine, mode: Mode, findings: Iterable[Finding]) -> list[Finding]:
+        return judge(
+            deduplicated(findings),
+            engine=engine.name,
+            capture=mode.capture,
+            stage=mode.stages[-1],
+            torch_version=torch.__version__,
+        )
+
+    def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
+        """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
+        what = f"running {engine.name}-{mode} of {self._case.name}"
+        with preserved_globals(), quiet(), self._progress(what):
+            before_modes = global_modes()
+            started = time.perf_counter()
+            seed_everything(self._seed)
+            with self._context():
+                make = self._edge if parent else self._capture
+                artifact, findings = make(engine, mode, parent)
+            self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+            leaked = changed_globals(before_modes)
+        return artifact, [*findings, *(_edited(name, str(was), str(now)) for name, (was, now) in leaked.items())]
+
+    def _capture(self, engine: Engine, mode: Mode, _: None) -> tuple[Artifact, list[Finding]]:
+        subject = self._subject
+        module = subject.fresh_module()
+        snapshot = ModuleSnapshot(module, subject.pristine)
+        args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
+        try:
+            artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
+            changed = snapshot.changed()
+        finally:
+            snapshot.restore()
+        return artifact, [_edited(f"module {name}", "unchanged by the capture", "changed") for name in changed]
+
+    def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
+        edge = mode.stages[-1]
+        given = self._revived(engine, parent)
+        program = getattr(given, "program", None)
+        before = fingerprint(program) if isinstance(program, ExportedProgram) else {}
+        try:
+            artifact = engine.edges[edge](given)
+        finally:
+            parts = edited(before, fingerprint(program)) if isinstance(program, ExportedProgram) else ()
+            if parts:
+                parent.artifact = None  # spoiled: whoever needs it gets a new one
+        if edge in getattr(engine, "edits_input", ()):
+            return artifact, []
+        return artifact, [_edited(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts]
+
+    def _revived(self, engine: Engine, stage: Stage) -> Artifact:
+        """The stage's artifact, made again where it was spoiled or released."""
+        if stage.artifact is None:
+            parent = self._stages[engine.name, stage.mode.parent] if stage.mode.parent else None
+            stage.artifact, _ = self._artifact_of(engine, stage.mode, parent)
+        artifact: Artifact = stage.artifact
+        return artifact
+
+    def _record(self, artifact: Artifact) -> Record:
+        with preserved_globals(), quiet():
+            run = artifact.callable()
+            module = run if isinstance(run, torch.nn.Module) else None
+            program = getattr(artifact, "program", None)
+            record = Record(
+                observations=(),
+                state=state_of(module) if module is not None else None,
+                call_spec=call_spec_of(program) if isinstance(program, ExportedProgram) else None,
+            )
+        return replace(record, observations=self._observe(run))
+
+    def _eager(self) -> Record:
+        module, example = self._subject.fresh_module(), self._subject.example
+        observations = self._observe(module)
+        spec = call_spec_of_call(example.args, example.kwargs, observations[0].structure)
+        return Record(observations=observations, state=state_of(module), call_spec=spec)
+
+    def _observe(self, run: Callable[..., Any]) -> tuple[Observation, ...]:
+        is_module = isinstance(run, torch.nn.Module)
+        snapshot = ModuleSnapshot(run, self._subject.pristine) if is_module else None
+        return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context)
+
+    def _context(self) -> AbstractContextManager[Any]:
+        return self._case.context() if self._case.context else nullcontext()
+
+
+class _PinnedThreads(AbstractContextManager[None]):
+    """One number of threads for all runs that are compared: it changes what models compute."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def __enter__(self) -> None:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._before)
+
+
+def _same(first: Record, second: Record) -> bool:
+    """Whether two runs of one callable did the same, bit for bit."""
+    evidence = Evidence(
+        case="", engine="eager", mode="", stage="", before=first, after=second, contract=dict.fromkeys(BLOCKING, "bits")
+    )
+    return not run_checks(evidence)
+
+
+def _raised(stage: str, what: str, error: BaseException) -> Finding:
+    return Finding(check="stage", place=stage, kind="raised", expected=what, actual=str(raised_from(error)))
+
+
+def _edited(what: str, expected: str, actual: str) -> Finding:
+    return Finding(check="stage", place=what, kind="edited", expected=expected, actual=actual)

@@ -1,0 +1,133 @@
+"""State: names, kinds, persistence, dtypes, gradient flags, values, tying and order of parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.records import Evidence, Finding, StateEntry, StateRecord
+from pytest_exportcheck.tensors import storage_key
+
+_BITS = Rule("bits", None, {})
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare the named tensors of the module before and after the stage."""
+    before, after = evidence.before.state, evidence.after.state
+    if before is None or after is None:
+        return []
+    return [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
+
+
+def _finding(name: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
+    return Finding(
+        check="state", place=name, kind=kind, expected=str(expected), actual=str(actual), detail=detail
+    )
+
+
+def _named(record: StateRecord) -> dict[str, StateEntry]:
+    """Parameters and buffers. Plain tensor attributes are constants to a program, under names of its own."""
+    return {name: entry for name, entry in record.entries.items() if entry.kind != "attribute"}
+
+
+def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
+    old, new = _named(before), _named(after)
+    for name in old:
+        if name not in new:
+            yield _finding(name, _dropped(old[name], after), _entry_text(old[name]), "no such name")
+    for name in new:
+        if name not in old and name not in before.entries and new[name].persistent:
+            yield _finding(name, "added", "no such name", _entry_text(new[name]))
+
+
+def _dropped(entry: StateEntry, after: StateRecord) -> str:
+    """What became of a name that is gone: another name of the tensor is left, a nameless constant, or nothing."""
+    heirs = [other for other in after.entries.values() if _is_same_tensor(other, entry)]
+    if any(heir.kind != "attribute" for heir in heirs):
+        return "dropped a tied name"
+    return "baked in as a constant" if heirs else "dropped"
+
+
+def _is_same_tensor(one: StateEntry, other: StateEntry) -> bool:
+    return one.value is other.value or (
+        one.facts.shape == other.facts.shape
+        and storage_key(one.value) is not None
+        and storage_key(one.value) == storage_key(other.value)
+    )
+
+
+def _entry_text(entry: StateEntry) -> str:
+    return f"{entry.kind} {tensor_text(entry.value)}"
+
+
+def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
+    for name, old in _named(before).items():
+        new = after.entries.get(name)
+        if new is None:
+            continue
+        pairs = {
+            "kind": (old.kind, new.kind),
+            "persistence": (old.persistent, new.persistent),
+            "shape": (list(old.facts.shape), list(new.facts.shape)),
+            "dtype": (old.facts.dtype, new.facts.dtype),
+            "device": (old.facts.device, new.facts.device),
+            "layout": (old.facts.layout, new.facts.layout),
+            "requires_grad": (old.facts.requires_grad, new.facts.requires_grad),
+        }
+        for kind, (expected, actual) in pairs.items():
+            if expected != actual:
+                yield _finding(name, kind, expected, actual)
+        if all(pairs[kind][0] == pairs[kind][1] for kind in ("shape", "dtype", "layout", "device")):
+            for difference in value_difference(old.value, new.value, _BITS):
+                yield _finding(name, "value", difference.expected, difference.actual, difference.detail)
+
+
+def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
+    new = _named(after)
+    common = [name for name in _named(before) if name in new]
+    old_groups, new_groups = _groups(common, before), _groups(common, after)
+    for name in common:
+        was, now = old_groups[name], new_groups[name]
+        if name == was[0] and not set(was) <= set(now):
+            yield _finding(
+                name, "untied", f"one tensor with {_others(was, name)}", _sharing(was, new), _tensor_count(was, new)
+            )
+        if name == now[0] and not set(now) <= set(was):
+            yield _finding(name, "tied", "a tensor of its own", f"one tensor with {_others(now, name)}")
+
+
+def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
+    """For every name the names of the same tensor object, itself included."""
+    by_tensor: dict[str, list[str]] = {}
+    for name in names:
+        by_tensor.setdefault(record.entries[name].tied_to, []).append(name)
+    return {name: group for group in by_tensor.values() for name in group}
+
+
+def _others(group: list[str], name: str) -> str:
+    return ", ".join(other for other in group if other != name)
+
+
+def _sharing(group: list[str], entries: dict[str, StateEntry]) -> str:
+    shared = len({entries[name].shares_with for name in group}) == 1
+    return "separate tensors that share storage" if shared else "separate tensors in separate storages"
+
+
+def _tensor_count(group: list[str], entries: dict[str, StateEntry]) -> str:
+    return f"an optimizer would now update {len({entries[name].tied_to for name in group})} tensors instead of 1"
+
+
+def _order(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
+    """Order of the state_dict among the names that both have; tied names may trade places."""
+    tied = {name for name, group in _groups(before.entries, before).items() if len(group) > 1}
+    both = set(before.order) & set(after.order) - tied
+    old = [name for name in before.order if name in both]
+    new = [name for name in after.order if name in both]
+    if old != new:
+        first = next(place for place, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
+        yield _finding("state_dict", "order", _excerpt(old, first), _excerpt(new, first))
+
+
+def _excerpt(names: list[str], first: int) -> str:
+    end = names[first : first + 3]
+    return ("... " if first else "") + ", ".join(end) + (" ..." if first + 3 < len(names) else "")

@@ -1,0 +1,163 @@
+"""Compares two leaves of a pytree, and says what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
+from pytest_exportcheck.tensors import differing_elements, facts_of
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two values."""
+
+    kind: str
+    expected: str
+    actual: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How values are compared: ``bits``, ``close`` or ``structure`` (type, shape and dtype only)."""
+
+    level: str
+    tolerance: Tolerance | None
+    by_dtype: Mapping[str, Tolerance]
+
+    def tolerance_for(self, dtype: str) -> Tolerance | None:
+        """The tolerance for a dtype; None where values must be equal."""
+        if self.tolerance is not None:
+            return self.tolerance
+        return self.by_dtype.get(dtype) if self.level == "close" else None
+
+
+def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference]:
+    """What differs between two leaves of the same place. Values are compared only where the facts agree."""
+    if expected.facts is None or actual.facts is None:
+        yield from _plain(expected.value, actual.value, rule)
+        return
+    factual = list(_facts(expected.facts, actual.facts))
+    yield from factual
+    if rule.level != "structure" and not any(each.kind != "stride" for each in factual):
+        yield from value_difference(expected.value, actual.value, rule)
+
+
+def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
+    """How the values of two tensors of one shape and dtype differ, if they do."""
+    if expected.is_meta or expected.shape != actual.shape or expected.dtype != actual.dtype:
+        if not expected.is_meta:
+            yield Difference("value", tensor_text(expected), tensor_text(actual))
+        return
+    places = differing_elements(expected, actual)
+    if places.numel() == 0:
+        return
+    left, right = _flat(expected), _flat(actual)
+    tolerance = rule.tolerance_for(str(expected.dtype).removeprefix("torch."))
+    if tolerance is not None and _is_close(left, right, tolerance):
+        return
+    yield Difference(
+        "value",
+        _element(left, int(places[0]), expected.shape),
+        _element(right, int(places[0]), expected.shape),
+        _extent(left, right, places, tolerance),
+    )
+
+
+def tensor_text(tensor: torch.Tensor) -> str:
+    """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
+    facts = facts_of(tensor)
+    text = f"{facts.dtype}{list(facts.shape)}"
+    if tensor.layout is torch.strided and not tensor.is_meta and 0 < tensor.numel() <= 8:
+        text += f" {tensor.detach().tolist()}"
+    return text
+
+
+def _facts(expected: TensorFacts, actual: TensorFacts) -> Iterator[Difference]:
+    for kind in ("type", "shape", "dtype", "device", "layout"):
+        left, right = getattr(expected, kind), getattr(actual, kind)
+        if left != right:
+            yield Difference(kind, _text(left), _text(right))
+    if expected.shape == actual.shape and 0 not in expected.shape:
+        left, right = _strides(expected), _strides(actual)
+        if left != right:
+            yield Difference("stride", _text(expected.stride), _text(actual.stride), f"of shape {list(expected.shape)}")
+
+
+def _strides(facts: TensorFacts) -> tuple[int, ...] | None:
+    """The strides of the dims longer than 1: the others mean nothing."""
+    if facts.stride is None:
+        return None
+    return tuple(step for step, size in zip(facts.stride, facts.shape, strict=True) if size > 1)
+
+
+def _text(value: object) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _plain(expected: Any, actual: Any, rule: Rule) -> Iterator[Difference]:
+    if type(expected) is not type(actual):
+        yield Difference("type", _plain_text(expected), _plain_text(actual))
+    elif rule.level != "structure" and not _equal(expected, actual):
+        yield Difference("value", _plain_text(expected), _plain_text(actual))
+
+
+def _equal(expected: Any, actual: Any) -> bool:
+    both_nan = expected != expected and actual != actual
+    return bool(both_nan or (expected == actual and repr(expected) == repr(actual)))
+
+
+def _plain_text(value: Any) -> str:
+    return tensor_text(value) if isinstance(value, torch.Tensor) else f"{type(value).__name__} {value!r}"
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_nested:
+        return torch.cat([part.reshape(-1) for part in tensor.detach().unbind()])
+    dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
+    flat = dense.dequantize().reshape(-1) if dense.is_quantized else dense.reshape(-1)
+    return flat.to(torch.float32) if flat.is_floating_point() and flat.element_size() == 1 else flat
+
+
+def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance) -> bool:
+    """Within ``atol + rtol * max|expected|``; nan and infinities in the same places."""
+    if not (expected.is_floating_point() or expected.is_complex()):
+        return False
+    if expected.is_complex():
+        expected, actual = torch.view_as_real(expected.resolve_conj()), torch.view_as_real(actual.resolve_conj())
+    left, right = expected.double(), actual.double()
+    finite = left.isfinite()
+    if not torch.equal(finite, right.isfinite()) or not torch.equal(left.isnan(), right.isnan()):
+        return False
+    if not torch.equal(left[left.isinf()], right[right.isinf()]):
+        return False
+    if not bool(finite.any()):
+        return True
+    left, right = left[finite], right[finite]
+    limit = tolerance.atol + tolerance.rtol * float(left.abs().max())
+    return float((left - right).abs().max()) <= limit
+
+
+def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
+    place = [int(each) for each in torch.unravel_index(torch.tensor(index), shape)] if len(shape) else []
+    value = flat[index].item()
+    return f"{value!r} at {place}" if place else f"{value!r}"
+
+
+def _extent(
+    expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, tolerance: Tolerance | None
+) -> str:
+    text = f"{places.numel()} of {expected.numel()} elements differ"
+    if expected.is_floating_point() or expected.is_complex():
+        wide = torch.complex128 if expected.is_complex() else torch.float64
+        gap = (expected.to(wide) - actual.to(wide)).abs()
+        largest = float(gap[gap.isfinite()].max()) if bool(gap.isfinite().any()) else float("nan")
+        text += f", by at most {largest:.3g}"
+    if tolerance is not None:
+        text += f" (allowed: {tolerance.atol:g} + {tolerance.rtol:g} of the largest value)"
+    return text

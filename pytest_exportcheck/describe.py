@@ -1,0 +1,45 @@
+"""Modules and programs -> frozen records that the checks compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
+from pytest_exportcheck.snapshot import slots_of
+from pytest_exportcheck.tensors import facts_of, storage_key
+
+
+def state_of(module: torch.nn.Module) -> StateRecord:
+    """Every named tensor of a module, with who is tied to whom, and the order of its ``state_dict()``."""
+    entries: dict[str, StateEntry] = {}
+    same_object: dict[int, str] = {}
+    same_storage: dict[Any, str] = {}
+    for slot in slots_of(module):
+        tensor = slot.tensor
+        key = storage_key(tensor) or ("", id(tensor))
+        entries[slot.name] = StateEntry(
+            name=slot.name,
+            kind=slot.kind,
+            persistent=slot.persistent,
+            value=tensor,
+            facts=facts_of(tensor),
+            tied_to=same_object.setdefault(id(tensor), slot.name),
+            shares_with=same_storage.setdefault(key, slot.name),
+        )
+    return StateRecord(entries, tuple(module.state_dict()))
+
+
+def call_spec_of_call(args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: Any) -> CallSpecRecord:
+    """How the eager module was called in an observation, and the structure that it returned."""
+    return CallSpecRecord(pytree.tree_structure((args, dict(kwargs))), structure, None)
+
+
+def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
+    """How a program says that it is called."""
+    signature = program.module_call_graph[0].signature if program.module_call_graph else None
+    names = tuple(signature.forward_arg_names or ()) if signature else None
+    return CallSpecRecord(program.call_spec.in_spec, program.call_spec.out_spec, names)

@@ -1,0 +1,43 @@
+"""Engines by name: the bundled ones and those that hooks add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.engines.torch_export import TorchExport
+from pytest_exportcheck.errors import EngineError, SelectionError
+
+
+def all_engines(added: Iterable[Any] = ()) -> dict[str, Engine]:
+    """The bundled engines and the added ones, by name.
+
+    Raises
+    ------
+    EngineError
+        When an added object is no engine, or takes a name that is taken.
+    """
+    engines: dict[str, Engine] = {}
+    for candidate in (TorchExport(), *added):
+        engine = as_engine(candidate)
+        if engine.name in engines:
+            raise EngineError(f"two engines are called {engine.name!r}; rename the one that your hook adds.")
+        engines[engine.name] = engine
+    return engines
+
+
+def select_engines(engines: dict[str, Engine], globs: Sequence[str]) -> list[Engine]:
+    """The engines that names and globs stand for.
+
+    Raises
+    ------
+    SelectionError
+        For a name or glob that matches no engine.
+    """
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in engines):
+            raise SelectionError(f"unknown engine {glob!r}. Engines: {', '.join(engines)}.")
+    return [engine for name, engine in engines.items() if any(fnmatchcase(name, glob) for glob in globs)]

@@ -1,0 +1,131 @@
+"""Adapts a bare object with ``export`` (and as far as it can ``decompose``, ``save``, ``load``, ``unflatten``) to an
+engine. This is the form that users write."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_exportcheck.engines.protocol import (
+    Artifact,
+    Capture,
+    Edge,
+    Engine,
+    ModuleArtifact,
+    ProgramArtifact,
+    Request,
+)
+from pytest_exportcheck.errors import EngineError, Unsupported
+
+_CAPTURES = {
+    "nonstrict": {"strict": False, "pre_dispatch": True},
+    "nonstrict_postdispatch": {"strict": False, "pre_dispatch": False},
+    "strict": {"strict": True, "pre_dispatch": True},
+    "strict_postdispatch": {"strict": True, "pre_dispatch": False},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class BareEngine:
+    """The engine that a bare object amounts to."""
+
+    name: str
+    captures: Mapping[str, Capture]
+    edges: Mapping[str, Edge]
+    edits_input: frozenset[str] = field(default_factory=frozenset)
+
+
+def as_engine(candidate: Any) -> Engine:
+    """An engine as it is, or a bare object adapted.
+
+    Raises
+    ------
+    EngineError
+        When the object has no usable name, or neither ``export`` nor ``captures``.
+    """
+    name = getattr(candidate, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
+        raise EngineError(
+            f"an engine has a name of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
+        )
+    if isinstance(getattr(candidate, "captures", None), Mapping):
+        if not isinstance(getattr(candidate, "edges", None), Mapping):
+            raise EngineError(f"engine {name!r} has captures but no mapping 'edges'; an empty one will do.")
+        engine: Engine = candidate
+        return engine
+    if not callable(getattr(candidate, "export", None)):
+        raise EngineError(
+            f"engine {name!r} lacks export(module, args, kwargs=None, *, dynamic_shapes=None, strict=False, "
+            "pre_dispatch=True); without it there is nothing to check."
+        )
+    return BareEngine(
+        name=name,
+        captures={capture: _capture(candidate, flags) for capture, flags in _CAPTURES.items()},
+        edges=dict(_edges(candidate)),
+        edits_input=frozenset(getattr(candidate, "edits_input", ())),
+    )
+
+
+def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
+    def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
+        return _export(bare, module, Request(args, kwargs, shapes, **flags))
+
+    return capture
+
+
+def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
+    program = bare.export(
+        module,
+        request.args,
+        dict(request.kwargs),
+        dynamic_shapes=request.dynamic_shapes,
+        strict=request.strict,
+        pre_dispatch=request.pre_dispatch,
+    )
+    return ProgramArtifact(program, request)
+
+
+def _edges(bare: Any) -> list[tuple[str, Edge]]:
+    edges: list[tuple[str, Edge]] = [("retrace", lambda artifact: _retrace(bare, artifact))]
+    if _has(bare, "decompose"):
+        edges.append(("decompose", _on_program(lambda program: bare.decompose(program))))
+    if _has(bare, "save") and _has(bare, "load"):
+        edges.append(("serdes", _on_program(lambda program: _serdes(bare, program))))
+    if _has(bare, "unflatten"):
+        edges.append(("unflatten", lambda artifact: _unflatten(bare, artifact)))
+    return edges
+
+
+def _has(bare: Any, method: str) -> bool:
+    return callable(getattr(bare, method, None))
+
+
+def _on_program(step: Callable[[Any], Any]) -> Edge:
+    def edge(artifact: Any) -> Artifact:
+        return replace(_with_program(artifact), program=step(artifact.program))
+
+    return edge
+
+
+def _with_program(artifact: Any) -> ProgramArtifact:
+    if not isinstance(artifact, ProgramArtifact):
+        raise Unsupported(f"{type(artifact).__name__} holds no program to transform.")
+    return artifact
+
+
+def _serdes(bare: Any, program: Any) -> Any:
+    buffer = io.BytesIO()
+    bare.save(program, buffer)
+    buffer.seek(0)
+    return bare.load(buffer)
+
+
+def _retrace(bare: Any, artifact: Any) -> Artifact:
+    return _export(bare, artifact.callable(), artifact.request)
+
+
+def _unflatten(bare: Any, artifact: Any) -> Artifact:
+    return ModuleArtifact(bare.unflatten(_with_program(artifact).program), artifact.request)

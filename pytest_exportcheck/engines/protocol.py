@@ -1,0 +1,70 @@
+"""What an engine is: named captures that make artifacts, and named edges that turn one artifact into another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import torch
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was captured: example arguments, their dynamic shapes, and which capture it was.
+
+    ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace asks for the same again.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    dynamic_shapes: Any
+    strict: bool = False
+    pre_dispatch: bool = True
+
+
+@runtime_checkable
+class Artifact(Protocol):
+    """What a stage yields. Most engines' artifacts also have ``.program``, an ``ExportedProgram``."""
+
+    def callable(self) -> Callable[..., Any]:
+        """Something to call with the user's arguments. May share storage with the artifact."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramArtifact:
+    """A program, and the request that it answers."""
+
+    program: Any
+    request: Request
+
+    def callable(self) -> Callable[..., Any]:
+        module: Callable[..., Any] = self.program.module()
+        return module
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleArtifact:
+    """A module without a program behind it, such as ``unflatten`` makes."""
+
+    module: torch.nn.Module
+    request: Request
+
+    def callable(self) -> Callable[..., Any]:
+        return self.module
+
+
+Capture: TypeAlias = Callable[[torch.nn.Module, tuple[Any, ...], Mapping[str, Any], Any], Artifact]
+Edge: TypeAlias = Callable[[Any], Artifact]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What can capture and transform. ``edits_input`` names the edges that edit what they are given."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def captures(self) -> Mapping[str, Capture]: ...
+    @property
+    def edges(self) -> Mapping[str, Edge]: ...

@@ -1,0 +1,31 @@
+"""Hook specifications: what another plugin or a ``conftest.py`` can add. Each is optional."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_exportcheck.records import Case, Outcome
+
+
+@pytest.hookspec
+def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
+    """Engines to check besides ``torch``.
+
+    An engine is any object with a ``name`` and ``export(module, args, kwargs=None, *, dynamic_shapes=None,
+    strict=False, pre_dispatch=True)``, and, as far as it can, ``decompose(program)``, ``save(program, file)``,
+    ``load(file)`` and ``unflatten(program)``. A method that it lacks leaves the modes out that need it. For what it
+    cannot do for one model it raises :class:`pytest_exportcheck.Unsupported`.
+    """
+
+
+@pytest.hookspec
+def exportcheck_cases(config: pytest.Config) -> list[Case]:  # type: ignore[empty-body]
+    """Cases that are found nowhere in the repo: from a model registry, say."""
+
+
+@pytest.hookspec
+def exportcheck_outcome(outcome: Outcome) -> None:
+    """Called after every item, in the process that ran it."""

@@ -1,0 +1,220 @@
+"""The pytest collectors and the item."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_exportcheck import modes as lattice
+from pytest_exportcheck.declare import cases_in, cases_on
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.modes import Lattice, Mode
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.runner import Runner
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What every item of a pytest session shares."""
+
+    options: Options
+    engines: Sequence[Engine]
+    modes: Sequence[Mode]
+    runner: Runner
+
+    def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
+        """The items of a case, prefixes before what builds on them."""
+        for engine in self.engines:
+            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
+                own = Lattice.of(engine.captures, engine.edges)
+                session_modes = [mode for mode in self.modes if own.has(mode)]
+                may_add = self.options.modes == ("default",)
+                chosen = lattice.narrow(session_modes, case.modes, own, may_add=may_add)
+                yield from ((engine, mode) for mode in own.order(chosen))
+
+
+SESSION = pytest.StashKey[Session]()
+SEEN = pytest.StashKey[set[tuple[str, int, str]]]()
+
+
+class CheckFailed(Exception):
+    """Carries a failing outcome from ``runtest`` to ``repr_failure``."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class CaseItem(pytest.Item):
+    """One (case, engine, mode)."""
+
+    def __init__(self, *, case: Case, engine: str, mode: Mode, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.case = case
+        self.engine = engine
+        self.mode = mode
+        self.outcome: Outcome | None = None
+        self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
+        for tag in case.tags:
+            self.extra_keyword_matches.add(tag)
+
+    def runtest(self) -> None:
+        self.outcome = outcome = self.config.stash[SESSION].runner.run(self.case, self.engine, self.mode)
+        self.ihook.exportcheck_outcome(outcome=outcome)
+        if outcome.status in ("blocked", "unsupported"):
+            pytest.skip(outcome.reason)
+        if outcome.status == "expected":
+            pytest.xfail(outcome.reason)
+        if outcome.status in ("failed", "stale", "error", "expected"):  # expected: under --runxfail
+            raise CheckFailed(outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if not isinstance(excinfo.value, CheckFailed):
+            return super().repr_failure(excinfo, style)
+        verbose = self.config.get_verbosity() > 1
+        return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+
+    @property
+    def reproduce(self) -> str:
+        """The command that runs this item alone."""
+        arguments = self.config.stash[SESSION].options.arguments
+        return shlex.join(["pytest", *arguments]) + " " + " ".join(self._selection())
+
+    def _selection(self) -> list[str]:
+        if isinstance(self.parent, SourceCollector):
+            return [*self.parent.arguments, "-k", f'"{self.name}"']
+        _, _, names = self.nodeid.partition("::")
+        path = os.path.relpath(self.path, self.config.invocation_params.dir)
+        return [f'"{path}::{names}"']
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, self.case.origin.line - 1, self.name
+
+    def report(self) -> dict[str, Any]:
+        """What the reporting process needs of this item: simple types only, they cross process borders."""
+        path = self.nodeid.partition("::")[0]
+        row: dict[str, Any] = {"path": path, "case": self.case.name, "engine": self.engine, "mode": str(self.mode)}
+        if self.outcome is None:
+            return {**row, "status": "interrupted"}
+        known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
+        return {
+            **row,
+            "status": self.outcome.status,
+            "seconds": dict(self.outcome.seconds),
+            "known": list(dict.fromkeys(known)),
+            "notes": list(self.outcome.notes),
+        }
+
+
+class BrokenItem(pytest.Item):
+    """Stands for what could not be collected as a case: it fails, and everything else runs."""
+
+    def __init__(self, *, message: str, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.message = message
+        self.add_marker(pytest.mark.exportcheck(engine=None, capture=None, edge=None))
+
+    def runtest(self) -> None:
+        raise DeclarationError(self.message)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, DeclarationError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.name
+
+
+class CaseModule(pytest.Module):
+    """A case file: imported as pytest imports test modules. What it fails with becomes a failing item."""
+
+    tests_too: bool = False
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            module = self.obj
+        except (Exception, SystemExit) as error:
+            message = f"case file {self.nodeid} could not be imported. The other files run.\n{_import_text(error)}"
+            return [BrokenItem.from_parent(self, name="import", message=message)]
+        if self.tests_too:
+            return super().collect()
+        return items_of(self, cases_in(module))
+
+
+class SourceCollector(pytest.Collector):
+    """Cases that no collected file holds: from a source, an imported module or a hook."""
+
+    def __init__(self, *, cases: Sequence[Case], arguments: Sequence[str] = (), **rest: Any) -> None:
+        super().__init__(**rest)
+        self.cases = cases
+        self.arguments = arguments
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        return items_of(self, self.cases)
+
+
+def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Item | pytest.Collector]:
+    """The items of these cases. A name that another case of the same parent has is an item that fails."""
+    session = parent.config.stash[SESSION]
+    seen = parent.config.stash.setdefault(SEEN, set())
+    names: dict[str, Case] = parent.stash.setdefault(_NAMES, {})
+    items: list[pytest.Item | pytest.Collector] = []
+    for case in cases:
+        first = names.setdefault(case.name, case)
+        if first is not case:
+            message = (
+                f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
+                "does not. Give one of them another name with export_case(name=...)."
+            )
+            items.append(BrokenItem.from_parent(parent, name=f"{case.name}[duplicate]", message=message))
+            continue
+        key = (case.origin.file, case.origin.line, case.name)
+        if key in seen and isinstance(parent, SourceCollector):
+            continue  # collected already, from its file
+        seen.add(key)
+        for engine, mode in session.plan(case):
+            name = f"{case.name}[{engine.name}-{mode}]"
+            items.append(CaseItem.from_parent(parent, name=name, case=case, engine=engine.name, mode=mode))
+    return items
+
+
+_NAMES = pytest.StashKey[dict[str, Case]]()
+
+
+def items_on(collector: pytest.Module, value: object) -> list[pytest.Item | pytest.Collector] | None:
+    """The items of the cases that an object of a collected module carries; None where it carries none."""
+    module: ModuleType = collector.obj
+    known = collector.stash.setdefault(_CARRIED, set())
+    cases = [case for case in cases_on(value, module.__name__) if id(case) not in known]
+    known.update(id(case) for case in cases)
+    return items_of(collector, cases) if cases else None
+
+
+_CARRIED = pytest.StashKey[set[int]]()
+
+
+def _import_text(error: BaseException) -> str:
+    if isinstance(error, ExportcheckError):
+        return str(error)
+    if isinstance(error, pytest.Collector.CollectError):
+        return str(error.args[0] if error.args else error)
+    excinfo = pytest.ExceptionInfo.from_exception(error)
+    return str(excinfo.getrepr(style="short"))
+
+
+def report_of(item: pytest.Item) -> dict[str, Any] | None:
+    """The row of an item of ours, for its report; None for other items."""
+    return item.report() if isinstance(item, CaseItem) else None
+

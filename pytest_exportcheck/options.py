@@ -1,0 +1,144 @@
+"""Command line and ini file -> one frozen ``Options``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pytest
+
+DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
+PROFILES = ("ship", "conformance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved."""
+
+    active: bool = False
+    modes: tuple[str, ...] = ("default",)
+    engines: tuple[str, ...] = ("*",)
+    sources: tuple[str, ...] = ()
+    profile: Literal["ship", "conformance"] = "ship"
+    seed: int = 0
+    threads: int | None = None
+    files: tuple[str, ...] = DEFAULT_FILES
+    imports: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The options of this session that an item needs to run again as it did, as on the command line."""
+        words = ["--exportcheck"]
+        words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
+        words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines != ("*",) else []
+        words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
+        words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
+        words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
+        return tuple(words)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the command-line options and the ini options."""
+    group = parser.getgroup("exportcheck", "export round-trip conformance (pytest-exportcheck)")
+    group.addoption(
+        "--exportcheck",
+        action="store_true",
+        default=False,
+        help="Check every case: capture, lower, save, load and capture again, and compare after every step.",
+    )
+    group.addoption(
+        "--exportcheck-modes",
+        metavar="MODES",
+        help="Comma-separated modes and globs, 'default' or 'all' (the lattice to depth three). "
+        "Example: nonstrict,strict-serdes. Ini: exportcheck_modes.",
+    )
+    group.addoption(
+        "--exportcheck-engines",
+        metavar="ENGINES",
+        help="Comma-separated engine names and globs. Default: every engine. Ini: exportcheck_engines.",
+    )
+    group.addoption(
+        "--exportcheck-source",
+        metavar="SOURCE:NAME",
+        action="append",
+        default=[],
+        help="Also check a model from a source, such as torchvision:resnet18 (globs work). May be repeated.",
+    )
+    group.addoption(
+        "--exportcheck-profile",
+        choices=PROFILES,
+        help="ship (default) judges your model: known defects of torch are warnings. conformance judges the "
+        "engine: they fail. Ini: exportcheck_profile.",
+    )
+    group.addoption(
+        "--exportcheck-seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="Seed of weights and inputs (default 0). A case's own seed is added.",
+    )
+    group.addoption(
+        "--exportcheck-threads",
+        metavar="N",
+        type=int,
+        help="torch.set_num_threads for every run (default: as torch chooses). Results may depend on it.",
+    )
+    parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
+    parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
+    parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
+    parser.addini(
+        "exportcheck_files",
+        "Globs of the Python files in which cases are looked for, besides pytest's own test modules.",
+        type="args",
+        default=list(DEFAULT_FILES),
+    )
+    parser.addini(
+        "exportcheck_import", "Importable modules in which cases are looked for.", type="args", default=[]
+    )
+
+
+def read_options(config: pytest.Config) -> Options:
+    """The session's options: the command line first, then the ini file.
+
+    Raises
+    ------
+    pytest.UsageError
+        For an ini value that is not among the choices.
+    """
+    if not config.getoption("exportcheck"):
+        return Options()
+    threads = config.getoption("exportcheck_threads")
+    if threads is not None and threads < 1:
+        raise _usage_error(f"--exportcheck-threads takes a number of threads, at least 1, got {threads}.")
+    return Options(
+        active=True,
+        modes=_words(config, "exportcheck_modes") or ("default",),
+        engines=_words(config, "exportcheck_engines") or ("*",),
+        sources=tuple(config.getoption("exportcheck_source")),
+        profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
+        seed=config.getoption("exportcheck_seed"),
+        threads=threads,
+        files=tuple(config.getini("exportcheck_files")),
+        imports=tuple(config.getini("exportcheck_import")),
+    )
+
+
+def _profile(value: str) -> Literal["ship", "conformance"]:
+    if value == "ship":
+        return "ship"
+    if value == "conformance":
+        return "conformance"
+    raise _usage_error(f"exportcheck_profile is one of {', '.join(PROFILES)}, got {value!r}.")
+
+
+def _words(config: pytest.Config, name: str) -> tuple[str, ...]:
+    given = config.getoption(name)
+    words = given.split(",") if given is not None else config.getini(name)
+    return tuple(word.strip(",") for word in words if word.strip(","))
+
+
+def _usage_error(message: str) -> Exception:
+    import pytest
+
+    return pytest.UsageError(f"exportcheck: {message}")

@@ -1,0 +1,1 @@
+"""Reports: what a user reads. They see records only."""

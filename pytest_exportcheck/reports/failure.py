@@ -1,0 +1,65 @@
+"""An outcome as text: what was expected, what came, and how to see it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import indent
+
+from pytest_exportcheck.records import Finding, Outcome
+
+LONGEST = 20  # lines of one value before it is cut, unless all is asked for
+
+
+def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> str:
+    """The text under a failed item. ``verbose`` shows long values whole."""
+    return "\n".join([*_body(outcome, verbose), "", f"Reproduce with: {reproduce}"])
+
+
+def _body(outcome: Outcome, verbose: bool) -> Iterator[str]:
+    if outcome.status == "error":
+        yield outcome.reason
+        return
+    if outcome.status == "stale":
+        yield outcome.reason
+        return
+    yield _headline(outcome)
+    for finding in outcome.findings:
+        yield ""
+        yield from finding_lines(finding, verbose)
+    for note in outcome.notes:
+        yield f"note: {note}"
+
+
+def _headline(outcome: Outcome) -> str:
+    if outcome.reason:
+        return f"{outcome.reason}:"
+    first, *others = outcome.findings
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{first.check}: {first.place}: {first.kind}{more}, by {outcome.engine}-{outcome.mode} of {outcome.case}"
+
+
+def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
+    """A finding in a few lines: where and what, then the two values side by side."""
+    verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
+    on = f"  (on {' and '.join(finding.on)})" if finding.on else ""
+    yield f"  {finding.check}: {finding.place}: {finding.kind}{on}{verdict}"
+    yield from _value("expected", finding.expected, verbose)
+    yield from _value("got", finding.actual, verbose)
+    if finding.detail:
+        yield indent(finding.detail, "    ")
+
+
+def _row(finding: Finding) -> str:
+    return f": {finding.known_as}" if finding.known_as else ""
+
+
+def _value(label: str, text: str, verbose: bool) -> Iterator[str]:
+    lines = text.splitlines() or [""]
+    cut: Sequence[str] = lines if verbose or len(lines) <= LONGEST else _without_middle(lines)
+    yield f"    {label + ':':<10}{cut[0]}"
+    yield from (f"    {'':<10}{line}" for line in cut[1:])
+
+
+def _without_middle(lines: Sequence[str]) -> list[str]:
+    half = LONGEST // 2
+    return [*lines[:half], f"... {len(lines) - 2 * half} lines left out (-vv shows them) ...", *lines[-half:]]

@@ -1,0 +1,157 @@
+"""The terminal summary: a matrix of cases by modes, its legend, counts, and the slowest captures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_exportcheck.records import Status
+
+#: status -> (sign in the matrix, how the legend calls it, colour)
+SIGNS: Mapping[str, tuple[str, str, str]] = {
+    "passed": (".", "passed", "green"),
+    "known": ("k", "known defect of torch, not of the model", "yellow"),
+    "expected": ("x", "failed as expected", "yellow"),
+    "failed": ("F", "failed", "red"),
+    "stale": ("S", "expected to fail, but no longer does", "red"),
+    "error": ("E", "the case could not be set up", "red"),
+    "blocked": ("b", "blocked by an earlier stage", "yellow"),
+    "unsupported": ("u", "unsupported by the engine", "yellow"),
+    "interrupted": ("!", "interrupted", "red"),
+}
+_FOLD_ABOVE = 40  # rows
+_SLOWEST = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item, as the reporting process learns of it."""
+
+    path: str
+    case: str
+    engine: str
+    mode: str
+    status: Status | str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: pieces of text, each with its colour (empty: none)."""
+
+    pieces: tuple[tuple[str, str], ...]
+
+
+def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iterator[Line]:
+    """The lines of the summary. ``order`` lists the modes as the plan walks them."""
+    for engine in dict.fromkeys(row.engine for row in rows):
+        yield from _matrix(engine, [row for row in rows if row.engine == engine], order, verbose)
+    yield _plain("")
+    yield from _legend(rows)
+    yield from _known(rows)
+    yield from _notes(rows)
+    yield from _slowest(rows)
+    yield _counts(rows)
+
+
+def _matrix(engine: str, rows: Sequence[Row], order: Sequence[str], verbose: bool) -> Iterator[Line]:
+    ran = {row.mode for row in rows}
+    modes = [*(mode for mode in order if mode in ran), *sorted(ran - set(order))]
+    cells = _cells(rows)
+    title = f"engine {engine}"
+    width = max(len(title), *(len(case) + 2 for _, case in cells)) + 2
+    yield _plain("")
+    yield from _staircase(title, modes, width)
+    shown, folded = _folded(cells, verbose)
+    for path in dict.fromkeys(path for path, _ in shown):
+        yield _plain(path)
+        for (where, case), signs in shown.items():
+            if where == path:
+                pieces = [(f"  {case:<{width - 2}}", "")]
+                pieces += [_sign(signs.get(mode)) for mode in modes]
+                yield Line(tuple(pieces))
+    if folded:
+        yield _plain(f"... and {folded} more cases that passed in every mode (-v shows them)")
+
+
+def _cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        cells.setdefault((row.path, row.case), {})[row.mode] = row.status
+    return cells
+
+
+def _folded(
+    cells: Mapping[tuple[str, str], Mapping[str, str]], verbose: bool
+) -> tuple[dict[tuple[str, str], Mapping[str, str]], int]:
+    """Of a long list, only the rows that say something, and how many were left out."""
+    if verbose or len(cells) <= _FOLD_ABOVE:
+        return dict(cells), 0
+    shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {"passed"}}
+    return shown, len(cells) - len(shown)
+
+
+def _staircase(title: str, modes: Sequence[str], width: int) -> Iterator[Line]:
+    """A heading in which each mode's name starts above its column."""
+    for place, mode in enumerate(modes):
+        head = title if place == 0 else ""
+        yield _plain(f"{head:<{width}}" + "| " * place + mode)
+    yield _plain(" " * width + "| " * len(modes))
+
+
+def _sign(status: str | None) -> tuple[str, str]:
+    if status is None:
+        return ("  ", "")
+    sign, _, colour = SIGNS[status]
+    return (sign + " ", colour)
+
+
+def _legend(rows: Sequence[Row]) -> Iterator[Line]:
+    seen = {row.status for row in rows}
+    words = [f"{sign} {text}" for status, (sign, text, _) in SIGNS.items() if status in seen]
+    yield _plain("   ".join(words))
+
+
+def _known(rows: Sequence[Row]) -> Iterator[Line]:
+    counts = Counter(defect for row in rows for defect in row.known)
+    for defect, count in counts.items():
+        yield Line(((f"known defect {defect}: {count} item{'s' if count > 1 else ''}", "yellow"),))
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[Line]:
+    notes = dict.fromkeys((row.case, note) for row in rows for note in row.notes)
+    for case, note in notes:
+        yield _plain(f"note: {case}: {note}")
+
+
+def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
+    """The captures (a stage without an edge) that took longest."""
+    captures = [
+        (seconds, row.case, stage)
+        for row in rows
+        for stage, seconds in row.seconds.items()
+        if stage.count("-") == 1
+    ]
+    slowest = sorted(captures, reverse=True)[:_SLOWEST]
+    if slowest:
+        text = ", ".join(f"{case}[{stage}] {seconds:.1f}s" for seconds, case, stage in slowest)
+        yield _plain(f"slowest captures: {text}")
+
+
+def _counts(rows: Sequence[Row]) -> Line:
+    counts = Counter(row.status for row in rows)
+    cases = len({(row.path, row.case) for row in rows})
+    total = f"exportcheck: {cases} case{'s' if cases != 1 else ''}, {len(rows)} items: "
+    pieces: list[tuple[str, str]] = [(total, "")]
+    for status, (_, _, colour) in SIGNS.items():
+        if counts[status]:
+            separator = ", " if len(pieces) > 1 else ""
+            pieces += [(separator, ""), (f"{counts[status]} {status}", colour)]
+    return Line(tuple(pieces))
+
+
+def _plain(text: str) -> Line:
+    return Line(((text.rstrip(), ""),))

@@ -1,0 +1,92 @@
+"""Runs items in any order, keeps one case at a time, and yields outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+
+import torch
+
+from pytest_exportcheck.case_run import CaseRun, Progress
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.verdicts import Item, outcome_of
+
+
+class Runner:
+    """A session's runner. It holds the captures of the case that ran last, and releases them with the case."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        *,
+        profile: str = "ship",
+        seed: int = 0,
+        threads: int | None = None,
+        progress: Progress = lambda text: nullcontext(),
+    ) -> None:
+        self._engines = engines
+        self._profile = profile
+        self._seed = seed
+        self._threads = threads or torch.get_num_threads()
+        self._progress = progress
+        self._selected: dict[int, set[tuple[str, Mode]]] = {}
+        self._remaining: dict[int, set[tuple[str, Mode]]] = {}
+        self._current: tuple[Case, CaseRun] | None = None
+        self._not_set_up: dict[int, tuple[tuple[str, Mode], str]] = {}
+
+    def select(self, wanted: Iterable[tuple[Case, str, Mode]]) -> None:
+        """Say what is part of this run: it decides what counts as blocked, and when artifacts are released."""
+        for case, engine, mode in wanted:
+            self._selected.setdefault(id(case), set()).add((engine, mode))
+            self._remaining.setdefault(id(case), set()).add((engine, mode))
+
+    def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
+        """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
+        if id(case) in self._not_set_up:
+            return self._not_set_up_outcome(case, engine, mode)
+        try:
+            run = self._case_run(case)
+        except CaseError as error:
+            self._not_set_up.setdefault(id(case), ((engine, mode), str(error)))
+            return self._not_set_up_outcome(case, engine, mode)
+        known_seconds = set(run.seconds)
+        stage = run.stage(self._engines[engine], mode)
+        item = Item(
+            case=case,
+            engine=engine,
+            mode=mode,
+            profile=self._profile,
+            torch_version=torch.__version__,
+            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+            notes=run.notes,
+            seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
+        )
+        outcome = outcome_of(item, stage)
+        self._done(case, engine, mode, run)
+        return outcome
+
+    def _case_run(self, case: Case) -> CaseRun:
+        if self._current is None or self._current[0] is not case:
+            self._current = None  # released before the next case is built
+            run = CaseRun(case, seed=self._seed, threads=self._threads, progress=self._progress)
+            self._current = (case, run)
+        return self._current[1]
+
+    def _done(self, case: Case, engine: str, mode: Mode, run: CaseRun) -> None:
+        remaining = self._remaining.get(id(case), set())
+        remaining.discard((engine, mode))
+        if remaining:
+            run.release(lambda name, made: any(e == name and made.is_prefix_of(m) for e, m in remaining))
+        else:
+            self._current = None
+
+    def _not_set_up_outcome(self, case: Case, engine: str, mode: Mode) -> Outcome:
+        """The first item of a case that cannot be set up says so; the others are blocked by it."""
+        first, message = self._not_set_up[id(case)]
+        if first == (engine, mode):
+            return Outcome(case=case.name, engine=engine, mode=str(mode), status="error", reason=message)
+        reason = f"blocked: the case could not be set up (see {case.name}[{first[0]}-{first[1]}])"
+        return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)

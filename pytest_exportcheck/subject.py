@@ -1,0 +1,199 @@
+"""Sets a case up: builds the module and its inputs, and keeps the user's own module out of harm's way."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.observe import quiet, raised_from
+from pytest_exportcheck.records import Case, Inputs
+from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
+
+EXAMPLE, FRESH = "the example inputs", "fresh inputs"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A case that is ready to be captured and run.
+
+    ``module`` is a deep copy of what the factory built, where it allows one (``copied``); then the user's own module
+    is never touched, and the weights exist twice in all.
+    """
+
+    module: torch.nn.Module
+    copied: bool
+    pristine: Mapping[str, torch.Tensor]
+    example: Inputs
+    fresh: Inputs
+    dynamic_shapes: Any
+
+    def fresh_module(self) -> torch.nn.Module:
+        """The module with attributes of its own and the weights of ``module``."""
+        return _copy_structure(self.module) if self.copied else self.module
+
+
+def set_up(case: Case, seed: int) -> Subject:
+    """Build the module and the inputs of a case.
+
+    Raises
+    ------
+    CaseError
+        When the factory, the inputs or the dynamic shapes are at fault: which of them, and what to do.
+    """
+    with preserved_globals(), quiet():
+        seed_everything(seed)
+        module, given = _build(case)
+        _prepare(case, module)
+        example = _inputs(case, given, EXAMPLE, seed)
+        fresh = _fresh(case, given, example, seed + 1)
+        shapes = _value(case, "dynamic_shapes", case.dynamic_shapes)
+        _check_shapes(case, module, shapes, example)
+        working = _deep_copy(module)
+        pristine = _values(module) if working is not None else ModuleSnapshot(module).values
+    return Subject(module if working is None else working, working is not None, pristine, example, fresh, shapes)
+
+
+def _values(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {slot.name: slot.tensor for slot in slots_of(module)}
+
+
+def _build(case: Case) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """The module, and what the factory returned beside it."""
+    try:
+        built = case.build()
+    except (Exception, SystemExit) as error:
+        raise CaseError(f"case {case.name!r} ({case.origin}): its factory raised {raised_from(error)}") from error
+    module, *given = built if isinstance(built, tuple) and built else (built,)
+    if isinstance(module, torch.nn.Module) and len(given) <= 2:
+        return module, tuple(given)
+    raise CaseError(
+        f"case {case.name!r} ({case.origin}): its factory must return an nn.Module, or (module, args[, kwargs]), "
+        f"got {_described(built)}."
+    )
+
+
+def _described(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(type(each).__name__ for each in value)})"
+    return f"{type(value).__name__} {value!r}" if not isinstance(value, type) else f"the class {value.__name__}"
+
+
+def _prepare(case: Case, module: torch.nn.Module) -> None:
+    if case.train is not None:
+        module.train(case.train)
+    if case.device is not None:
+        module.to(case.device)
+
+
+def _inputs(case: Case, given: tuple[Any, ...], label: str, seed: int) -> Inputs:
+    seed_everything(seed)
+    args = _value(case, "args", case.args if case.args is not None else (given[0] if given else ()))
+    kwargs = _value(case, "kwargs", case.kwargs if case.kwargs is not None else (given[1] if len(given) > 1 else {}))
+    if not isinstance(args, tuple):
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): args must be a tuple of positional arguments, "
+            f"got {type(args).__name__}. For one argument write (x,)."
+        )
+    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): kwargs must map argument names to values, got {type(kwargs).__name__}."
+        )
+    args, kwargs = _moved((args, dict(kwargs)), case.device)
+    return Inputs(label, args, kwargs)
+
+
+def _value(case: Case, what: str, value: Any) -> Any:
+    """A value as given, or what the callable returns."""
+    if not callable(value):
+        return value
+    try:
+        return value()
+    except (Exception, SystemExit) as error:
+        raise CaseError(f"case {case.name!r} ({case.origin}): its {what} callable raised {raised_from(error)}") from error
+
+
+def _moved(tree: Any, device: str | None) -> Any:
+    if device is None:
+        return tree
+    return pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), tree)
+
+
+def _fresh(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> Inputs:
+    """Other inputs: callables are called again, the elements of plain tensors permuted."""
+    drawn = _inputs(case, given, FRESH, seed)
+    args = drawn.args if callable(case.args) else _permuted(example.args)
+    kwargs = drawn.kwargs if callable(case.kwargs) else _permuted(dict(example.kwargs))
+    return Inputs(FRESH, args, kwargs)
+
+
+def _permuted(tree: Any) -> Any:
+    """Every tensor anew, so that a tensor that was passed twice becomes two."""
+    return pytree.tree_map_only(torch.Tensor, _permute, tree)
+
+
+def _permute(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_meta:
+        return tensor
+    with torch.no_grad():
+        order = torch.randperm(tensor.numel(), device=tensor.device)
+        permuted = torch.empty_like(tensor)  # keeps strides of dense tensors
+        permuted.copy_(tensor.detach().reshape(-1)[order].reshape(tensor.shape))
+    return permuted.requires_grad_(tensor.requires_grad)
+
+
+def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inputs) -> None:
+    """Dynamic shapes by name must name arguments; torch's own message comes late and per mode."""
+    if not isinstance(shapes, dict):
+        return
+    parameters = inspect.signature(module.forward).parameters
+    known = [*parameters, *example.kwargs]
+    unknown = [name for name in shapes if name not in known]
+    if unknown:
+        arguments = ", ".join(dict.fromkeys(known)) or "none"
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): dynamic_shapes names {', '.join(map(repr, unknown))}, which "
+            f"{type(module).__name__}.forward does not take. Its arguments: {arguments}."
+        )
+
+
+def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
+    """A copy that shares nothing with the module; None where there can be none."""
+    if any(_closes_over_module(value) for owner in module.modules() for value in _functions(owner)):
+        return None
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # the module says in its own words that it cannot be copied
+        return None
+
+
+def _functions(owner: torch.nn.Module) -> list[Callable[..., Any]]:
+    """Functions that an instance holds, hooks included: deepcopy leaves what they close over as it is."""
+    hooks = [*owner._forward_hooks.values(), *owner._forward_pre_hooks.values()]
+    return [value for value in (*vars(owner).values(), *hooks) if isinstance(value, FunctionType)]
+
+
+def _closes_over_module(function: Any) -> bool:
+    cells = [cell for cell in function.__closure__ or () if _filled(cell)]
+    return any(isinstance(cell.cell_contents, (torch.nn.Module, torch.Tensor)) for cell in cells)
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # an empty cell
+        return False
+
+
+def _copy_structure(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose parameters and buffers are the same tensors."""
+    shared = [*module.parameters(), *module.buffers()]
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
+    return copy.deepcopy(module, memo)

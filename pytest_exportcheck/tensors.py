@@ -1,0 +1,125 @@
+"""What there is to know about one tensor: its facts, a clone, its storage, and whether two hold the same bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.records import TensorFacts
+
+
+def facts_of(tensor: torch.Tensor) -> TensorFacts:
+    """Type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
+    strided = tensor.layout is torch.strided and not tensor.is_nested
+    return TensorFacts(
+        type=type(tensor).__name__,
+        shape=tuple(tensor.shape) if not tensor.is_nested else (),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=str(tensor.device),
+        layout=str(tensor.layout).removeprefix("torch."),
+        stride=tuple(tensor.stride()) if strided else None,
+        requires_grad=tensor.requires_grad,
+        has_grad_fn=tensor.grad_fn is not None,
+    )
+
+
+def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
+    """The values of a tensor in a storage of their own."""
+    return tensor.detach().clone()
+
+
+def storage_key(tensor: torch.Tensor) -> tuple[str, int] | None:
+    """What two tensors have in common when they share storage; None where there is no storage to share."""
+    try:
+        pointer = tensor.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # layouts without a storage: sparse, opaque, fake
+        return None
+    return (str(tensor.device), pointer) if pointer else None
+
+
+def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors of equal shape and dtype hold the same values, sign of zero included.
+
+    Any nan equals any nan: which payload an operation leaves is not specified.
+    """
+    if one is other:
+        return True
+    if one.shape != other.shape or one.dtype != other.dtype or one.layout != other.layout:
+        return False
+    if one.is_meta or other.is_meta:
+        return one.is_meta == other.is_meta
+    return bool(differing_elements(one, other).numel() == 0)
+
+
+def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Flat indices (int64, 1-D) of the elements that differ, for dense tensors of equal shape and dtype."""
+    left, right = _dense(one), _dense(other)
+    if left.is_quantized:
+        left, right = left.int_repr(), right.int_repr()
+    if left.shape != right.shape:
+        return torch.arange(max(left.numel(), 1))
+    if _as_bytes(left).equal(_as_bytes(right)):
+        return torch.empty(0, dtype=torch.int64)
+    return _differs(left, right).reshape(-1).nonzero().reshape(-1)
+
+
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    """A detached, contiguous tensor without conjugate or negative bit."""
+    if tensor.is_nested:
+        return torch.cat([part.reshape(-1) for part in tensor.detach().unbind()])
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    return tensor.detach().resolve_conj().resolve_neg().contiguous()
+
+
+def _as_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.reshape(-1).view(torch.uint8) if tensor.dtype is not torch.bool else tensor.reshape(-1)
+
+
+def _differs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    if left.is_complex():
+        pair = torch.view_as_real(left), torch.view_as_real(right)
+        return _differs(*pair).any(-1)
+    if left.is_floating_point():
+        # float8 kinds have few operators; every value of theirs is exact in float32
+        wide = torch.float32 if left.element_size() == 1 else left.dtype
+        left, right = left.to(wide), right.to(wide)
+        same = ((left == right) & (left.signbit() == right.signbit())) | (left.isnan() & right.isnan())
+        return ~same
+    return left != right
+
+
+def copy_tree(tree: Any) -> Any:
+    """A copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
+
+    Leaves that cannot be copied are passed on as they are.
+    """
+    try:
+        return copy.deepcopy(tree)
+    except Exception:
+        return pytree.tree_map(_copy_leaf, tree)
+
+
+def _copy_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        return detached_clone(leaf).requires_grad_(leaf.requires_grad)
+    try:
+        return copy.deepcopy(leaf)
+    except Exception:
+        return leaf
+
+
+def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
+    """Places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
+    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
+        yield root + pytree.keystr(path), leaf
+
+
+def input_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Places and leaves of the arguments of a call."""
+    yield from named_leaves(args, "args")
+    yield from named_leaves(dict(kwargs), "kwargs")
