@@ -1,16 +1,20 @@
-"""Hook specifications: what another plugin or a ``conftest.py`` can add. Each is optional."""
+"""Hook specifications: what another plugin or a ``conftest.py`` can add, as plain functions. Each is optional."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
+import pluggy
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_exportcheck.records import Case, Outcome
 
+hookspec = pluggy.HookspecMarker("exportcheck")
 
-@pytest.hookspec
+
+@hookspec
 def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
     """Engines to check besides ``torch``.
 
@@ -21,11 +25,11 @@ def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
     """
 
 
-@pytest.hookspec
+@hookspec
 def exportcheck_cases(config: pytest.Config) -> list[Case]:  # type: ignore[empty-body]
     """Cases that are found nowhere in the repo: from a model registry, say."""
 
 
-@pytest.hookspec
+@hookspec
 def exportcheck_outcome(outcome: Outcome) -> None:
     """Called after every item, in the process that ran it."""

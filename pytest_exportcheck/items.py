@@ -17,6 +17,7 @@ from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Outcome
@@ -32,6 +33,7 @@ class Session:
     engines: Sequence[Engine]
     modes: Sequence[Mode]
     runner: Runner
+    hooks: Hooks
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
         """The items of a case, prefixes before what builds on them."""
@@ -59,8 +61,10 @@ class CheckFailed(Exception):
 class CaseItem(pytest.Item):
     """One (case, engine, mode)."""
 
-    def __init__(self, *, case: Case, engine: str, mode: Mode, **rest: Any) -> None:
-        super().__init__(**rest)
+    def __init__(self, *, case: Case, engine: str, mode: Mode, parent: pytest.Collector, **rest: Any) -> None:
+        name = f"{case.name}[{engine}-{mode}]"
+        # The id as text: pytest 9.2 finds the brackets in it, as it does in the ids that --lf has kept as text.
+        super().__init__(name=name, parent=parent, nodeid=f"{parent.nodeid}::{name}", **rest)
         self.case = case
         self.engine = engine
         self.mode = mode
@@ -70,10 +74,11 @@ class CaseItem(pytest.Item):
             self.extra_keyword_matches.add(tag)
 
     def runtest(self) -> None:
-        self.outcome = outcome = self.config.stash[SESSION].runner.run(self.case, self.engine, self.mode)
-        self.ihook.exportcheck_outcome(outcome=outcome)
+        session = self.config.stash[SESSION]
+        self.outcome = outcome = session.runner.run(self.case, self.engine, self.mode)
+        session.hooks.hook.exportcheck_outcome(outcome=outcome)
         if outcome.status in ("blocked", "unsupported"):
-            pytest.skip(outcome.reason)
+            raise pytest.skip.Exception(outcome.reason, _use_item_location=True)
         if outcome.status == "expected":
             pytest.xfail(outcome.reason)
         if outcome.status in ("failed", "stale", "error", "expected"):  # expected: under --runxfail
@@ -178,15 +183,14 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
                 f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
                 "does not. Give one of them another name with export_case(name=...)."
             )
-            items.append(BrokenItem.from_parent(parent, name=f"{case.name}[duplicate]", message=message))
+            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=message))
             continue
         key = (case.origin.file, case.origin.line, case.name)
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
         for engine, mode in session.plan(case):
-            name = f"{case.name}[{engine.name}-{mode}]"
-            items.append(CaseItem.from_parent(parent, name=name, case=case, engine=engine.name, mode=mode))
+            items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
 
 

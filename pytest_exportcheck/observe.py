@@ -124,17 +124,37 @@ def _aliases(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, warnings are ignored, which under ``-W error`` would change what a capture does, and torch's structured
-    trace log does not reach the root logger, where pytest would show every record of it."""
-    trace_log = logging.getLogger("torch.__trace")
-    propagates = trace_log.propagate
-    trace_log.propagate = False
+    """Inside, nothing that pytest does with warnings and log records changes what torch does.
+
+    Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured trace,
+    and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that the
+    weights-only unpickler refuses). torch's own handler still writes to stderr.
+    """
+    attached = _pytest_handlers_of_torch()
+    for logger, handler in attached:
+        logger.removeHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        trace_log.propagate = propagates
+        for logger, handler in attached:
+            logger.addHandler(handler)
+
+
+def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
+    """pytest attaches its handlers to loggers that do not propagate; torch's do not."""
+    loggers = [
+        logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
+    ]
+    return [
+        (logger, handler)
+        for logger in loggers
+        for handler in list(logger.handlers)
+        if type(handler).__module__.startswith("_pytest.")
+    ]
 
 
 def raised_from(error: BaseException) -> Raised:

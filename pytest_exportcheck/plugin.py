@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exportcheck import hookspecs
 from pytest_exportcheck.options import add_options, read_options
 
 MARKER = (
     "exportcheck(engine, capture, edge): an export round-trip item; "
     "select with -m \"exportcheck(capture='strict')\"."
 )
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

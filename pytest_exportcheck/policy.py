@@ -95,6 +95,7 @@ class KnownDefect:
     stage: str = "*"
     capture: str = "*"
     place: str = "*"
+    actual: str = "*"
 
 
 KNOWN: tuple[KnownDefect, ...] = (
@@ -105,6 +106,23 @@ KNOWN: tuple[KnownDefect, ...] = (
         capture="strict*",
         check="state",
         kind="dropped*",
+    ),
+    KnownDefect(
+        id="strict-reorders-state",
+        title="strict capture orders the program's state by first use instead of as the module does",
+        torch=">=2.13",
+        capture="strict*",
+        check="state",
+        kind="order",
+    ),
+    KnownDefect(
+        id="loaded-constant-is-a-view",
+        title="a loaded program with a tensor made in forward (torch.tensor) cannot be retraced: its constant is a view",
+        torch=">=2.13",
+        stage="retrace",
+        check="stage",
+        kind="raised",
+        actual="RuntimeError: Can't detach views in-place*",
     ),
     KnownDefect(
         id="serdes-splits-tied-parameters",
@@ -138,6 +156,7 @@ def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
             finding.check == row.check
             and fnmatchcase(finding.kind, row.kind)
             and fnmatchcase(finding.place, row.place)
+            and fnmatchcase(finding.actual, row.actual)
         ):
             return replace(finding, verdict="known", known_as=row.id)
     return finding

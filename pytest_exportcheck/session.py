@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Generator, Iterable
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.errors import ExportcheckError
+from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
     BrokenItem,
@@ -46,14 +48,20 @@ class ActivePlugin:
         self._config = config
         self._options = options
         self._rows: list[Row] = []
-        self._cases_collected = 0
+        self._hooks = Hooks()
 
     # --- the session ------------------------------------------------------------------------
+
+    def pytest_plugin_registered(self, plugin: object) -> None:
+        try:
+            self._hooks.adopt(plugin)
+        except ExportcheckError as error:
+            raise pytest.UsageError(f"exportcheck: {error}") from None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
-            added = [engine for group in self._config.hook.exportcheck_engines() for engine in group]
+            added = [engine for group in self._hooks.hook.exportcheck_engines() for engine in group]
             every = all_engines(added)
             engines = select_engines(every, self._options.engines)
             lattices = [Lattice.of(engine.captures, engine.edges) for engine in engines]
@@ -68,7 +76,7 @@ class ActivePlugin:
             threads=options.threads,
             progress=Progress(self._write_progress),
         )
-        self._config.stash[SESSION] = Session(options, engines, modes, runner)
+        self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks)
 
     def pytest_report_header(self) -> str:
         options = self._options
@@ -118,7 +126,7 @@ class ActivePlugin:
             except ExportcheckError as error:
                 raise pytest.UsageError(f"exportcheck: {error}") from None
             yield _collector(session, spec.partition(":")[0], cases, [f"--exportcheck-source={spec}"])
-        for cases in self._config.hook.exportcheck_cases(config=self._config):
+        for cases in self._hooks.hook.exportcheck_cases(config=self._config):
             yield _collector(session, "exportcheck_cases", cases)
 
     def _imported(self, session: pytest.Session, name: str) -> pytest.Collector:
@@ -138,15 +146,17 @@ class ActivePlugin:
         relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
         return any(_glob(pattern).fullmatch(relative) for pattern in self._options.files)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._cases_collected = sum(isinstance(item, (CaseItem, BrokenItem)) for item in items)
+        """Before anything is deselected: a run that was meant to check and has no case must not go green."""
+        found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
+        chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
+        if not found and not self._is_xdist_worker() and not (chosen_by_hand and items):
+            raise pytest.UsageError(self._no_case())
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
-        chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
-        if not self._cases_collected and not self._is_xdist_worker() and not (chosen_by_hand and session.items):
-            raise pytest.UsageError(self._no_case())
 
     def _no_case(self) -> str:
         return (
@@ -187,10 +197,12 @@ class ActivePlugin:
             _write(terminalreporter, line)
 
     def _write_progress(self, text: str) -> None:
+        """Called from a timer's thread while a step runs, so that pytest's capture is on and stays so meanwhile."""
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(text)
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        if reporter is not None:  # workers of pytest-xdist have none
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                reporter.write_line(text)
 
 
 def _in(own: Lattice, modes: Iterable[Mode]) -> list[Mode]:

@@ -1,0 +1,54 @@
+"""The plugin's own hooks. pytest calls only functions named ``pytest_*``; these are plain ``exportcheck_*`` functions in
+a ``conftest.py`` or a plugin, called through a pluggy manager of our own."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+import pluggy
+
+from pytest_exportcheck import hookspecs
+from pytest_exportcheck.errors import DeclarationError
+
+PREFIX = "exportcheck_"
+
+
+class Hooks(pluggy.PluginManager):
+    """Calls ``exportcheck_*`` functions of every plugin that it is given; no marker is needed."""
+
+    def __init__(self) -> None:
+        super().__init__("exportcheck")
+        self.add_hookspecs(hookspecs)
+
+    def adopt(self, plugin: object) -> None:
+        """Take the hook functions of a pytest plugin, such as a ``conftest`` module.
+
+        Raises
+        ------
+        DeclarationError
+            For a function with the prefix that is none of the hooks, or takes other arguments.
+        """
+        known = [name for name in vars(hookspecs) if name.startswith(PREFIX)]
+        for name in vars(plugin) if inspect.ismodule(plugin) else ():
+            if name.startswith(PREFIX) and inspect.isfunction(getattr(plugin, name)) and name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else f". Hooks: {', '.join(known)}."
+                raise DeclarationError(f"{_where(plugin)} defines {name}, which is no hook{hint}")
+        if any(inspect.isroutine(getattr(plugin, name, None)) for name in known):
+            try:
+                self.register(plugin)
+            except pluggy.PluginValidationError as error:
+                raise DeclarationError(f"{_where(plugin)}: {str(error).splitlines()[-1]}") from None
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """An ``exportcheck_*`` function counts without a marker."""
+        if not name.startswith(PREFIX) or not inspect.isroutine(getattr(plugin, name, None)):
+            return None
+        flags = ("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast")
+        return {**dict.fromkeys(flags, False), "specname": None}
+
+
+def _where(plugin: object) -> str:
+    return str(getattr(plugin, "__file__", None) or plugin)
