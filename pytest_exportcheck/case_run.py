@@ -151,13 +151,12 @@ class CaseRun:
             started = time.perf_counter()
             seed_everything(self._seed)
             with self._context():
-                make = self._edge if parent else self._capture
-                artifact, findings = make(engine, mode, parent)
+                artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(_edited(name, str(was), str(now)) for name, (was, now) in leaked.items())]
 
-    def _capture(self, engine: Engine, mode: Mode, _: None) -> tuple[Artifact, list[Finding]]:
+    def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
         snapshot = ModuleSnapshot(module, subject.pristine)
@@ -211,8 +210,7 @@ class CaseRun:
         return Record(observations=observations, state=state_of(module), call_spec=spec)
 
     def _observe(self, run: Callable[..., Any]) -> tuple[Observation, ...]:
-        is_module = isinstance(run, torch.nn.Module)
-        snapshot = ModuleSnapshot(run, self._subject.pristine) if is_module else None
+        snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
         return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context)
 
     def _context(self) -> AbstractContextManager[Any]:

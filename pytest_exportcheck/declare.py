@@ -81,13 +81,13 @@ def export_case(
     origin = _caller(sys._getframe(1))
 
     def decorate(target: T) -> T:
-        if not callable(target) or isinstance(target, ModuleType):
+        if not (inspect.isclass(target) or inspect.isroutine(target)):
             raise DeclarationError(
                 f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
                 f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
             )
         case = Case(
-            name=_valid_name(name or getattr(target, "__name__", ""), origin),
+            name=_valid_name(str(name or getattr(target, "__name__", "")), origin),
             build=_builder(target, init, origin),
             origin=origin,
             args=args,
@@ -156,9 +156,7 @@ def cases_on(value: object, module_name: str) -> Iterable[Case]:
 
 
 def _caller(frame: FrameType) -> Origin:
-    return Origin(
-        module=frame.f_globals.get("__name__", "?"), file=frame.f_code.co_filename, line=frame.f_lineno
-    )
+    return Origin(module=frame.f_globals.get("__name__", "?"), file=frame.f_code.co_filename, line=frame.f_lineno)
 
 
 def _valid_name(name: str, origin: Origin) -> str:
@@ -172,7 +170,9 @@ def _valid_name(name: str, origin: Origin) -> str:
 
 def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callable[[], object]:
     if init is not None and not inspect.isclass(target):
-        raise DeclarationError(f"{origin}: init= constructs a class; {target!r} is a factory, which takes no arguments.")
+        raise DeclarationError(
+            f"{origin}: init= constructs a class; {target!r} is a factory, which takes no arguments."
+        )
     if init is None:
         return target
     if callable(init):

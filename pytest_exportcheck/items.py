@@ -221,4 +221,3 @@ def _import_text(error: BaseException) -> str:
 def report_of(item: pytest.Item) -> dict[str, Any] | None:
     """The row of an item of ours, for its report; None for other items."""
     return item.report() if isinstance(item, CaseItem) else None
-

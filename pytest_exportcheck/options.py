@@ -93,9 +93,7 @@ def add_options(parser: pytest.Parser) -> None:
         type="args",
         default=list(DEFAULT_FILES),
     )
-    parser.addini(
-        "exportcheck_import", "Importable modules in which cases are looked for.", type="args", default=[]
-    )
+    parser.addini("exportcheck_import", "Importable modules in which cases are looked for.", type="args", default=[])
 
 
 def read_options(config: pytest.Config) -> Options:

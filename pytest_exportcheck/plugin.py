@@ -7,8 +7,7 @@ import pytest
 from pytest_exportcheck.options import add_options, read_options
 
 MARKER = (
-    "exportcheck(engine, capture, edge): an export round-trip item; "
-    "select with -m \"exportcheck(capture='strict')\"."
+    "exportcheck(engine, capture, edge): an export round-trip item; select with -m \"exportcheck(capture='strict')\"."
 )
 
 

@@ -135,9 +135,7 @@ KNOWN: tuple[KnownDefect, ...] = (
 )
 
 
-def judge(
-    findings: Iterable[Finding], *, engine: str, capture: str, stage: str, torch_version: str
-) -> list[Finding]:
+def judge(findings: Iterable[Finding], *, engine: str, capture: str, stage: str, torch_version: str) -> list[Finding]:
     """The findings with their verdicts: what a known defect explains becomes ``known``."""
     rows = [
         row

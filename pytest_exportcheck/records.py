@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Verdict: TypeAlias = Literal["broken", "known", "lost"]
-Status: TypeAlias = Literal[
-    "passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"
-]
+Status: TypeAlias = Literal["passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"]
+StateKind: TypeAlias = Literal["parameter", "buffer", "attribute"]
 
 # --- what a user declares -------------------------------------------------------------------
 
@@ -151,7 +150,7 @@ class StateEntry:
     object, and of the same storage."""
 
     name: str
-    kind: Literal["parameter", "buffer", "attribute"]
+    kind: StateKind
     persistent: bool
     value: Any
     facts: TensorFacts

@@ -25,7 +25,7 @@ class Runner:
         profile: str = "ship",
         seed: int = 0,
         threads: int | None = None,
-        progress: Progress = lambda text: nullcontext(),
+        progress: Progress = nullcontext,
     ) -> None:
         self._engines = engines
         self._profile = profile

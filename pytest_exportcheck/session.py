@@ -58,7 +58,7 @@ class ActivePlugin:
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
 
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
+    def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
             added = [engine for group in self._hooks.hook.exportcheck_engines() for engine in group]
@@ -104,7 +104,7 @@ class ActivePlugin:
         return module
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_pycollect_makeitem(self, collector: Any, name: str, obj: object) -> Any:
+    def pytest_pycollect_makeitem(self, collector: Any, obj: object) -> Any:
         return items_on(collector, obj) if isinstance(collector, pytest.Module) else None
 
     @pytest.hookimpl(wrapper=True)
@@ -215,9 +215,7 @@ def _write(reporter: Any, line: Line) -> None:
     reporter.write("\n")
 
 
-def _collector(
-    session: pytest.Session, name: str, cases: list[Case], arguments: Iterable[str] = ()
-) -> SourceCollector:
+def _collector(session: pytest.Session, name: str, cases: list[Case], arguments: Iterable[str] = ()) -> SourceCollector:
     collector: SourceCollector = SourceCollector.from_parent(
         session, name=name, nodeid=name, cases=cases, arguments=list(arguments)
     )

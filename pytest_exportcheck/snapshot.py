@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.records import StateKind
 from pytest_exportcheck.tensors import detached_clone, same_bits
 
 
@@ -20,7 +21,7 @@ class Slot:
     """Where a module holds a tensor: ``holder[key]``, and how the state calls it."""
 
     name: str
-    kind: str  # parameter, buffer, attribute
+    kind: StateKind
     persistent: bool
     holder: dict[str, Any]
     key: str
@@ -40,7 +41,7 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
             for key, value in vars(owner).items()
             if isinstance(value, torch.Tensor) and not key.startswith("_")
         }
-        holders = (
+        holders: tuple[tuple[StateKind, Any, dict[str, Any]], ...] = (
             ("parameter", owner._parameters, owner._parameters),
             ("buffer", owner._buffers, owner._buffers),
             ("attribute", plain, vars(owner)),
@@ -175,11 +176,15 @@ _MODES: dict[str, tuple[Any, Any]] = {
 }
 
 
+def _uses_cuda() -> bool:
+    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
 def _generators() -> dict[str, Any]:
     states: dict[str, Any] = {"python": random.getstate(), "torch": torch.random.get_rng_state()}
     if "numpy" in sys.modules:
         states["numpy"] = sys.modules["numpy"].random.get_state()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if _uses_cuda():
         states["cuda"] = torch.cuda.get_rng_state_all()
     return states
 
@@ -198,7 +203,7 @@ def generator_digest() -> str:
     import hashlib
 
     digest = hashlib.sha1(torch.random.get_rng_state().numpy().tobytes())
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if _uses_cuda():
         for state in torch.cuda.get_rng_state_all():
             digest.update(state.numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -117,7 +117,9 @@ def _value(case: Case, what: str, value: Any) -> Any:
     try:
         return value()
     except (Exception, SystemExit) as error:
-        raise CaseError(f"case {case.name!r} ({case.origin}): its {what} callable raised {raised_from(error)}") from error
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): its {what} callable raised {raised_from(error)}"
+        ) from error
 
 
 def _moved(tree: Any, device: str | None) -> Any:

@@ -36,9 +36,7 @@ def outcome_of(item: Item, stage: Stage) -> Outcome:
     return _judged(item, stage)
 
 
-def _outcome(
-    item: Item, status: Status, *, findings: Sequence[Finding] = (), reason: str = ""
-) -> Outcome:
+def _outcome(item: Item, status: Status, *, findings: Sequence[Finding] = (), reason: str = "") -> Outcome:
     return Outcome(
         case=item.case.name,
         engine=item.engine,

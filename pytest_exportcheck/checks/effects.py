@@ -57,6 +57,4 @@ def _mutations(
                 "mutated to another value",
                 difference.detail,
             )
-        yield Finding(
-            check="effects", place=place, kind=kind, expected=expected, actual=actual, detail=detail, on=on
-        )
+        yield Finding(check="effects", place=place, kind=kind, expected=expected, actual=actual, detail=detail, on=on)

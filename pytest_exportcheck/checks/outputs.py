@@ -13,9 +13,7 @@ from pytest_exportcheck.records import Evidence, Finding, Observation
 def check(evidence: Evidence) -> list[Finding]:
     """Compare call by call. A call that raised before the stage is not judged."""
     pairs = zip(evidence.before.observations, evidence.after.observations, strict=False)
-    return [
-        finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)
-    ]
+    return [finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)]
 
 
 def rule_of(evidence: Evidence, check_name: str) -> Rule:

@@ -20,9 +20,7 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _finding(name: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
-    return Finding(
-        check="state", place=name, kind=kind, expected=str(expected), actual=str(actual), detail=detail
-    )
+    return Finding(check="state", place=name, kind=kind, expected=str(expected), actual=str(actual), detail=detail)
 
 
 def _named(record: StateRecord) -> dict[str, StateEntry]:

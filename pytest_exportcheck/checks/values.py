@@ -149,9 +149,7 @@ def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
     return f"{value!r} at {place}" if place else f"{value!r}"
 
 
-def _extent(
-    expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, tolerance: Tolerance | None
-) -> str:
+def _extent(expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, tolerance: Tolerance | None) -> str:
     text = f"{places.numel()} of {expected.numel()} elements differ"
     if expected.is_floating_point() or expected.is_complex():
         wide = torch.complex128 if expected.is_complex() else torch.float64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, Any
 
 import torch
+from torch.export import ExportedProgram
 
 
 class TorchExport:
@@ -22,37 +23,38 @@ class TorchExport:
         dynamic_shapes: Any = None,
         strict: bool = False,
         pre_dispatch: bool = True,
-    ) -> torch.export.ExportedProgram:
+    ) -> ExportedProgram:
         """``torch.export.export``, or the inference IR with ``pre_dispatch=False``."""
         if strict:
             torch._dynamo.reset()  # else the recompile limit counts the captures of other cases
         if pre_dispatch:
-            return torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict)
+            program: ExportedProgram = torch.export.export(
+                module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict
+            )
+            return program
         # Below autograd there is no public function; nothing else of torch's internals is used here.
         from torch.export._trace import _export
 
-        return _export(
+        below_autograd: ExportedProgram = _export(
             module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=False
         )
+        return below_autograd
 
-    def decompose(
-        self, program: torch.export.ExportedProgram, decomp_table: Any = None
-    ) -> torch.export.ExportedProgram:
-        return program.run_decompositions(decomp_table)
+    def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
+        decomposed: ExportedProgram = program.run_decompositions(decomp_table)
+        return decomposed
 
     def save(
         self,
-        program: torch.export.ExportedProgram,
+        program: ExportedProgram,
         file: str | IO[bytes],
         *,
         extra_files: dict[str, Any] | None = None,
     ) -> None:
         torch.export.save(program, file, extra_files=extra_files)
 
-    def load(
-        self, file: str | IO[bytes], *, extra_files: dict[str, Any] | None = None
-    ) -> torch.export.ExportedProgram:
+    def load(self, file: str | IO[bytes], *, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
         return torch.export.load(file, extra_files=extra_files)
 
-    def unflatten(self, program: torch.export.ExportedProgram) -> torch.nn.Module:
+    def unflatten(self, program: ExportedProgram) -> torch.nn.Module:
         return torch.export.unflatten(program)

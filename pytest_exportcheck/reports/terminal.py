@@ -118,7 +118,7 @@ def _legend(rows: Sequence[Row]) -> Iterator[Line]:
 def _known(rows: Sequence[Row]) -> Iterator[Line]:
     counts = Counter(defect for row in rows for defect in row.known)
     for defect, count in counts.items():
-        yield Line(((f"known defect {defect}: {count} item{'s' if count > 1 else ''}", "yellow"),))
+        yield Line(((f"known defect {defect}: {_count(count, 'item')}", "yellow"),))
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[Line]:
@@ -130,10 +130,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[Line]:
 def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
     """The captures (a stage without an edge) that took longest."""
     captures = [
-        (seconds, row.case, stage)
-        for row in rows
-        for stage, seconds in row.seconds.items()
-        if stage.count("-") == 1
+        (seconds, row.case, stage) for row in rows for stage, seconds in row.seconds.items() if stage.count("-") == 1
     ]
     slowest = sorted(captures, reverse=True)[:_SLOWEST]
     if slowest:
@@ -144,13 +141,17 @@ def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
 def _counts(rows: Sequence[Row]) -> Line:
     counts = Counter(row.status for row in rows)
     cases = len({(row.path, row.case) for row in rows})
-    total = f"exportcheck: {cases} case{'s' if cases != 1 else ''}, {len(rows)} items: "
+    total = f"exportcheck: {_count(cases, 'case')}, {_count(len(rows), 'item')}: "
     pieces: list[tuple[str, str]] = [(total, "")]
     for status, (_, _, colour) in SIGNS.items():
         if counts[status]:
             separator = ", " if len(pieces) > 1 else ""
             pieces += [(separator, ""), (f"{counts[status]} {status}", colour)]
     return Line(tuple(pieces))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(text: str) -> Line:

@@ -33,9 +33,18 @@ def test_no_case_in_the_tests_named_by_hand_is_no_error(echo, run_echo):
         ),
         ("--exportcheck-modes=tri*", "ERROR: exportcheck: unknown mode 'tri[*]'*"),
         ("--exportcheck-engines=tensorrt", "ERROR: exportcheck: unknown engine 'tensorrt'. Engines: torch, echo."),
-        ("--exportcheck-source=hub:bert", "ERROR: exportcheck: unknown source 'hub' in 'hub:bert'. Sources: *torchvision*"),
-        ("--exportcheck-source=torchvision", "ERROR: exportcheck: source 'torchvision' names no model: write torchvision:NAME*"),
-        ("--exportcheck-threads=0", "ERROR: exportcheck: --exportcheck-threads takes a number of threads, at least 1, got 0."),
+        (
+            "--exportcheck-source=hub:bert",
+            "ERROR: exportcheck: unknown source 'hub' in 'hub:bert'. Sources: *torchvision*",
+        ),
+        (
+            "--exportcheck-source=torchvision",
+            "ERROR: exportcheck: source 'torchvision' names no model: write torchvision:NAME*",
+        ),
+        (
+            "--exportcheck-threads=0",
+            "ERROR: exportcheck: --exportcheck-threads takes a number of threads, at least 1, got 0.",
+        ),
     ],
 )
 def test_unknown_names(echo, linear, option, message):
@@ -56,7 +65,9 @@ def test_unknown_profile_in_the_ini_file(echo, linear):
 def test_module_to_import_that_is_not_there(echo, run_echo):
     echo.makeini("[pytest]\nexportcheck_import = shop.models")
     result = run_echo()
-    result.stderr.fnmatch_lines(["ERROR: exportcheck: exportcheck_import names 'shop.models', which cannot be imported*"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: exportcheck: exportcheck_import names 'shop.models', which cannot be imported*"]
+    )
     no_traceback(result)
 
 
