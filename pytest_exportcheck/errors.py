@@ -23,5 +23,9 @@ class EngineError(ExportcheckError):
     """An object given as an engine lacks what every engine has."""
 
 
+class ArchiveError(ExportcheckError):
+    """A file is no PT2 archive, or a damaged one."""
+
+
 class Unsupported(ExportcheckError):
     """Raised by an engine for what it does not offer for one model: the item is skipped with this reason."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -85,10 +86,13 @@ class CaseItem(pytest.Item):
             raise CheckFailed(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if not isinstance(excinfo.value, CheckFailed):
-            return super().repr_failure(excinfo, style)
-        verbose = self.config.get_verbosity() > 1
-        return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+        if isinstance(excinfo.value, CheckFailed):
+            verbose = self.config.get_verbosity() > 1
+            return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+        if isinstance(excinfo.value, Exception):
+            trace = "".join(traceback.format_exception(excinfo.value)[-12:])
+            return f"internal error of pytest-exportcheck; please report it with this text:\n{trace}"
+        return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
 
     @property
     def reproduce(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import random
 import sys
 from collections.abc import Iterator, Mapping
@@ -200,13 +201,8 @@ def _restore_generators(states: Mapping[str, Any]) -> None:
 
 def generator_digest() -> str:
     """A short text that changes when torch's default generators advance."""
-    import hashlib
-
-    digest = hashlib.sha1(torch.random.get_rng_state().numpy().tobytes())
-    if _uses_cuda():
-        for state in torch.cuda.get_rng_state_all():
-            digest.update(state.numpy().tobytes())
-    return digest.hexdigest()[:12]
+    states = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state_all() if _uses_cuda() else ())]
+    return hashlib.sha1(b"".join(bytes(state.tolist()) for state in states)).hexdigest()[:12]
 
 
 def seed_everything(seed: int) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation
+
+_UNCHANGED = "left as it was"
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -25,7 +28,8 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     rule = rule_of(evidence, "effects")
     on = (before.label,)
     yield from _mutations("input", before.inputs, after.inputs, rule, on)
-    yield from _mutations("state", before.state, after.state, rule, on)
+    for finding in _mutations("state", before.state, after.state, rule, on):
+        yield replace(finding, detail=finding.detail or _hint(evidence, finding))
     if before.generator != after.generator:
         yield Finding(
             check="effects",
@@ -38,15 +42,24 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
         )
 
 
+def _hint(evidence: Evidence, finding: Finding) -> str:
+    """What to do about a lost mutation of a tensor that is no buffer."""
+    state = evidence.before.state
+    entry = state.entries.get(finding.place.removeprefix("state ")) if state else None
+    if finding.kind == "mutation lost" and entry is not None and entry.kind == "attribute":
+        return "A plain tensor attribute is a constant to a program: use register_buffer, and update it in place."
+    return ""
+
+
 def _mutations(
     what: str, before: Mapping[str, Any], after: Mapping[str, Any], rule: Rule, on: tuple[str, ...]
 ) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         place = f"{what} {name}"
         if name not in after:
-            expected, actual, kind, detail = tensor_text(before[name]), "left as it was", "mutation lost", ""
+            expected, actual, kind, detail = f"changed to {tensor_text(before[name])}", _UNCHANGED, "mutation lost", ""
         elif name not in before:
-            expected, actual, kind, detail = "left as it was", tensor_text(after[name]), "mutation added", ""
+            expected, actual, kind, detail = _UNCHANGED, f"changed to {tensor_text(after[name])}", "mutation added", ""
         else:
             difference = next(value_difference(before[name], after[name], rule), None)
             if difference is None or rule.level == "structure":

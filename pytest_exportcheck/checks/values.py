@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
-from pytest_exportcheck.tensors import differing_elements, facts_of
+from pytest_exportcheck.tensors import differing_elements, facts_of, has_values
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,12 @@ def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference
 
 def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
     """How the values of two tensors of one shape and dtype differ, if they do."""
-    if expected.is_meta or expected.shape != actual.shape or expected.dtype != actual.dtype:
-        if not expected.is_meta:
-            yield Difference("value", tensor_text(expected), tensor_text(actual))
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        yield Difference("value", tensor_text(expected), tensor_text(actual))
+        return
+    if not (has_values(expected) and has_values(actual)):
+        if has_values(expected) != has_values(actual):
+            yield Difference("value", tensor_text(expected), tensor_text(actual), "one of them has no data")
         return
     places = differing_elements(expected, actual)
     if places.numel() == 0:
@@ -72,8 +75,8 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
 def tensor_text(tensor: torch.Tensor) -> str:
     """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
     facts = facts_of(tensor)
-    text = f"{facts.dtype}{list(facts.shape)}"
-    if tensor.layout is torch.strided and not tensor.is_meta and 0 < tensor.numel() <= 8:
+    text = f"{facts.dtype}{list(facts.shape)}" + ("" if has_values(tensor) else f" without data ({facts.type})")
+    if tensor.layout is torch.strided and has_values(tensor) and 0 < tensor.numel() <= 8:
         text += f" {tensor.detach().tolist()}"
     return text
 
@@ -146,7 +149,12 @@ def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance
 def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
     place = [int(each) for each in torch.unravel_index(torch.tensor(index), shape)] if len(shape) else []
     value = flat[index].item()
-    return f"{value!r} at {place}" if place else f"{value!r}"
+    text = f"{value:.{_DIGITS.get(flat.dtype, 17)}g}" if isinstance(value, float) else repr(value)
+    return f"{text} at {place}" if place else text
+
+
+#: Significant digits that tell any two values of a dtype apart.
+_DIGITS = {torch.float32: 9, torch.float16: 5, torch.bfloat16: 4}
 
 
 def _extent(expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, tolerance: Tolerance | None) -> str:

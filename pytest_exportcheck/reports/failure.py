@@ -33,9 +33,11 @@ def _body(outcome: Outcome, verbose: bool) -> Iterator[str]:
 def _headline(outcome: Outcome) -> str:
     if outcome.reason:
         return f"{outcome.reason}:"
-    first, *others = outcome.findings
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{first.check}: {first.place}: {first.kind}{more}, by {outcome.engine}-{outcome.mode} of {outcome.case}"
+    stage = outcome.mode.rpartition("-")[2]
+    raised = [finding for finding in outcome.findings if finding.kind == "raised"]
+    if raised:
+        return f"{stage} raised {raised[0].actual.partition(':')[0]}"
+    return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in outcome.findings))}"
 
 
 def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:

@@ -1,0 +1,44 @@
+# Two commands for everyone: `make exportcheck` runs the main job, `make test` the tests. Both set up what they need:
+# a virtual environment with the newest torch that pip resolves. Only Python 3.10 or later and make are required.
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.13 || command -v python3.10 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help exportcheck test lint bench clean
+
+help:
+	@echo "make exportcheck   check the corpus in cases/ and two torchvision models"
+	@echo "make test          run the tests of the plugin"
+	@echo "make lint          ruff, mypy --strict, import-linter"
+	@echo "make bench         measure what the performance claims rest on"
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "pytest-exportcheck needs Python 3.10 or later; call: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev,zoo]'
+	@touch $@
+
+exportcheck: $(READY)
+	$(BIN)/python -m pytest --exportcheck cases -n $(WORKERS) \
+		--exportcheck-source torchvision:resnet18 --exportcheck-source torchvision:mobilenet_v3_small
+
+test: $(READY)
+	$(BIN)/python -m pytest tests -n $(WORKERS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.startup
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -1,0 +1,46 @@
+"""The examples of the docs do what the docs say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pytest_exportcheck.policy import KNOWN
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def examples(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL)
+
+
+def test_the_hooks_of_the_page_work_together(pytester):
+    pytester.makeconftest("\n".join(examples("hooks.md")))
+    pytester.makepyfile(
+        case_gradients="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.randn(2, 3),))
+            class Linear(torch.nn.Linear):
+                def __init__(self):
+                    super().__init__(3, 3)
+        """
+    )
+    result = pytester.runpytest_subprocess("--exportcheck", "--exportcheck-engines=detached", "-s")
+    result.assert_outcomes(passed=8, failed=6, skipped=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*Linear detached nonstrict failed state weight requires_grad",
+            "  Linear * F . . . . . F . . ",
+            "exportcheck_cases",
+            "  identity * . . . . . . . ",
+        ]
+    )
+
+
+def test_the_table_of_known_defects_lists_every_row():
+    listed = re.findall(
+        r"^\| ([a-z-]+) \|", (DOCS / "verdicts.md").read_text().split("# Known defects")[1], re.MULTILINE
+    )
+    assert sorted(set(listed) - {"id"}) == sorted(row.id for row in KNOWN)

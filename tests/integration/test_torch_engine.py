@@ -1,0 +1,201 @@
+"""The main job on the ``torch`` engine, in a process of its own: real captures, real files, real torch defects."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def example(number: int) -> str:
+    """The Python blocks of the README, in order."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[number]
+
+
+def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *arguments)
+
+
+def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
+    (pytester.path / "shop.py").write_text(example(1))
+    (pytester.path / "case_shop.py").write_text(example(0))
+    result = check(pytester)
+    result.assert_outcomes(passed=11)
+    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . . ", "exportcheck: 1 case, 11 items: 11 passed"])
+
+
+def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
+    broken = example(1).replace('self.register_buffer("mean", torch.zeros(size))', "self.mean = torch.zeros(size)")
+    broken = broken.replace(
+        "self.mean.mul_(0.9).add_(0.1 * x.mean(0))", "self.mean = 0.9 * self.mean + 0.1 * x.mean(0)"
+    )
+    (pytester.path / "shop.py").write_text(broken)
+    (pytester.path / "case_shop.py").write_text(example(0))
+    result = check(pytester)
+    result.assert_outcomes(failed=3, skipped=8)
+    shown = re.search(
+        r"nonstrict broke outputs and effects\n.*?Reproduce with: [^\n]*\n", README.read_text(), re.DOTALL
+    )
+    assert shown is not None
+    assert without_digits(shown.group()) in without_digits(result.stdout.str())
+
+
+def without_digits(text: str) -> str:
+    """The last digits depend on the processor."""
+    return re.sub(r"-?\d+\.\d+", "#", text)
+
+
+SILENT = """
+import torch
+from pytest_exportcheck import export_case
+
+t = torch.arange(5.0)
+
+@export_case(args=(t, t))
+class SameTensorTwice(torch.nn.Module):
+    def forward(self, x, y):
+        return x - y
+
+@export_case(args=lambda: (torch.randn(3),))
+class GradientInside(torch.nn.Module):
+    def forward(self, x):
+        return torch.func.grad(lambda v: (v ** 2).sum())(x)
+
+@export_case(args=lambda: (torch.randn(3),))
+class SeedInside(torch.nn.Module):
+    def forward(self, x):
+        torch.manual_seed(42)
+        return x + torch.rand(3)
+
+@export_case(args=lambda: (torch.randn(4, 3),))
+class CounterInside(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.calls
+"""
+
+
+@pytest.mark.parametrize(
+    ("case", "line"),
+    [
+        ("SameTensorTwice", "  outputs: output: value  (on fresh inputs)"),
+        ("GradientInside", "    got:      FakeTensor"),
+        ("SeedInside", "  effects: random generator: generator  (on the example inputs and fresh inputs)"),
+        ("CounterInside", "  outputs: output: value  (on fresh inputs)"),
+    ],
+)
+def test_programs_that_torch_captures_silently_wrong_are_found(pytester, case, line):
+    pytester.makepyfile(case_silent=SILENT)
+    result = check(pytester, "--exportcheck-modes=nonstrict", "-k", case)
+    result.assert_outcomes(failed=1, deselected=3)
+    assert line in result.outlines
+
+
+TIED = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(4, 3),))
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+"""
+
+
+def test_known_defects_are_warnings_for_who_ships_and_failures_for_who_builds_engines(pytester):
+    pytester.makepyfile(case_tied=TIED)
+    modes = "--exportcheck-modes=nonstrict,nonstrict-serdes"
+    shipped = check(pytester, modes)
+    shipped.assert_outcomes(passed=2)
+    shipped.stdout.fnmatch_lines(["  Tied        . k ", "known defect serdes-splits-tied-parameters: 1 item"])
+    judged = check(pytester, modes, "--exportcheck-profile=conformance")
+    judged.assert_outcomes(passed=1, failed=1)
+    judged.stdout.fnmatch_lines(["  state: a.weight: untied  [[]known: serdes-splits-tied-parameters[]]"])
+
+
+def test_dynamic_batch_is_checked_at_the_sizes_that_args_draws(pytester):
+    pytester.makepyfile(
+        case_batch="""
+            import torch
+            from torch.export import Dim
+            from pytest_exportcheck import export_case
+
+            sizes = iter([4, 7, 4, 7])
+
+            @export_case(args=lambda: (torch.randn(next(sizes), 3),), dynamic_shapes=lambda: {"x": {0: Dim("b")}})
+            class Baked(torch.nn.Module):
+                def forward(self, x):
+                    return x.sum(0) / torch.ones(4).shape[0]
+
+            @export_case(args=lambda: (torch.randn(next(sizes), 3),))
+            class Static(torch.nn.Module):
+                def forward(self, x):
+                    return x.sum(0)
+        """
+    )
+    result = check(pytester, "--exportcheck-modes=nonstrict")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["  outputs: the call: raised  (on fresh inputs)", "*Guard failed: x.size()[[]0[]] == 4*"]
+    )
+
+
+def test_warnings_as_errors_change_nothing(pytester):
+    pytester.makepyfile(case_tied=TIED)
+    check(pytester, "-W", "error", "--exportcheck-modes=strict").assert_outcomes(passed=1)
+
+
+def test_context_is_entered_around_captures_and_runs(pytester):
+    pytester.makepyfile(
+        case_context="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.randn(3),), context=torch.no_grad)
+            class Net(torch.nn.Module):
+                def forward(self, x):
+                    assert not torch.is_grad_enabled()
+                    return x + 1
+        """
+    )
+    check(pytester, "--exportcheck-modes=nonstrict,strict,nonstrict-serdes").assert_outcomes(passed=3)
+
+
+def test_train_and_eval(pytester):
+    pytester.makepyfile(
+        case_train="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            class Net(torch.nn.Module):
+                def forward(self, x):
+                    assert self.training == self.wanted
+                    return x + 1
+
+            @export_case(args=lambda: (torch.randn(3),))
+            class Eval(Net):
+                wanted = False
+
+            @export_case(args=lambda: (torch.randn(3),), train=True)
+            class Train(Net):
+                wanted = True
+
+            @export_case(args=lambda: (torch.randn(3),), train=None)
+            def as_built():
+                net = Eval()
+                return net.eval()
+        """
+    )
+    check(pytester, "--exportcheck-modes=nonstrict").assert_outcomes(passed=3)
