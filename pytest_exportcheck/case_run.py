@@ -163,10 +163,12 @@ class CaseRun:
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
-            changed = snapshot.changed()
+            edits = [_edited(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()]
+            for name, (was, now) in snapshot.changed_flags().items():
+                edits.append(_edited(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
-        return artifact, [_edited(f"module {name}", "unchanged by the capture", "changed") for name in changed]
+        return artifact, edits
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
         edge = mode.stages[-1]

@@ -58,7 +58,7 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
 
 
 class ModuleSnapshot:
-    """A module as it was: values, bindings, ``.grad``, training flags and plain Python attributes.
+    """A module as it was: values, bindings, ``.grad``, ``requires_grad``, training flags and plain Python attributes.
 
     ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
     that the weights of a case are copied once however many programs hold them.
@@ -72,6 +72,7 @@ class ModuleSnapshot:
             slot.name: _unchanging_copy(tensor, pristine.get(slot.name)) for slot, tensor in self._slots
         }
         self._grads = [(tensor, tensor.grad) for _, tensor in self._slots if tensor.is_leaf]
+        self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
         self._attributes = [(owner, _plain_attributes(owner)) for owner in module.modules()]
 
     def changed(self) -> dict[str, torch.Tensor]:
@@ -82,6 +83,14 @@ class ModuleSnapshot:
             if isinstance(slot.tensor, torch.Tensor)
             and not (slot.tensor is tensor and same_bits(tensor, self.values[slot.name]))
             and not same_bits(slot.tensor, self.values[slot.name])
+        }
+
+    def changed_flags(self) -> dict[str, tuple[bool, bool]]:
+        """The tensors whose ``requires_grad`` is another now: name -> (before, now)."""
+        return {
+            slot.name: (self._requires_grad[slot.name], tensor.requires_grad)
+            for slot, tensor in self._slots
+            if tensor.requires_grad != self._requires_grad[slot.name]
         }
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
@@ -95,6 +104,8 @@ class ModuleSnapshot:
                 vars(owner)[name] = _own_copy(value)
         with torch.no_grad():
             for slot, tensor in self._slots:
+                if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
+                    tensor.requires_grad_(self._requires_grad[slot.name])
                 slot.holder[slot.key] = tensor
                 value = self.values[slot.name]
                 if not same_bits(tensor, value):

@@ -165,7 +165,8 @@ def export(self, module, args, kwargs=None, *, dynamic_shapes=None, strict=False
     torch.set_default_dtype(torch.float64)
     with torch.no_grad():
         module.layer.weight.zero_()
-    return Program(module)
+    module.layer.bias.requires_grad_(False)
+    return Program(copy.deepcopy(module))
 """,
         "--exportcheck-modes=nonstrict",
     )
@@ -173,6 +174,9 @@ def export(self, module, args, kwargs=None, *, dynamic_shapes=None, strict=False
         [
             "  stage: module layer.weight: edited",
             "    expected: unchanged by the capture",
+            "  stage: module layer.bias: edited",
+            "    expected: requires_grad=True",
+            "    got:      requires_grad=False",
             "  stage: default dtype: edited",
             "    expected: torch.float32",
             "    got:      torch.float64",
