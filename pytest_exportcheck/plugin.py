@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from pytest_exportcheck.options import add_options, read_options
@@ -19,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
     if options.active:
-        from pytest_exportcheck.session import ActivePlugin
+        with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
+            warnings.simplefilter("ignore")
+            from pytest_exportcheck.session import ActivePlugin
 
         config.pluginmanager.register(ActivePlugin(config, options), "exportcheck-active")

@@ -101,7 +101,8 @@ class ModuleSnapshot:
         """Put values, bindings, ``.grad``, training flags and plain attributes back."""
         for owner, attributes in self._attributes:
             for name, value in attributes.items():
-                vars(owner)[name] = _own_copy(value)
+                if vars(owner).get(name, _GONE) != value:
+                    vars(owner)[name] = copy.deepcopy(value)
         with torch.no_grad():
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
@@ -114,6 +115,9 @@ class ModuleSnapshot:
             tensor.grad = grad
 
 
+_GONE = object()
+
+
 def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> torch.Tensor:
     if candidate is not None and candidate is not tensor and same_bits(tensor, candidate):
         return candidate
@@ -121,24 +125,22 @@ def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> to
 
 
 def _plain_attributes(owner: torch.nn.Module) -> dict[str, Any]:
-    """Training flag, counters, flags and containers that a forward may edit; not what torch keeps in the module."""
+    """Training flag, counters, flags and containers of plain data that a forward may edit; not what torch keeps in the
+    module, and no container that holds anything but plain data: a graph's node list is not ours to copy."""
     return {
-        name: _own_copy(value)
+        name: copy.deepcopy(value)
         for name, value in vars(owner).items()
-        if (name == "training" or not name.startswith("_")) and isinstance(value, _PLAIN)
+        if (name == "training" or not name.startswith("_")) and _is_plain(value)
     }
 
 
-_PLAIN = (bool, int, float, complex, str, tuple, list, dict, set, type(None))
-
-
-def _own_copy(value: Any) -> Any:
-    if isinstance(value, (list, dict, set)):
-        try:
-            return copy.deepcopy(value)
-        except Exception:
-            return copy.copy(value)
-    return value
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of Python's own scalars and containers alone."""
+    if type(value) in (list, tuple, set):
+        return all(_is_plain(each) for each in value)
+    if type(value) is dict:
+        return all(_is_plain(key) and _is_plain(each) for key, each in value.items())
+    return type(value) in (bool, int, float, complex, str, type(None))
 
 
 @contextmanager

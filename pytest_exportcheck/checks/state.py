@@ -88,9 +88,9 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
         was, now = old_groups[name], new_groups[name]
         if name == was[0] and not set(was) <= set(now):
             yield _finding(
-                name, "untied", f"one tensor with {_others(was, name)}", _sharing(was, new), _tensor_count(was, new)
+                name, "untied", f"one tensor with {_others(was, name)}", _sharing(was, after), _tensor_count(was, new)
             )
-        if name == now[0] and not set(now) <= set(was):
+        if name == now[0] and not _share_storage(now, before):
             yield _finding(name, "tied", "a tensor of its own", f"one tensor with {_others(now, name)}")
 
 
@@ -102,12 +102,16 @@ def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
     return {name: group for group in by_tensor.values() for name in group}
 
 
+def _share_storage(names: Iterable[str], record: StateRecord) -> bool:
+    return len({record.entries[name].shares_with for name in names}) == 1
+
+
 def _others(group: list[str], name: str) -> str:
     return ", ".join(other for other in group if other != name)
 
 
-def _sharing(group: list[str], entries: dict[str, StateEntry]) -> str:
-    shared = len({entries[name].shares_with for name in group}) == 1
+def _sharing(group: list[str], after: StateRecord) -> str:
+    shared = _share_storage(group, after)
     return "separate tensors that share storage" if shared else "separate tensors in separate storages"
 
 

@@ -3,6 +3,7 @@ engine. This is the form that users write."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 from collections.abc import Callable, Mapping
@@ -71,9 +72,20 @@ def as_engine(candidate: Any) -> Engine:
 
 def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
     def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
-        return _export(bare, module, Request(args, kwargs, shapes, **flags))
+        names = _argument_names(module, args, kwargs)
+        return _export(bare, module, Request(args, kwargs, shapes, names, **flags))
 
     return capture
+
+
+def _argument_names(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that dynamic shapes use for these arguments: ``*args`` count as one."""
+    positional = [
+        name
+        for name, parameter in inspect.signature(module.forward).parameters.items()
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD) and name not in kwargs
+    ]
+    return (*positional[: len(args)], *kwargs)
 
 
 def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
@@ -124,7 +136,21 @@ def _serdes(bare: Any, program: Any) -> Any:
 
 
 def _retrace(bare: Any, artifact: Any) -> Artifact:
-    return _export(bare, artifact.callable(), artifact.request)
+    request = artifact.request if isinstance(artifact, ProgramArtifact) else _by_position(artifact.request)
+    return replace(_export(bare, artifact.callable(), request), request=artifact.request)
+
+
+def _by_position(request: Request) -> Request:
+    """The same request for a module whose ``forward(*args, **kwargs)`` has forgotten the names of its arguments."""
+    shapes = request.dynamic_shapes
+    if shapes is None:
+        return request
+    specs = [shapes.get(name) for name in request.names] if isinstance(shapes, Mapping) else list(shapes)
+    positional, named = specs[: len(request.args)], specs[len(request.args) :]
+    by_position: dict[str, Any] = {"args": tuple(positional)}
+    if request.kwargs:
+        by_position["kwargs"] = dict(zip(request.kwargs, named, strict=False))
+    return replace(request, dynamic_shapes=by_position)
 
 
 def _unflatten(bare: Any, artifact: Any) -> Artifact:

@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Request:
-    """What was captured: example arguments, their dynamic shapes, and which capture it was.
+    """What was captured: example arguments, their dynamic shapes and names, and which capture it was.
 
     ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace asks for the same again.
     """
@@ -19,6 +19,7 @@ class Request:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     dynamic_shapes: Any
+    names: tuple[str, ...] = ()
     strict: bool = False
     pre_dispatch: bool = True
 

@@ -199,3 +199,32 @@ def test_train_and_eval(pytester):
         """
     )
     check(pytester, "--exportcheck-modes=nonstrict").assert_outcomes(passed=3)
+
+
+def test_an_unflattened_module_is_retraced_with_the_same_dynamic_shapes(pytester):
+    pytester.makepyfile(
+        case_named="""
+            import torch
+            from torch.export import Dim
+            from pytest_exportcheck import export_case
+
+            b = Dim("b", max=9)
+            rows = lambda: torch.randn(5, 3)
+
+            @export_case(
+                args=lambda: (rows(), [rows()]),
+                dynamic_shapes=lambda: {"x": {0: b}, "ys": [{0: b}]},
+            )
+            class Named(torch.nn.Module):
+                def forward(self, x, ys):
+                    return x + ys[0]
+        """
+    )
+    modes = "--exportcheck-modes=nonstrict,nonstrict-unflatten,nonstrict-unflatten-retrace,strict_postdispatch"
+    check(pytester, modes).assert_outcomes(passed=4)
+
+
+def test_lists_of_other_objects_in_a_module_are_not_copied(pytester):
+    pytester.makepyfile(case_tied=TIED)
+    modes = "--exportcheck-modes=nonstrict-retrace-decompose,nonstrict-retrace-unflatten"
+    check(pytester, modes).assert_outcomes(passed=2)
