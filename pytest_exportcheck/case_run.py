@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,6 +70,7 @@ class CaseRun:
         self.seconds: dict[str, float] = {}
         with _PinnedThreads(threads), progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
+            self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             self._oracle, again = self._eager(), self._eager()
         self.notes = tuple(self._judge_eager(self._oracle, again))
@@ -150,7 +151,7 @@ class CaseRun:
             before_modes = global_modes()
             started = time.perf_counter()
             seed_everything(self._seed)
-            with self._context():
+            with self._weights_intact(), self._context():
                 artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
@@ -214,6 +215,14 @@ class CaseRun:
     def _observe(self, run: Callable[..., Any]) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
         return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context)
+
+    @contextmanager
+    def _weights_intact(self) -> Iterator[None]:
+        """Programs share the subject's weights: a stage that edits them must not spoil what is run after it."""
+        try:
+            yield
+        finally:
+            self._guard.restore()
 
     def _context(self) -> AbstractContextManager[Any]:
         return self._case.context() if self._case.context else nullcontext()

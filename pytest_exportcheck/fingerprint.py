@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.tensors import has_values, storage_key
+from pytest_exportcheck.tensors import as_bytes, has_values, storage_key
 
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
@@ -88,8 +88,7 @@ def _checksum(tensor: torch.Tensor) -> str:
     """The bytes of a dense tensor, summed in two ways: cheap, and any single change shows."""
     if not _strided(tensor) or not has_values(tensor) or tensor.numel() == 0 or tensor.is_quantized:
         return ""
-    flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    data = flat.view(torch.uint8) if flat.dtype is not torch.bool else flat.to(torch.uint8)
+    data = as_bytes(tensor).to(torch.uint8)
     words = data[: data.numel() // 8 * 8].view(torch.int64) if data.numel() >= 8 else data.to(torch.int64)
     tail = int(data[data.numel() // 8 * 8 :].sum())
     return f"{int(words.sum())} {int(words[::2].sum())} {tail}"

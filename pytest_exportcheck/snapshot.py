@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.utils._device
 
 from pytest_exportcheck.records import StateKind
 from pytest_exportcheck.tensors import detached_clone, same_bits
@@ -24,12 +25,15 @@ class Slot:
     name: str
     kind: StateKind
     persistent: bool
-    holder: dict[str, Any]
-    key: str
+    holder: Any  # a dict, or a list or tuple in an attribute
+    key: Any
 
     @property
     def tensor(self) -> Any:
-        return self.holder.get(self.key)
+        try:
+            return self.holder[self.key]
+        except (KeyError, IndexError):
+            return None
 
 
 def slots_of(module: torch.nn.Module) -> list[Slot]:
@@ -37,24 +41,43 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
     found: list[Slot] = []
     for prefix, owner in module.named_modules(remove_duplicate=False):
         dot = f"{prefix}." if prefix else ""
-        plain = {
-            key: value
-            for key, value in vars(owner).items()
-            if isinstance(value, torch.Tensor) and not key.startswith("_")
-        }
-        holders: tuple[tuple[StateKind, Any, dict[str, Any]], ...] = (
-            ("parameter", owner._parameters, owner._parameters),
-            ("buffer", owner._buffers, owner._buffers),
-            ("attribute", plain, vars(owner)),
-        )
-        for kind, tensors, holder in holders:
-            for key, tensor in tensors.items():
-                if isinstance(tensor, torch.Tensor):
-                    persistent = kind == "parameter" or (
-                        kind == "buffer" and key not in owner._non_persistent_buffers_set
-                    )
-                    found.append(Slot(dot + key, kind, persistent, holder, key))
+        for key, tensor in owner._parameters.items():
+            if tensor is not None:
+                found.append(Slot(dot + key, "parameter", True, owner._parameters, key))
+        for key, tensor in owner._buffers.items():
+            if tensor is not None:
+                persistent = key not in owner._non_persistent_buffers_set
+                found.append(Slot(dot + key, "buffer", persistent, owner._buffers, key))
+        for key, value in vars(owner).items():
+            if not key.startswith("_"):
+                found += _attribute_slots(dot + key, vars(owner), key, value)
     return found
+
+
+def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]:
+    """A tensor attribute, or the tensors in an attribute that is a container of tensors and plain data."""
+    if isinstance(value, torch.Tensor):
+        return [Slot(name, "attribute", False, holder, key)]
+    if not _is_container(value) or isinstance(value, set):
+        return []
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    return [slot for inner, entry in entries for slot in _attribute_slots(f"{name}[{inner!r}]", value, inner, entry)]
+
+
+def _is_plain(value: Any) -> bool:
+    """Python's own scalars."""
+    return type(value) in (bool, int, float, complex, str, bytes, type(None))
+
+
+def _is_container(value: Any) -> bool:
+    """A container of plain data and tensors alone; a graph's list of nodes, or of submodules, is not ours to touch."""
+    if type(value) in (list, tuple, set):
+        return all(_is_ours(each) for each in value)
+    return type(value) is dict and all(_is_plain(key) and _is_ours(each) for key, each in value.items())
+
+
+def _is_ours(value: Any) -> bool:
+    return _is_plain(value) or isinstance(value, torch.Tensor) or _is_container(value)
 
 
 class ModuleSnapshot:
@@ -71,18 +94,24 @@ class ModuleSnapshot:
         self.values: dict[str, torch.Tensor] = {
             slot.name: _unchanging_copy(tensor, pristine.get(slot.name)) for slot, tensor in self._slots
         }
-        self._grads = [(tensor, tensor.grad) for _, tensor in self._slots if tensor.is_leaf]
+        self._grads = [
+            (tensor, tensor.grad, None if tensor.grad is None else detached_clone(tensor.grad))
+            for _, tensor in self._slots
+            if tensor.is_leaf
+        ]
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
-        self._attributes = [(owner, _plain_attributes(owner)) for owner in module.modules()]
+        self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
 
     def changed(self) -> dict[str, torch.Tensor]:
-        """Clones of the tensors that now differ from the snapshot, by name."""
+        """Clones of the tensors that now differ from the snapshot, by name.
+
+        A buffer that was None counts; an attribute that first appeared since does not: it was no state before.
+        """
         return {
             slot.name: detached_clone(slot.tensor)
-            for slot, tensor in self._slots
-            if isinstance(slot.tensor, torch.Tensor)
-            and not (slot.tensor is tensor and same_bits(tensor, self.values[slot.name]))
-            and not same_bits(slot.tensor, self.values[slot.name])
+            for slot in slots_of(self._module)
+            if (slot.name in self.values or slot.kind != "attribute")
+            and not (slot.name in self.values and same_bits(slot.tensor, self.values[slot.name]))
         }
 
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
@@ -95,52 +124,81 @@ class ModuleSnapshot:
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
         """The tensors that the module holds now, by name."""
-        return [(slot.name, slot.tensor) for slot, _ in self._slots if isinstance(slot.tensor, torch.Tensor)]
+        return [(slot.name, slot.tensor) for slot in slots_of(self._module)]
 
     def restore(self) -> None:
-        """Put values, bindings, ``.grad``, training flags and plain attributes back."""
-        for owner, attributes in self._attributes:
-            for name, value in attributes.items():
-                if vars(owner).get(name, _GONE) != value:
-                    vars(owner)[name] = copy.deepcopy(value)
+        """Put values, bindings, ``.grad``, flags and plain attributes back."""
+        for owner in self._owners:
+            owner.restore()
         with torch.no_grad():
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     tensor.requires_grad_(self._requires_grad[slot.name])
-                slot.holder[slot.key] = tensor
-                value = self.values[slot.name]
-                if not same_bits(tensor, value):
-                    tensor.data.copy_(value)
-        for tensor, grad in self._grads:
-            tensor.grad = grad
+                _write_back(tensor, self.values[slot.name])
+            for tensor, grad, values in self._grads:
+                tensor.grad = grad
+                if grad is not None and values is not None:
+                    _write_back(grad, values)
 
 
-_GONE = object()
+class _OwnerSnapshot:
+    """What one module binds: parameters, buffers, public attributes that are plain or tensors, and the insides of
+    containers of such."""
+
+    def __init__(self, owner: torch.nn.Module) -> None:
+        self._owner = owner
+        tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+        self._tables = [(table, dict(table)) for table in tables]
+        self._names = set(vars(owner))
+        self._attributes = {name: value for name, value in vars(owner).items() if _is_public(name) and _is_ours(value)}
+        self._containers = [inside for value in self._attributes.values() for inside in _insides(value)]
+
+    def restore(self) -> None:
+        for table, entries in self._tables:
+            table.clear()
+            table.update(entries)
+        attributes = vars(self._owner)
+        for name in [name for name in attributes if _is_public(name) and name not in self._names]:
+            del attributes[name]
+        attributes.update(self._attributes)
+        for container, entries in self._containers:
+            container.clear()
+            container.extend(entries) if isinstance(container, list) else container.update(entries)
+
+
+def _is_public(name: str) -> bool:
+    return not name.startswith("_")
+
+
+def _insides(value: Any) -> list[tuple[Any, Any]]:
+    """The mutable containers in a value, each with a shallow copy."""
+    if not isinstance(value, (list, tuple, set, dict)):
+        return []
+    own = [] if isinstance(value, tuple) else [(value, copy.copy(value))]
+    entries = value.values() if isinstance(value, dict) else value
+    return own + [inside for entry in entries for inside in _insides(entry)]
+
+
+def _write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """Give a tensor its values back, in place and past its version counter."""
+    if same_bits(tensor, value):
+        return
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        tensor.copy_(value)
+    elif tensor.shape != value.shape:  # resized since
+        tensor.data = detached_clone(value)
+    else:
+        target, source = tensor.data, value
+        for dim, (size, step) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+            if size > 1 and step == 0:  # an expanded dim is one element in memory
+                target, source = target.narrow(dim, 0, 1), source.narrow(dim, 0, 1)
+        target.copy_(source)
 
 
 def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> torch.Tensor:
     if candidate is not None and candidate is not tensor and same_bits(tensor, candidate):
         return candidate
     return detached_clone(tensor)
-
-
-def _plain_attributes(owner: torch.nn.Module) -> dict[str, Any]:
-    """Training flag, counters, flags and containers of plain data that a forward may edit; not what torch keeps in the
-    module, and no container that holds anything but plain data: a graph's node list is not ours to copy."""
-    return {
-        name: copy.deepcopy(value)
-        for name, value in vars(owner).items()
-        if (name == "training" or not name.startswith("_")) and _is_plain(value)
-    }
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is made of Python's own scalars and containers alone."""
-    if type(value) in (list, tuple, set):
-        return all(_is_plain(each) for each in value)
-    if type(value) is dict:
-        return all(_is_plain(key) and _is_plain(each) for key, each in value.items())
-    return type(value) in (bool, int, float, complex, str, type(None))
 
 
 @contextmanager
@@ -177,7 +235,8 @@ _MODES: dict[str, tuple[Any, Any]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "number of threads": (torch.get_num_threads, torch.set_num_threads),
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (torch.get_default_device, torch.set_default_device),
+    # not get_default_device: with none set, setting the one that it names would leave a function mode behind
+    "default device": (lambda: torch.utils._device.CURRENT_DEVICE, torch.set_default_device),
     "deterministic algorithms": (
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,

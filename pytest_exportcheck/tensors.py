@@ -54,7 +54,12 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     """
     if one is other:
         return True
-    if one.shape != other.shape or one.dtype != other.dtype or one.layout != other.layout:
+    if one.dtype != other.dtype or one.layout != other.layout or one.is_nested != other.is_nested:
+        return False
+    if one.is_nested:
+        parts = one.detach().unbind(), other.detach().unbind()
+        return len(parts[0]) == len(parts[1]) and all(map(same_bits, *parts))
+    if one.shape != other.shape:
         return False
     if not (has_values(one) and has_values(other)):
         return type(one) is type(other) and one.device == other.device
@@ -62,41 +67,47 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Flat indices (int64, 1-D) of the elements that differ, for dense tensors of equal shape and dtype."""
+    """Flat indices (int64, 1-D) of the elements that differ, for tensors of equal shape and dtype that are not nested."""
     left, right = _dense(one), _dense(other)
-    if left.is_quantized:
-        left, right = left.int_repr(), right.int_repr()
+    if left.is_quantized:  # equal integers mean different numbers under another scale
+        left, right = left.dequantize(), right.dequantize()
     if left.shape != right.shape:
         return torch.arange(max(left.numel(), 1))
-    if _as_bytes(left).equal(_as_bytes(right)):
+    if as_bytes(left).equal(as_bytes(right)):
         return torch.empty(0, dtype=torch.int64)
     return _differs(left, right).reshape(-1).nonzero().reshape(-1)
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     """A detached, contiguous tensor without conjugate or negative bit."""
-    if tensor.is_nested:
-        return torch.cat([part.reshape(-1) for part in tensor.detach().unbind()])
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     return tensor.detach().resolve_conj().resolve_neg().contiguous()
 
 
-def _as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.reshape(-1).view(torch.uint8) if tensor.dtype is not torch.bool else tensor.reshape(-1)
+def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """The bytes of a tensor's elements in order: uint8, 1-D (bool for a bool tensor)."""
+    tensor = _dense(tensor)
+    if tensor.dtype is torch.bool:
+        return tensor.reshape(-1)
+    # a tensor of one element counts as contiguous whatever its stride, and a view as bytes asks for stride 1
+    return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8)
 
 
 def _differs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     if left.is_complex():
         pair = torch.view_as_real(left), torch.view_as_real(right)
         return _differs(*pair).any(-1)
-    if left.is_floating_point():
+    try:
+        if not left.is_floating_point():
+            return left != right
         # float8 kinds have few operators; every value of theirs is exact in float32
         wide = torch.float32 if left.element_size() == 1 else left.dtype
         left, right = left.to(wide), right.to(wide)
-        same = ((left == right) & (left.signbit() == right.signbit())) | (left.isnan() & right.isnan())
-        return ~same
-    return left != right
+    except (NotImplementedError, RuntimeError):  # packed and shell dtypes have no operators at all
+        return (as_bytes(left) != as_bytes(right)).reshape(left.numel(), -1).any(-1)
+    same = ((left == right) & (left.signbit() == right.signbit())) | (left.isnan() & right.isnan())
+    return ~same
 
 
 def copy_tree(tree: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
-from pytest_exportcheck.tensors import differing_elements, facts_of, has_values
+from pytest_exportcheck.tensors import differing_elements, facts_of, has_values, same_bits
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,21 @@ def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference
 
 
 def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
-    """How the values of two tensors of one shape and dtype differ, if they do."""
-    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+    """How the values of two tensors differ, if they do."""
+    if same_bits(expected, actual):
+        return
+    if expected.is_nested or expected.shape != actual.shape or expected.dtype != actual.dtype:
         yield Difference("value", tensor_text(expected), tensor_text(actual))
         return
     if not (has_values(expected) and has_values(actual)):
         if has_values(expected) != has_values(actual):
             yield Difference("value", tensor_text(expected), tensor_text(actual), "one of them has no data")
         return
-    places = differing_elements(expected, actual)
-    if places.numel() == 0:
-        return
     left, right = _flat(expected), _flat(actual)
     tolerance = rule.tolerance_for(str(expected.dtype).removeprefix("torch."))
     if tolerance is not None and _is_close(left, right, tolerance):
         return
+    places = differing_elements(expected, actual)
     yield Difference(
         "value",
         _element(left, int(places[0]), expected.shape),
@@ -76,8 +76,10 @@ def tensor_text(tensor: torch.Tensor) -> str:
     """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
     facts = facts_of(tensor)
     text = f"{facts.dtype}{list(facts.shape)}" + ("" if has_values(tensor) else f" without data ({facts.type})")
+    if tensor.is_nested:
+        return f"nested {facts.dtype} " + ", ".join(str(list(part.shape)) for part in tensor.detach().unbind())
     if tensor.layout is torch.strided and has_values(tensor) and 0 < tensor.numel() <= 8:
-        text += f" {tensor.detach().tolist()}"
+        text += f" {_flat(tensor).reshape(tensor.shape).tolist()}"
     return text
 
 
@@ -120,11 +122,15 @@ def _plain_text(value: Any) -> str:
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_nested:
-        return torch.cat([part.reshape(-1) for part in tensor.detach().unbind()])
+    """The elements of a tensor, 1-D, in a dtype that has operators."""
     dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
     flat = dense.dequantize().reshape(-1) if dense.is_quantized else dense.reshape(-1)
-    return flat.to(torch.float32) if flat.is_floating_point() and flat.element_size() == 1 else flat
+    if not flat.is_floating_point() or flat.element_size() > 1:
+        return flat
+    try:
+        return flat.to(torch.float32)
+    except (NotImplementedError, RuntimeError):  # packed dtypes have no operators: show their bytes
+        return flat.view(torch.uint8)
 
 
 def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance) -> bool:
