@@ -96,9 +96,9 @@ def export_case(
             modes=_globs("modes", modes, origin),
             engines=_globs("engines", engines, origin),
             tolerance=_tolerance(tolerance, origin),
-            tags=tuple(tags),
-            seed=seed,
-            context=context,
+            tags=_globs("tags", tags, origin),
+            seed=_seed(seed, origin),
+            context=_context(context, origin),
             train=train,
             device=device,
             random=random,
@@ -187,9 +187,25 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
 
 
 def _globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(glob, str) for glob in value):
+    if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(each, str) for each in value):
         raise DeclarationError(f"{origin}: {label} takes a sequence of names or globs, got {value!r}.")
     return tuple(value)
+
+
+def _seed(value: object, origin: Origin) -> int:
+    if isinstance(value, int):
+        return value
+    raise DeclarationError(f"{origin}: seed takes an integer, got {value!r}.")
+
+
+def _context(value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
+    if value is None or (callable(value) and (inspect.isclass(value) or not hasattr(value, "__enter__"))):
+        factory: Callable[[], AbstractContextManager[Any]] | None = value
+        return factory
+    raise DeclarationError(
+        f"{origin}: context takes a factory of context managers, entered anew for every run: "
+        f"write context=torch.no_grad, not torch.no_grad(). Got {value!r}."
+    )
 
 
 def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Origin) -> Tolerance | None:

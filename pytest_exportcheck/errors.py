@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class ExportcheckError(Exception):
     """Base of every error that the plugin itself raises."""
@@ -29,3 +31,14 @@ class ArchiveError(ExportcheckError):
 
 class Unsupported(ExportcheckError):
     """Raised by an engine for what it does not offer for one model: the item is skipped with this reason."""
+
+
+def internal_error_text(error: BaseException) -> str:
+    """What to show of an error that is the plugin's own: where it happened, without pytest's and pluggy's frames."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/_pytest/" not in frame.filename and "/pluggy/" not in frame.filename
+    ]
+    trace = "".join(traceback.format_list(frames) + traceback.format_exception_only(error))
+    return f"internal error of pytest-exportcheck; please report it with this text:\n{trace}"

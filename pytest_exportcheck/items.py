@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 import pytest
 
 from pytest_exportcheck import modes as lattice
+from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.declare import cases_in, cases_on
+from pytest_exportcheck.engines import select_engines
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError, SelectionError, internal_error_text
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
@@ -35,6 +36,7 @@ class Session:
     modes: Sequence[Mode]
     runner: Runner
     hooks: Hooks
+    every_engine: Mapping[str, Engine]
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
         """The items of a case, prefixes before what builds on them."""
@@ -45,6 +47,20 @@ class Session:
                 may_add = self.options.modes == ("default",)
                 chosen = lattice.narrow(session_modes, case.modes, own, may_add=may_add)
                 yield from ((engine, mode) for mode in own.order(chosen))
+
+    def wrong_names(self, case: Case) -> str:
+        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
+        lattices = [Lattice.of(engine.captures, engine.edges) for engine in self.every_engine.values()]
+        try:
+            lattice.check_names([*case.modes, *(each.mode for each in case.expect)], lattices)
+            select_engines(self.every_engine, case.engines)
+        except SelectionError as error:
+            return f"case {case.name!r} ({case.origin}): {error}"
+        known = [*CHECKS, "stage"]
+        for each in case.expect:
+            if not any(fnmatchcase(check, each.check) for check in known):
+                return f"{each.origin}: unknown check {each.check!r}. Checks: {', '.join(known)}."
+        return ""
 
 
 SESSION = pytest.StashKey[Session]()
@@ -90,8 +106,7 @@ class CaseItem(pytest.Item):
             verbose = self.config.get_verbosity() > 1
             return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
         if isinstance(excinfo.value, Exception):
-            trace = "".join(traceback.format_exception(excinfo.value)[-12:])
-            return f"internal error of pytest-exportcheck; please report it with this text:\n{trace}"
+            return internal_error_text(excinfo.value)
         return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
 
     @property
@@ -110,12 +125,13 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
 
-    def report(self) -> dict[str, Any]:
-        """What the reporting process needs of this item: simple types only, they cross process borders."""
+    def report(self, *, skipped: bool) -> dict[str, Any]:
+        """What the reporting process needs of this item: simple types only, they cross process borders. ``skipped``:
+        the case's own code called ``pytest.skip``."""
         path = self.nodeid.partition("::")[0]
         row: dict[str, Any] = {"path": path, "case": self.case.name, "engine": self.engine, "mode": str(self.mode)}
         if self.outcome is None:
-            return {**row, "status": "interrupted"}
+            return {**row, "status": "skipped" if skipped else "interrupted"}
         known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
         return {
             **row,
@@ -193,6 +209,9 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
+        wrong = session.wrong_names(case)
+        if wrong:
+            items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
         for engine, mode in session.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
@@ -217,11 +236,13 @@ def _import_text(error: BaseException) -> str:
     if isinstance(error, ExportcheckError):
         return str(error)
     if isinstance(error, pytest.Collector.CollectError):
-        return str(error.args[0] if error.args else error)
+        text = str(error.args[0] if error.args else error)
+        hint = "\nOr let files share a basename: pytest --import-mode=importlib." if "file mismatch" in text else ""
+        return text + hint
     excinfo = pytest.ExceptionInfo.from_exception(error)
     return str(excinfo.getrepr(style="short"))
 
 
-def report_of(item: pytest.Item) -> dict[str, Any] | None:
+def report_of(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | None:
     """The row of an item of ours, for its report; None for other items."""
-    return item.report() if isinstance(item, CaseItem) else None
+    return item.report(skipped=report.skipped) if isinstance(item, CaseItem) else None

@@ -129,6 +129,17 @@ def select(names: Sequence[str], lattices: Sequence[Lattice]) -> list[Mode]:
     return list(chosen)
 
 
+def check_names(names: Sequence[str], lattices: Sequence[Lattice]) -> None:
+    """Refuse names and globs that no engine here can run.
+
+    Raises
+    ------
+    SelectionError
+        As :func:`select`.
+    """
+    select([name for name in names if name != "*"], lattices)
+
+
 def narrow(modes: Sequence[Mode], globs: Sequence[str], lattice: Lattice, *, may_add: bool) -> list[Mode]:
     """Of the session's modes, those that a case's globs admit; with ``may_add`` also those it names in full."""
     if not globs:

@@ -23,11 +23,14 @@ COLUMN = {
     "interop": "serdes",
 }
 
+#: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8 without
+#: grad), so ``postdispatch`` is compared closely, not bit by bit.
+#:
 #: check -> column -> how strict. A missing entry means: not judged there.
 CONTRACT: Mapping[str, Mapping[str, str]] = {
     "outputs": {
         "capture": "bits",
-        "postdispatch": "bits",
+        "postdispatch": "close",
         "decompose": "close",
         "serdes": "bits",
         "retrace": "bits",
@@ -35,7 +38,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     },
     "effects": {
         "capture": "bits",
-        "postdispatch": "bits",
+        "postdispatch": "close",
         "decompose": "close",
         "serdes": "bits",
         "retrace": "bits",
@@ -123,6 +126,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="raised",
         actual="RuntimeError: Can't detach views in-place*",
+    ),
+    KnownDefect(
+        id="lstm-keeps-tracing-tensors",
+        title="non-strict capture below autograd leaves FunctionalTensors in an LSTM's or GRU's _flat_weights",
+        torch=">=2.13",
+        capture="nonstrict_postdispatch",
+        check="stage",
+        kind="edited",
+        place="module *_flat_weights*",
     ),
     KnownDefect(
         id="serdes-splits-tied-parameters",

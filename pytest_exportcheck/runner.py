@@ -9,7 +9,7 @@ import torch
 
 from pytest_exportcheck.case_run import CaseRun, Progress
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.verdicts import Item, outcome_of
@@ -51,6 +51,10 @@ class Runner:
             run = self._case_run(case)
         except CaseError as error:
             self._not_set_up.setdefault(id(case), ((engine, mode), str(error)))
+            return self._not_set_up_outcome(case, engine, mode)
+        except Exception as error:
+            text = internal_error_text(error)
+            self._not_set_up.setdefault(id(case), ((engine, mode), text))
             return self._not_set_up_outcome(case, engine, mode)
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)

@@ -76,7 +76,7 @@ class ActivePlugin:
             threads=options.threads,
             progress=Progress(self._write_progress),
         )
-        self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks)
+        self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks, every)
 
     def pytest_report_header(self) -> str:
         options = self._options
@@ -176,7 +176,7 @@ class ActivePlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        row = report_of(item) if call.when == "call" else None
+        row = report_of(item, report) if call.when == "call" else None
         if row is not None:
             report.exportcheck = row  # type: ignore[attr-defined]
         return report

@@ -49,7 +49,7 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
                 persistent = key not in owner._non_persistent_buffers_set
                 found.append(Slot(dot + key, "buffer", persistent, owner._buffers, key))
         for key, value in vars(owner).items():
-            if not key.startswith("_"):
+            if _is_users(key):
                 found += _attribute_slots(dot + key, vars(owner), key, value)
     return found
 
@@ -100,6 +100,7 @@ class ModuleSnapshot:
             if tensor.is_leaf
         ]
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
+        self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
 
     def changed(self) -> dict[str, torch.Tensor]:
@@ -131,6 +132,9 @@ class ModuleSnapshot:
         for owner in self._owners:
             owner.restore()
         with torch.no_grad():
+            for tensor in self._leaves:
+                if not tensor.is_leaf:  # written to in place by something that requires grad
+                    tensor.detach_()
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     tensor.requires_grad_(self._requires_grad[slot.name])
@@ -148,9 +152,11 @@ class _OwnerSnapshot:
     def __init__(self, owner: torch.nn.Module) -> None:
         self._owner = owner
         tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+        if isinstance(owner, torch.jit.ScriptModule):  # its tables are views of the compiled module, bound for good
+            tables = ()
         self._tables = [(table, dict(table)) for table in tables]
         self._names = set(vars(owner))
-        self._attributes = {name: value for name, value in vars(owner).items() if _is_public(name) and _is_ours(value)}
+        self._attributes = {name: value for name, value in vars(owner).items() if _is_users(name) and _is_ours(value)}
         self._containers = [inside for value in self._attributes.values() for inside in _insides(value)]
 
     def restore(self) -> None:
@@ -158,7 +164,7 @@ class _OwnerSnapshot:
             table.clear()
             table.update(entries)
         attributes = vars(self._owner)
-        for name in [name for name in attributes if _is_public(name) and name not in self._names]:
+        for name in [name for name in attributes if _is_users(name) and name not in self._names]:
             del attributes[name]
         attributes.update(self._attributes)
         for container, entries in self._containers:
@@ -166,8 +172,12 @@ class _OwnerSnapshot:
             container.extend(entries) if isinstance(container, list) else container.update(entries)
 
 
-def _is_public(name: str) -> bool:
-    return not name.startswith("_")
+#: What nn.Module keeps in every module; everything else was put there by the module's author.
+_TORCHS_OWN = frozenset(vars(torch.nn.Module()))
+
+
+def _is_users(name: str) -> bool:
+    return name == "training" or not (name in _TORCHS_OWN or name.startswith("__"))
 
 
 def _insides(value: Any) -> list[tuple[Any, Any]]:

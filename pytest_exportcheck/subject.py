@@ -52,6 +52,7 @@ def set_up(case: Case, seed: int) -> Subject:
         seed_everything(seed)
         module, given = _build(case)
         _prepare(case, module)
+        _check_initialised(case, module)
         example = _inputs(case, given, EXAMPLE, seed)
         fresh = _fresh(case, given, example, seed + 1)
         shapes = _value(case, "dynamic_shapes", case.dynamic_shapes)
@@ -87,10 +88,25 @@ def _described(value: object) -> str:
 
 
 def _prepare(case: Case, module: torch.nn.Module) -> None:
-    if case.train is not None:
-        module.train(case.train)
-    if case.device is not None:
-        module.to(case.device)
+    try:
+        if case.train is not None:
+            module.train(case.train)
+        if case.device is not None:
+            module.to(case.device)
+    except (Exception, SystemExit) as error:
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): the module cannot be put into train={case.train}, "
+            f"device={case.device!r}: {raised_from(error)}"
+        ) from error
+
+
+def _check_initialised(case: Case, module: torch.nn.Module) -> None:
+    lazy = [name for name, tensor in module.named_parameters() if torch.nn.parameter.is_lazy(tensor)]
+    if lazy:
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): {', '.join(lazy)} of {type(module).__name__} is not initialised. "
+            "Call a lazy module once in a factory before returning it."
+        )
 
 
 def _inputs(case: Case, given: tuple[Any, ...], label: str, seed: int) -> Inputs:
@@ -155,7 +171,12 @@ def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inp
     """Dynamic shapes by name must name arguments; torch's own message comes late and per mode."""
     if not isinstance(shapes, dict):
         return
-    parameters = inspect.signature(module.forward).parameters
+    try:
+        parameters = inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
     known = [*parameters, *example.kwargs]
     unknown = [name for name in shapes if name not in known]
     if unknown:
@@ -172,7 +193,7 @@ def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
         return None
     try:
         return copy.deepcopy(module)
-    except Exception:  # the module says in its own words that it cannot be copied
+    except (Exception, SystemExit):  # the module says in its own words that it cannot be copied
         return None
 
 

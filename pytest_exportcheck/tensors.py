@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pytest_exportcheck.records import TensorFacts
 
@@ -29,7 +30,9 @@ def facts_of(tensor: torch.Tensor) -> TensorFacts:
 
 
 def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
-    """The values of a tensor in a storage of their own."""
+    """The values of a tensor in a storage of their own; a tracing tensor, which has none to clone, as it is."""
+    if isinstance(tensor, FunctionalTensor):
+        return tensor
     return tensor.detach().clone()
 
 
@@ -43,8 +46,8 @@ def storage_key(tensor: torch.Tensor) -> tuple[str, int] | None:
 
 
 def has_values(tensor: torch.Tensor) -> bool:
-    """Whether there is data behind a tensor: not on the meta device, and no fake one that leaked out of a capture."""
-    return not tensor.is_meta and not isinstance(tensor, FakeTensor)
+    """Whether there is data behind a tensor: not on the meta device, and no tracing tensor that leaked out of a capture."""
+    return not isinstance(tensor, (FakeTensor, FunctionalTensor)) and not tensor.is_meta
 
 
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -74,7 +74,16 @@ def loaded_constant_is_a_view() -> bool:
     return True
 
 
+def lstm_keeps_tracing_tensors() -> bool:
+    from torch.export._trace import _export
+
+    module = torch.nn.LSTM(2, 2)
+    _export(module, (torch.ones(1, 1, 2),), pre_dispatch=False, strict=False)
+    return type(module._flat_weights[0]).__name__ == "FunctionalTensor"
+
+
 REPRODUCERS = {
+    "lstm-keeps-tracing-tensors": lstm_keeps_tracing_tensors,
     "serdes-splits-tied-parameters": serdes_splits_tied_parameters,
     "strict-drops-names": strict_drops_names,
     "strict-reorders-state": strict_reorders_state,

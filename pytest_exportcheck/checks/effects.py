@@ -46,9 +46,11 @@ def _hint(evidence: Evidence, finding: Finding) -> str:
     """What to do about a lost mutation of a tensor that is no buffer."""
     state = evidence.before.state
     entry = state.entries.get(finding.place.removeprefix("state ")) if state else None
-    if finding.kind == "mutation lost" and entry is not None and entry.kind == "attribute":
+    if finding.kind != "mutation lost" or entry is None:
+        return ""
+    if entry.kind == "attribute":
         return "A plain tensor attribute is a constant to a program: use register_buffer, and update it in place."
-    return ""
+    return "If forward assigns to it, update it in place (copy_, add_) instead."
 
 
 def _mutations(

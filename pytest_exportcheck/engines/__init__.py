@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,7 +29,7 @@ def all_engines(added: Iterable[Any] = ()) -> dict[str, Engine]:
     return engines
 
 
-def select_engines(engines: dict[str, Engine], globs: Sequence[str]) -> list[Engine]:
+def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[Engine]:
     """The engines that names and globs stand for.
 
     Raises

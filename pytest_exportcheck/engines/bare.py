@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from pytest_exportcheck.engines.protocol import (
     Artifact,
     Capture,
@@ -72,20 +74,34 @@ def as_engine(candidate: Any) -> Engine:
 
 def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
     def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
-        names = _argument_names(module, args, kwargs)
-        return _export(bare, module, Request(args, kwargs, shapes, names, **flags))
+        return _export(bare, module, Request(args, kwargs, shapes, _specs(module, args, kwargs, shapes), **flags))
 
     return capture
 
 
-def _argument_names(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names that dynamic shapes use for these arguments: ``*args`` count as one."""
-    positional = [
-        name
-        for name, parameter in inspect.signature(module.forward).parameters.items()
-        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD) and name not in kwargs
-    ]
-    return (*positional[: len(args)], *kwargs)
+def _specs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> tuple[Any, ...] | None:
+    """Dynamic shapes by position: one spec for each of ``args``, then for each of ``kwargs``; None where none are given.
+
+    A callable that an edge makes may have forgotten the names that the user's specs go by.
+    """
+    if shapes is None:
+        return None
+    if not isinstance(shapes, Mapping):
+        return tuple(shapes)
+    bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind, spec = bound.signature.parameters[name].kind, shapes.get(name)
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            positional += spec or [None] * len(value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named.update({key: (spec or shapes).get(key) for key in value})
+        elif name in kwargs:
+            named[name] = spec
+        else:
+            positional.append(spec)
+    return (*positional, *(named[name] for name in kwargs))
 
 
 def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
@@ -136,21 +152,36 @@ def _serdes(bare: Any, program: Any) -> Any:
 
 
 def _retrace(bare: Any, artifact: Any) -> Artifact:
-    request = artifact.request if isinstance(artifact, ProgramArtifact) else _by_position(artifact.request)
-    return replace(_export(bare, artifact.callable(), request), request=artifact.request)
+    run = artifact.callable()
+    request = replace(artifact.request, dynamic_shapes=_shapes_for(run, artifact.request))
+    return replace(_export(bare, run, request), request=artifact.request)
 
 
-def _by_position(request: Request) -> Request:
-    """The same request for a module whose ``forward(*args, **kwargs)`` has forgotten the names of its arguments."""
-    shapes = request.dynamic_shapes
-    if shapes is None:
-        return request
-    specs = [shapes.get(name) for name in request.names] if isinstance(shapes, Mapping) else list(shapes)
-    positional, named = specs[: len(request.args)], specs[len(request.args) :]
-    by_position: dict[str, Any] = {"args": tuple(positional)}
-    if request.kwargs:
-        by_position["kwargs"] = dict(zip(request.kwargs, named, strict=False))
-    return replace(request, dynamic_shapes=by_position)
+def _shapes_for(run: Any, request: Request) -> Any:
+    """The request's dynamic shapes in the names of another callable."""
+    shapes, specs = request.dynamic_shapes, request.specs
+    if specs is None:
+        return shapes
+    if _takes_anything(run):
+        return _by_position(request, specs)
+    if not isinstance(shapes, Mapping):
+        return shapes
+    names = inspect.signature(run.forward).parameters if isinstance(run, torch.nn.Module) else shapes
+    return shapes if all(name in names for name in shapes) else specs
+
+
+def _takes_anything(run: Any) -> bool:
+    """Whether it is called as ``forward(*args, **kwargs)``, as unflattened modules are."""
+    if not isinstance(run, torch.nn.Module):
+        return False
+    kinds = [parameter.kind for parameter in inspect.signature(run.forward).parameters.values()]
+    return kinds == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
+
+
+def _by_position(request: Request, specs: tuple[Any, ...]) -> dict[str, Any]:
+    count = len(request.args)
+    keywords = dict(zip(request.kwargs, specs[count:], strict=False))
+    return {"args": tuple(specs[:count]), **({"kwargs": keywords} if keywords else {})}
 
 
 def _unflatten(bare: Any, artifact: Any) -> Artifact:

@@ -11,7 +11,9 @@ import torch
 
 @dataclass(frozen=True)
 class Request:
-    """What was captured: example arguments, their dynamic shapes and names, and which capture it was.
+    """What was captured: example arguments, their dynamic shapes, and which capture it was.
+
+    ``specs`` are the dynamic shapes by position: one for each of ``args``, then one for each of ``kwargs``.
 
     ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace asks for the same again.
     """
@@ -19,7 +21,7 @@ class Request:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     dynamic_shapes: Any
-    names: tuple[str, ...] = ()
+    specs: tuple[Any, ...] | None = None
     strict: bool = False
     pre_dispatch: bool = True
 

@@ -18,6 +18,7 @@ SIGNS: Mapping[str, tuple[str, str, str]] = {
     "error": ("E", "the case could not be set up", "red"),
     "blocked": ("b", "blocked by an earlier stage", "yellow"),
     "unsupported": ("u", "unsupported by the engine", "yellow"),
+    "skipped": ("s", "skipped by the case itself", "yellow"),
     "interrupted": ("!", "interrupted", "red"),
 }
 _FOLD_ABOVE = 40  # rows
@@ -71,8 +72,10 @@ def _matrix(engine: str, rows: Sequence[Row], order: Sequence[str], verbose: boo
         for (where, case), signs in shown.items():
             if where == path:
                 pieces = [(f"  {case:<{width - 2}}", "")]
-                pieces += [_sign(signs.get(mode)) for mode in modes]
-                yield Line(tuple(pieces))
+                for mode in modes:
+                    sign, colour = _sign(signs.get(mode))
+                    pieces += [(sign, colour), (" ", "")]
+                yield Line(tuple(pieces[:-1]))
     if folded:
         yield _plain(f"... and {folded} more cases that passed in every mode (-v shows them)")
 
@@ -104,9 +107,9 @@ def _staircase(title: str, modes: Sequence[str], width: int) -> Iterator[Line]:
 
 def _sign(status: str | None) -> tuple[str, str]:
     if status is None:
-        return ("  ", "")
+        return (" ", "")
     sign, _, colour = SIGNS[status]
-    return (sign + " ", colour)
+    return (sign, colour)
 
 
 def _legend(rows: Sequence[Row]) -> Iterator[Line]:

@@ -119,8 +119,27 @@ NET = "class Net(torch.nn.Module):\n    def forward(self, x):\n        return x 
             NET,
             "case 'Net' (*): the module itself raises on its example inputs, before anything is exported: TypeError:*",
         ),
+        (
+            "@export_case(args=(torch.ones(2),), device='nosuch')",
+            NET,
+            "case 'Net' (*): the module cannot be put into train=False, device='nosuch': RuntimeError: *",
+        ),
+        (
+            "@export_case(args=(torch.ones(2, 3),))",
+            "def net():\n    return torch.nn.LazyLinear(4)",
+            "case 'net' (*): weight, bias of LazyLinear is not initialised. Call a lazy module once in a factory*",
+        ),
     ],
-    ids=["args raise", "args no tuple", "no module", "factory raises", "dynamic_shapes", "eager raises"],
+    ids=[
+        "args raise",
+        "args no tuple",
+        "no module",
+        "factory raises",
+        "dynamic_shapes",
+        "eager raises",
+        "device",
+        "lazy module",
+    ],
 )
 def test_case_that_cannot_be_set_up(echo, run_echo, decorator, body, message):
     echo.makepyfile(case_bad=CASE.format(decorator=decorator, body=body))
@@ -169,3 +188,61 @@ def test_engine_without_export(pytester, linear):
     result = pytester.runpytest("--exportcheck")
     result.stderr.fnmatch_lines(["ERROR: exportcheck: engine 'e' lacks export(module, args, kwargs=None, *"])
     no_traceback(result)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("modes=['nonstrct']", "case 'Net' (*case_bad.py:*): unknown mode 'nonstrct'; did you mean 'nonstrict'[?]*"),
+        ("engines=['torhc']", "case 'Net' (*): unknown engine 'torhc'. Engines: torch, echo."),
+        ("expect=[expect_failure('strct*', reason='r')]", "case 'Net' (*): unknown mode 'strct[*]'*"),
+        (
+            "expect=[expect_failure(check='output', reason='r')]",
+            "*case_bad.py:*: unknown check 'output'. Checks: outputs, effects, state, call_spec, stage.",
+        ),
+        ("modes=5", "*case_bad.py:*: modes takes a sequence of names or globs, got 5."),
+        ("tags='abc'", "*case_bad.py:*: tags takes a sequence of names or globs, got 'abc'."),
+        ("seed='x'", "*case_bad.py:*: seed takes an integer, got 'x'."),
+        ("context=torch.no_grad()", "*write context=torch.no_grad, not torch.no_grad(). Got *"),
+    ],
+)
+def test_a_case_that_names_what_does_not_exist_fails_visibly(echo, run_echo, linear, argument, message):
+    text = CASE.format(decorator=f"@export_case(args=(torch.ones(2),), {argument})", body=NET)
+    text = text.replace("import export_case", "import expect_failure, export_case")
+    echo.makepyfile(case_linear=linear, case_bad=text)
+    result = run_echo("--exportcheck-modes=nonstrict")
+    assert result.parseoutcomes()["failed"] >= 1
+    result.stdout.fnmatch_lines([message])
+    no_traceback(result)
+
+
+def test_a_factory_may_skip_its_case(echo, run_echo):
+    echo.makepyfile(
+        case_skip="""
+            import pytest, torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.ones(2),))
+            def needs_gpu():
+                pytest.skip("needs a GPU")
+        """
+    )
+    result = run_echo("--exportcheck-modes=nonstrict,strict", "-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["  needs_gpu  s s", "s skipped by the case itself", "SKIPPED [[]2[]]*needs a GPU"])
+
+
+def test_an_error_of_the_plugin_itself_is_shown_once_and_asks_for_a_report(echo, run_echo, linear, monkeypatch):
+    import pytest_exportcheck.case_run as case_run
+
+    def broken(*_):
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr(case_run, "set_up", broken)
+    echo.makepyfile(case_linear=linear)
+    result = run_echo()
+    result.assert_outcomes(failed=1, skipped=9)
+    result.stdout.fnmatch_lines(
+        ["internal error of pytest-exportcheck; please report it with this text:", "ZeroDivisionError: of our own"]
+    )
+    assert "/pluggy/" not in result.stdout.str()

@@ -31,9 +31,9 @@ def test_the_hooks_of_the_page_work_together(pytester):
     result.assert_outcomes(passed=6, skipped=10)
     result.stdout.fnmatch_lines(
         [
-            "  Linear * u u u u u . . . ",
+            "  Linear * u u u u u . . .",
             "exportcheck_cases",
-            "  identity * u u u u u . . . ",
+            "  identity * u u u u u . . .",
             "SKIPPED * unsupported by strict_only: we export with strict=True",
         ]
     )

@@ -27,7 +27,7 @@ def test_matrix_has_a_row_a_case_and_a_sign_a_mode(pytester, run_faulty, linear)
             "             | | | strict",
             "             | | | |",
             "case_linear.py",
-            "  Linear     . F b . ",
+            "  Linear     . F b .",
             "",
             ". passed   F failed   b blocked by an earlier stage",
             "slowest captures: Linear[[]echo-*s, Linear[[]echo-*s",

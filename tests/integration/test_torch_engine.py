@@ -24,7 +24,7 @@ def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
     (pytester.path / "case_shop.py").write_text(example(0))
     result = check(pytester)
     result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . . ", "exportcheck: 1 case, 11 items: 11 passed"])
+    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . .", "exportcheck: 1 case, 11 items: 11 passed"])
 
 
 def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
@@ -119,7 +119,7 @@ def test_known_defects_are_warnings_for_who_ships_and_failures_for_who_builds_en
     modes = "--exportcheck-modes=nonstrict,nonstrict-serdes"
     shipped = check(pytester, modes)
     shipped.assert_outcomes(passed=2)
-    shipped.stdout.fnmatch_lines(["  Tied        . k ", "known defect serdes-splits-tied-parameters: 1 item"])
+    shipped.stdout.fnmatch_lines(["  Tied        . k", "known defect serdes-splits-tied-parameters: 1 item"])
     judged = check(pytester, modes, "--exportcheck-profile=conformance")
     judged.assert_outcomes(passed=1, failed=1)
     judged.stdout.fnmatch_lines(["  state: a.weight: untied  [[]known: serdes-splits-tied-parameters[]]"])
@@ -228,3 +228,79 @@ def test_lists_of_other_objects_in_a_module_are_not_copied(pytester):
     pytester.makepyfile(case_tied=TIED)
     modes = "--exportcheck-modes=nonstrict-retrace-decompose,nonstrict-retrace-unflatten"
     check(pytester, modes).assert_outcomes(passed=2)
+
+
+def test_a_mode_alone_judges_as_it_does_among_all_others(pytester):
+    pytester.makepyfile(
+        case_spectral="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.randn(3, 8),), train=True)
+            def spectral():
+                return torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(8, 8))
+        """
+    )
+    modes = ["nonstrict", "nonstrict-decompose", "nonstrict-serdes", "nonstrict_postdispatch", "strict"]
+    result = check(pytester, "-v", f"--exportcheck-modes={','.join(modes)}")
+    together = dict(re.findall(r"::spectral\[torch-([\w-]+)\] (\w+)", result.stdout.str()))
+    assert list(together) == [
+        "nonstrict",
+        "nonstrict-decompose",
+        "nonstrict-serdes",
+        "nonstrict_postdispatch",
+        "strict",
+    ]
+    for mode in ("nonstrict-serdes", "nonstrict_postdispatch", "strict"):
+        alone = check(pytester, "-v", f"case_spectral.py::spectral[torch-{mode}]")
+        assert re.findall(r"::spectral\[torch-[\w-]+\] (\w+)", alone.stdout.str()) == [together[mode]]
+
+
+def test_a_scripted_submodule_is_no_internal_error(pytester):
+    pytester.makepyfile(
+        case_scripted="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.randn(2, 8),))
+            def scripted():
+                return torch.nn.Sequential(torch.jit.script(torch.nn.Linear(8, 8)), torch.nn.ReLU())
+        """
+    )
+    result = check(pytester, "--exportcheck-modes=nonstrict")
+    assert "internal error" not in result.stdout.str()
+
+
+def test_variadic_arguments_are_retraced_with_the_same_dynamic_shapes(pytester):
+    pytester.makepyfile(
+        case_variadic="""
+            import torch
+            from torch.export import Dim
+            from pytest_exportcheck import export_case
+
+            b = Dim("b", max=9)
+
+            @export_case(
+                args=lambda: (torch.randn(5, 3), torch.randn(5, 3)), dynamic_shapes=lambda: {"xs": ({0: b}, {0: b})}
+            )
+            class Variadic(torch.nn.Module):
+                def forward(self, *xs):
+                    return xs[0] + xs[1]
+        """
+    )
+    modes = "--exportcheck-modes=nonstrict,nonstrict-retrace,strict-retrace"
+    check(pytester, modes).assert_outcomes(passed=3)
+
+
+def test_an_lstm_below_autograd_is_compared_closely(pytester):
+    pytester.makepyfile(
+        case_lstm="""
+            import torch
+            from pytest_exportcheck import export_case
+
+            @export_case(args=lambda: (torch.randn(3, 5, 8),))
+            def lstm():
+                return torch.nn.LSTM(8, 6, num_layers=2, batch_first=True)
+        """
+    )
+    check(pytester, "--exportcheck-modes=nonstrict_postdispatch").assert_outcomes(passed=1)

@@ -100,8 +100,9 @@ def test_a_lost_update_of_a_plain_tensor_says_what_to_do(evidence, counted):
     }
 
 
-def test_a_buffer_gets_no_such_hint(evidence, counted):
-    assert {each.detail for each in effects.check(evidence(counted(1), counted(0)))} == {""}
+def test_a_buffer_gets_a_hint_of_its_own(evidence, counted):
+    hint = "If forward assigns to it, update it in place (copy_, add_) instead."
+    assert {each.detail for each in effects.check(evidence(counted(1), counted(0)))} == {hint}
 
 
 def test_another_number_of_random_values(findings):

@@ -60,14 +60,14 @@ def test_a_long_case_name_widens_the_matrix():
 
 
 def test_every_status_has_a_sign_of_its_own():
-    assert set(SIGNS) == {*get_args(Status), "interrupted"}
+    assert set(SIGNS) == {*get_args(Status), "skipped", "interrupted"}
     assert len({sign for sign, _, _ in SIGNS.values()}) == len(SIGNS)
 
 
 def test_signs_and_counts_have_the_colour_of_their_status():
     shown = colours(row(status="failed"), row(mode="strict"))
-    assert (shown["F "], shown["1 failed"]) == ("red", "red")
-    assert (shown[". "], shown["1 passed"]) == ("green", "green")
+    assert (shown["F"], shown["1 failed"]) == ("red", "red")
+    assert (shown["."], shown["1 passed"]) == ("green", "green")
 
 
 def test_one_of_each_is_singular():
