@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import random
 import weakref
@@ -10,108 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from echo_session import ORIGIN, Doubling, Echo, Net, Session, case, modes, verdicts
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import Unsupported
-from pytest_exportcheck.modes import Lattice, Mode
-from pytest_exportcheck.records import Case, Expectation, Origin
-from pytest_exportcheck.runner import Runner
-from pytest_exportcheck.snapshot import global_modes
-
-ORIGIN = Origin("shop", "case_shop.py", 7)
-
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 2)
-        self.register_buffer("total", torch.zeros(2))
-
-    def forward(self, x):
-        self.total.add_(x.sum(0))
-        return self.layer(x)
-
-
-class Program:
-    """A program that is the module itself, or what a test makes of it."""
-
-    def __init__(self, module):
-        self._module = module
-
-    def module(self):
-        return self._module
-
-
-class Echo:
-    """Exports copies, notes what it was asked for, and remembers its programs weakly."""
-
-    name = "echo"
-
-    def __init__(self):
-        self.calls, self.programs = [], []
-
-    def _made(self, what, module):
-        program = Program(module)
-        self.calls.append(what)
-        self.programs.append((what, weakref.ref(program)))
-        return program
-
-    def export(self, module, args, kwargs=None, *, dynamic_shapes=None, strict=False, pre_dispatch=True):
-        return self._made("strict" if strict else "nonstrict", copy.deepcopy(module))
-
-    def decompose(self, program, decomp_table=None):
-        return self._made("decompose", copy.deepcopy(program.module()))
-
-    def unflatten(self, program):
-        self.calls.append("unflatten")
-        return copy.deepcopy(program.module())
-
-    def alive(self):
-        gc.collect()
-        return [what for what, program in self.programs if program() is not None]
-
-
-class Doubling(torch.nn.Module):
-    """Another module's state, and outputs that are wrong."""
-
-    def __init__(self, module):
-        super().__init__()
-        self.__dict__.update(module.__dict__)
-        self.real = type(module).forward
-
-    def forward(self, x):
-        return self.real(self, x) * 2
-
-
-def case(build=Net, name="net", **options):
-    return Case(name=name, build=build, origin=ORIGIN, args=lambda: (torch.randn(3, 2),), **options)
-
-
-def modes(*texts):
-    return [Mode(tuple(text.split("-"))) for text in texts]
-
-
-class Session:
-    """A runner that was told about the items of one engine."""
-
-    def __init__(self, engine, *cases, wanted, **options):
-        self.engine = as_engine(engine)
-        self.runner = Runner({self.engine.name: self.engine}, **options)
-        self.items = [(each, self.engine.name, mode) for each in cases for mode in wanted]
-        self.runner.select(self.items)
-
-    def run(self, *texts, of=None):
-        given = of or self.items[0][0]
-        outcomes = [self.runner.run(given, self.engine.name, mode) for mode in modes(*texts)]
-        return outcomes if len(outcomes) > 1 else outcomes[0]
-
-    def run_all(self, order=None):
-        return {(item[0].name, str(item[2])): self.runner.run(*item) for item in order or self.items}
-
-
-def verdicts(outcomes):
-    return {key: (outcome.status, outcome.reason, outcome.findings) for key, outcome in outcomes.items()}
+from pytest_exportcheck.modes import Lattice
+from pytest_exportcheck.records import Case, Expectation
 
 
 def test_a_sound_engine_passes():
@@ -225,94 +129,6 @@ def test_torch_in_another_order_gives_the_same_outcomes():
     assert verdicts(shuffled.run_all(order)) == verdicts(planned)
 
 
-class Editing(TorchExport):
-    """Decomposing updates a weight of the program that it is given."""
-
-    name = "editing"
-
-    def __init__(self):
-        self.captures_made = 0
-
-    def export(self, *args, **kwargs):
-        self.captures_made += 1
-        return super().export(*args, **kwargs)
-
-    def decompose(self, program, decomp_table=None):
-        decomposed = super().decompose(copy.deepcopy(program), decomp_table)
-        program.state_dict["layer.weight"].data[0, 0] += 1
-        return decomposed
-
-
-def test_a_stage_that_edits_its_input_is_named():
-    outcome = Session(Editing(), case(), wanted=modes("nonstrict-decompose")).run("nonstrict-decompose")
-    finding = outcome.findings[0]
-    assert (outcome.status, finding.check, finding.kind) == ("failed", "stage", "edited")
-    assert (finding.place, finding.expected, finding.actual) == (
-        "input program's state",
-        "unchanged by decompose",
-        "changed",
-    )
-
-
-class EditingAsDeclared(Editing):
-    """Unflatten drops a bias from the graph that it is given, and is declared to edit its input."""
-
-    def unflatten(self, program):
-        module = super().unflatten(copy.deepcopy(program))
-        linear = next(node for node in program.graph.nodes if "linear" in str(node.target))
-        linear.args = linear.args[:2]
-        program.graph_module.recompile()
-        return module
-
-
-def test_a_graph_that_a_stage_edited_as_it_declares_is_made_again_for_the_others():
-    engine = EditingAsDeclared()
-    names = ["nonstrict-unflatten", "nonstrict-serdes", "nonstrict"]
-    outcomes = Session(engine, case(), wanted=modes(*names)).run(*names)
-    assert [(outcome.status, outcome.findings) for outcome in outcomes] == [("passed", ())] * 3
-    assert engine.captures_made == 2
-
-
-def test_weights_that_a_stage_edited_are_made_again_for_the_others():
-    engine = Editing()
-    names = ["nonstrict-decompose", "nonstrict-serdes"]
-    _, serdes = Session(engine, case(), wanted=modes(*names)).run(*names)
-    assert engine.captures_made == 2
-    assert (serdes.status, serdes.findings) == ("passed", ())
-
-
-class EditingTheModule(Echo):
-    """The capture runs the module, and so updates its buffer."""
-
-    def export(self, module, args, kwargs=None, **options):
-        program = super().export(module, args, kwargs, **options)
-        module(*args)
-        return program
-
-
-def test_a_capture_that_changes_the_module_is_named_and_undone():
-    nonstrict, strict = Session(EditingTheModule(), case(), wanted=modes("nonstrict", "strict")).run(
-        "nonstrict", "strict"
-    )
-    assert [(each.check, each.place, each.kind) for each in nonstrict.findings] == [("stage", "module total", "edited")]
-    assert nonstrict.findings == strict.findings
-
-
-class ChangingModes(Echo):
-    """The capture leaves gradients switched off."""
-
-    def export(self, module, args, kwargs=None, **options):
-        torch.set_grad_enabled(False)
-        return super().export(module, args, kwargs, **options)
-
-
-def test_a_capture_that_leaves_a_global_mode_changed_is_named_and_undone():
-    before = global_modes()
-    (finding,) = Session(ChangingModes(), case(), wanted=modes("nonstrict")).run("nonstrict").findings
-    assert (finding.place, finding.kind, finding.expected, finding.actual) == ("grad mode", "edited", "True", "False")
-    assert global_modes() == before
-
-
 def test_a_broken_stage_blocks_what_is_behind_it():
     names = ["nonstrict", "nonstrict-decompose", "nonstrict-decompose-decompose"]
     engine = Faulty()
@@ -416,16 +232,6 @@ def test_eager_that_is_not_bit_stable_is_a_note_and_compared_with_tolerance():
     given = Case(name="net", build=Unstable, origin=ORIGIN, args=lambda: (torch.zeros(1),))
     outcome = Session(Echo(), given, wanted=modes("nonstrict")).run("nonstrict")
     assert outcome.notes == ("eager is not bit-stable from run to run: values are compared with a tolerance",)
-
-
-def test_the_users_module_is_as_it_was():
-    own = Net()
-    own.layer.weight.grad = torch.ones(2, 2)
-    before = copy.deepcopy(own.state_dict())
-    Session(EditingTheModule(), case(lambda: own, train=None), wanted=modes("nonstrict")).run("nonstrict")
-    assert own.training
-    assert own.layer.weight.grad.tolist() == [[1, 1], [1, 1]]
-    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
 
 def test_the_number_of_threads_is_pinned_for_every_run():
