@@ -1,7 +1,7 @@
 # Two commands for everyone: `make exportcheck` runs the main job, `make test` the tests. Both set up what they need:
 # a virtual environment with the newest torch that pip resolves. Only Python 3.10 or later and make are required.
 
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.13 || command -v python3.10 || command -v python3)
+PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
