@@ -68,7 +68,7 @@ class CaseRun:
         self._progress = progress
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self.seconds: dict[str, float] = {}
-        with _PinnedThreads(threads), progress(f"setting up {case.name}"):
+        with _pinned_threads(threads), progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
@@ -99,7 +99,7 @@ class CaseRun:
             if parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
-                with _PinnedThreads(self._threads):
+                with _pinned_threads(self._threads):
                     self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 
@@ -187,7 +187,7 @@ class CaseRun:
         return artifact, [_edited(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts]
 
     def _revived(self, engine: Engine, stage: Stage) -> Artifact:
-        """The stage's artifact, made again where it was spoiled or released."""
+        """The stage's artifact, made again where it was spoiled."""
         if stage.artifact is None:
             parent = self._stages[engine.name, stage.mode.parent] if stage.mode.parent else None
             stage.artifact, _ = self._artifact_of(engine, stage.mode, parent)
@@ -228,18 +228,15 @@ class CaseRun:
         return self._case.context() if self._case.context else nullcontext()
 
 
-class _PinnedThreads(AbstractContextManager[None]):
+@contextmanager
+def _pinned_threads(number: int) -> Iterator[None]:
     """One number of threads for all runs that are compared: it changes what models compute."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._before)
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _same(first: Record, second: Record) -> bool:

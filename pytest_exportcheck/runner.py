@@ -49,12 +49,9 @@ class Runner:
             return self._not_set_up_outcome(case, engine, mode)
         try:
             run = self._case_run(case)
-        except CaseError as error:
-            self._not_set_up.setdefault(id(case), ((engine, mode), str(error)))
-            return self._not_set_up_outcome(case, engine, mode)
         except Exception as error:
-            text = internal_error_text(error)
-            self._not_set_up.setdefault(id(case), ((engine, mode), text))
+            text = str(error) if isinstance(error, CaseError) else internal_error_text(error)
+            self._not_set_up[id(case)] = ((engine, mode), text)
             return self._not_set_up_outcome(case, engine, mode)
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)

@@ -56,6 +56,8 @@ def set_up(case: Case, seed: int) -> Subject:
         example = _inputs(case, given, EXAMPLE, seed)
         fresh = _fresh(case, given, example, seed + 1)
         shapes = _value(case, "dynamic_shapes", case.dynamic_shapes)
+        if isinstance(shapes, torch.export.ShapesCollection):  # goes by identity, and captures are given copies
+            shapes = _by_argument(case, module, shapes, example)
         _check_shapes(case, module, shapes, example)
         working = _deep_copy(module)
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
@@ -165,6 +167,16 @@ def _permute(tensor: torch.Tensor) -> torch.Tensor:
         permuted = torch.empty_like(tensor)  # keeps strides of dense tensors
         permuted.copy_(tensor.detach().reshape(-1)[order].reshape(tensor.shape))
     return permuted.requires_grad_(tensor.requires_grad)
+
+
+def _by_argument(case: Case, module: torch.nn.Module, shapes: torch.export.ShapesCollection, example: Inputs) -> Any:
+    try:
+        return shapes.dynamic_shapes(module, example.args, dict(example.kwargs))  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): its ShapesCollection does not fit its inputs: {raised_from(error)}. "
+            "It must be made for the very tensors in args and kwargs: give those as values, not as callables."
+        ) from error
 
 
 def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inputs) -> None:

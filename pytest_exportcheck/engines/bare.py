@@ -80,14 +80,15 @@ def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
 
 
 def _specs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> tuple[Any, ...] | None:
-    """Dynamic shapes by position: one spec for each of ``args``, then for each of ``kwargs``; None where none are given.
+    """Dynamic shapes by position: one spec for each of ``args``, then for each of ``kwargs``; None where none are given, or
+    where they go by tensors (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
 
     A callable that an edge makes may have forgotten the names that the user's specs go by.
     """
-    if shapes is None:
-        return None
-    if not isinstance(shapes, Mapping):
+    if isinstance(shapes, (tuple, list)):
         return tuple(shapes)
+    if not isinstance(shapes, Mapping):
+        return None
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
     positional: list[Any] = []
     named: dict[str, Any] = {}

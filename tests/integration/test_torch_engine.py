@@ -304,3 +304,35 @@ def test_an_lstm_below_autograd_is_compared_closely(pytester):
         """
     )
     check(pytester, "--exportcheck-modes=nonstrict_postdispatch").assert_outcomes(passed=1)
+
+
+def test_a_shapes_collection_goes_by_the_tensors_of_the_case(pytester):
+    pytester.makepyfile(
+        case_collection="""
+            import torch
+            from torch.export import Dim, ShapesCollection
+            from pytest_exportcheck import export_case
+
+            x = torch.randn(5, 3)
+
+            def of(tensor):
+                shapes = ShapesCollection()
+                shapes[tensor] = {0: Dim.DYNAMIC}
+                return shapes
+
+            class Net(torch.nn.Module):
+                def forward(self, x):
+                    return x + 1
+
+            @export_case(args=(x,), dynamic_shapes=lambda: of(x))
+            def right():
+                return Net()
+
+            @export_case(args=(x,), dynamic_shapes=lambda: of(torch.randn(5, 3)))
+            def wrong():
+                return Net()
+        """
+    )
+    result = check(pytester, "--exportcheck-modes=nonstrict,strict,nonstrict-retrace,nonstrict-unflatten-retrace")
+    result.assert_outcomes(passed=4, failed=1, skipped=3)
+    result.stdout.fnmatch_lines(["case 'wrong' (*): its ShapesCollection does not fit its inputs: ValueError: *"])

@@ -211,3 +211,11 @@ def test_every_edge_of_torch_yields_something_to_call(captured, edge):
     x = torch.ones(1, 2)
     expected = artifact.callable()(x)
     assert torch.allclose(engine.edges[edge](artifact).callable()(x), expected)
+
+
+def test_shapes_that_go_by_tensors_are_passed_on_as_they_are():
+    shapes = torch.export.ShapesCollection()
+    shapes[torch.ones(3)] = {0: torch.export.Dim.DYNAMIC}
+    artifact = as_engine(Bare()).captures["nonstrict"](torch.nn.Identity(), (torch.ones(3),), {}, shapes)
+    assert artifact.request.dynamic_shapes is shapes
+    assert artifact.request.specs is None
