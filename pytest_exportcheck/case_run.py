@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,15 +11,45 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import deduplicated, run_checks
-from pytest_exportcheck.describe import call_spec_of, call_spec_of_call, state_of
+from pytest_exportcheck.checks import align, deduplicated, ledger_of, run_checks
+from pytest_exportcheck.describe import (
+    call_spec_of,
+    call_spec_of_call,
+    declared_dims,
+    module_types_of,
+    program_of,
+    run_nodes,
+    state_of,
+)
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
 from pytest_exportcheck.fingerprint import edited, fingerprint
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.observe import observe, quiet, raised_from
-from pytest_exportcheck.policy import BLOCKING, contract_for, judge
-from pytest_exportcheck.records import Case, Evidence, Finding, Inputs, Observation, Record
+from pytest_exportcheck.observe import observe
+from pytest_exportcheck.policy import (
+    ALIGNMENT,
+    BLOCKING,
+    NO_OVERRIDES,
+    Overrides,
+    column_of,
+    contract_for,
+    fields_for,
+    judge,
+    tolerated,
+)
+from pytest_exportcheck.raised import quiet, raised_from
+from pytest_exportcheck.records import (
+    Alignment,
+    Case,
+    Evidence,
+    Finding,
+    Inputs,
+    Leaf,
+    Observation,
+    ProgramRecord,
+    Record,
+    Survival,
+)
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     changed_globals,
@@ -28,7 +58,7 @@ from pytest_exportcheck.snapshot import (
     seed_everything,
 )
 from pytest_exportcheck.subject import set_up
-from pytest_exportcheck.tensors import copy_tree
+from pytest_exportcheck.tensors import copy_tree, facts_of, input_leaves
 
 Progress = Callable[[str], AbstractContextManager[Any]]
 
@@ -42,6 +72,7 @@ class Stage:
     artifact: Any = None
     record: Record | None = None
     findings: list[Finding] = field(default_factory=list)
+    ledger: tuple[Survival, ...] = ()
     unsupported: str = ""
     blocker: Stage | None = None
 
@@ -61,8 +92,11 @@ class CaseRun:
         When the case cannot be set up, or the module itself raises on its example inputs.
     """
 
-    def __init__(self, case: Case, *, seed: int, threads: int, progress: Progress) -> None:
+    def __init__(
+        self, case: Case, *, seed: int, threads: int, progress: Progress, overrides: Overrides = NO_OVERRIDES
+    ) -> None:
         self._case = case
+        self._overrides = overrides
         self._seed = seed + case.seed
         self._threads = threads
         self._progress = progress
@@ -72,6 +106,8 @@ class CaseRun:
             self._subject = set_up(case, self._seed)
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
+            self._declared = declared_dims(self._subject.module, self._subject.example, self._subject.dynamic_shapes)
+            self._given = tuple(_leaf(place, value) for place, value in _example_leaves(self._subject.example))
             self._oracle, again = self._eager(), self._eager()
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
@@ -87,9 +123,10 @@ class CaseRun:
         if refused:
             self._calls = (self._subject.example,)
             yield f"fresh inputs were unusable: eager itself refuses them ({refused.type})"
-        self._bit_stable = self._case.random or _same(first, second)
-        if not self._bit_stable:
-            yield "eager is not bit-stable from run to run: values are compared with a tolerance"
+        self._unstable = () if self._case.random else _unstable(first, second)
+        if self._unstable:
+            what = " and ".join(self._unstable)
+            yield f"eager is not bit-stable from run to run: {what} are compared with a tolerance"
 
     def stage(self, engine: Engine, mode: Mode) -> Stage:
         """The stage at the end of a mode, with everything before it, made when it is not there yet."""
@@ -111,38 +148,42 @@ class CaseRun:
         stage = Stage(mode)
         try:
             stage.artifact, findings = self._artifact_of(engine, mode, parent)
-            stage.record = self._record(stage.artifact)
+            stage.record = self._record(stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
             what = "a program that can be called" if stage.artifact is not None else "a program"
             stage.findings = self._judged(engine, mode, [_raised(mode.stages[-1], what, error)])
         else:
-            findings += run_checks(self._evidence(engine, mode, parent, stage.record))
-            stage.findings = self._judged(engine, mode, findings)
+            evidence = self._evidence(engine, mode, parent, stage.record)
+            stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)])
+            stage.ledger = ledger_of(evidence, stage.findings)
         return stage
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
+        edge = mode.stages[-1]
+        before = parent.record if parent and parent.record else self._oracle
         return Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
-            stage=mode.stages[-1],
-            before=parent.record if parent and parent.record else self._oracle,
+            stage=edge,
+            before=before,
             after=record,
-            contract=contract_for(mode.stages[-1], bit_stable=self._bit_stable),
+            contract=contract_for(edge, unstable=self._unstable),
+            fields=fields_for(edge, self._overrides),
+            alignment=_alignment(edge, before.program, record.program),
+            module=self._oracle,
+            declared=self._declared,
+            given=self._given,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
 
     def _judged(self, engine: Engine, mode: Mode, findings: Iterable[Finding]) -> list[Finding]:
-        return judge(
-            deduplicated(findings),
-            engine=engine.name,
-            capture=mode.capture,
-            stage=mode.stages[-1],
-            torch_version=torch.__version__,
-        )
+        """What may be lost first: a known defect explains only what would be broken."""
+        told = tolerated(deduplicated(findings), mode.stages[-1], self._overrides)
+        return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
@@ -194,27 +235,42 @@ class CaseRun:
         artifact: Artifact = stage.artifact
         return artifact
 
-    def _record(self, artifact: Artifact) -> Record:
-        with preserved_globals(), quiet():
+    def _record(self, artifact: Artifact, mode: Mode) -> Record:
+        with preserved_globals(), quiet(), self._weights_intact():
+            program = getattr(artifact, "program", None)
+            exported = program if isinstance(program, ExportedProgram) else None
             run = artifact.callable()
             module = run if isinstance(run, torch.nn.Module) else None
-            program = getattr(artifact, "program", None)
             record = Record(
                 observations=(),
                 state=state_of(module) if module is not None else None,
-                call_spec=call_spec_of(program) if isinstance(program, ExportedProgram) else None,
+                call_spec=call_spec_of(exported) if exported is not None else None,
+                program=self._program(exported, mode) if exported is not None else None,
+                modules=module_types_of(module) if module is not None and exported is None else {},
+                saved=getattr(artifact, "saved", {}),
+                resaved=_resaved(artifact, mode),
             )
-        return replace(record, observations=self._observe(run))
+        return replace(record, observations=self._observe(run, like=self._oracle.observations[0]))
+
+    def _program(self, program: ExportedProgram, mode: Mode) -> ProgramRecord:
+        """A program as data, with a run of its nodes where the contract asks for one."""
+        runs = {}
+        if contract_for(mode.stages[-1]).get("val") == "run":
+            seed_everything(self._seed)
+            runs = run_nodes(program, self._subject.example)
+        return program_of(program, declared=self._declared, runs=runs)
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
         observations = self._observe(module)
         spec = call_spec_of_call(example.args, example.kwargs, observations[0].structure)
-        return Record(observations=observations, state=state_of(module), call_spec=spec)
+        return Record(
+            observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
+        )
 
-    def _observe(self, run: Callable[..., Any]) -> tuple[Observation, ...]:
+    def _observe(self, run: Callable[..., Any], like: Observation | None = None) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context)
+        return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -239,12 +295,37 @@ def _pinned_threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _same(first: Record, second: Record) -> bool:
-    """Whether two runs of one callable did the same, bit for bit."""
+#: Checks of values that eager itself may not repeat.
+_VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
+
+
+def _unstable(first: Record, second: Record) -> tuple[str, ...]:
+    """The checks by which two runs of one callable differ, bit for bit."""
     evidence = Evidence(
-        case="", engine="eager", mode="", stage="", before=first, after=second, contract=dict.fromkeys(BLOCKING, "bits")
+        case="", engine="eager", mode="", stage="", before=first, after=second, contract=dict.fromkeys(_VALUES, "bits")
     )
-    return not run_checks(evidence)
+    found = {finding.check for finding in run_checks(evidence)}
+    return tuple(check for check in _VALUES if check in found)
+
+
+def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
+    how = ALIGNMENT.get(column_of(edge))
+    return align(before, after, how) if how and before is not None and after is not None else None
+
+
+def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
+    """What saving again writes, where the mode saves for the second time."""
+    resave = getattr(artifact, "resave", None)
+    repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
+    return resave() if resave is not None and repeated else {}
+
+
+def _example_leaves(example: Inputs) -> Iterator[tuple[str, Any]]:
+    return input_leaves(example.args, example.kwargs)
+
+
+def _leaf(place: str, value: Any) -> Leaf:
+    return Leaf(place, value, facts_of(value)) if isinstance(value, torch.Tensor) else Leaf(place, value)
 
 
 def _raised(stage: str, what: str, error: BaseException) -> Finding:

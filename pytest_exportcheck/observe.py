@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.records import Inputs, Leaf, Observation, Raised
+from pytest_exportcheck.backward import gradients_of
+from pytest_exportcheck.raised import quiet, raised_from
+from pytest_exportcheck.records import Gradients, Inputs, Leaf, Observation
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     generator_digest,
@@ -39,17 +38,23 @@ def observe(
     snapshot: ModuleSnapshot | None,
     seed: int,
     context: Callable[[], AbstractContextManager[Any]] | None = None,
+    like: Observation | None = None,
 ) -> tuple[Observation, ...]:
     """Call ``run`` once for each of ``calls``, one after the other, and observe each call.
 
     State carries over from call to call, so that a buffer that is updated shows over two calls; afterwards the module
     of ``snapshot``, the generators and the global modes are as before. The series ends early when a call raises.
+
+    The first call is followed by backward. Gradients that hold the same bits as those of ``like`` are its tensors.
     """
     observations: list[Observation] = []
     with preserved_globals(), quiet():
         try:
             for number, call in enumerate(calls):
-                observations.append(_one_call(run, call, snapshot, seed + number, context or nullcontext))
+                differentiate = _no_gradients if number else partial(gradients_of, like=like)
+                observations.append(
+                    _one_call(run, call, snapshot, seed + number, context or nullcontext, differentiate)
+                )
                 if observations[-1].raised:
                     break
         finally:
@@ -64,6 +69,7 @@ def _one_call(
     snapshot: ModuleSnapshot | None,
     seed: int,
     context: Callable[[], AbstractContextManager[Any]],
+    differentiate: Callable[..., Gradients | None],
 ) -> Observation:
     args, kwargs = copy_tree((call.args, dict(call.kwargs)))
     before = [(place, leaf, _clone(leaf)) for place, leaf in input_leaves(args, kwargs)]
@@ -86,7 +92,12 @@ def _one_call(
         state=snapshot.changed() if snapshot else {},
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),
+        gradients=differentiate(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
     )
+
+
+def _no_gradients(*_: Any) -> None:
+    return None
 
 
 def _leaf(place: str, value: Any) -> Leaf:
@@ -120,58 +131,3 @@ def _aliases(
             *((place, owner) for place in places for owner in owners.get(key, [])),
         ]
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, nothing that pytest does with warnings and log records changes what torch does.
-
-    Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured trace,
-    and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that the
-    weights-only unpickler refuses). torch's own handler still writes to stderr.
-    """
-    attached = _pytest_handlers_of_torch()
-    for logger, handler in attached:
-        logger.removeHandler(handler)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, handler in attached:
-            logger.addHandler(handler)
-
-
-def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
-    """pytest attaches its handlers to loggers that do not propagate; torch's do not."""
-    loggers = [
-        logger
-        for name, logger in logging.root.manager.loggerDict.items()
-        if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
-    ]
-    return [
-        (logger, handler)
-        for logger in loggers
-        for handler in list(logger.handlers)
-        if type(handler).__module__.startswith("_pytest.")
-    ]
-
-
-def raised_from(error: BaseException) -> Raised:
-    """An exception as text, with the last line of code that is neither torch's nor this plugin's."""
-    return Raised(_type_name(type(error)), str(error).strip(), _where(error))
-
-
-def _type_name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-_INFRASTRUCTURE = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((*_INFRASTRUCTURE, "<"))]
-    if not own:
-        return ""
-    return f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}: {own[-1].line}"

@@ -25,6 +25,8 @@ class Options:
     threads: int | None = None
     files: tuple[str, ...] = DEFAULT_FILES
     imports: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -93,6 +95,19 @@ def add_options(parser: pytest.Parser) -> None:
         type="args",
         default=list(DEFAULT_FILES),
     )
+    parser.addini(
+        "exportcheck_allow",
+        "Fields that an edge may lose in this repo: check.field, or stage:check.field; globs. "
+        "Example: serdes:metadata.custom.",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "exportcheck_forbid",
+        "Fields that must not be lost in this repo, though the policy tolerates it: as exportcheck_allow.",
+        type="args",
+        default=[],
+    )
     parser.addini("exportcheck_import", "Importable modules in which cases are looked for.", type="args", default=[])
 
 
@@ -119,6 +134,8 @@ def read_options(config: pytest.Config) -> Options:
         threads=threads,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),
+        allow=tuple(config.getini("exportcheck_allow")),
+        forbid=tuple(config.getini("exportcheck_forbid")),
     )
 
 

@@ -11,6 +11,7 @@ from pytest_exportcheck.case_run import CaseRun, Progress
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.verdicts import Item, outcome_of
 
@@ -26,12 +27,14 @@ class Runner:
         seed: int = 0,
         threads: int | None = None,
         progress: Progress = nullcontext,
+        overrides: Overrides = NO_OVERRIDES,
     ) -> None:
         self._engines = engines
         self._profile = profile
         self._seed = seed
         self._threads = threads or torch.get_num_threads()
         self._progress = progress
+        self._overrides = overrides
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
         self._current: tuple[Case, CaseRun] | None = None
@@ -72,7 +75,13 @@ class Runner:
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
-            run = CaseRun(case, seed=self._seed, threads=self._threads, progress=self._progress)
+            run = CaseRun(
+                case,
+                seed=self._seed,
+                threads=self._threads,
+                progress=self._progress,
+                overrides=self._overrides,
+            )
             self._current = (case, run)
         return self._current[1]
 

@@ -32,6 +32,7 @@ from pytest_exportcheck.items import (
 )
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
+from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
@@ -66,6 +67,7 @@ class ActivePlugin:
             engines = select_engines(every, self._options.engines)
             lattices = [Lattice.of(engine.captures, engine.edges) for engine in engines]
             modes = lattice.select(self._options.modes, lattices)
+            overrides = Overrides.of(self._options.allow, self._options.forbid)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
@@ -75,6 +77,7 @@ class ActivePlugin:
             seed=options.seed,
             threads=options.threads,
             progress=Progress(self._write_progress),
+            overrides=overrides,
         )
         self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks, every)
 

@@ -13,7 +13,7 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.observe import quiet, raised_from
+from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Case, Inputs
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
 

@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.case_run import Stage
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Status
+from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Status, Survival
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +36,14 @@ def outcome_of(item: Item, stage: Stage) -> Outcome:
     return _judged(item, stage)
 
 
-def _outcome(item: Item, status: Status, *, findings: Sequence[Finding] = (), reason: str = "") -> Outcome:
+def _outcome(
+    item: Item,
+    status: Status,
+    *,
+    findings: Sequence[Finding] = (),
+    reason: str = "",
+    ledger: Sequence[Survival] = (),
+) -> Outcome:
     return Outcome(
         case=item.case.name,
         engine=item.engine,
@@ -46,6 +53,7 @@ def _outcome(item: Item, status: Status, *, findings: Sequence[Finding] = (), re
         reason=reason,
         notes=item.notes,
         seconds=item.seconds,
+        ledger=tuple(ledger),
     )
 
 
@@ -72,15 +80,17 @@ def _judged(item: Item, stage: Stage) -> Outcome:
     rest = [finding for finding in stage.findings if finding not in excused]
     unexcused = [finding for finding in rest if not _tolerated(item, finding)]
     stale = [each for each in expectations if not any(_excuses([each], finding) for finding in excused)]
+    ledger = stage.ledger
     if unexcused:
-        return _outcome(item, "failed", findings=[*unexcused, *(each for each in rest if each not in unexcused)])
+        shown = [*unexcused, *(each for each in rest if each not in unexcused)]
+        return _outcome(item, "failed", findings=shown, ledger=ledger)
     if stale:
-        return _outcome(item, "stale", findings=stage.findings, reason=_stale_text(stale))
+        return _outcome(item, "stale", findings=stage.findings, reason=_stale_text(stale), ledger=ledger)
     if excused:
         reasons = dict.fromkeys(each.reason for each in expectations)
-        return _outcome(item, "expected", findings=stage.findings, reason="; ".join(reasons))
+        return _outcome(item, "expected", findings=stage.findings, reason="; ".join(reasons), ledger=ledger)
     known = [finding for finding in rest if finding.verdict == "known"]
-    return _outcome(item, "known" if known else "passed", findings=rest)
+    return _outcome(item, "known" if known else "passed", findings=rest, ledger=ledger)
 
 
 def _tolerated(item: Item, finding: Finding) -> bool:

@@ -8,14 +8,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pytest_exportcheck.checks import call_spec, effects, outputs, state
+from pytest_exportcheck.checks import (
+    aliasing,
+    call_spec,
+    constants,
+    constraints,
+    effects,
+    examples,
+    gradients,
+    metadata,
+    module_calls,
+    nodes,
+    outputs,
+    signature,
+    stability,
+    state,
+    val,
+    verifiers,
+)
+from pytest_exportcheck.checks.alignment import align
+from pytest_exportcheck.checks.ledger import ledger_of
 from pytest_exportcheck.records import Check, Evidence, Finding
+
+__all__ = ["CHECKS", "align", "deduplicated", "ledger_of", "run_checks"]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,
     "effects": effects.check,
+    "aliasing": aliasing.check,
+    "gradients": gradients.check,
     "state": state.check,
+    "constants": constants.check,
+    "constraints": constraints.check,
+    "signature": signature.check,
+    "nodes": nodes.check,
+    "metadata": metadata.check,
+    "val": val.check,
     "call_spec": call_spec.check,
+    "module_calls": module_calls.check,
+    "examples": examples.check,
+    "verifiers": verifiers.check,
+    "stability": stability.check,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
-from pytest_exportcheck.records import Evidence, Finding, Observation
+from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
 
 _UNCHANGED = "left as it was"
 
@@ -29,28 +29,66 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     on = (before.label,)
     yield from _mutations("input", before.inputs, after.inputs, rule, on)
     for finding in _mutations("state", before.state, after.state, rule, on):
-        yield replace(finding, detail=finding.detail or _hint(evidence, finding))
+        named = replace(finding, kind=_kind(evidence, finding))
+        yield replace(named, detail=named.detail or _hint(evidence, named))
     if before.generator != after.generator:
+        deterministic = evidence.after.program is not None and not _draws(evidence.after.program)
         yield Finding(
             check="effects",
             place="random generator",
-            kind="generator",
+            kind="generator untouched" if deterministic else "generator",
             expected=f"state {before.generator} after the call",
             actual=f"state {after.generator}",
-            detail="another number of random values was drawn",
+            detail="no operation of the program draws"
+            if deterministic
+            else "another number of random values was drawn",
             on=on,
         )
 
 
+def _draws(program: ProgramRecord) -> bool:
+    """Whether an operation draws random numbers."""
+    return any(
+        node.op == "call_function" and any(word in node.target for word in _RANDOM)
+        for graph in program.graphs.values()
+        for node in graph.nodes
+    )
+
+
+_RANDOM = (
+    "rand",
+    "dropout",
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "poisson",
+    "exponential",
+    "uniform",
+    "cauchy",
+    "rrelu",
+)
+
+
+def _kind(evidence: Evidence, finding: Finding) -> str:
+    """Of tensors that are neither parameter nor buffer, a lost mutation is a case of its own."""
+    entry = _entry(evidence, finding)
+    plain = entry is not None and entry.kind == "attribute" and finding.kind == "mutation lost"
+    return "attribute mutation lost" if plain else finding.kind
+
+
+def _entry(evidence: Evidence, finding: Finding) -> StateEntry | None:
+    state = evidence.before.state
+    return state.entries.get(finding.place.removeprefix("state ")) if state else None
+
+
 def _hint(evidence: Evidence, finding: Finding) -> str:
     """What to do about a lost mutation of a tensor that is no buffer."""
-    state = evidence.before.state
-    entry = state.entries.get(finding.place.removeprefix("state ")) if state else None
-    if finding.kind != "mutation lost" or entry is None:
-        return ""
-    if entry.kind == "attribute":
+    entry = _entry(evidence, finding)
+    if finding.kind == "attribute mutation lost":
         return "A plain tensor attribute is a constant to a program: use register_buffer, and update it in place."
-    return "If forward assigns to it, update it in place (copy_, add_) instead."
+    if finding.kind == "mutation lost" and entry is not None:
+        return "If forward assigns to it, update it in place (copy_, add_) instead."
+    return ""
 
 
 def _mutations(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.engines.archive import archive_records
 from pytest_exportcheck.engines.protocol import (
     Artifact,
     Capture,
@@ -22,6 +23,7 @@ from pytest_exportcheck.engines.protocol import (
     Request,
 )
 from pytest_exportcheck.errors import EngineError, Unsupported
+from pytest_exportcheck.shapes import specs_by_position
 
 _CAPTURES = {
     "nonstrict": {"strict": False, "pre_dispatch": True},
@@ -74,35 +76,11 @@ def as_engine(candidate: Any) -> Engine:
 
 def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
     def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
-        return _export(bare, module, Request(args, kwargs, shapes, _specs(module, args, kwargs, shapes), **flags))
+        return _export(
+            bare, module, Request(args, kwargs, shapes, specs_by_position(module, args, kwargs, shapes), **flags)
+        )
 
     return capture
-
-
-def _specs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> tuple[Any, ...] | None:
-    """Dynamic shapes by position: one spec for each of ``args``, then for each of ``kwargs``; None where none are given, or
-    where they go by tensors (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
-
-    A callable that an edge makes may have forgotten the names that the user's specs go by.
-    """
-    if isinstance(shapes, (tuple, list)):
-        return tuple(shapes)
-    if not isinstance(shapes, Mapping):
-        return None
-    bound = inspect.signature(module.forward).bind(*args, **kwargs)
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        kind, spec = bound.signature.parameters[name].kind, shapes.get(name)
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            positional += spec or [None] * len(value)
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            named.update({key: (spec or shapes).get(key) for key in value})
-        elif name in kwargs:
-            named[name] = spec
-        else:
-            positional.append(spec)
-    return (*positional, *(named[name] for name in kwargs))
 
 
 def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
@@ -122,7 +100,7 @@ def _edges(bare: Any) -> list[tuple[str, Edge]]:
     if _has(bare, "decompose"):
         edges.append(("decompose", _on_program(lambda program: bare.decompose(program))))
     if _has(bare, "save") and _has(bare, "load"):
-        edges.append(("serdes", _on_program(lambda program: _serdes(bare, program))))
+        edges.append(("serdes", lambda artifact: _serdes(bare, _with_program(artifact))))
     if _has(bare, "unflatten"):
         edges.append(("unflatten", lambda artifact: _unflatten(bare, artifact)))
     return edges
@@ -134,7 +112,7 @@ def _has(bare: Any, method: str) -> bool:
 
 def _on_program(step: Callable[[Any], Any]) -> Edge:
     def edge(artifact: Any) -> Artifact:
-        return replace(_with_program(artifact), program=step(artifact.program))
+        return ProgramArtifact(step(_with_program(artifact).program), artifact.request)
 
     return edge
 
@@ -145,17 +123,24 @@ def _with_program(artifact: Any) -> ProgramArtifact:
     return artifact
 
 
-def _serdes(bare: Any, program: Any) -> Any:
+def _serdes(bare: Any, artifact: ProgramArtifact) -> Artifact:
+    buffer = _saved(bare, artifact.program)
+    records = archive_records(buffer)
+    buffer.seek(0)
+    program = bare.load(buffer)
+    return replace(artifact, program=program, saved=records, resave=lambda: archive_records(_saved(bare, program)))
+
+
+def _saved(bare: Any, program: Any) -> io.BytesIO:
     buffer = io.BytesIO()
     bare.save(program, buffer)
-    buffer.seek(0)
-    return bare.load(buffer)
+    return buffer
 
 
 def _retrace(bare: Any, artifact: Any) -> Artifact:
     run = artifact.callable()
     request = replace(artifact.request, dynamic_shapes=_shapes_for(run, artifact.request))
-    return replace(_export(bare, run, request), request=artifact.request)
+    return ProgramArtifact(_export(bare, run, request).program, artifact.request)
 
 
 def _shapes_for(run: Any, request: Request) -> Any:

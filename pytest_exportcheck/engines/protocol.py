@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -36,10 +36,16 @@ class Artifact(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ProgramArtifact:
-    """A program, and the request that it answers."""
+    """A program, and the request that it answers.
+
+    A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
+    again and gives the digests of that.
+    """
 
     program: Any
     request: Request
+    saved: Mapping[str, str] = field(default_factory=dict)
+    resave: Callable[[], Mapping[str, str]] | None = None
 
     def callable(self) -> Callable[..., Any]:
         module: Callable[..., Any] = self.program.module()

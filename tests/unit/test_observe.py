@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from pytest_exportcheck.observe import observe, raised_from
+from pytest_exportcheck.observe import observe
+from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import Inputs
 from pytest_exportcheck.snapshot import ModuleSnapshot, generator_digest, global_modes
 

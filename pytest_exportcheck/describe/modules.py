@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.describe.freeze import qualified
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 from pytest_exportcheck.snapshot import slots_of
 from pytest_exportcheck.tensors import facts_of, storage_key
@@ -43,3 +44,8 @@ def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
     signature = program.module_call_graph[0].signature if program.module_call_graph else None
     names = tuple(signature.forward_arg_names or ()) if signature else None
     return CallSpecRecord(program.call_spec.in_spec, program.call_spec.out_spec, names)
+
+
+def module_types_of(module: torch.nn.Module) -> dict[str, str]:
+    """Submodule path -> qualified class, under every path; the module itself under the empty one."""
+    return {path: qualified(type(owner)) for path, owner in module.named_modules(remove_duplicate=False)}

@@ -1,0 +1,70 @@
+"""Constants: the tensors and objects that a program carries beside the state of its module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.tensors import same_bits
+
+_BITS = Rule("bits", None, {})
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge the constants as strictly as the contract says."""
+    program, level = evidence.after.program, evidence.contract["constants"]
+    if program is None:
+        return []
+    found = list(_named_in_signature(program))
+    if level == "sane" or evidence.before.program is None:
+        return found
+    return [*found, *_LEVELS[level](evidence.before.program.constants, program.constants)]
+
+
+def _finding(name: str, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
+    return Finding(check="constants", place=name, kind=kind, expected=expected, actual=actual, detail=detail)
+
+
+def _text(value: Any) -> str:
+    return tensor_text(value) if isinstance(value, torch.Tensor) else f"{type(value).__name__}"
+
+
+def _named_in_signature(program: ProgramRecord) -> Iterator[Finding]:
+    """Every constant that the signature names is there."""
+    for spec in program.signature.inputs:
+        if spec.kind in ("CONSTANT_TENSOR", "CUSTOM_OBJ") and spec.target not in program.constants:
+            yield _finding(str(spec.target), "missing", f"a constant for input {spec.name}", "no such constant")
+
+
+def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, old in before.items():
+        if name not in after:
+            yield _finding(name, "dropped", _text(old), "no such constant")
+            continue
+        new = after[name]
+        if isinstance(old, torch.Tensor) != isinstance(new, torch.Tensor):
+            yield _finding(name, "type", _text(old), _text(new))
+        elif isinstance(old, torch.Tensor):
+            for difference in value_difference(old, new, _BITS):
+                yield _finding(name, difference.kind, difference.expected, difference.actual, difference.detail)
+    for name, new in after.items():
+        if name not in before:
+            yield _finding(name, "added", "no such constant", _text(new))
+
+
+def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every constant is there under some name."""
+    there = [value for value in after.values() if isinstance(value, torch.Tensor)]
+    for name, old in before.items():
+        if isinstance(old, torch.Tensor) and not any(same_bits(old, new) for new in there):
+            yield _finding(name, "dropped", _text(old), "no constant of this value")
+
+
+_LEVELS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
+    "equal": _equal,
+    "values": _values,
+}

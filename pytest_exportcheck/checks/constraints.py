@@ -1,0 +1,147 @@
+"""Constraints: dynamic dims stay dynamic, ranges hold, guards accept what they accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_exportcheck.checks.sizes import same_size, value_at
+from pytest_exportcheck.records import (
+    ConstraintsRecord,
+    DeclaredDim,
+    Evidence,
+    Finding,
+    Interval,
+    Size,
+)
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge the constraints as strictly as the contract says."""
+    program, level = evidence.after.program, evidence.contract["constraints"]
+    if program is None:
+        return []
+    after = program.constraints
+    if level == "declared":
+        return list(_declared(evidence.declared, after))
+    if evidence.before.program is None:
+        return []
+    return list(_LEVELS[level](evidence.before.program.constraints, after))
+
+
+def _finding(place: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
+    return Finding(
+        check="constraints", place=place, kind=kind, expected=str(expected), actual=str(actual), detail=detail
+    )
+
+
+# --- what the case declares -----------------------------------------------------------------
+
+
+def _declared(dims: tuple[DeclaredDim, ...], constraints: ConstraintsRecord) -> Iterator[Finding]:
+    for dim in dims:
+        shape = constraints.shapes.get(dim.place)
+        if shape is None or dim.dim >= len(shape):
+            continue
+        size, place = shape[dim.dim], f"{dim.place}.size({dim.dim})"
+        if dim.dynamic and not isinstance(size, Size):
+            yield _finding(place, "made static", f"dynamic ({dim.text})", f"always {size}")
+        elif not dim.dynamic and not dim.text.startswith("Dim.AUTO") and isinstance(size, Size):
+            yield _finding(place, "made dynamic", f"static ({dim.text})", size)
+        elif isinstance(size, Size) and dim.interval is not None:
+            yield from _range(place, dim.interval, interval_of(size, constraints.ranges))
+
+
+def _range(place: str, declared: Interval, found: Interval | None) -> Iterator[Finding]:
+    if found is None or found == declared:
+        return
+    if not found.holds(declared):
+        yield _finding(place, "narrowed", declared, found)
+    if not declared.holds(found):
+        yield _finding(place, "widened", declared, found)
+
+
+def interval_of(size: Size, ranges: Mapping[str, Interval]) -> Interval | None:
+    """The range of an expression: as the program says, or from that of its one symbol, as far as it is monotone."""
+    if size.text in ranges:
+        return ranges[size.text]
+    symbols = sorted(map(str, size.expr.free_symbols))
+    if len(symbols) != 1 or symbols[0] not in ranges:
+        return None
+    root = ranges[symbols[0]]
+    ends = [None if bound is None else value_at(size, {symbols[0]: bound}) for bound in (root.lower, root.upper)]
+    if None not in ends and ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+        ends.reverse()
+    return Interval(ends[0], ends[1])
+
+
+# --- compared with before -------------------------------------------------------------------
+
+
+def _equal(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
+    yield from _shapes(before, after)
+    yield from _ranges(before, after)
+    old, new = _normal(before.guards), _normal(after.guards)
+    for guard in old:
+        if guard not in new:
+            yield _finding(guard, "guard dropped", guard, "no such guard")
+    for guard in new:
+        if guard not in old:
+            yield _finding(guard, "guard added", "no such guard", guard)
+
+
+def _shapes(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
+    for place, old in before.shapes.items():
+        new = after.shapes.get(place)
+        if new is None or len(new) != len(old):
+            continue  # the signature and val say so
+        for dim, (left, right) in enumerate(zip(old, new, strict=True)):
+            if isinstance(left, Size) and not isinstance(right, Size):
+                yield _finding(f"{place}.size({dim})", "made static", f"dynamic ({left})", f"always {right}")
+            elif isinstance(right, Size) and not isinstance(left, Size):
+                yield _finding(f"{place}.size({dim})", "made dynamic", f"always {left}", f"dynamic ({right})")
+            elif not same_size(left, right, before.ranges):
+                yield _finding(f"{place}.size({dim})", "relation", left, right)
+
+
+def _ranges(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
+    for text, old in before.ranges.items():
+        new = after.ranges.get(text)
+        if new is None:
+            unused = " of an unused symbol" if text in before.unused else ""
+            yield _finding(text, f"range{unused} dropped", old, "no such range")
+        elif new != old:
+            kind = "range narrowed" if old.holds(new) else "range widened" if new.holds(old) else "range moved"
+            yield _finding(text, kind, old, new)
+    for text, new in after.ranges.items():
+        if text not in before.ranges:
+            yield _finding(text, "range added", "no such range", new)
+
+
+def _normal(guards: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(" ".join(guard.split()) for guard in guards))
+
+
+def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
+    """Dims stay dynamic in their ranges; guards accept the settings that they accepted."""
+    for place, old in before.shapes.items():
+        for dim, (left, right) in enumerate(zip(old, after.shapes.get(place, ()), strict=False)):
+            where = f"{place}.size({dim})"
+            if isinstance(left, Size) and not isinstance(right, Size):
+                yield _finding(where, "made static", f"dynamic ({left})", f"always {right}")
+            elif isinstance(right, Size) and not isinstance(left, Size):
+                yield _finding(where, "made dynamic", f"always {left}", f"dynamic ({right})")
+            elif isinstance(left, Size) and isinstance(right, Size):
+                was, now = interval_of(left, before.ranges), interval_of(right, after.ranges)
+                if was is not None and now is not None and was != now:
+                    yield _finding(where, "range narrowed" if was.holds(now) else "range widened", was, now)
+    for setting, accepted in before.accepts.items():
+        accepts = after.accepts.get(setting, accepted)
+        if accepted != accepts:
+            say = {True: "accepted by the guards", False: "refused by the guards"}
+            yield _finding(setting, "guard", say[accepted], say[accepts])
+
+
+_LEVELS: Mapping[str, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
+    "equal": _equal,
+    "accepts": _accepts,
+}

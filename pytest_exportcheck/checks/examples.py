@@ -1,0 +1,44 @@
+"""The example inputs that a program carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_exportcheck.checks.values import Rule, differences
+from pytest_exportcheck.records import Evidence, Finding, Leaf
+
+_BITS = Rule("bits", None, {})
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare with what the capture was given, or with before."""
+    program = evidence.after.program
+    if program is None:
+        return []
+    given = evidence.given if evidence.contract["examples"] == "given" else _before(evidence)
+    if given is None:
+        return []
+    if program.examples is None:
+        return [_finding("example inputs", "dropped", f"{len(given)} leaves", "none")]
+    return list(_leaves(given, program.examples))
+
+
+def _before(evidence: Evidence) -> Sequence[Leaf] | None:
+    return evidence.before.program.examples if evidence.before.program else None
+
+
+def _finding(place: str, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
+    return Finding(check="examples", place=place, kind=kind, expected=expected, actual=actual, detail=detail)
+
+
+def _leaves(before: Sequence[Leaf], after: Sequence[Leaf]) -> Iterator[Finding]:
+    old, new = {leaf.place: leaf for leaf in before}, {leaf.place: leaf for leaf in after}
+    for place, leaf in old.items():
+        if place not in new:
+            yield _finding(place, "dropped", "an example", "none")
+            continue
+        for difference in differences(leaf, new[place], _BITS):
+            yield _finding(place, difference.kind, difference.expected, difference.actual, difference.detail)
+    for place in new:
+        if place not in old:
+            yield _finding(place, "added", "no example", "an example")

@@ -1,0 +1,105 @@
+"""Gradients: which outputs require grad, and what backward gives for parameters and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.policy import CLOSE
+from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
+
+#: Below autograd nobody promises which outputs require grad.
+_FLAGS_MATTER = ("bits", "close")
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare call by call, as far as both sides returned."""
+    level = evidence.contract["gradients"]
+    found: list[Finding] = []
+    for before, after in zip(evidence.before.observations, evidence.after.observations, strict=False):
+        if before.raised or after.raised:
+            continue
+        if level in _FLAGS_MATTER:
+            found += _flags(before, after)
+        if before.gradients is not None and not evidence.random:
+            found += [
+                replace(each, on=(before.label,)) for each in _gradients(evidence, before.gradients, after.gradients)
+            ]
+    return found
+
+
+def _flags(before: Observation, after: Observation) -> Iterator[Finding]:
+    if len(before.outputs) != len(after.outputs):
+        return
+    for expected, actual in zip(before.outputs, after.outputs, strict=True):
+        if expected.facts is None or actual.facts is None:
+            continue
+        for field in ("requires_grad", "has_grad_fn"):
+            left, right = getattr(expected.facts, field), getattr(actual.facts, field)
+            if left != right:
+                name = "grad_fn" if field == "has_grad_fn" else field
+                yield Finding(
+                    check="gradients",
+                    place=expected.place,
+                    kind=name,
+                    expected=_flag(name, left),
+                    actual=_flag(name, right),
+                    on=(before.label,),
+                )
+
+
+def _flag(name: str, value: bool) -> str:
+    return (f"a {name}" if value else f"no {name}") if name == "grad_fn" else f"{name}={value}"
+
+
+def _gradients(evidence: Evidence, before: Gradients, after: Gradients | None) -> Iterator[Finding]:
+    if before.raised is not None:
+        return  # eager has no gradients to compare with
+    if after is None or after.raised is not None:
+        said = "no output requires grad" if after is None else str(after.raised)
+        yield Finding(check="gradients", place="backward", kind="raised", expected="gradients, as before", actual=said)
+        return
+    rule = Rule("bits" if evidence.contract["gradients"] == "bits" else "close", evidence.tolerance, CLOSE)
+    for name, expected in before.values.items():
+        present, actual = _of_group(name, after, evidence)
+        if not present:
+            continue  # the state check says that it is gone
+        if (expected is None) != (actual is None):
+            yield Finding(
+                check="gradients",
+                place=name,
+                kind="dropped" if actual is None else "gained",
+                expected="no gradient" if expected is None else tensor_text(expected),
+                actual="no gradient" if actual is None else tensor_text(actual),
+            )
+        elif expected is not None:
+            for difference in value_difference(expected, actual, rule):
+                yield Finding(
+                    check="gradients",
+                    place=name,
+                    kind=difference.kind,
+                    expected=difference.expected,
+                    actual=difference.actual,
+                    detail=difference.detail,
+                )
+
+
+def _of_group(name: str, after: Gradients, evidence: Evidence) -> tuple[bool, Any]:
+    """Whether the tensor of this name, or one that was tied to it, is there, and the sum of their gradients: what was one
+    tensor may have become several."""
+    names = _tied(name, evidence.before.state)
+    entries = evidence.after.state.entries if evidence.after.state else {}
+    roots = dict.fromkeys(entries[each].tied_to if each in entries else each for each in names)
+    present = [root for root in roots if root in after.values]
+    parts = [after.values[root] for root in present if after.values[root] is not None]
+    total = sum(parts[1:], parts[0]) if parts else None
+    return bool(present), total
+
+
+def _tied(name: str, state: StateRecord | None) -> list[str]:
+    if state is None or name not in state.entries:
+        return [name]
+    root = state.entries[name].tied_to
+    return [entry.name for entry in state.entries.values() if entry.tied_to == root]

@@ -1,0 +1,33 @@
+"""The preservation ledger: which fields survive an edge, in how many places."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pytest_exportcheck.checks.metadata import fates, key_of
+from pytest_exportcheck.checks.val import val_differences
+from pytest_exportcheck.records import Evidence, Finding, Survival
+
+
+def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival, ...]:
+    """Node metadata and ``val`` of all paired nodes, and what else the findings say was lost."""
+    counts: dict[str, Counter[str]] = {}
+    before = evidence.before.program
+    if evidence.alignment is not None and before is not None:
+        for _, one, other in evidence.alignment.pairs():
+            for key, fate in fates(one, other, {}):
+                counts.setdefault(f"metadata.{key_of(one, key)}", Counter())[fate] += 1
+            if evidence.contract.get("val") == "equal" and one.val is not None:
+                changed = {field for field, _, _ in val_differences(one.val, other.val, before.constraints.ranges)}
+                counts.setdefault("val", Counter())["changed" if changed else "kept"] += 1
+                for field in changed:
+                    counts.setdefault(f"val.{field}", Counter())["changed"] += 1
+    for finding in findings:
+        if finding.verdict == "lost" and finding.name not in counts:
+            counts.setdefault(finding.name, Counter())[_fate(finding)] += 1
+    return tuple(Survival(field=field, **count) for field, count in sorted(counts.items()))
+
+
+def _fate(finding: Finding) -> str:
+    return next((fate for fate in ("dropped", "gained") if fate in finding.kind), "changed")

@@ -1,0 +1,240 @@
+"""Metadata of nodes, key by key: what must be there, what must be kept, what must be equal."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from pytest_exportcheck.checks.texts import side_by_side, user_line
+from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord
+
+Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
+
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in ')
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge the metadata of every node as strictly as the tables say."""
+    program, level = evidence.after.program, evidence.contract["metadata"]
+    if program is None:
+        return []
+    if level == "present":
+        return list(_present(evidence, program))
+    if evidence.alignment is None:
+        return []
+    return list(_pairs(evidence))
+
+
+def key_of(node: NodeRecord, key: str) -> str:
+    """What the tables call a key on this node: ``custom``, ``placeholder.custom``."""
+    return key if node.op == "call_function" else f"{node.op}.{key}"
+
+
+def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, str]) -> Iterator[tuple[str, Fate]]:
+    """What became of every key of a node's metadata."""
+    for key in dict.fromkeys((*one.meta, *other.meta)):
+        if key not in other.meta:
+            yield key, "dropped"
+        elif key not in one.meta:
+            yield key, "gained"
+        else:
+            same = _COMPARED.get(levels.get(key_of(one, key), "equal"), _equal)
+            yield key, "kept" if same(one.meta[key], other.meta[key]) else "changed"
+
+
+def _pairs(evidence: Evidence) -> Iterator[Finding]:
+    alignment = evidence.alignment
+    if alignment is None:
+        return
+    for pair, one, other in alignment.pairs():
+        for key, fate in fates(one, other, evidence.fields):
+            level = evidence.fields.get(key_of(one, key))
+            if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
+                continue
+            yield _finding(pair, one, other, key, fate)
+    if evidence.contract["metadata"] == "kept" and _all_traced(evidence.before.program):
+        yield from _unpaired(evidence)
+
+
+def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: str) -> Finding:
+    expected, actual = side_by_side(_shown(one.meta.get(key)), _shown(other.meta.get(key)))
+    made = "" if one.name == other.name else f"made from {one.name}"
+    return Finding(
+        check="metadata",
+        place=pair.after.place(other),
+        kind=f"{key} {fate}",
+        field=key_of(one, key),
+        expected="none" if key not in one.meta else expected,
+        actual="none" if key not in other.meta else actual,
+        detail=made,
+        line=user_line(one) or user_line(other),
+    )
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key!r}: {each!r}" for key, each in value.items())
+    return "" if value is None else value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other) and repr(one) == repr(other)
+
+
+def _kept(one: Any, other: Any) -> bool:
+    """Custom annotations may have been added to."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(name in other and _equal(value, other[name]) for name, value in one.items())
+    return _equal(one, other)
+
+
+def _same_paths(one: Any, other: Any) -> bool:
+    return [entry[1:] for entry in one] == [entry[1:] for entry in other]
+
+
+_COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
+
+
+# --- nodes that a stage made from none that it says -----------------------------------------
+
+
+def _all_traced(program: ProgramRecord | None) -> bool:
+    """Whether every operation has a stack trace."""
+    return program is not None and all("stack_trace" in node.meta for _, node in _operations(program))
+
+
+def _unpaired(evidence: Evidence) -> Iterator[Finding]:
+    if "stack_trace" not in evidence.fields or evidence.after.program is None or evidence.alignment is None:
+        return
+    paired = {id(other) for _, _, other in evidence.alignment.pairs()}
+    for graph, node in _operations(evidence.after.program):
+        if id(node) not in paired and "stack_trace" not in node.meta:
+            yield _missing(graph, node, "stack_trace")
+
+
+# --- a program by itself --------------------------------------------------------------------
+
+
+def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
+    """Operations that the user's code called say where, and name modules that exist."""
+    types = evidence.module.modules if evidence.module else {}
+    if types.get("", "").startswith(_TORCHS):
+        return
+    checked: dict[Any, str] = {}
+    for graph, node in _operations(program):
+        for key in ("stack_trace", "nn_module_stack", "torch_fn"):
+            if key not in evidence.fields:
+                continue
+            if key not in node.meta:
+                yield _missing(graph, node, key)
+                continue
+            value = node.meta[key]
+            if (key, value) not in checked:
+                checked[key, value] = _SANE[key](value, types)
+            if checked[key, value]:
+                yield Finding(
+                    check="metadata",
+                    place=graph.place(node),
+                    kind=f"{key} wrong",
+                    field=key,
+                    expected=_EXPECTED[key],
+                    actual=checked[key, value],
+                    line=user_line(node),
+                )
+
+
+#: torch leaves frames of its own files out of stack traces: of models that it ships beside its exporter, all of them.
+_TORCHS = "torch._export."
+
+
+def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecord]]:
+    for graph in program.graphs.values():
+        for node in graph.nodes:
+            if _is_users(node):
+                yield graph, node
+
+
+def _is_users(node: NodeRecord) -> bool:
+    """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
+    result), nor what it inserts to detach constants."""
+    if node.op != "call_function" or "." not in node.target:
+        return False
+    return not node.target.startswith(_ADDED)
+
+
+_ADDED = (
+    "aten.sym_",
+    "aten._assert",
+    "aten.lift_fresh",
+    "aten.detach",
+    "aten.alias",
+    "_operator.",
+    "math.",
+    "torch.",
+    "builtins.",
+)
+
+
+def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
+    return Finding(
+        check="metadata",
+        place=graph.place(node),
+        kind=f"{key} missing",
+        field=key,
+        expected=_EXPECTED[key],
+        actual="none",
+        line=user_line(node),
+    )
+
+
+def _wrong_stack(stack: Any, types: Mapping[str, str]) -> str:
+    """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
+    for _, path, kind in stack:
+        path = re.sub(r"@\d+$", "", path)  # a module that is called again
+        if path.startswith("_empty") or not types:
+            continue
+        if path not in types and not _is_computed(path):
+            return f"{path!r}, which is no submodule"
+        if path in types and kind != types[path]:
+            return f"{kind} at {path!r}, where the module has {types[path]}"
+    return ""
+
+
+def _is_computed(path: str) -> bool:
+    """A path that is an expression, such as that of a slice of a Sequential: ``layers.slice(0, 2, None)``."""
+    return any(sign in path for sign in "()[]:")
+
+
+def _wrong_trace(trace: Any, _types: Mapping[str, str]) -> str:
+    """A frame whose line of code is not what the file has there."""
+    lines = str(trace).splitlines()
+    if not any(_FRAME.match(line) for line in lines):
+        return "no frame"
+    for number, line in enumerate(lines[:-1]):
+        frame = _FRAME.match(line)
+        if frame is None or _FRAME.match(lines[number + 1]):
+            continue
+        there, code = linecache.getline(frame["file"], int(frame["line"])).strip(), lines[number + 1].strip()
+        if there and there != code:
+            return f"{frame['file']}:{frame['line']} is {there!r}, not {code!r}"
+    return ""
+
+
+def _wrong_function(value: Any, _types: Mapping[str, str]) -> str:
+    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, str) and each for each in value):
+        return ""
+    return f"{value!r}"
+
+
+_SANE: Mapping[str, Callable[[Any, Mapping[str, str]], str]] = {
+    "stack_trace": _wrong_trace,
+    "nn_module_stack": _wrong_stack,
+    "torch_fn": _wrong_function,
+}
+_EXPECTED = {
+    "stack_trace": "the lines of code that called this operation",
+    "nn_module_stack": "the modules whose forward called this operation",
+    "torch_fn": "the function that was called, as two strings",
+}

@@ -1,0 +1,64 @@
+"""The module call graph: which submodules were called, in order, and the call signatures kept for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_exportcheck.checks.texts import side_by_side
+from pytest_exportcheck.records import Evidence, Finding
+
+#: Submodules that a capture makes for itself.
+_OWN = ("_guards_fn", "submod_")
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare with before; after unflatten, with the modules that there are."""
+    before, after = evidence.before.program, evidence.after.program
+    if before is None:
+        return []
+    if evidence.contract["module_calls"] == "submodules":
+        return list(_submodules(list(before.module_calls), evidence))
+    if after is None:
+        return []
+    return list(_calls(_users(before.module_calls), _users(after.module_calls), evidence))
+
+
+def _finding(name: str, kind: str, expected: str, actual: str) -> Finding:
+    return Finding(check="module_calls", place=name or "the root module", kind=kind, expected=expected, actual=actual)
+
+
+def _users(calls: object) -> dict[str, str]:
+    return {name: text for name, text in dict(calls).items() if not name.rpartition(".")[2].startswith(_OWN)}  # type: ignore[call-overload]
+
+
+def _calls(before: dict[str, str], after: dict[str, str], evidence: Evidence) -> Iterator[Finding]:
+    for name, text in before.items():
+        if name not in after:
+            kind = "dropped" if text or _has_state(name, evidence) else "stateless dropped"
+            yield _finding(name, kind, "an entry", "none")
+        elif name and text != after[name]:  # the root's is the call spec
+            yield _finding(name, "signature", *side_by_side(text, after[name]))
+    for name in after:
+        if name not in before:
+            known = evidence.module is None or name.partition("@")[0] in evidence.module.modules
+            yield _finding(name, "added" if known else "made by the capture added", "no entry", "an entry")
+    old, new = [name for name in before if name in after], [name for name in after if name in before]
+    if old != new:
+        first = next(place for place, (left, right) in enumerate(zip(old, new, strict=True)) if left != right)
+        yield _finding(old[first], "order", ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3]))
+
+
+def _has_state(name: str, evidence: Evidence) -> bool:
+    """Whether a parameter or buffer lies under this path: the module that a program makes of itself has no others."""
+    entries = evidence.before.state.entries if evidence.before.state else {}
+    path = name.partition("@")[0]
+    return any(each.startswith(f"{path}.") for each in entries)
+
+
+def _submodules(called: list[str], evidence: Evidence) -> Iterator[Finding]:
+    """Every submodule that was called is there under its path."""
+    there = evidence.after.modules
+    for name in called:
+        path = name.partition("@")[0]
+        if path not in there and not path.rpartition(".")[2].startswith(_OWN):
+            yield _finding(name, "dropped", f"a submodule {path}", "no such submodule")

@@ -1,0 +1,249 @@
+"""Nodes: op, target, arguments and subgraphs, in pairs of nodes before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pytest_exportcheck.checks.alignment import flat, is_operation
+from pytest_exportcheck.checks.sizes import same_size
+from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side, user_line
+from pytest_exportcheck.records import (
+    Alignment,
+    Evidence,
+    Finding,
+    GraphPair,
+    GraphRecord,
+    GraphRef,
+    NodeRecord,
+    NodeRef,
+    ProgramRecord,
+    Size,
+)
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge the nodes as strictly as the contract says."""
+    program, level = evidence.after.program, evidence.contract["nodes"]
+    if program is None:
+        return []
+    if level == "sane":
+        return list(_sane(program))
+    if evidence.before.program is None or evidence.alignment is None:
+        return []
+    return list(_LEVELS[level](evidence.alignment, evidence.before.program))
+
+
+def _finding(graph: GraphRecord, node: NodeRecord, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
+    return Finding(
+        check="nodes",
+        place=graph.place(node),
+        kind=kind,
+        expected=expected,
+        actual=actual,
+        detail=detail,
+        line=user_line(node),
+    )
+
+
+# --- a program by itself --------------------------------------------------------------------
+
+
+def _sane(program: ProgramRecord) -> Iterator[Finding]:
+    """Every value is made before it is used, names are unique, placeholders come first and one output last."""
+    for graph in program.graphs.values():
+        seen: set[str] = set()
+        operations_began = False
+        for node in graph.nodes:
+            for ref in _refs(node):
+                if ref.name not in seen:
+                    yield _finding(
+                        graph, node, "use before definition", f"{ref} made before it is used", node_text(node)
+                    )
+            if node.name in seen:
+                yield _finding(graph, node, "name", "a name of its own", f"two nodes are called {node.name}")
+            if node.op in ("call_module", "call_method"):
+                yield _finding(graph, node, "op", "call_function, placeholder, get_attr or output", node.op)
+            if node.op == "placeholder" and operations_began:
+                yield _finding(graph, node, "order", "placeholders first", "a placeholder behind other nodes")
+            operations_began |= node.op != "placeholder"
+            seen.add(node.name)
+        if not graph.nodes or graph.nodes[-1].op != "output":
+            yield Finding(
+                check="nodes",
+                place=graph.path or "the graph",
+                kind="order",
+                expected="output last",
+                actual="no output last",
+            )
+
+
+def _refs(node: NodeRecord) -> list[NodeRef]:
+    return [each for each in flat((*node.args, *node.kwargs.values())) if isinstance(each, NodeRef)]
+
+
+# --- equal ----------------------------------------------------------------------------------
+
+
+def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
+    for path in alignment.dropped:
+        if _is_judged(path, alignment):
+            yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
+    for pair in alignment.graphs:
+        names = {one.name: other.name for one, other in pair.nodes}
+        for node in pair.dropped:
+            yield _finding(pair.before, node, "dropped", node_text(node), "no such node")
+        used = {ref.name for node in pair.after.nodes for ref in _refs(node)}
+        for node in pair.added:
+            unused = node.target == "_operator.getitem" and node.name not in used
+            kind = "unused result added" if unused else "added"
+            yield _finding(pair.after, node, kind, "no such node", node_text(node))
+        yield from _renamed(pair)
+        gone = {node.name for node in pair.dropped}
+        for one, other in pair.nodes:
+            yield from _node(pair, one, other, names, gone, before)
+
+
+def _is_judged(path: str, alignment: Alignment) -> bool:
+    """A subgraph of a node that is itself dropped needs no finding of its own."""
+    dropped = [graph.before.place(node) for graph in alignment.graphs for node in graph.dropped]
+    return not any(path.startswith(f"{place}[") for place in dropped)
+
+
+def _renamed(pair: GraphPair) -> Iterator[Finding]:
+    """Names that shifted are one finding: the first says which, the detail how many."""
+    changed = [(one, other) for one, other in pair.nodes if one.name != other.name]
+    if changed:
+        one, other = changed[0]
+        detail = f"and {len(changed) - 1} more nodes after it" if len(changed) > 1 else ""
+        yield _finding(pair.before, one, "name", one.name, other.name, detail)
+
+
+def _node(
+    pair: GraphPair,
+    one: NodeRecord,
+    other: NodeRecord,
+    names: Mapping[str, str],
+    gone: set[str],
+    before: ProgramRecord,
+) -> Iterator[Finding]:
+    graph = pair.before
+    if one.op != other.op:
+        yield _finding(graph, one, "op", one.op, other.op)
+        return
+    if one.op == "call_function" and one.target != other.target:
+        yield _finding(graph, one, "target", node_text(one), node_text(other))
+        return
+    if any(ref.name in gone for ref in _refs(one)):
+        return  # it lost an argument because a node is gone, which has its own finding
+    ranges = before.constraints.ranges
+    for place, (expected, actual) in _arguments(one, other).items():
+        if not _same_argument(expected, actual, names, ranges):
+            left, right = side_by_side(_shown(expected), _shown(actual))
+            kind = "kwargs" if isinstance(place, str) else "args"
+            which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
+            yield _finding(graph, one, kind, f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
+
+
+_NOTHING = object()
+
+
+def _arguments(one: NodeRecord, other: NodeRecord) -> dict[Any, tuple[Any, Any]]:
+    """Place of each argument (position or keyword) -> what it is before and after."""
+    count = max(len(one.args), len(other.args))
+    pairs: dict[Any, tuple[Any, Any]] = {
+        place: (_at(one.args, place), _at(other.args, place)) for place in range(count)
+    }
+    for key in dict.fromkeys((*one.kwargs, *other.kwargs)):
+        pairs[key] = (one.kwargs.get(key, _NOTHING), other.kwargs.get(key, _NOTHING))
+    return pairs
+
+
+def _at(args: tuple[Any, ...], place: int) -> Any:
+    return args[place] if place < len(args) else _NOTHING
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is _NOTHING else argument_text(value)
+
+
+def _same_argument(one: Any, other: Any, names: Mapping[str, str], ranges: Any) -> bool:
+    if isinstance(one, NodeRef):
+        return isinstance(other, NodeRef) and names.get(one.name) == other.name
+    if isinstance(one, GraphRef):
+        return isinstance(other, GraphRef)  # what is in it is compared node by node
+    if isinstance(one, tuple):
+        return (
+            isinstance(other, tuple)
+            and len(one) == len(other)
+            and all(_same_argument(left, right, names, ranges) for left, right in zip(one, other, strict=True))
+        )
+    if isinstance(one, Size) and isinstance(other, Size):
+        return same_size(one, other, ranges)
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other or _renamed_text(one, names) == other
+    return type(one) is type(other) and bool(one == other)
+
+
+def _renamed_text(text: str, names: Mapping[str, str]) -> str:
+    """The messages of assertions quote the name of a node."""
+    head, quote, tail = text.rpartition("on node '")
+    name = tail.removesuffix("'")
+    return f"{head}{quote}{names.get(name, name)}'" if quote else text
+
+
+# --- the same operations in the same order --------------------------------------------------
+
+
+def _sequence(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
+    for pair in alignment.graphs:
+        dropped = [node for node in pair.dropped if is_operation(node)]
+        added = [node for node in pair.added if is_operation(node)]
+        moved = [node for node in dropped if any(node.target == other.target for other in added)]
+        for node in moved:  # the same operation elsewhere in the order
+            added.remove(next(other for other in added if other.target == node.target))
+        for node in dropped:
+            if node not in moved:
+                yield _finding(pair.before, node, "dropped", node_text(node), "no such operation")
+        for node in added:
+            yield _finding(pair.after, node, "added", "no such operation", node_text(node))
+        if moved:
+            detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
+            yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
+        names = {one.name: other.name for one, other in pair.nodes}
+        for one, other in pair.nodes:
+            yield from _same_constants(pair, one, other, names, before)
+
+
+def _same_constants(
+    pair: GraphPair, one: NodeRecord, other: NodeRecord, names: Mapping[str, str], before: ProgramRecord
+) -> Iterator[Finding]:
+    """Which paired operations feed this one, and its plain arguments. A retrace may fill in default arguments."""
+    for place, (expected, actual) in _arguments(one, other).items():
+        if expected is _NOTHING or actual is _NOTHING:
+            continue
+        if not _same_where_known(expected, actual, names, before.constraints.ranges):
+            left, right = side_by_side(_shown(expected), _shown(actual))
+            which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
+            yield _finding(pair.before, one, "args", f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
+
+
+def _same_where_known(one: Any, other: Any, names: Mapping[str, str], ranges: Any) -> bool:
+    """As far as both sides are paired operations or plain data of one kind."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) != len(other) or all(
+            _same_where_known(left, right, names, ranges) for left, right in zip(one, other, strict=True)
+        )
+    if isinstance(one, NodeRef) and isinstance(other, NodeRef):
+        return one.name not in names or other.name not in names.values() or names[one.name] == other.name
+    if isinstance(one, str) and isinstance(other, str) and " on node '" in one:
+        return True  # the message of an assertion, worded anew
+    if type(one) is not type(other) or isinstance(one, Size):
+        return True  # a symbolic size where a node or a number was
+    return _same_argument(one, other, names, ranges)
+
+
+_LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord], Iterator[Finding]]] = {
+    "equal": _equal,
+    "sequence": _sequence,
+}

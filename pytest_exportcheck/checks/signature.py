@@ -1,0 +1,210 @@
+"""The graph signature: kinds, targets, order, mutations, persistence, and that graph and state agree with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+
+from pytest_exportcheck.checks.alignment import flat
+from pytest_exportcheck.records import (
+    Evidence,
+    Finding,
+    NodeRef,
+    ProgramRecord,
+    SignatureRecord,
+    SpecRecord,
+    StateRecord,
+)
+
+_STATE = ("PARAMETER", "BUFFER", "CONSTANT_TENSOR", "CUSTOM_OBJ")
+_MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION", "USER_INPUT_MUTATION")
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge the signature as strictly as the contract says."""
+    program, level = evidence.after.program, evidence.contract["signature"]
+    if program is None:
+        return []
+    found = list(_agrees_with_graph(program))
+    if level == "sane":
+        state = evidence.before.state
+        return [*found, *(_agrees_with_state(program, state) if state else ())]
+    if evidence.before.program is None:
+        return found
+    return [*found, *_LEVELS[level](evidence.before.program.signature, program.signature)]
+
+
+def _finding(place: str, kind: str, expected: object, actual: object, field: str = "", detail: str = "") -> Finding:
+    return Finding(
+        check="signature",
+        place=place,
+        kind=kind,
+        expected=str(expected),
+        actual=str(actual),
+        field=field,
+        detail=detail,
+    )
+
+
+# --- a program by itself --------------------------------------------------------------------
+
+
+def _agrees_with_graph(program: ProgramRecord) -> Iterator[Finding]:
+    """Input specs are the placeholders in order, output specs the outputs in order."""
+    nodes = program.graphs[""].nodes
+    placeholders = [node.name for node in nodes if node.op == "placeholder"]
+    inputs = [spec.name for spec in program.signature.inputs]
+    yield from _order("inputs", "placeholder", placeholders, inputs)
+    outputs = [
+        ref.name if isinstance(ref, NodeRef) else "" for node in nodes if node.op == "output" for ref in flat(node.args)
+    ]
+    specs = [spec.name for spec in program.signature.outputs]
+    named = [(one, other) for one, other in zip(outputs, specs, strict=False) if one and other]
+    yield from _order("outputs", "output", [one for one, _ in named], [other for _, other in named])
+    if len(outputs) != len(specs):
+        yield _finding("outputs", "number", f"{len(outputs)} outputs of the graph", f"{len(specs)} output specs")
+
+
+def _order(place: str, what: str, graph: Sequence[str], specs: Sequence[str]) -> Iterator[Finding]:
+    for number, (one, other) in enumerate(zip_longest(graph, specs, fillvalue="nothing")):
+        if one != other:
+            yield _finding(f"{place}[{number}]", "name", f"{what} {one}", other)
+            return
+
+
+def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[Finding]:
+    """Targets are names of the module's state, of their kind and persistence."""
+    for spec in program.signature.inputs:
+        if spec.kind not in ("PARAMETER", "BUFFER") or spec.target is None:
+            continue
+        entry = state.entries.get(spec.target)
+        if entry is None:
+            yield _finding(spec.name, "target", "a name of the module's state", spec.target)
+            continue
+        kind = "PARAMETER" if entry.kind == "parameter" else "BUFFER" if entry.kind == "buffer" else "CONSTANT_TENSOR"
+        if kind != spec.kind:
+            yield _finding(spec.name, "kind", kind, spec.kind, detail=f"of {spec.target}")
+        elif spec.kind == "BUFFER" and spec.persistent != entry.persistent:
+            yield _finding(spec.name, "persistent", entry.persistent, spec.persistent, detail=f"of {spec.target}")
+    for spec in program.signature.outputs:
+        if spec.kind in _MUTATIONS[:2] and spec.target is not None and spec.target not in state.entries:
+            yield _finding(spec.name, "target", "a name of the module's state", spec.target)
+
+
+# --- compared with before -------------------------------------------------------------------
+
+
+def _equal(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
+    yield from _specs("inputs", before.inputs, after.inputs)
+    yield from _specs("outputs", before.outputs, after.outputs)
+
+
+def _inputs(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
+    """Input specs alike; what the outputs are called is the lowered program's business, what they are is not."""
+    yield from _specs("inputs", before.inputs, after.inputs)
+    yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
+
+
+def _kinds(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
+    """Kinds and targets, whatever the nodes are called. Constants have no target that must last."""
+    old = Counter((spec.kind, spec.target) for spec in before.inputs if spec.kind in ("PARAMETER", "BUFFER"))
+    new = Counter((spec.kind, spec.target) for spec in after.inputs if spec.kind in ("PARAMETER", "BUFFER"))
+    for kind, target in old - new:
+        yield _finding(f"input {target}", "dropped", f"{kind} {target}", "no such input spec")
+    for kind, target in new - old:
+        yield _finding(f"input {target}", "added", "no such input spec", f"{kind} {target}")
+    yield from _count("inputs", before.inputs, after.inputs, lambda spec: spec.kind == "USER_INPUT")
+    yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
+    yield from _mutations(before, after)
+
+
+def _mutations(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
+    old = Counter((spec.kind, spec.target) for spec in before.outputs if spec.kind in _MUTATIONS[:2])
+    new = Counter((spec.kind, spec.target) for spec in after.outputs if spec.kind in _MUTATIONS[:2])
+    for kind, target in old - new:
+        yield _finding(f"output {target}", "dropped", f"{kind} {target}", "no such output spec")
+    for kind, target in new - old:
+        yield _finding(f"output {target}", "added", "no such output spec", f"{kind} {target}")
+
+
+def _count(
+    place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord], counts: Callable[[SpecRecord], bool]
+) -> Iterator[Finding]:
+    old, new = sum(map(counts, before)), sum(map(counts, after))
+    if old != new:
+        yield _finding(place, "number", f"{old} of the user's", f"{new}")
+
+
+def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]) -> Iterator[Finding]:
+    """By name, then by target where a name changed; then the order."""
+    rest = list(after)
+    pairs: list[tuple[SpecRecord, SpecRecord]] = []
+    for same in (_same_name_and_target, _same_name, _same_target):
+        for spec in [each for each in before if all(each is not one for one, _ in pairs)]:
+            partner = next((other for other in rest if same(spec, other)), None)
+            if partner is not None:
+                rest.remove(partner)
+                pairs.append((spec, partner))
+    paired = [id(one) for one, _ in pairs]
+    for spec in before:
+        if id(spec) not in paired:
+            yield _finding(f"{place}: {spec.name}", "dropped", _text(spec), "no such spec")
+    for spec in rest:
+        yield _finding(f"{place}: {spec.name}", "added", "no such spec", _text(spec))
+    for one, other in pairs:
+        yield from _fields(place, one, other)
+    yield from _same_order(place, before, pairs, after)
+
+
+def _same_name_and_target(one: SpecRecord, other: SpecRecord) -> bool:
+    return one.name == other.name and one.target == other.target and one.kind == other.kind
+
+
+def _same_name(one: SpecRecord, other: SpecRecord) -> bool:
+    return bool(one.name) and one.name == other.name
+
+
+def _same_target(one: SpecRecord, other: SpecRecord) -> bool:
+    return one.kind == other.kind and one.target == other.target
+
+
+def _fields(place: str, one: SpecRecord, other: SpecRecord) -> Iterator[Finding]:
+    where = f"{place}: {one.name or one.value}"
+    for field in ("kind", "name", "target", "persistent", "value"):
+        left, right = getattr(one, field), getattr(other, field)
+        if left != right:
+            name = "constant_persistent" if field == "persistent" and one.kind == "CONSTANT_TENSOR" else field
+            yield _finding(where, field, left, right, name)
+
+
+def _same_order(
+    place: str,
+    before: Sequence[SpecRecord],
+    pairs: Sequence[tuple[SpecRecord, SpecRecord]],
+    after: Sequence[SpecRecord],
+) -> Iterator[Finding]:
+    """The user's inputs and all outputs must stay in order; of state the order is told apart."""
+    position = {id(spec): number for number, spec in enumerate(after)}
+    ranked = sorted(pairs, key=lambda pair: next(n for n, spec in enumerate(before) if spec is pair[0]))
+    for field, wanted in (("state_order", True), ("order", False)):
+        chosen = [pair for pair in ranked if (pair[0].kind in _STATE) is wanted]
+        places = [position[id(other)] for _, other in chosen]
+        if places != sorted(places):
+            old = [one.name for one, _ in chosen]
+            new = [
+                one.name for _, one in sorted(zip(places, [one for one, _ in chosen], strict=True), key=lambda p: p[0])
+            ]
+            first = next(number for number, (left, right) in enumerate(zip(old, new, strict=True)) if left != right)
+            yield _finding(place, "order", ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3]), field)
+
+
+def _text(spec: SpecRecord) -> str:
+    return f"{spec.kind} {spec.name}" + (f" of {spec.target}" if spec.target else "")
+
+
+_LEVELS: Mapping[str, Callable[[SignatureRecord, SignatureRecord], Iterator[Finding]]] = {
+    "equal": _equal,
+    "inputs": _inputs,
+    "kinds": _kinds,
+}

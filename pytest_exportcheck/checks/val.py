@@ -1,0 +1,177 @@
+"""``val``: what metadata says of a node's value, against a real run, and against before the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_exportcheck.checks.sizes import same_size, value_at
+from pytest_exportcheck.checks.texts import node_text, user_line, value_text
+from pytest_exportcheck.records import (
+    Evidence,
+    Finding,
+    GraphRecord,
+    Interval,
+    NodeRecord,
+    ProgramRecord,
+    Size,
+    TensorValue,
+)
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Compare with what nodes yielded when the program ran, or pair by pair with before."""
+    program = evidence.after.program
+    if program is None:
+        return []
+    if evidence.contract["val"] == "run":
+        return list(_against_run(program))
+    if evidence.before.program is None or evidence.alignment is None:
+        return []
+    return list(_against_before(evidence, evidence.before.program.constraints.ranges))
+
+
+def _finding(graph: GraphRecord, node: NodeRecord, field: str, expected: Any, actual: Any, detail: str) -> Finding:
+    return Finding(
+        check="val",
+        place=graph.place(node),
+        kind=field,
+        field=field,
+        expected=_text(expected),
+        actual=_text(actual),
+        detail=detail,
+        line=user_line(node),
+    )
+
+
+def _text(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else value_text(value)
+
+
+# --- against a real run ---------------------------------------------------------------------
+
+
+def _against_run(program: ProgramRecord) -> Iterator[Finding]:
+    graph = program.graphs[""]
+    known = dict(program.hints)
+    for node in graph.nodes:
+        if node.op == "call_function" and node.name in program.runs:
+            detail = f"val of {node_text(node)}, on the example inputs"
+            for field, real, said in _run_differences(program.runs[node.name], node.val, known):
+                yield _finding(graph, node, field, real, said, detail)
+
+
+def _run_differences(real: Any, said: Any, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between a real value and what was said of it. Unbacked symbols take their value where they first
+    stand alone."""
+    if real is None:
+        return
+    if isinstance(real, TensorValue):
+        if said is None:
+            yield "missing", real, "none"
+        elif isinstance(said, TensorValue):
+            yield from _tensor_run(real, said, known)
+        else:
+            yield "type", real, said
+    elif isinstance(real, tuple):
+        if not isinstance(said, tuple) or len(said) != len(real):
+            yield ("missing" if said is None else "length"), real, "none" if said is None else said
+            return
+        for one, other in zip(real, said, strict=True):
+            yield from _run_differences(one, other, known)
+    elif isinstance(said, (Size, int, bool)) and not isinstance(real, float):
+        _learn(said, int(real), known)
+        expected = value_at(said if isinstance(said, Size) else int(said), known)
+        if expected is not None and expected != int(real):
+            yield "value", real, said
+    elif said is None:
+        yield "missing", real, "none"
+
+
+def _tensor_run(real: TensorValue, said: TensorValue, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:
+    for field in ("dtype", "device", "layout"):
+        if getattr(real, field) != getattr(said, field):
+            yield field, getattr(real, field), getattr(said, field)
+    if len(real.shape) != len(said.shape) or any(
+        not _holds(size, expected, known) for size, expected in zip(said.shape, real.shape, strict=True)
+    ):
+        yield "shape", real.shape, said.shape
+    elif real.stride is not None and said.stride is not None and 0 not in real.shape:
+        steps = zip(said.stride, real.stride, real.shape, strict=True)
+        if any(size != 1 and not _holds(step, expected, known) for step, expected, size in steps):
+            yield "stride", real.stride, said.stride
+
+
+def _holds(said: int | Size, real: int | Size, known: dict[str, int]) -> bool:
+    """Whether a size can be this number; a bare symbol that is still unknown becomes it."""
+    if isinstance(real, Size):
+        return True
+    _learn(said, real, known)
+    value = value_at(said, known)
+    return value is None or value == real
+
+
+def _learn(said: Any, real: int, known: dict[str, int]) -> None:
+    if isinstance(said, Size) and said.expr.is_Symbol:
+        known.setdefault(said.text, real)
+
+
+# --- against before -------------------------------------------------------------------------
+
+
+def _against_before(evidence: Evidence, ranges: Mapping[str, Interval]) -> Iterator[Finding]:
+    if evidence.alignment is None:
+        return
+    for pair, one, other in evidence.alignment.pairs():
+        if one.op == "output":
+            if one.val != other.val and one.val is not None:
+                yield _finding(pair.before, one, "output", one.val, other.val, "val of the output node")
+            continue
+        for field, expected, actual in val_differences(one.val, other.val, ranges):
+            yield _finding(pair.before, one, field, expected, actual, f"val of {node_text(one)}")
+
+
+def val_differences(one: Any, other: Any, ranges: Mapping[str, Interval]) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two frozen values; sizes are equal if they are under the ranges."""
+    if isinstance(one, TensorValue) and isinstance(other, TensorValue):
+        yield from _tensor(one, other, ranges)
+    elif isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        for left, right in zip(one, other, strict=True):
+            yield from val_differences(left, right, ranges)
+    elif isinstance(one, Size) or isinstance(other, Size):
+        if not (_is_size(one) and _is_size(other) and same_size(one, other, ranges)):
+            yield ("missing" if other is None else "symbol"), one, other
+    elif type(one) is not type(other) or one != other:
+        yield ("missing" if other is None else "gained" if one is None else "value"), one, other
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (int, Size))
+
+
+def _tensor(one: TensorValue, other: TensorValue, ranges: Mapping[str, Interval]) -> Iterator[tuple[str, Any, Any]]:
+    for field in ("dtype", "device", "layout"):
+        if getattr(one, field) != getattr(other, field):
+            yield field, getattr(one, field), getattr(other, field)
+    if not _same_sizes(one.shape, other.shape, ranges):
+        yield "shape", one.shape, other.shape
+    elif one.stride != other.stride and not _same_strides(one, other, ranges):
+        yield "stride", one.stride, other.stride
+    if one.storage_offset != other.storage_offset:
+        yield "storage_offset", one.storage_offset, other.storage_offset
+
+
+def _same_sizes(one: tuple[Any, ...], other: tuple[Any, ...], ranges: Mapping[str, Interval]) -> bool:
+    return len(one) == len(other) and all(
+        same_size(left, right, ranges) for left, right in zip(one, other, strict=True)
+    )
+
+
+def _same_strides(one: TensorValue, other: TensorValue, ranges: Mapping[str, Interval]) -> bool:
+    """Strides of dims of one element mean nothing."""
+    if one.stride is None or other.stride is None:
+        return one.stride is other.stride
+    return all(
+        size == 1 or same_size(left, right, ranges)
+        for left, right, size in zip(one.stride, other.stride, one.shape, strict=True)
+    )

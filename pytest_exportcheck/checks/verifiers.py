@@ -1,0 +1,32 @@
+"""Verifiers: the program's dialect, the verifiers that it names, and that they accept it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_exportcheck.records import Evidence, Finding
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """The dialect that the contract names, or that of before; and a program that its verifiers accept."""
+    return list(_found(evidence))
+
+
+def _found(evidence: Evidence) -> Iterator[Finding]:
+    program, before = evidence.after.program, evidence.before.program
+    if program is None:
+        return
+    level = evidence.contract["verifiers"]
+    expected = level if level != "equal" else before.dialect if before else program.dialect
+    if program.dialect != expected:
+        yield _finding("dialect", "dialect", expected, program.dialect)
+    if level == "equal" and before is not None and program.verifiers != before.verifiers:
+        yield _finding("verifiers", "changed", ", ".join(before.verifiers), ", ".join(program.verifiers) or "none")
+    elif not program.verifiers:
+        yield _finding("verifiers", "missing", "a verifier", "none")
+    if program.verified:
+        yield _finding("the program", "refused", "accepted by its verifiers", program.verified)
+
+
+def _finding(place: str, kind: str, expected: str, actual: str) -> Finding:
+    return Finding(check="verifiers", place=place, kind=kind, expected=expected, actual=actual)

@@ -1,0 +1,97 @@
+"""What a case's ``dynamic_shapes`` promises, dim by dim."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
+from pytest_exportcheck.shapes import specs_by_position
+
+#: ``Dim`` says "no upper bound" by infinity or by the largest int.
+_UNBOUNDED = 2**31
+
+
+def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, ...]:
+    """The dims of tensor inputs of which ``dynamic_shapes`` says something; none where it goes by tensors or further inputs."""
+    try:
+        specs = specs_by_position(module, call.args, call.kwargs, shapes)
+    except TypeError:  # the inputs do not fit the signature: the call itself says so
+        return ()
+    if specs is None:
+        return ()
+    count = len(call.args)
+    found: list[DeclaredDim] = []
+    for number, (value, spec) in enumerate(zip(call.args, specs, strict=False)):
+        found += _dims(f"args[{number}]", value, spec)
+    for (name, value), spec in zip(call.kwargs.items(), specs[count:], strict=False):
+        found += _dims(f"kwargs[{name!r}]", value, spec)
+    return tuple(found)
+
+
+def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
+    if spec is None:
+        return
+    if isinstance(value, torch.Tensor):
+        pairs = (
+            spec.items() if isinstance(spec, Mapping) else enumerate(spec) if isinstance(spec, (list, tuple)) else ()
+        )
+        for dim, size in pairs:
+            if size is not None:
+                yield _declared(place, dim % max(value.dim(), 1), size)
+        return
+    for (path, inner), given in zip(_children(value), _specs_of(spec, value), strict=False):
+        yield from _dims(place + path, inner, given)
+
+
+def _children(value: Any) -> list[tuple[str, Any]]:
+    """The direct children of a container, with their pytree paths; nothing for a leaf."""
+    leaves = pytree.tree_flatten_with_path(value, is_leaf=lambda each: each is not value)[0]
+    return [(pytree.keystr(path), child) for path, child in leaves if path]
+
+
+def _specs_of(spec: Any, value: Any) -> list[Any]:
+    """The specs of the children of a container, in their order."""
+    if isinstance(spec, Mapping):
+        keys = value.keys() if isinstance(value, Mapping) else _field_names(value)
+        return [spec.get(key) for key in keys]
+    return list(spec) if isinstance(spec, (list, tuple)) else []
+
+
+def _field_names(value: Any) -> list[str]:
+    return [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+
+
+def _declared(place: str, dim: int, size: Any) -> DeclaredDim:
+    """One dim: a ``Dim`` or a derived one, a hint such as ``Dim.AUTO``, or an int."""
+    if isinstance(size, int):
+        return DeclaredDim(place=place, dim=dim, text=str(size), dynamic=False)
+    hint = getattr(getattr(size, "type", None), "name", None)
+    if hint is not None:  # AUTO may become static; DYNAMIC must not
+        bounds = (
+            _interval(size)
+            if getattr(size, "min", None) is not None or getattr(size, "max", None) is not None
+            else None
+        )
+        return DeclaredDim(place=place, dim=dim, text=f"Dim.{hint}", dynamic=hint == "DYNAMIC", interval=bounds)
+    return DeclaredDim(place=place, dim=dim, text=_text(size), dynamic=True, interval=_interval(size))
+
+
+def _interval(size: Any) -> Interval | None:
+    try:
+        lower, upper = size.min, size.max
+    except Exception:  # a derived dim of an unbounded root has no bounds of its own
+        return None
+    return Interval(_finite(lower), _finite(upper))
+
+
+def _finite(bound: Any) -> int | None:
+    return None if bound is None or not isinstance(bound, int) or abs(bound) >= _UNBOUNDED else bound
+
+
+def _text(size: Any) -> str:
+    return str(getattr(size, "__name__", size))

@@ -1,0 +1,195 @@
+"""Arguments, values and metadata of nodes -> plain frozen data.
+
+A frozen value shares nothing with the program, so that a stage that edits its input cannot edit what was written down
+of it, and never holds a tensor, so that comparing two is safe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.describe.symbols import Symbols
+from pytest_exportcheck.records import NodeRef, TensorValue
+
+_SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+_ATOMS = (str, int, float, complex, bool, bytes, type(None))
+
+#: Keys that torch puts into ``custom`` for its own use.
+_TORCHS_CUSTOM = "_torchdynamo_disable"
+
+
+def target_text(target: Any) -> str:
+    """The target of a node: ``aten.add.Tensor``, ``_operator.getitem``, ``cond``."""
+    if isinstance(target, (str, torch._ops.OpOverload)):
+        return str(target)
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        return str(target)
+    return qualified(target)
+
+
+def qualified(value: Any) -> str:
+    """A class or function by module and name."""
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    return f"{value.__module__}.{name}" if name else _without_addresses(repr(value))
+
+
+def frozen_value(value: Any, symbols: Symbols) -> Any:
+    """The ``val`` of a node: tensors as :class:`TensorValue`, symbolic numbers as sizes, containers as tuples."""
+    if isinstance(value, torch.Tensor):
+        return tensor_value(value, symbols)
+    return frozen(value, symbols)
+
+
+def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
+    """Shape, dtype, device, layout, stride and offset of a tensor, real or fake."""
+    strided = tensor.layout is torch.strided and not tensor.is_nested
+    return TensorValue(
+        shape=() if tensor.is_nested else tuple(map(symbols.size, tensor.shape)),
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        device=str(tensor.device),
+        layout=str(tensor.layout).removeprefix("torch."),
+        stride=tuple(map(symbols.size, tensor.stride())) if strided else None,
+        storage_offset=symbols.size(tensor.storage_offset()) if strided else 0,
+    )
+
+
+def frozen(value: Any, symbols: Symbols) -> Any:
+    """Any value as plain data: equal values freeze equal, and what freezes equal is equal for our purposes."""
+    if type(value) in _ATOMS:
+        return repr(value) if isinstance(value, float) else value  # nan equals nan, 0.0 is not -0.0
+    if isinstance(value, torch.fx.Node):
+        return NodeRef(value.name)
+    if isinstance(value, _SYMBOLIC):
+        return symbols.size(value)
+    if isinstance(value, torch.Tensor):
+        return tensor_value(value, symbols)
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(each, symbols) for each in value)
+    if isinstance(value, Mapping):
+        return tuple((frozen(key, symbols), frozen(each, symbols)) for key, each in value.items())
+    if isinstance(value, (set, frozenset)):
+        return tuple(sorted((frozen(each, symbols) for each in value), key=repr))
+    if isinstance(value, type) or callable(value):
+        return target_text(value)
+    return _without_addresses(repr(value))
+
+
+def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]:
+    """The metadata of a node without ``val``, key by key."""
+    kept: dict[str, Any] = {}
+    for key, value in meta.items():
+        if key == "val" or key in _PRESENCE_ONLY:
+            if key != "val":
+                kept[key] = "present"
+            continue
+        freeze = _FREEZERS.get(key)
+        result = freeze(value) if freeze else frozen(value, symbols)
+        if not (key == "custom" and not result):
+            kept[key] = result
+    return kept
+
+
+#: Long, internal to a capture, and compared by nobody: the ledger only says whether they are there.
+_PRESENCE_ONLY = frozenset({"tensor_meta", "example_value", "eager_input_vals", "eager_input_kwargs", "grapharg"})
+
+
+def _module_stack(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return _opaque(value)
+    return tuple((str(key), *_path_and_type(entry)) for key, entry in value.items())
+
+
+def _path_and_type(entry: Any) -> tuple[str, str]:
+    path, kind = entry
+    return (str(path), qualified(kind) if isinstance(kind, type) else str(kind))
+
+
+def _stack_trace(value: Any) -> Any:
+    return re.sub(r"<eval_with_key>\.\d+", "<eval_with_key>", value) if isinstance(value, str) else _opaque(value)
+
+
+def _from_node(value: Any) -> Any:
+    return tuple(_source(source) for source in value) if isinstance(value, (list, tuple)) else _opaque(value)
+
+
+def _source(source: Any) -> Any:
+    actions = tuple(getattr(each, "name", str(each)) for each in getattr(source, "action", None) or ())
+    return (
+        getattr(source, "name", str(source)),
+        getattr(source, "target", ""),
+        getattr(source, "pass_name", ""),
+        actions,
+        _from_node(getattr(source, "from_node", ())),
+    )
+
+
+def origin_of(meta: Mapping[str, Any]) -> str:
+    """The node that ``from_node`` names last: the one of the program that a stage was given."""
+    chain = meta.get("from_node")
+    name = ""
+    while isinstance(chain, (list, tuple)) and chain:
+        name = getattr(chain[-1], "name", "")
+        chain = getattr(chain[-1], "from_node", None)
+    return name
+
+
+def _source_functions(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        return _opaque(value)
+    return tuple(
+        (str(pair[0]), pair[1] if isinstance(pair[1], str) else target_text(pair[1])) if len(pair) == 2 else str(pair)
+        for pair in value
+    )
+
+
+def _custom(value: Any) -> Any:
+    """The user's own annotations, with the types of containers and keys."""
+    if not isinstance(value, Mapping):
+        return _opaque(value)
+    return {
+        key: _typed(entry)
+        for key, entry in value.items()
+        if not (isinstance(key, str) and key.startswith(_TORCHS_CUSTOM))
+    }
+
+
+def _typed(value: Any) -> Any:
+    """A value whose containers keep their types: what the user wrote is the user's business."""
+    if isinstance(value, torch.Tensor):
+        values = value.detach().flatten()[:8].tolist() if value.device.type != "meta" and value.numel() else []
+        return f"tensor {value.dtype} {list(value.shape)} {values}"
+    if isinstance(value, Mapping):
+        return {key: _typed(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_typed(each) for each in value) if type(value) in (list, tuple) else _opaque(value)
+    return value if type(value) in _ATOMS else _opaque(value)
+
+
+def _bindings(value: Any) -> Any:
+    """Which part of the node's value binds an unbacked symbol; the symbols' own names mean nothing elsewhere."""
+    if not isinstance(value, Mapping):
+        return _opaque(value)
+    return tuple(sorted(pytree.keystr(path) if isinstance(path, tuple) else str(path) for path in value.values()))
+
+
+def _opaque(value: Any) -> Any:
+    return _without_addresses(repr(value))
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+_FREEZERS: Mapping[str, Callable[[Any], Any]] = {
+    "nn_module_stack": _module_stack,
+    "stack_trace": _stack_trace,
+    "from_node": _from_node,
+    "source_fn_stack": _source_functions,
+    "custom": _custom,
+    "unbacked_bindings": _bindings,
+}

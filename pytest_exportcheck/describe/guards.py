@@ -1,0 +1,184 @@
+"""What a program's guards let pass: their text evaluated for a few settings of the inputs' sizes."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.records import DeclaredDim
+
+
+class _Unknown(Exception):
+    """The guard says something that is not evaluated here."""
+
+
+def acceptance(
+    program: torch.export.ExportedProgram,
+    guards: tuple[str, ...],
+    declared: tuple[DeclaredDim, ...],
+) -> dict[str, bool]:
+    """Setting -> whether every guard holds there. A setting gives the dims of one declared name another size.
+
+    Guards that are not about sizes of inputs are left out.
+    """
+    if not declared or program.example_inputs is None:
+        return {}
+    trees = [_parsed(guard) for guard in guards]
+    found: dict[str, bool] = {}
+    for text in dict.fromkeys(dim.text for dim in declared):
+        dims = _together(text, declared)
+        for size in _sizes(dims[0]):
+            inputs = _resized(program.example_inputs, dims, size)
+            where = " and ".join(f"{dim.place}.size({dim.dim})" for dim in dims)
+            found[f"{where} = {size}"] = all(_holds(tree, program, inputs) for tree in trees)
+    return found
+
+
+def _together(text: str, declared: tuple[DeclaredDim, ...]) -> list[DeclaredDim]:
+    """The dims that share a name, which only change together; a hint such as ``Dim.AUTO`` names none."""
+    return [dim for dim in declared if dim.text == text]
+
+
+def _sizes(dim: DeclaredDim) -> list[int]:
+    """Both bounds and their neighbours, two and three and a few beyond."""
+    bounds = [bound for bound in (dim.interval.lower, dim.interval.upper) if bound is not None] if dim.interval else []
+    near = {bound + step for bound in bounds for step in (-1, 0, 1)}
+    return sorted(size for size in {*near, 1, 2, 3, 4, 7, 8} if 0 <= size < 2**31)
+
+
+def _resized(examples: Any, dims: Sequence[DeclaredDim], size: int) -> Any:
+    """The example inputs with these dims of another size; tensors without data."""
+
+    def resize(path: Any, leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or leaf.layout is not torch.strided or leaf.is_nested:
+            return leaf
+        shape = list(leaf.shape)
+        for dim in dims:
+            if _place(path) == dim.place and dim.dim < len(shape):
+                shape[dim.dim] = size
+        return torch.empty(shape, dtype=leaf.dtype, device="meta")
+
+    return pytree.tree_map_with_path(resize, tuple(examples))
+
+
+def _place(path: Any) -> str:
+    """As ``input_leaves`` names it: the first key tells args from kwargs."""
+    return ("args" if path[0].idx == 0 else "kwargs") + pytree.keystr(path[1:])
+
+
+def _parsed(guard: str) -> ast.expr | None:
+    try:
+        return ast.parse(guard.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+
+
+def _holds(tree: ast.expr | None, program: torch.export.ExportedProgram, inputs: Any) -> bool:
+    if tree is None:
+        return True
+    try:
+        return bool(_value(tree, _Sources(program, inputs)))
+    except (_Unknown, KeyError, IndexError, AttributeError, TypeError, ZeroDivisionError):
+        return True
+
+
+class _Sources:
+    """What ``L[...]`` stands for in guards: arguments by name, or all of them."""
+
+    def __init__(self, program: torch.export.ExportedProgram, inputs: Any) -> None:
+        args, kwargs = inputs
+        names = list(getattr(program.module_call_graph[0].signature, "forward_arg_names", None) or ())
+        self._named = {
+            **dict(zip(names, args, strict=False)),
+            **kwargs,
+            "args": args,
+            "kwargs": kwargs,
+            "flat_args": pytree.tree_leaves((args, kwargs)),
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        return self._named[name]
+
+
+def _value(node: ast.expr, sources: _Sources) -> Any:
+    evaluate = _EVALUATORS.get(type(node))
+    if evaluate is None:
+        raise _Unknown
+    return evaluate(node, sources)
+
+
+def _name(node: Any, sources: _Sources) -> Any:
+    if node.id == "L":
+        return sources
+    raise _Unknown
+
+
+def _compare(node: Any, sources: _Sources) -> bool:
+    left = _value(node.left, sources)
+    for sign, other in zip(node.ops, node.comparators, strict=True):
+        right = _value(other, sources)
+        if not _operator(_COMPARE, sign)(left, right):
+            return False
+        left = right
+    return True
+
+
+def _call(node: Any, sources: _Sources) -> Any:
+    """``size``, ``stride``, ``dim``, ``storage_offset``, ``numel`` of an input; ``min`` and ``max``."""
+    arguments = [_value(each, sources) for each in node.args]
+    if isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
+        return {"min": min, "max": max}[node.func.id](arguments)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("size", "stride", "dim", "storage_offset", "numel"):
+        owner = _value(node.func.value, sources)
+        if isinstance(owner, torch.Tensor):
+            return getattr(owner, node.func.attr)(*arguments)
+    raise _Unknown
+
+
+def _bool(node: Any, sources: _Sources) -> bool:
+    combine: Callable[[Any], bool] = all if isinstance(node.op, ast.And) else any
+    return combine(_value(each, sources) for each in node.values)
+
+
+def _operator(table: Mapping[type, Any], sign: Any) -> Any:
+    if type(sign) not in table:
+        raise _Unknown
+    return table[type(sign)]
+
+
+_COMPARE: Mapping[type, Any] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_BINARY: Mapping[type, Any] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_UNARY: Mapping[type, Any] = {ast.USub: operator.neg, ast.Not: operator.not_, ast.UAdd: operator.pos}
+
+_EVALUATORS: Mapping[type, Callable[[Any, _Sources], Any]] = {
+    ast.Name: _name,
+    ast.Constant: lambda node, _: node.value,
+    ast.Subscript: lambda node, sources: _value(node.value, sources)[_value(node.slice, sources)],
+    ast.Compare: _compare,
+    ast.BinOp: lambda node, sources: _operator(_BINARY, node.op)(
+        _value(node.left, sources), _value(node.right, sources)
+    ),
+    ast.UnaryOp: lambda node, sources: _operator(_UNARY, node.op)(_value(node.operand, sources)),
+    ast.BoolOp: _bool,
+    ast.Call: _call,
+}

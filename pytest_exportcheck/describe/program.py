@@ -1,0 +1,209 @@
+"""An exported program -> a :class:`ProgramRecord`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.describe.freeze import (
+    frozen,
+    frozen_metadata,
+    frozen_value,
+    origin_of,
+    target_text,
+)
+from pytest_exportcheck.describe.guards import acceptance
+from pytest_exportcheck.describe.symbols import Symbols, interval_of
+from pytest_exportcheck.records import (
+    ConstraintsRecord,
+    DeclaredDim,
+    GraphRecord,
+    GraphRef,
+    Leaf,
+    NodeRecord,
+    NodeRef,
+    ProgramRecord,
+    SignatureRecord,
+    Size,
+    SpecRecord,
+)
+from pytest_exportcheck.tensors import detached_clone, facts_of, named_leaves
+
+
+def program_of(
+    program: torch.export.ExportedProgram,
+    *,
+    declared: tuple[DeclaredDim, ...] = (),
+    runs: Mapping[str, Any] | None = None,
+) -> ProgramRecord:
+    """Everything that a program carries, except what ``state_of`` and ``call_spec_of`` say of its module."""
+    symbols = Symbols()
+    places = input_places(program)
+    for spec, place in zip(_user_inputs(program), places, strict=False):
+        value = _placeholder_value(program, spec.arg.name)
+        if isinstance(value, torch.Tensor):
+            symbols.introduce(place, tuple(value.shape))
+    graphs = {record.path: record for record in _graphs("", program.graph_module, symbols)}
+    return ProgramRecord(
+        graphs=graphs,
+        signature=_signature(program.graph_signature),
+        constraints=_constraints(program, places, graphs[""], symbols, declared),
+        constants=dict(program.constants),
+        examples=_examples(program),
+        module_calls={entry.fqn: _call_text(entry.signature) for entry in program.module_call_graph},
+        graph_meta={key: frozen(value, symbols) for key, value in program.graph_module.meta.items()},
+        dialect=program.dialect,
+        verifiers=tuple(verifier.__name__ for verifier in program.verifiers),
+        verified=_verified(program),
+        runs=runs or {},
+        hints=dict(symbols.hints),
+    )
+
+
+def input_places(program: torch.export.ExportedProgram) -> list[str]:
+    """The places of the user's inputs, in the order of the signature: ``args[0]``, ``kwargs['mask']``."""
+    spec = program.call_spec.in_spec
+    if spec is None:
+        return []
+    args, kwargs = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
+    leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
+    return [place for place, _ in sorted(leaves, key=lambda leaf: int(leaf[1]))]
+
+
+def _user_inputs(program: torch.export.ExportedProgram) -> list[Any]:
+    user = torch.export.graph_signature.InputKind.USER_INPUT
+    return [spec for spec in program.graph_signature.input_specs if spec.kind == user]
+
+
+def _placeholder_value(program: torch.export.ExportedProgram, name: str) -> Any:
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name == name:
+            return node.meta.get("val")
+    return None
+
+
+def _graphs(path: str, module: Any, symbols: Symbols) -> Iterator[GraphRecord]:
+    """The graph of a module, then the subgraphs that its nodes are given."""
+    subgraphs: list[tuple[str, Any]] = []
+    nodes = []
+    for node in module.graph.nodes:
+        if _subgraph(module, node) is None:
+            nodes.append(_node(path, module, node, symbols, subgraphs))
+    yield GraphRecord(path, tuple(nodes))
+    for inner, submodule in subgraphs:
+        yield from _graphs(inner, submodule, symbols)
+
+
+def _subgraph(owner: Any, node: torch.fx.Node) -> Any:
+    """The graph module that a node fetches, if it does."""
+    if node.op != "get_attr":
+        return None
+    value = owner
+    for part in str(node.target).split("."):
+        value = getattr(value, part, None)
+    return value if isinstance(getattr(value, "graph", None), torch.fx.Graph) else None
+
+
+def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraphs: list[tuple[str, Any]]) -> NodeRecord:
+    def argument(value: Any, place: str) -> Any:
+        if isinstance(value, torch.fx.Node):
+            inner = _subgraph(owner, value)
+            if inner is None:
+                return NodeRef(value.name)
+            where = f"{path}.{node.name}{place}" if path else f"{node.name}{place}"
+            subgraphs.append((where, inner))
+            return GraphRef(place)
+        if isinstance(value, (list, tuple)):
+            return tuple(argument(each, place) for each in value)
+        return frozen(value, symbols)
+
+    return NodeRecord(
+        name=node.name,
+        op=node.op,
+        target=target_text(node.target),
+        args=tuple(argument(value, f"[{number}]") for number, value in enumerate(node.args)),
+        kwargs={key: argument(value, f"[{key}]") for key, value in node.kwargs.items()},
+        val=frozen_value(node.meta.get("val"), symbols),
+        meta=frozen_metadata(node.meta, symbols),
+        origin=origin_of(node.meta),
+    )
+
+
+def _signature(signature: torch.export.ExportGraphSignature) -> SignatureRecord:
+    return SignatureRecord(
+        tuple(_spec(spec) for spec in signature.input_specs), tuple(_spec(spec) for spec in signature.output_specs)
+    )
+
+
+def _spec(spec: Any) -> SpecRecord:
+    value = getattr(spec.arg, "value", None)
+    return SpecRecord(
+        kind=spec.kind.name,
+        name=getattr(spec.arg, "name", ""),
+        target=spec.target,
+        persistent=getattr(spec, "persistent", None),
+        value=f"{type(spec.arg).__name__}" + (f" {value!r}" if hasattr(spec.arg, "value") else ""),
+    )
+
+
+def _constraints(
+    program: torch.export.ExportedProgram,
+    places: list[str],
+    graph: GraphRecord,
+    symbols: Symbols,
+    declared: tuple[DeclaredDim, ...],
+) -> ConstraintsRecord:
+    values = {node.name: node.val for node in graph.nodes if node.op == "placeholder"}
+    inputs = [getattr(spec.arg, "name", "") for spec in _user_inputs(program)]
+    shapes = {
+        place: values[name].shape
+        for place, name in zip(places, inputs, strict=False)
+        if hasattr(values.get(name), "shape")
+    }
+    ranges = {}
+    in_nodes = symbols.names
+    for expr, bounds in program.range_constraints.items():
+        size = symbols.size(expr)
+        if isinstance(size, Size):
+            ranges[size.text] = interval_of(bounds)
+    guards = tuple(getattr(program, "_guards_code", None) or ())
+    return ConstraintsRecord(
+        shapes=shapes,
+        ranges=ranges,
+        guards=guards,
+        accepts=acceptance(program, guards, declared),
+        unused=symbols.names - in_nodes,
+    )
+
+
+def _examples(program: torch.export.ExportedProgram) -> tuple[Leaf, ...] | None:
+    if program.example_inputs is None:
+        return None
+    args, kwargs = program.example_inputs
+    leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
+    return tuple(
+        Leaf(place, detached_clone(value), facts_of(value)) if isinstance(value, torch.Tensor) else Leaf(place, value)
+        for place, value in leaves
+    )
+
+
+def _call_text(signature: Any) -> str:
+    """The preserved call signature of a submodule in one line; empty where none is preserved."""
+    if signature is None:
+        return ""
+    return " ".join(
+        f"{list(signature.inputs)} -> {list(signature.outputs)} {signature.in_spec} {signature.out_spec} "
+        f"{signature.forward_arg_names}".split()
+    )
+
+
+def _verified(program: torch.export.ExportedProgram) -> str:
+    for verifier in program.verifiers:
+        try:
+            verifier().check(program)
+        except Exception as error:  # whatever a verifier raises is what it has to say
+            return f"{verifier.__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
+    return ""

@@ -1,0 +1,25 @@
+"""Which difference is broken, known or lost: tables, not code."""
+
+from pytest_exportcheck.policy.contract import ALIGNMENT, BLOCKING, CLOSE, CONTRACT, METADATA, column_of, contract_for
+from pytest_exportcheck.policy.known import KNOWN, KnownDefect, judge
+from pytest_exportcheck.policy.lost import LOST, NO_OVERRIDES, Lost, Override, Overrides, fields_for, tolerated
+
+__all__ = [
+    "ALIGNMENT",
+    "BLOCKING",
+    "CLOSE",
+    "CONTRACT",
+    "KNOWN",
+    "LOST",
+    "METADATA",
+    "NO_OVERRIDES",
+    "KnownDefect",
+    "Lost",
+    "Override",
+    "Overrides",
+    "column_of",
+    "contract_for",
+    "fields_for",
+    "judge",
+    "tolerated",
+]

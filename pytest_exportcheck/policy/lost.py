@@ -1,0 +1,130 @@
+"""What an edge may lose: tolerated, and reported in the ledger.
+
+Rows apply to findings by ``check.field``; node metadata has its own table (``METADATA``), in which a key without a level is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.policy.contract import COLUMN, COLUMNS, CONTRACT, METADATA, column_of
+from pytest_exportcheck.records import Finding, Verdict
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A field (glob on ``check.field``) that the stages of a column (glob) may lose, and why."""
+
+    field: str
+    column: str
+    reason: str
+
+
+LOST: tuple[Lost, ...] = (
+    Lost("val.storage_offset", "*", "fake tensors are made anew without it"),
+    Lost("val.output", "*", "a loader may give the output node a value"),
+    Lost("signature.constant_persistent", "*", "means nothing for a constant"),
+    Lost("signature.state_order", "decompose", "state that no state_dict holds moves behind the rest"),
+    Lost("constraints.widened", "capture", "a program may accept more than was declared"),
+    Lost("constraints.widened", "postdispatch", "a program may accept more than was declared"),
+    Lost("nodes.unused_result_added", "serdes", "a loader may name the results of an operation that nobody uses"),
+    Lost("module_calls.stateless_dropped", "retrace", "the module made of a program has no submodules without state"),
+    Lost(
+        "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
+    ),
+    Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost("graph_module.meta", "*", "notes that passes leave for each other"),
+    Lost("gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only"),
+    Lost("gradients.raised", "decompose", "functional ATen need not be differentiable"),
+)
+
+
+@dataclass(frozen=True)
+class Override:
+    """A word of ``exportcheck_allow`` or ``exportcheck_forbid``: a glob on ``check.field``, for one stage or all."""
+
+    field: str
+    stage: str = "*"
+
+    @staticmethod
+    def of(word: str) -> Override:
+        """Read ``check.field`` or ``stage:check.field``.
+
+        Raises
+        ------
+        SelectionError
+            For a word without a dot, or a stage or check that does not exist.
+        """
+        stage, colon, field = word.rpartition(":")
+        check = field.partition(".")[0]
+        if "." not in field or not any(fnmatchcase(name, check) for name in CONTRACT):
+            raise SelectionError(
+                f"{word!r} names no field. Write check.field or stage:check.field, such as serdes:metadata.custom. "
+                f"Checks: {', '.join(CONTRACT)}."
+            )
+        if colon and not any(fnmatchcase(name, stage) for name in _STAGES):
+            raise SelectionError(f"{word!r} names no stage. Stages: {', '.join(_STAGES)}.")
+        return Override(field, stage if colon else "*")
+
+    def names(self, field: str, stage: str) -> bool:
+        return fnmatchcase(field, self.field) and (
+            fnmatchcase(stage, self.stage) or fnmatchcase(column_of(stage), self.stage)
+        )
+
+
+_STAGES = (*COLUMN, *(column for column in COLUMNS if column not in COLUMN))
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a repo allows to be lost, and what it forbids; a field that is named in both is forbidden."""
+
+    allow: tuple[Override, ...] = ()
+    forbid: tuple[Override, ...] = ()
+
+    @staticmethod
+    def of(allow: Iterable[str], forbid: Iterable[str]) -> Overrides:
+        return Overrides(tuple(map(Override.of, allow)), tuple(map(Override.of, forbid)))
+
+
+NO_OVERRIDES = Overrides()
+
+#: What "must not be lost" means for a key of node metadata that has no level of its own.
+_STRICTEST: Mapping[str, str] = {"decompose": "kept", "serdes": "equal", "retrace": "equal"}
+
+
+def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, str]:
+    """Key of node metadata -> how strictly it is judged at this stage."""
+    column = column_of(stage)
+    levels = {
+        key: row[column]
+        for key, row in METADATA.items()
+        if column in row and not _named(overrides.allow, f"metadata.{key}", stage)
+    }
+    for word in overrides.forbid:
+        check, _, key = word.field.partition(".")
+        if check == "metadata" and column in _STRICTEST and word.names(word.field, stage):
+            levels[key] = METADATA.get(key, {}).get(column, _STRICTEST[column])
+    return levels
+
+
+def tolerated(findings: Iterable[Finding], stage: str, overrides: Overrides = NO_OVERRIDES) -> list[Finding]:
+    """The findings; those that this stage may lose are ``lost``. The repo's own words come before the table."""
+    return [replace(finding, verdict=_verdict(finding, stage, overrides)) for finding in findings]
+
+
+def _verdict(finding: Finding, stage: str, overrides: Overrides) -> Verdict:
+    if _named(overrides.forbid, finding.name, stage):
+        return "broken"
+    if _named(overrides.allow, finding.name, stage):
+        return "lost"
+    column = column_of(stage)
+    lost = any(fnmatchcase(finding.name, row.field) and fnmatchcase(column, row.column) for row in LOST)
+    return "lost" if lost else finding.verdict
+
+
+def _named(words: Sequence[Override], field: str, stage: str) -> bool:
+    return any(word.names(field, stage) for word in words)

@@ -1,0 +1,69 @@
+"""Exceptions as text, and a surrounding in which pytest does not make torch raise any."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from pytest_exportcheck.records import Raised
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, nothing that pytest does with warnings and log records changes what torch does.
+
+    Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured trace,
+    and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that the
+    weights-only unpickler refuses). torch's own handler still writes to stderr.
+    """
+    attached = _pytest_handlers_of_torch()
+    for logger, handler in attached:
+        logger.removeHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, handler in attached:
+            logger.addHandler(handler)
+
+
+def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
+    """pytest attaches its handlers to loggers that do not propagate; torch's do not."""
+    loggers = [
+        logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
+    ]
+    return [
+        (logger, handler)
+        for logger in loggers
+        for handler in list(logger.handlers)
+        if type(handler).__module__.startswith("_pytest.")
+    ]
+
+
+def raised_from(error: BaseException) -> Raised:
+    """An exception as text, with the last line of code that is neither torch's nor this plugin's."""
+    return Raised(_type_name(type(error)), str(error).strip(), _where(error))
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+_INFRASTRUCTURE = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith((*_INFRASTRUCTURE, "<"))]
+    if not own:
+        return ""
+    return f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}: {own[-1].line}"

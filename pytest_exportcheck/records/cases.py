@@ -1,0 +1,66 @@
+"""What a user declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where something was declared."""
+
+    module: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How far outputs may lie apart: ``|got - expected| <= atol + rtol * max|expected|`` per tensor."""
+
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A declared, reasoned, strict expected failure of (engine, mode, check, torch versions).
+
+    ``mode``, ``engine`` and ``check`` are globs; ``torch`` is a version specifier such as ``<2.15``.
+    """
+
+    mode: str
+    engine: str
+    check: str
+    reason: str
+    torch: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A model, example inputs, dynamic shapes and what is expected of them."""
+
+    name: str
+    build: Callable[[], object]
+    origin: Origin
+    args: object = None
+    kwargs: object = None
+    dynamic_shapes: object = None
+    modes: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ("*",)
+    tolerance: Tolerance | None = None
+    tags: tuple[str, ...] = ()
+    seed: int = 0
+    context: Callable[[], AbstractContextManager[Any]] | None = None
+    train: bool | None = False
+    device: str | None = None
+    random: bool = False
+    expect: tuple[Expectation, ...] = ()
+    doc: str = ""

@@ -1,0 +1,127 @@
+"""What the checks look at, and what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pytest_exportcheck.records.cases import Tolerance
+from pytest_exportcheck.records.observations import Leaf, Observation
+from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
+from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
+
+Verdict: TypeAlias = Literal["broken", "known", "lost"]
+Status: TypeAlias = Literal["passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Record:
+    """An artifact (or the eager module) as the checks see it. ``saved`` is a digest of each record of the archive that
+    a serdes edge wrote, ``resaved`` of the one that saving its result again writes."""
+
+    observations: tuple[Observation, ...]
+    state: StateRecord | None = None
+    call_spec: CallSpecRecord | None = None
+    program: ProgramRecord | None = None
+    modules: Mapping[str, str] = field(default_factory=dict)
+    saved: Mapping[str, str] = field(default_factory=dict)
+    resaved: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """All that a check may look at: one stage of one mode, with the records before and after it.
+
+    ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
+    same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of the
+    eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the example.
+    """
+
+    case: str
+    engine: str
+    mode: str
+    stage: str
+    before: Record
+    after: Record
+    contract: Mapping[str, str]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    alignment: Alignment | None = None
+    module: Record | None = None
+    declared: tuple[DeclaredDim, ...] = ()
+    given: tuple[Leaf, ...] = ()
+    tolerance: Tolerance | None = None
+    random: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One difference. ``(check, place, kind)`` identifies it within an item.
+
+    ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
+    ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
+    ``known_as`` the known defect that explains it.
+    """
+
+    check: str
+    place: str
+    kind: str
+    expected: str
+    actual: str
+    field: str = ""
+    verdict: Verdict = "broken"
+    detail: str = ""
+    line: str = ""
+    known_as: str = ""
+    on: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.check, self.place, self.kind)
+
+    @property
+    def name(self) -> str:
+        """``check.field``: what ini options and policy rows call it."""
+        return f"{self.check}.{self.field or self.kind.replace(' ', '_')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survival:
+    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it."""
+
+    field: str
+    kept: int = 0
+    changed: int = 0
+    dropped: int = 0
+    gained: int = 0
+
+    @property
+    def before(self) -> int:
+        return self.kept + self.changed + self.dropped
+
+    def __add__(self, other: Survival) -> Survival:
+        return Survival(
+            field=self.field,
+            kept=self.kept + other.kept,
+            changed=self.changed + other.changed,
+            dropped=self.dropped + other.dropped,
+            gained=self.gained + other.gained,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one item: what the reports read."""
+
+    case: str
+    engine: str
+    mode: str
+    status: Status
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    ledger: tuple[Survival, ...] = ()
+
+
+Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

@@ -1,0 +1,83 @@
+"""What a run of a callable did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of one call, and what to call them in a message."""
+
+    label: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What a tensor is besides its values. ``stride`` is None for layouts that have none."""
+
+    type: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    layout: str
+    stride: tuple[int, ...] | None
+    requires_grad: bool
+    has_grad_fn: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One leaf of a pytree. ``value`` is a detached clone of a tensor, or the Python object itself."""
+
+    place: str
+    value: Any
+    facts: TensorFacts | None = None
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one."""
+
+    type: str
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" + (f"\n(raised at {self.where})" if self.where else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """What backward gave: by name of the parameter (tied names together) or place of the input; or what it raised.
+
+    The loss is the sum of the outputs that require grad, each element weighted by a fixed number.
+    """
+
+    values: Mapping[str, Any]
+    raised: Raised | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observation:
+    """What one call of a callable did.
+
+    ``inputs`` holds the input leaves whose values changed, as they were after the call; ``state`` the state
+    tensors that differ from before the first call; ``aliases`` pairs of places that share storage;
+    ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
+    grad, or none was asked for.
+    """
+
+    label: str
+    structure: Any = None
+    outputs: tuple[Leaf, ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    aliases: frozenset[tuple[str, str]] = frozenset()
+    generator: str = ""
+    gradients: Gradients | None = None
+    raised: Raised | None = None

@@ -1,0 +1,188 @@
+"""What a program carries: graphs, signature, constraints and the rest, as frozen data that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_exportcheck.records.observations import Leaf
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number that depends on symbols. ``text`` names them by where a call fixes them (``args[0].size(0)``) or, for
+    unbacked ones, in order of appearance (``u0``), so that two programs agree on it whatever their symbols are called.
+    ``expr`` is the sympy expression over symbols of these names."""
+
+    text: str
+    expr: Any = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class TensorValue:
+    """What a tensor is at run time, or what metadata says it will be. ``stride`` is None for layouts without."""
+
+    shape: tuple[int | Size, ...]
+    dtype: str
+    device: str
+    layout: str
+    stride: tuple[int | Size, ...] | None
+    storage_offset: int | Size = 0
+
+
+@dataclass(frozen=True)
+class NodeRef:
+    """An argument that is the value of another node of the same graph."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"%{self.name}"
+
+
+@dataclass(frozen=True)
+class GraphRef:
+    """An argument that is a subgraph; ``path`` leads to it in ``ProgramRecord.graphs``."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"graph {self.path}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NodeRecord:
+    """A node. ``args`` and ``kwargs`` hold plain data, :class:`NodeRef`, :class:`GraphRef` and :class:`Size`, lists as
+    tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node`` names."""
+
+    name: str
+    op: str
+    target: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    val: Any = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class GraphRecord:
+    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost."""
+
+    path: str
+    nodes: tuple[NodeRecord, ...]
+
+    def place(self, node: NodeRecord) -> str:
+        return f"{self.path}.{node.name}" if self.path else node.name
+
+
+@dataclass(frozen=True)
+class SpecRecord:
+    """An input or output of the graph signature. ``value`` is the constant of a constant argument, as text."""
+
+    kind: str
+    name: str
+    target: str | None
+    persistent: bool | None = None
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class SignatureRecord:
+    """The graph signature, in order."""
+
+    inputs: tuple[SpecRecord, ...]
+    outputs: tuple[SpecRecord, ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The integers from ``lower`` to ``upper``, both included; None is unbounded."""
+
+    lower: int | None
+    upper: int | None
+
+    def __str__(self) -> str:
+        return f"{'-oo' if self.lower is None else self.lower}..{'oo' if self.upper is None else self.upper}"
+
+    def holds(self, other: Interval) -> bool:
+        """Whether every integer of the other interval lies in this one."""
+        below = self.lower is None or (other.lower is not None and self.lower <= other.lower)
+        return below and (self.upper is None or (other.upper is not None and other.upper <= self.upper))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredDim:
+    """What a case's ``dynamic_shapes`` says of one dim of one input. ``interval`` is None where it gives no bounds."""
+
+    place: str
+    dim: int
+    text: str
+    dynamic: bool
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConstraintsRecord:
+    """Symbolic shapes of the user's inputs by place, ranges by the text of the expression, and guards as text.
+
+    ``accepts`` says, for a few settings of the inputs' sizes, whether the guards let them pass; ``unused`` names the
+    symbols that have a range and stand in no node.
+    """
+
+    shapes: Mapping[str, tuple[int | Size, ...]]
+    ranges: Mapping[str, Interval]
+    guards: tuple[str, ...]
+    accepts: Mapping[str, bool] = field(default_factory=dict)
+    unused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProgramRecord:
+    """An exported program as data.
+
+    ``runs`` says what call nodes yielded in a run on the example inputs, by place; ``hints`` the values that symbols
+    have there, by name; ``verified`` is empty where the program's own verifiers accept it, else what they say.
+    """
+
+    graphs: Mapping[str, GraphRecord]
+    signature: SignatureRecord
+    constraints: ConstraintsRecord
+    constants: Mapping[str, Any]
+    examples: tuple[Leaf, ...] | None
+    module_calls: Mapping[str, str]
+    graph_meta: Mapping[str, Any]
+    dialect: str
+    verifiers: tuple[str, ...]
+    verified: str = ""
+    runs: Mapping[str, Any] = field(default_factory=dict)
+    hints: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphPair:
+    """A graph before and after, and its nodes in pairs."""
+
+    before: GraphRecord
+    after: GraphRecord
+    nodes: tuple[tuple[NodeRecord, NodeRecord], ...]
+    dropped: tuple[NodeRecord, ...] = ()
+    added: tuple[NodeRecord, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """All graphs of two programs in pairs; graphs that have no partner by path."""
+
+    graphs: tuple[GraphPair, ...] = ()
+    dropped: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+    def pairs(self) -> Iterator[tuple[GraphPair, NodeRecord, NodeRecord]]:
+        for graph in self.graphs:
+            for before, after in graph.nodes:
+                yield graph, before, after

@@ -1,0 +1,35 @@
+"""Dynamic shapes by position, whatever form the user gave them in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+
+def specs_by_position(
+    module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any
+) -> tuple[Any, ...] | None:
+    """One spec for each of ``args``, then for each of ``kwargs``; None where none are given, or where they go by tensors
+    (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
+
+    A callable that an edge makes may have forgotten the names that the user's specs go by.
+    """
+    if isinstance(shapes, (tuple, list)):
+        return tuple(shapes)
+    if not isinstance(shapes, Mapping):
+        return None
+    bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind, spec = bound.signature.parameters[name].kind, shapes.get(name)
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            positional += spec or [None] * len(value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named.update({key: (spec or shapes).get(key) for key in value})
+        elif name in kwargs:
+            named[name] = spec
+        else:
+            positional.append(spec)
+    return (*positional, *(named[name] for name in kwargs))
