@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,7 +37,7 @@ from pytest_exportcheck.policy import (
     judge,
     tolerated,
 )
-from pytest_exportcheck.raised import quiet, raised_from
+from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -146,17 +146,22 @@ class CaseRun:
 
     def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         stage = Stage(mode)
+        logged: list[str] = []
         try:
-            stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            with log_of_torch(logged):
+                stage.artifact, findings = self._artifact_of(engine, mode, parent)
             stage.record = self._record(stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
             what = "a program that can be called" if stage.artifact is not None else "a program"
-            stage.findings = self._judged(engine, mode, [_raised(mode.stages[-1], what, error)])
+            operators = _operators(parent.record.program if parent and parent.record else None)
+            raised = _raised(mode.stages[-1], what, error, logged)
+            stage.findings = self._judged(engine, mode, [raised], operators)
         else:
             evidence = self._evidence(engine, mode, parent, stage.record)
-            stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)])
+            operators = {*_operators(evidence.before.program), *_operators(evidence.after.program)}
+            stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)], operators)
             stage.ledger = ledger_of(evidence, stage.findings)
         return stage
 
@@ -180,10 +185,12 @@ class CaseRun:
             random=self._case.random,
         )
 
-    def _judged(self, engine: Engine, mode: Mode, findings: Iterable[Finding]) -> list[Finding]:
+    def _judged(
+        self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str]
+    ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
         told = tolerated(deduplicated(findings), mode.stages[-1], self._overrides)
-        return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__)
+        return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
@@ -308,6 +315,11 @@ def _unstable(first: Record, second: Record) -> tuple[str, ...]:
     return tuple(check for check in _VALUES if check in found)
 
 
+def _operators(program: ProgramRecord | None) -> set[str]:
+    graphs = program.graphs.values() if program else ()
+    return {node.target for graph in graphs for node in graph.nodes if node.op == "call_function"}
+
+
 def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
     how = ALIGNMENT.get(column_of(edge))
     return align(before, after, how) if how and before is not None and after is not None else None
@@ -328,8 +340,15 @@ def _leaf(place: str, value: Any) -> Leaf:
     return Leaf(place, value, facts_of(value)) if isinstance(value, torch.Tensor) else Leaf(place, value)
 
 
-def _raised(stage: str, what: str, error: BaseException) -> Finding:
-    return Finding(check="stage", place=stage, kind="raised", expected=what, actual=str(raised_from(error)))
+def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+    return Finding(
+        check="stage",
+        place=stage,
+        kind="raised",
+        expected=what,
+        actual=str(raised_from(error)),
+        detail="\n".join(f"torch logged: {line}" for line in logged),
+    )
 
 
 def _edited(what: str, expected: str, actual: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
@@ -139,6 +139,7 @@ class CaseItem(pytest.Item):
             "seconds": dict(self.outcome.seconds),
             "known": list(dict.fromkeys(known)),
             "notes": list(self.outcome.notes),
+            "ledger": [asdict(line) for line in self.outcome.ledger],
         }
 
 

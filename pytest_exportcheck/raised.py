@@ -49,6 +49,32 @@ def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
     ]
 
 
+@contextmanager
+def log_of_torch(lines: list[str]) -> Iterator[None]:
+    """Collect what torch.export logs inside: the last line of each message. torch.export.load says there, and only there, why
+    it failed."""
+    logger, collector = logging.getLogger("torch.export"), _Collector(lines)
+    logger.addHandler(collector)
+    try:
+        yield
+    finally:
+        logger.removeHandler(collector)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = logging.Formatter().format(record)
+        except (TypeError, ValueError):  # the message does not fit its arguments
+            text = str(record.msg)
+        said = [line.strip() for line in text.splitlines() if line.strip()]
+        self._lines.extend(said[-1:])
+
+
 def raised_from(error: BaseException) -> Raised:
     """An exception as text, with the last line of code that is neither torch's nor this plugin's."""
     return Raised(_type_name(type(error)), str(error).strip(), _where(error))

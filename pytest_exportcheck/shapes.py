@@ -15,11 +15,11 @@ def specs_by_position(
 
     A callable that an edge makes may have forgotten the names that the user's specs go by.
     """
-    if isinstance(shapes, (tuple, list)):
-        return tuple(shapes)
-    if not isinstance(shapes, Mapping):
+    if not isinstance(shapes, (tuple, list, Mapping)):
         return None
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    if not isinstance(shapes, Mapping):  # one for each parameter that is given something
+        shapes = dict(zip(bound.arguments, shapes, strict=False))
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for name, value in bound.arguments.items():

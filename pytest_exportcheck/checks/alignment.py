@@ -59,6 +59,11 @@ def _graph_refs(node: NodeRecord) -> list[GraphRef]:
     return [each for each in flat((*node.args, *node.kwargs.values())) if isinstance(each, GraphRef)]
 
 
+def refs(node: NodeRecord) -> list[NodeRef]:
+    """The nodes that a node is given, each as often as it is."""
+    return [each for each in flat((*node.args, *node.kwargs.values())) if isinstance(each, NodeRef)]
+
+
 def flat(values: Iterable[Any]) -> Iterator[Any]:
     """The leaves of nested tuples."""
     for value in values:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
+from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.checks.texts import side_by_side, user_line
 from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord
 
@@ -61,16 +63,35 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
 def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: str) -> Finding:
     expected, actual = side_by_side(_shown(one.meta.get(key)), _shown(other.meta.get(key)))
     made = "" if one.name == other.name else f"made from {one.name}"
+    as_json = fate == "changed" and key == "custom" and _same_as_json(one.meta[key], other.meta[key])
     return Finding(
         check="metadata",
         place=pair.after.place(other),
-        kind=f"{key} {fate}",
+        kind=f"{key} {'turned into JSON' if as_json else fate}",
         field=key_of(one, key),
         expected="none" if key not in one.meta else expected,
         actual="none" if key not in other.meta else actual,
-        detail=made,
+        detail=made or _result_of(pair.before, one),
         line=user_line(one) or user_line(other),
     )
+
+
+def _same_as_json(one: Any, other: Any) -> bool:
+    """Whether all that is lost is what JSON does not have: tuples, keys that are no strings."""
+    try:
+        return bool(json.loads(json.dumps(one)) == other)
+    except (TypeError, ValueError):
+        return False
+
+
+def _result_of(graph: GraphRecord, node: NodeRecord) -> str:
+    """For a node that takes one result of an operation with several: which."""
+    if node.target != "_operator.getitem":
+        return ""
+    source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
+    if source is None or source.op != "call_function":
+        return ""
+    return f"a result of {'' if '.' in source.target else 'the higher-order operator '}{source.target}"
 
 
 def _shown(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import flat, is_operation
+from pytest_exportcheck.checks.alignment import is_operation, refs
 from pytest_exportcheck.checks.sizes import same_size
 from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side, user_line
 from pytest_exportcheck.records import (
@@ -55,7 +55,7 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
         seen: set[str] = set()
         operations_began = False
         for node in graph.nodes:
-            for ref in _refs(node):
+            for ref in refs(node):
                 if ref.name not in seen:
                     yield _finding(
                         graph, node, "use before definition", f"{ref} made before it is used", node_text(node)
@@ -78,10 +78,6 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
             )
 
 
-def _refs(node: NodeRecord) -> list[NodeRef]:
-    return [each for each in flat((*node.args, *node.kwargs.values())) if isinstance(each, NodeRef)]
-
-
 # --- equal ----------------------------------------------------------------------------------
 
 
@@ -93,7 +89,7 @@ def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
         names = {one.name: other.name for one, other in pair.nodes}
         for node in pair.dropped:
             yield _finding(pair.before, node, "dropped", node_text(node), "no such node")
-        used = {ref.name for node in pair.after.nodes for ref in _refs(node)}
+        used = {ref.name for node in pair.after.nodes for ref in refs(node)}
         for node in pair.added:
             unused = node.target == "_operator.getitem" and node.name not in used
             kind = "unused result added" if unused else "added"
@@ -134,7 +130,7 @@ def _node(
     if one.op == "call_function" and one.target != other.target:
         yield _finding(graph, one, "target", node_text(one), node_text(other))
         return
-    if any(ref.name in gone for ref in _refs(one)):
+    if any(ref.name in gone for ref in refs(one)):
         return  # it lost an argument because a node is gone, which has its own finding
     ranges = before.constraints.ranges
     for place, (expected, actual) in _arguments(one, other).items():

@@ -44,6 +44,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
         )
     else:
         rule = rule_of(evidence, "outputs")
+        shared = _passed_twice(evidence)
         for expected, actual in zip(before.outputs, after.outputs, strict=True):
             for difference in differences(expected, actual, rule):
                 yield Finding(
@@ -52,9 +53,21 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
                     kind=difference.kind,
                     expected=difference.expected,
                     actual=difference.actual,
-                    detail=difference.detail,
+                    detail="\n".join(filter(None, [difference.detail, shared])),
                     on=label,
                 )
+
+
+def _passed_twice(evidence: Evidence) -> str:
+    """At a capture: which arguments of the example are one tensor, which a capture may take for one argument."""
+    if evidence.before is not evidence.module:
+        return ""
+    places: dict[int, list[str]] = {}
+    for leaf in evidence.given:
+        if leaf.facts is not None:
+            places.setdefault(id(leaf.value), []).append(leaf.place)
+    shared = [" and ".join(group) for group in places.values() if len(group) > 1]
+    return f"the example inputs pass one tensor as {'; '.join(shared)}" if shared else ""
 
 
 def spec_text(spec: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
@@ -35,7 +36,9 @@ def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(name, _dropped(old[name], after), _entry_text(old[name]), "no such name")
     for name in new:
         if name not in old and name not in before.entries and new[name].persistent:
-            yield _finding(name, "added", "no such name", _entry_text(new[name]))
+            first = new.get(re.sub(r"@\d+\.", ".", name))
+            again = first is not None and first.name != name and first.tied_to == new[name].tied_to
+            yield _finding(name, "added for another call" if again else "added", "no such name", _entry_text(new[name]))
 
 
 def _dropped(entry: StateEntry, after: StateRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.checks.sizes import same_size, value_at
 from pytest_exportcheck.checks.texts import node_text, user_line, value_text
 from pytest_exportcheck.records import (
@@ -52,13 +53,18 @@ def _text(value: Any) -> str:
 
 
 def _against_run(program: ProgramRecord) -> Iterator[Finding]:
+    """What follows from a wrong val, downstream of it, is no finding of its own."""
     graph = program.graphs[""]
     known = dict(program.hints)
+    wrong: set[tuple[str, str]] = set()
     for node in graph.nodes:
         if node.op == "call_function" and node.name in program.runs:
             detail = f"val of {node_text(node)}, on the example inputs"
             for field, real, said in _run_differences(program.runs[node.name], node.val, known):
-                yield _finding(graph, node, field, real, said, detail)
+                inherited = any((ref.name, field) in wrong for ref in refs(node))
+                wrong.add((node.name, field))
+                if not inherited:
+                    yield _finding(graph, node, field, real, said, detail)
 
 
 def _run_differences(real: Any, said: Any, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:

@@ -150,10 +150,11 @@ def _shapes_for(run: Any, request: Request) -> Any:
         return shapes
     if _takes_anything(run):
         return _by_position(request, specs)
-    if not isinstance(shapes, Mapping):
-        return shapes
-    names = inspect.signature(run.forward).parameters if isinstance(run, torch.nn.Module) else shapes
-    return shapes if all(name in names for name in shapes) else specs
+    parameters = inspect.signature(run.forward).parameters if isinstance(run, torch.nn.Module) else {}
+    if isinstance(shapes, Mapping):
+        return shapes if all(name in parameters for name in shapes) else specs
+    variadic = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
+    return shapes if variadic else specs
 
 
 def _takes_anything(run: Any) -> bool:

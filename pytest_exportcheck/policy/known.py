@@ -5,7 +5,7 @@ Each row has a reproducer in tests/test_known_defects.py, which fails when torch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -16,7 +16,11 @@ from pytest_exportcheck.records import Finding
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDefect:
-    """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs."""
+    """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs.
+
+    ``operator`` is one that the program before or after the stage must have; ``beside`` the id of a row that must explain
+    another finding of the same item.
+    """
 
     id: str
     title: str
@@ -30,6 +34,10 @@ class KnownDefect:
     place: str = "*"
     expected: str = "*"
     actual: str = "*"
+    field: str = "*"
+    detail: str = "*"
+    operator: str = ""
+    beside: str = ""
 
 
 KNOWN: tuple[KnownDefect, ...] = (
@@ -126,10 +134,217 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="constraints",
         kind="range of an unused symbol dropped",
     ),
+    KnownDefect(
+        id="one-tensor-as-two-arguments",
+        title="a capture takes one tensor that is passed as two arguments for one argument",
+        torch=">=2.13",
+        check="outputs",
+        kind="value",
+        detail="*the example inputs pass one tensor as *",
+    ),
+    KnownDefect(
+        id="func-grad-bakes-fake-tensors",
+        title="torch.func.grad in forward bakes tracing tensors in: the program's outputs have no data",
+        torch=">=2.13",
+        check="outputs",
+        kind="type",
+        actual="FakeTensor",
+    ),
+    KnownDefect(
+        id="func-grad-mutates-fake-tensors",
+        title="torch.func.grad in forward bakes tracing tensors in: the program mutates a constant without data",
+        torch=">=2.13",
+        check="effects",
+        kind="mutation added",
+        place="state lifted_tensor*",
+        actual="*(FakeTensor)*",
+        beside="func-grad-bakes-fake-tensors",
+    ),
+    KnownDefect(
+        id="keyword-guards-name-error",
+        title="a program with **kwargs and dynamic shapes raises NameError at the call: its guards name a variable L",
+        torch=">=2.14",
+        check="outputs",
+        kind="raised",
+        actual="NameError: name 'L' is not defined*",
+    ),
+    KnownDefect(
+        id="batch-norm-fake-stride",
+        title="val of batch norm on a transposed input, in eval mode, has the stride of the input",
+        torch=">=2.13",
+        check="val",
+        kind="stride",
+        detail="val of aten.*batch_norm*",
+    ),
+    KnownDefect(
+        id="batch-norm-fake-stride-lowered",
+        title="lowering trusts the wrong stride of batch norm on a transposed input: the program fails at the call",
+        torch=">=2.13",
+        check="outputs",
+        kind="raised",
+        actual="RuntimeError: view size is not compatible with input tensor's size and stride*",
+        beside="batch-norm-fake-stride",
+    ),
+    KnownDefect(
+        id="eval-dropout-fake-stride",
+        title="val of dropout in eval mode is contiguous where the real result has the stride of the input",
+        torch=">=2.13,<2.14",
+        check="val",
+        kind="stride",
+        detail="val of aten.dropout*",
+    ),
+    KnownDefect(
+        id="attention-mask-below-autograd",
+        title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
+        torch=">=2.13",
+        stage="*_postdispatch",
+        check="outputs",
+        kind="raised",
+        actual="*is not differentiable with respect to argument 'attn_mask'*",
+    ),
+    KnownDefect(
+        id="attention-lowered-view",
+        title="decomposing attention crashes where a view follows: the decomposition has other strides",
+        torch=">=2.13",
+        stage="decompose",
+        check="stage",
+        kind="raised",
+        actual="*Cannot view a tensor with shape *",
+        operator="aten.scaled_dot_product_attention*",
+    ),
+    KnownDefect(
+        id="attention-lowered-stride",
+        title="decomposed attention returns other strides than eager",
+        torch=">=2.13",
+        stage="decompose",
+        check="outputs",
+        kind="stride",
+        operator="aten.scaled_dot_product_attention*",
+    ),
+    KnownDefect(
+        id="lowering-drops-no-grad",
+        title="lowering drops regions without grad: gradients flow through them",
+        torch=">=2.13",
+        stage="decompose",
+        check="gradients",
+        kind="*",
+        operator="wrap_with_set_grad_enabled",
+    ),
+    KnownDefect(
+        id="lowering-drops-detach",
+        title="lowering drops detach: gradients flow through it",
+        torch=">=2.13",
+        stage="decompose",
+        check="gradients",
+        kind="*",
+        operator="aten.detach*",
+    ),
+    KnownDefect(
+        id="serdes-hop-results",
+        title="on load, the results of a higher-order operator get its provenance instead of their own, or none",
+        torch=">=2.13",
+        stage="serdes",
+        check="metadata",
+        kind="*",
+        detail="a result of the higher-order operator *",
+    ),
+    KnownDefect(
+        id="serdes-custom-as-json",
+        title="save and load turn custom metadata into JSON: tuples become lists, keys strings",
+        torch=">=2.13",
+        stage="serdes",
+        check="metadata",
+        kind="custom turned into JSON",
+    ),
+    KnownDefect(
+        id="serdes-drops-custom-of-placeholders",
+        title="save drops the custom metadata of placeholders and of the output",
+        torch=">=2.13",
+        stage="serdes",
+        check="metadata",
+        kind="custom dropped",
+        field="[po]*.custom",
+    ),
+    KnownDefect(
+        id="serdes-return-types",
+        title="a program that returns torch.return_types cannot be saved",
+        torch=">=2.13",
+        stage="serdes",
+        check="stage",
+        kind="raised",
+        actual="NotImplementedError: No registered serialization name for <class 'torch.return_types.*",
+    ),
+    KnownDefect(
+        id="serdes-symbolic-bool-output",
+        title="a program that returns a comparison of sizes cannot be saved",
+        torch=">=2.13",
+        stage="serdes",
+        check="stage",
+        kind="raised",
+        actual="AssertionError: TODO*",
+    ),
+    KnownDefect(
+        id="serdes-names-with-separators",
+        title="a program with a comma, semicolon or parenthesis in a module's name is saved and cannot be loaded",
+        torch=">=2.13",
+        stage="serdes",
+        check="stage",
+        kind="raised",
+        detail="*expected metadata_split to return 3 parts*",
+    ),
+    KnownDefect(
+        id="serdes-str-output",
+        title="a program that returns a str is saved and cannot be loaded",
+        torch=">=2.13",
+        stage="serdes",
+        check="stage",
+        kind="raised",
+        detail="*Unable to deserialize output node Argument(as_string=*",
+    ),
+    KnownDefect(
+        id="retrace-region-module-paths",
+        title="retracing loses the paths of modules called in a region without grad or with autocast",
+        torch=">=2.13",
+        stage="retrace",
+        check="metadata",
+        kind="nn_module_stack changed",
+        place="*[[]*",
+        operator="wrap_with_*",
+    ),
+    KnownDefect(
+        id="retrace-region-result-paths",
+        title="retracing loses the module paths of the results of a region without grad or with autocast",
+        torch=">=2.13",
+        stage="retrace",
+        check="metadata",
+        kind="nn_module_stack changed",
+        detail="a result of the higher-order operator wrap_with_*",
+    ),
+    KnownDefect(
+        id="retrace-grows-module-stack",
+        title="every retrace puts its own root before the keys of nn_module_stack: L__self__L__self__",
+        torch=">=2.13",
+        stage="retrace",
+        check="stability",
+        kind="changed",
+        field="nn_module_stack",
+        actual="*L__self__L__self__L__self__*",
+    ),
+    KnownDefect(
+        id="retrace-edits-metadata",
+        title="retracing a loaded program edits the custom metadata of the loaded one",
+        torch=">=2.13",
+        mode="*-serdes-retrace",
+        check="stage",
+        kind="edited",
+        place="input program's metadata",
+    ),
 )
 
 
-def judge(findings: Iterable[Finding], *, engine: str, mode: str, torch_version: str) -> list[Finding]:
+def judge(
+    findings: Iterable[Finding], *, engine: str, mode: str, torch_version: str, operators: Collection[str] = ()
+) -> list[Finding]:
     """The findings with their verdicts: what is broken and explained by a known defect becomes ``known``."""
     stages = mode.split("-")
     rows = [
@@ -139,20 +354,24 @@ def judge(findings: Iterable[Finding], *, engine: str, mode: str, torch_version:
         and fnmatchcase(stages[-1], row.stage)
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
+        and (not row.operator or any(fnmatchcase(each, row.operator) for each in operators))
         and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
-    return [_judged(finding, rows) for finding in findings]
+    first = [_judged(finding, [row for row in rows if not row.beside]) for finding in findings]
+    found = {finding.known_as for finding in first}
+    return [_judged(finding, [row for row in rows if row.beside in found]) for finding in first]
 
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
-    for row in rows:
-        if (
-            finding.verdict == "broken"
-            and finding.check == row.check
-            and fnmatchcase(finding.kind, row.kind)
-            and fnmatchcase(finding.place, row.place)
-            and fnmatchcase(finding.expected, row.expected)
-            and fnmatchcase(finding.actual, row.actual)
-        ):
-            return replace(finding, verdict="known", known_as=row.id)
-    return finding
+    """A finding that a row explains; what is lost or known already stays so."""
+    if finding.verdict != "broken":
+        return finding
+    row = next((row for row in rows if _explains(row, finding)), None)
+    return finding if row is None else replace(finding, verdict="known", known_as=row.id)
+
+
+def _explains(row: KnownDefect, finding: Finding) -> bool:
+    return finding.check == row.check and all(
+        fnmatchcase(getattr(finding, name), getattr(row, name))
+        for name in ("kind", "place", "field", "expected", "actual", "detail")
+    )

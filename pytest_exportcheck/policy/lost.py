@@ -36,6 +36,9 @@ LOST: tuple[Lost, ...] = (
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
     ),
     Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost(
+        "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"
+    ),
     Lost("graph_module.meta", "*", "notes that passes leave for each other"),
     Lost("gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only"),
     Lost("gradients.raised", "decompose", "functional ATen need not be differentiable"),

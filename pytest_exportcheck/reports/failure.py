@@ -49,6 +49,8 @@ def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
     yield from _value("got", finding.actual, verbose)
     if finding.detail:
         yield indent(finding.detail, "    ")
+    if finding.line:
+        yield f"    at {finding.line}"
 
 
 def _row(finding: Finding) -> str:

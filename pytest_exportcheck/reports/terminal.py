@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_exportcheck.records import Status
+from pytest_exportcheck.records import Status, Survival
+from pytest_exportcheck.reports.ledger import ledger_lines
 
 #: status -> (sign in the matrix, how the legend calls it, colour)
 SIGNS: Mapping[str, tuple[str, str, str]] = {
@@ -37,6 +38,7 @@ class Row:
     seconds: Mapping[str, float] = field(default_factory=dict)
     known: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ledger: tuple[Survival, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iter
     yield from _legend(rows)
     yield from _known(rows)
     yield from _notes(rows)
+    yield from _ledger(rows)
     yield from _slowest(rows)
     yield _counts(rows)
 
@@ -128,6 +131,16 @@ def _notes(rows: Sequence[Row]) -> Iterator[Line]:
     notes = dict.fromkeys((row.case, note) for row in rows for note in row.notes)
     for case, note in notes:
         yield _plain(f"note: {case}: {note}")
+
+
+def _ledger(rows: Sequence[Row]) -> Iterator[Line]:
+    """One table per engine."""
+    for engine in dict.fromkeys(row.engine for row in rows):
+        ledgers: dict[str, list[Survival]] = {}
+        for row in rows:
+            if row.engine == engine:
+                ledgers.setdefault(row.mode.rpartition("-")[2], []).extend(row.ledger)
+        yield from map(_plain, ledger_lines(engine, ledgers))
 
 
 def _slowest(rows: Sequence[Row]) -> Iterator[Line]:

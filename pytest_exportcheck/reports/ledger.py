@@ -1,0 +1,55 @@
+"""The preservation ledger as text: which fields survive which edge, in how many places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_exportcheck.records import Survival
+
+Ledgers = Mapping[str, Sequence[Survival]]
+"""Stage -> the ledger of every item that ended in it, one behind the other."""
+
+
+def ledger_lines(engine: str, ledgers: Ledgers) -> Iterator[str]:
+    """A table of the fields that did not survive everywhere, and the names of those that did."""
+    totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
+    fields = sorted({field for stage in totals.values() for field in stage})
+    losing = [field for field in fields if any(not _whole(stage[field]) for stage in totals.values() if field in stage)]
+    if not totals:
+        return
+    yield f"preserved by {engine} (places after / before each edge; +n: new)"
+    if losing:
+        yield from _table(losing, totals)
+    whole = [field for field in fields if field not in losing]
+    if whole:
+        yield f"  everywhere: {', '.join(whole)}"
+
+
+def _totals(ledger: Sequence[Survival]) -> dict[str, Survival]:
+    totals: dict[str, Survival] = {}
+    for line in ledger:
+        totals[line.field] = totals[line.field] + line if line.field in totals else line
+    return totals
+
+
+def _whole(line: Survival) -> bool:
+    return line.kept == line.before
+
+
+def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, Survival]]) -> Iterator[str]:
+    cells = {
+        stage: [stage, *(_cell(lines[field]) if field in lines else "" for field in fields)]
+        for stage, lines in totals.items()
+    }
+    cells = {stage: column for stage, column in cells.items() if any(column[1:])}
+    widths = {stage: max(map(len, column)) for stage, column in cells.items()}
+    first = max(map(len, fields))
+    for row, name in enumerate(["", *fields]):
+        columns = "  ".join(f"{column[row]:>{widths[stage]}}" for stage, column in cells.items())
+        yield f"  {name:<{first}}  {columns}".rstrip()
+
+
+def _cell(line: Survival) -> str:
+    """``12/14``: of fourteen places twelve have it unchanged."""
+    parts = [f"{line.kept}/{line.before}"] if line.before else []
+    return " ".join([*parts, *([f"+{line.gained}"] if line.gained else [])])
