@@ -10,11 +10,14 @@ import torch
 
 from pytest_exportcheck.tensors import as_bytes, has_values, storage_key
 
+#: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
+TORCHS_CUSTOM = "_torchdynamo_disable"
+
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
     """A digest of each part of a program: graph, metadata, signature, state, constraints.
 
-    Only valid while the program is alive: long metadata values are told apart by identity, tensors by identity,
+    Only valid while the program is alive: metadata values that are no plain data are told apart by identity, tensors by identity,
     version counter and a checksum of their bytes.
     """
     nodes = list(_nodes(program.graph_module))
@@ -58,13 +61,10 @@ def _value_text(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{value.dtype}{tuple(value.shape)}{tuple(value.stride()) if _strided(value) else ''}"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_short(entry)}" for key, entry in value.items()) + "}"
+        entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(TORCHS_CUSTOM))
+        return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_short(entry) for entry in value) + "]"
-    return _short(value)
-
-
-def _short(value: Any) -> str:
+        return "[" + ",".join(map(_value_text, value)) + "]"
     return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"@{id(value)}"
 
 

@@ -1,101 +1,262 @@
-"""A reproducer for every row of the known-defects table. A test that fails here is good news: torch has mended the
-defect, and the row needs an upper version bound."""
+"""A reproducer for every row of the known-defects table: a small model and the mode in which the plugin reports the row.
+A test that fails here is good news: torch has mended the defect, and the row needs an upper version bound."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from packaging.specifiers import SpecifierSet
-from torch.export import ExportedProgram, export
+from torch import nn
+from torch.export import Dim
 
+from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.torch_export import TorchExport
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
+from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.runner import Runner
 
 
-def loaded(program: ExportedProgram) -> ExportedProgram:
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer)
-    buffer.seek(0)
-    return torch.export.load(buffer)
+@dataclass(frozen=True)
+class Reproducer:
+    """A model, its inputs, and the mode that shows the defect."""
+
+    build: Callable[[], nn.Module]
+    args: object
+    mode: str
+    options: dict[str, object] = field(default_factory=dict)
 
 
-def serdes_splits_tied_parameters() -> bool:
-    class Tied(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-            self.b.weight = self.a.weight
+class Calls(nn.Module):
+    """``forward`` is a function of the inputs alone."""
 
-        def forward(self, x):
-            return self.b(self.a(x))
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
 
-    program = export(Tied(), (torch.ones(1, 2),))
-    before, after = (len(list(each.module().parameters())) for each in (program, loaded(program)))
-    return after == before + 1
+    def forward(self, x):
+        return self.function(x)
 
 
-def strict_drops_names() -> bool:
-    class Unused(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("unused", torch.ones(1))
-
-        def forward(self, x):
-            return x + 1
-
-    return "unused" not in export(Unused(), (torch.ones(1),), strict=True).module().state_dict()
+def calls(function):
+    return lambda: Calls(function)
 
 
-def strict_reorders_state() -> bool:
-    class Reordered(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("first", torch.ones(1))
-            self.register_buffer("second", torch.ones(1))
-
-        def forward(self, x):
-            return (x + self.second) * self.first
-
-    module = Reordered()
-    program = export(module, (torch.ones(1),), strict=True)
-    return list(program.module().state_dict()) != list(module.state_dict())
+def of_shape(*shape):
+    return lambda: (torch.randn(*shape),)
 
 
-def loaded_constant_is_a_view() -> bool:
-    class Constant(torch.nn.Module):
-        def forward(self, x):
-            return x + torch.tensor([1.0, 2.0])
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.b.weight = self.a.weight
 
-    program = export(Constant(), (torch.ones(2),))
-    export(program.module(), (torch.ones(2),))
-    with pytest.raises(RuntimeError, match="Can't detach views in-place"):
-        export(loaded(program).module(), (torch.ones(2),))
-    return True
+    def forward(self, x):
+        return self.b(self.a(x))
 
 
-def lstm_keeps_tracing_tensors() -> bool:
-    from torch.export._trace import _export
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("unused", torch.ones(1))
 
-    module = torch.nn.LSTM(2, 2)
-    _export(module, (torch.ones(1, 1, 2),), pre_dispatch=False, strict=False)
-    return type(module._flat_weights[0]).__name__ == "FunctionalTensor"
+    def forward(self, x):
+        return x + 1
 
+
+class Reordered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("first", torch.ones(1))
+        self.register_buffer("second", torch.ones(1))
+
+    def forward(self, x):
+        return (x + self.second) * self.first
+
+
+class ListAttribute(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.kept = [torch.ones(2)]
+
+    def forward(self, x):
+        self.kept[0] = self.kept[0] + x
+        return x.cos()
+
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda v: v + 1, lambda v: v * 2, (x,))
+
+
+class UnusedSize(nn.Module):
+    def forward(self, x):
+        size = x.max().item()
+        torch._check(size >= 0)
+        torch._check(size <= 5)
+        return x + 1
+
+
+class Minus(nn.Module):
+    def forward(self, x, y):
+        return x - y
+
+
+class Keywords(nn.Module):
+    def forward(self, x, **others):
+        return x + others["y"]
+
+
+class TransposedNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.layer = nn.BatchNorm1d(16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.layer(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+
+class MaskedAttention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mask = nn.Parameter(torch.zeros(6, 6))
+
+    def forward(self, q):
+        return F.scaled_dot_product_attention(q, q, q, attn_mask=self.mask * 2)
+
+
+class Region(nn.Module):
+    """Calls a layer without grad, and again with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            y = self.layer(x)
+        return self.layer(x) * y
+
+
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(x) * self.layer(x).detach()
+
+
+class NamedWithComma(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleDict({"a,b": nn.Linear(2, 2)})
+
+    def forward(self, x):
+        return self.layers["a,b"](x)
+
+
+def annotated(x):
+    with torch.fx.traceback.annotate({1: (2, 3)}):
+        y = x + 1
+    return y * 2
+
+
+def annotated_region(x):
+    with torch.fx.traceback.annotate({"a": 1}):
+        y = x + 1
+        with torch.no_grad():
+            z = y.sin()
+    return y * z
+
+
+def drops_a_random_number(x):
+    torch.rand(2)
+    return x + 1
+
+
+def attention_then_view(q):
+    return F.scaled_dot_product_attention(q, q, q).transpose(1, 2).reshape(2, 6, 32).view(-1, 32)
+
+
+def gradient(x):
+    return torch.func.grad(lambda v: (v**2).sum())(x)
+
+
+TWICE = torch.randn(3)
+BATCH = Dim("batch", min=2, max=10)
+DYNAMIC = {"dynamic_shapes": {"x": {0: BATCH}}}
+KEYWORDS = {
+    "kwargs": lambda: {"y": torch.randn(3, 2)},
+    "dynamic_shapes": {"x": {0: BATCH}, "others": {"y": {0: BATCH}}},
+}
+ANNOTATED = {"context": torch.fx.traceback.preserve_node_meta}
 
 REPRODUCERS = {
-    "lstm-keeps-tracing-tensors": lstm_keeps_tracing_tensors,
-    "serdes-splits-tied-parameters": serdes_splits_tied_parameters,
-    "strict-drops-names": strict_drops_names,
-    "strict-reorders-state": strict_reorders_state,
-    "loaded-constant-is-a-view": loaded_constant_is_a_view,
+    "strict-drops-names": Reproducer(Unused, of_shape(1), "strict"),
+    "strict-reorders-state": Reproducer(Reordered, of_shape(1), "strict"),
+    "strict-subgraph-module-path": Reproducer(Branches, of_shape(3), "strict"),
+    "loaded-constant-is-a-view": Reproducer(
+        calls(lambda x: x + torch.tensor([1.0, 2.0])), of_shape(2), "nonstrict-serdes-retrace"
+    ),
+    "lstm-keeps-tracing-tensors": Reproducer(lambda: nn.LSTM(2, 2), of_shape(1, 1, 2), "nonstrict_postdispatch"),
+    "attribute-mutation-dropped": Reproducer(ListAttribute, of_shape(2), "nonstrict"),
+    "attribute-mutated-by-capture": Reproducer(ListAttribute, of_shape(2), "nonstrict_postdispatch"),
+    "lowering-drops-unused-random": Reproducer(calls(drops_a_random_number), of_shape(2), "nonstrict-decompose"),
+    "postdispatch-drops-unused-random": Reproducer(calls(drops_a_random_number), of_shape(2), "nonstrict_postdispatch"),
+    "lowering-drops-no-grad": Reproducer(Region, of_shape(2, 3), "nonstrict-decompose"),
+    "lowering-drops-detach": Reproducer(Detached, of_shape(2, 3), "nonstrict-decompose"),
+    "one-tensor-as-two-arguments": Reproducer(Minus, (TWICE, TWICE), "nonstrict"),
+    "func-grad-bakes-fake-tensors": Reproducer(calls(gradient), of_shape(3), "nonstrict"),
+    "func-grad-mutates-fake-tensors": Reproducer(calls(gradient), of_shape(3), "nonstrict"),
+    "keyword-guards-name-error": Reproducer(Keywords, of_shape(3, 2), "nonstrict", KEYWORDS),
+    "batch-norm-fake-stride": Reproducer(TransposedNorm, of_shape(3, 8, 16), "nonstrict"),
+    "batch-norm-fake-stride-lowered": Reproducer(TransposedNorm, of_shape(3, 8, 16), "nonstrict-decompose"),
+    "eval-dropout-fake-stride": Reproducer(
+        calls(lambda x: F.dropout(x[:, 0], 0.5, False)), of_shape(2, 3, 4), "nonstrict"
+    ),
+    "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
+    "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
+    "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
+    "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
+    "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
+    "serdes-hop-results": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
+    "serdes-custom-as-json": Reproducer(calls(annotated), of_shape(3), "nonstrict-serdes", ANNOTATED),
+    "serdes-return-types": Reproducer(calls(lambda x: torch.max(x, dim=0)), of_shape(3, 2), "nonstrict-serdes"),
+    "serdes-symbolic-bool-output": Reproducer(
+        calls(lambda x: (x.shape[0] > 4, x + 1)), of_shape(6), "nonstrict-serdes", DYNAMIC
+    ),
+    "serdes-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-serdes"),
+    "serdes-str-output": Reproducer(calls(lambda x: (x + 1, "s")), of_shape(3), "nonstrict-serdes"),
+    "serdes-drops-custom-of-placeholders": Reproducer(calls(annotated_region), of_shape(3), "strict-serdes", ANNOTATED),
+    "retrace-region-module-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
+    "retrace-region-result-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
+    "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
+
+
+def found(reproducer):
+    """The ids of the rows that explain what the plugin finds."""
+    origin = Origin("known_defects", __file__, 1)
+    case = Case(name="reproducer", build=reproducer.build, origin=origin, args=reproducer.args, **reproducer.options)
+    engine, mode = as_engine(TorchExport()), Mode(tuple(reproducer.mode.split("-")))
+    runner = Runner({engine.name: engine})
+    runner.select([(case, engine.name, mode)])
+    return {finding.known_as for finding in runner.run(case, engine.name, mode).findings}
 
 
 @pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.id)
 def test_the_defect_is_still_there(row):
-    if not SpecifierSet(row.torch).contains(torch.__version__, prereleases=True):
-        pytest.skip(f"the row says that torch {torch.__version__} does not have this defect")
-    assert REPRODUCERS[row.id](), f"torch {torch.__version__} has mended {row.id}: bound the row's versions"
+    present = row.id in found(REPRODUCERS[row.id])
+    if SpecifierSet(row.torch).contains(torch.__version__, prereleases=True):
+        assert present, f"torch {torch.__version__} has mended {row.id}: bound the row's versions"
+    else:
+        assert not present
 
 
 def test_every_row_has_a_reproducer():

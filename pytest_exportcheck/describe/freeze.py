@@ -14,13 +14,11 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.symbols import Symbols
+from pytest_exportcheck.fingerprint import TORCHS_CUSTOM
 from pytest_exportcheck.records import NodeRef, TensorValue
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _ATOMS = (str, int, float, complex, bool, bytes, type(None))
-
-#: Keys that torch puts into ``custom`` for its own use.
-_TORCHS_CUSTOM = "_torchdynamo_disable"
 
 
 def target_text(target: Any) -> str:
@@ -154,7 +152,7 @@ def _custom(value: Any) -> Any:
     return {
         key: _typed(entry)
         for key, entry in value.items()
-        if not (isinstance(key, str) and key.startswith(_TORCHS_CUSTOM))
+        if not (isinstance(key, str) and key.startswith(TORCHS_CUSTOM))
     }
 
 

@@ -330,15 +330,6 @@ KNOWN: tuple[KnownDefect, ...] = (
         field="nn_module_stack",
         actual="*L__self__L__self__L__self__*",
     ),
-    KnownDefect(
-        id="retrace-edits-metadata",
-        title="retracing a loaded program edits the custom metadata of the loaded one",
-        torch=">=2.13",
-        mode="*-serdes-retrace",
-        check="stage",
-        kind="edited",
-        place="input program's metadata",
-    ),
 )
 
 
