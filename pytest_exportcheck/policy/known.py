@@ -85,10 +85,11 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="attribute-mutation-dropped",
-        title="a tensor in a plain attribute that forward mutates or replaces is a constant: the mutation is dropped",
+        title="tensors in a list or dict attribute that forward fills anew are constants: what forward puts there is dropped",
         torch=">=2.13",
         check="effects",
         kind="attribute mutation lost",
+        place="state *[[]*",
     ),
     KnownDefect(
         id="attribute-mutated-by-capture",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_exportcheck.policy import KNOWN
+from pytest_exportcheck.policy import CONTRACT, KNOWN, LOST, METADATA
+from pytest_exportcheck.policy.contract import COLUMNS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,6 +38,17 @@ def test_the_hooks_of_the_page_work_together(pytester):
             "SKIPPED * unsupported by strict_only: we export with strict=True",
         ]
     )
+
+
+def rows_of(table):
+    """A contract table as the page shows it."""
+    return [f"| `{name}` | " + " | ".join(row.get(each, "-") for each in COLUMNS) + " |" for name, row in table.items()]
+
+
+def test_the_page_of_the_contract_shows_the_tables():
+    page = (DOCS / "contract.md").read_text().splitlines()
+    lost = [f"| `{row.field}` | {'any step' if row.column == '*' else row.column} | {row.reason} |" for row in LOST]
+    assert [line for line in [*rows_of(CONTRACT), *rows_of(METADATA), *lost] if line not in page] == []
 
 
 def test_the_table_of_known_defects_lists_every_row():

@@ -3,20 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-
-def has_torchvision() -> bool:
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError):
-        return False
-    return True
-
-
-zoo = pytest.mark.skipif(
-    not has_torchvision(),
-    reason="the zoo extra (torchvision) is not installed, or its wheel does not load beside this torch",
-)
+from zoo import zoo
 
 
 def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:

@@ -52,7 +52,7 @@ def test_eager_that_is_not_bit_stable_is_compared_with_tolerance_and_says_so(ech
     )
     result = run_echo()
     result.assert_outcomes(passed=10)
-    result.stdout.fnmatch_lines(["note: Noisy: eager is not bit-stable from run to run: values are compared with*"])
+    result.stdout.fnmatch_lines(["note: Noisy: eager is not bit-stable from run to run: outputs are compared with*"])
 
 
 def test_fresh_inputs_that_eager_refuses_are_counted_not_failed(echo, run_echo):

@@ -1,0 +1,71 @@
+"""Sound models in all default modes: green under ``ship``; under ``conformance`` red only for rows of the known table."""
+
+from __future__ import annotations
+
+import pytest
+from zoo import zoo
+
+from benchmarks.models import CASES
+from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.torch_export import TorchExport
+from pytest_exportcheck.modes import DEFAULT, Mode
+from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.runner import Runner
+
+MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if not name.endswith("interop")]
+OWN = ("tied_language_model", "batch_norm_training", "small_vit")
+
+
+def exportdb():
+    pytest.importorskip("expecttest", reason="the cases of torch's exportdb need the package expecttest")
+    from torch._export.db.case import SupportLevel
+    from torch._export.db.examples import all_examples
+
+    return {name: each for name, each in all_examples().items() if each.support_level is SupportLevel.SUPPORTED}
+
+
+def outcomes(case, profile):
+    engine = as_engine(TorchExport())
+    runner = Runner({engine.name: engine}, profile=profile)
+    runner.select((case, engine.name, mode) for mode in MODES)
+    return [runner.run(case, engine.name, mode) for mode in MODES]
+
+
+def assert_no_false_alarm(case):
+    found = {str(outcome.mode): outcome for outcome in outcomes(case, "conformance")}
+    broken = {
+        mode: [finding for finding in outcome.findings if finding.verdict == "broken"]
+        for mode, outcome in found.items()
+    }
+    assert {mode: findings for mode, findings in broken.items() if findings} == {}
+    for mode, outcome in found.items():
+        known = [finding for finding in outcome.findings if finding.verdict == "known"]
+        assert outcome.status == ("failed" if known else "blocked" if outcome.status == "blocked" else "passed"), mode
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_models_are_sound(name):
+    assert_no_false_alarm(CASES[name])
+
+
+@zoo
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OWN])
+def test_torchvision_models_are_sound(name):
+    assert_no_false_alarm(CASES[name])
+
+
+def test_the_supported_cases_of_exportdb_are_sound():
+    examples = exportdb()
+    assert len(examples) > 20
+    for name, example in examples.items():
+        case = Case(
+            name=name,
+            build=lambda example=example: (example.model, example.example_args, example.example_kwargs),
+            origin=Origin("exportdb", __file__, 1),
+            dynamic_shapes=example.dynamic_shapes,
+        )
+        assert_no_false_alarm(case)
+
+
+def test_under_ship_what_is_known_passes():
+    assert {outcome.status for outcome in outcomes(CASES["tied_language_model"], "ship")} == {"passed", "known"}
