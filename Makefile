@@ -8,11 +8,12 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test lint bench clean
+.PHONY: help exportcheck test faults lint bench clean
 
 help:
 	@echo "make exportcheck   check the corpus in cases/ and two torchvision models"
 	@echo "make test          run the tests of the plugin"
+	@echo "make faults        inject every fault of the fault library and print who finds it"
 	@echo "make lint          ruff, mypy --strict, import-linter"
 	@echo "make bench         measure what the performance claims rest on"
 
@@ -31,6 +32,9 @@ exportcheck: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest tests -n $(WORKERS)
 
+faults: $(READY)
+	$(BIN)/python -m tests.faults
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,6 +43,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.check_cost
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -17,8 +17,8 @@ from pytest_exportcheck.describe import (
     call_spec_of_call,
     declared_dims,
     module_types_of,
+    node_runs,
     program_of,
-    run_nodes,
     state_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
@@ -45,6 +45,7 @@ from pytest_exportcheck.records import (
     Finding,
     Inputs,
     Leaf,
+    NodeRun,
     Observation,
     ProgramRecord,
     Record,
@@ -160,7 +161,7 @@ class CaseRun:
             stage.findings = self._judged(engine, mode, [raised], operators)
         else:
             evidence = self._evidence(engine, mode, parent, stage.record)
-            operators = {*_operators(evidence.before.program), *_operators(evidence.after.program)}
+            operators = _operators(evidence.before.program or evidence.after.program)
             stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)], operators)
             stage.ledger = ledger_of(evidence, stage.findings)
         return stage
@@ -261,16 +262,16 @@ class CaseRun:
 
     def _program(self, program: ExportedProgram, mode: Mode) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
-        runs = {}
+        runs: tuple[NodeRun, ...] = ()
         if contract_for(mode.stages[-1]).get("val") == "run":
             seed_everything(self._seed)
-            runs = run_nodes(program, self._subject.example)
+            runs = node_runs(program, self._subject.example, self._declared)
         return program_of(program, declared=self._declared, runs=runs)
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
         observations = self._observe(module)
-        spec = call_spec_of_call(example.args, example.kwargs, observations[0].structure)
+        spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
             observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
         )

@@ -226,6 +226,7 @@ REPRODUCERS = {
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
     "serdes-hop-results": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
+    "serdes-hop-results-function": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
     "serdes-custom-as-json": Reproducer(calls(annotated), of_shape(3), "nonstrict-serdes", ANNOTATED),
     "serdes-return-types": Reproducer(calls(lambda x: torch.max(x, dim=0)), of_shape(3, 2), "nonstrict-serdes"),
     "serdes-symbolic-bool-output": Reproducer(

@@ -155,7 +155,10 @@ def is_operation(node: NodeRecord) -> bool:
 
 def _by_sequence(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
     ours, theirs = [node for node in before if is_operation(node)], [node for node in after if is_operation(node)]
-    return _matching(ours, theirs, [node.target for node in ours], [node.target for node in theirs])
+    operations = _matching(ours, theirs, [node.target for node in ours], [node.target for node in theirs])
+    inputs = {node.name: node for node in after if node.op == "placeholder"}
+    named = [(node, inputs[node.name]) for node in before if node.op == "placeholder" and node.name in inputs]
+    return [*named, *operations]
 
 
 def _by_origin(before: ProgramRecord, after: ProgramRecord) -> Iterator[GraphPair]:

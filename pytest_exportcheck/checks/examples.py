@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_exportcheck.checks.outputs import spec_text
 from pytest_exportcheck.checks.values import Rule, differences
 from pytest_exportcheck.records import Evidence, Finding, Leaf
 
@@ -20,7 +21,12 @@ def check(evidence: Evidence) -> list[Finding]:
         return []
     if program.examples is None:
         return [_finding("example inputs", "dropped", f"{len(given)} leaves", "none")]
-    return list(_leaves(given, program.examples))
+    found = list(_leaves(given, program.examples))
+    structure = evidence.before.program.example_structure if evidence.before.program else None
+    if structure is not None and structure != program.example_structure:
+        expected, actual = spec_text(structure), spec_text(program.example_structure)
+        found.append(_finding("example inputs", "structure", expected, actual))
+    return found
 
 
 def _before(evidence: Evidence) -> Sequence[Leaf] | None:
@@ -37,6 +43,10 @@ def _leaves(before: Sequence[Leaf], after: Sequence[Leaf]) -> Iterator[Finding]:
         if place not in new:
             yield _finding(place, "dropped", "an example", "none")
             continue
+        facts = leaf.facts, new[place].facts
+        if facts[0] and facts[1] and facts[0].requires_grad != facts[1].requires_grad:
+            flags = [f"requires_grad={each.requires_grad}" for each in facts if each]
+            yield _finding(place, "requires_grad", *flags)
         for difference in differences(leaf, new[place], _BITS):
             yield _finding(place, difference.kind, difference.expected, difference.actual, difference.detail)
     for place in new:

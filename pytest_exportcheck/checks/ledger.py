@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pytest_exportcheck.checks.metadata import fates, key_of
 from pytest_exportcheck.checks.val import val_differences
-from pytest_exportcheck.records import Evidence, Finding, Survival
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, Survival
 
 
 def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival, ...]:
@@ -18,15 +18,30 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival
         for _, one, other in evidence.alignment.pairs():
             for key, fate in fates(one, other, {}):
                 counts.setdefault(f"metadata.{key_of(one, key)}", Counter())[fate] += 1
-            if evidence.contract.get("val") == "equal" and one.val is not None:
+            if evidence.contract.get("val") == "equal" and one.op == "output":
+                if one.val != other.val:
+                    counts.setdefault("val.output", Counter())["gained" if one.val is None else "changed"] += 1
+            elif evidence.contract.get("val") == "equal" and one.val is not None:
                 changed = {field for field, _, _ in val_differences(one.val, other.val, before.constraints.ranges)}
                 counts.setdefault("val", Counter())["changed" if changed else "kept"] += 1
                 for field in changed:
                     counts.setdefault(f"val.{field}", Counter())["changed"] += 1
+    after = evidence.after.program
+    if before is not None and after is not None:
+        for key in dict.fromkeys((*before.graph_meta, *after.graph_meta)):
+            counts.setdefault("graph_module.meta", Counter())[_meta_fate(before, after, key)] += 1
     for finding in findings:
         if finding.verdict == "lost" and finding.name not in counts:
             counts.setdefault(finding.name, Counter())[_fate(finding)] += 1
     return tuple(Survival(field=field, **count) for field, count in sorted(counts.items()))
+
+
+def _meta_fate(before: ProgramRecord, after: ProgramRecord, key: str) -> str:
+    if key not in before.graph_meta:
+        return "gained"
+    if key not in after.graph_meta:
+        return "dropped"
+    return "kept" if before.graph_meta[key] == after.graph_meta[key] else "changed"
 
 
 def _fate(finding: Finding) -> str:

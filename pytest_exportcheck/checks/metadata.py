@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from pytest_exportcheck.checks.alignment import refs
@@ -79,7 +79,7 @@ def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate
 def _same_as_json(one: Any, other: Any) -> bool:
     """Whether all that is lost is what JSON does not have: tuples, keys that are no strings."""
     try:
-        return bool(json.loads(json.dumps(one)) == other)
+        return _equal(json.loads(json.dumps(one)), other)
     except (TypeError, ValueError):
         return False
 
@@ -130,9 +130,33 @@ def _unpaired(evidence: Evidence) -> Iterator[Finding]:
     if "stack_trace" not in evidence.fields or evidence.after.program is None or evidence.alignment is None:
         return
     paired = {id(other) for _, _, other in evidence.alignment.pairs()}
-    for graph, node in _operations(evidence.after.program):
-        if id(node) not in paired and "stack_trace" not in node.meta:
+    unpaired = [each for each in _operations(evidence.after.program) if id(each[1]) not in paired]
+    for graph, node in unpaired:
+        if "stack_trace" not in node.meta:
             yield _missing(graph, node, "stack_trace")
+    if unpaired and evidence.before.program is not None:
+        yield from _vanished_annotations(evidence.before.program, unpaired)
+
+
+def _vanished_annotations(
+    before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]
+) -> Iterator[Finding]:
+    """Of nodes that do not say what they were made from: annotations that every operation of their line of code had."""
+    annotated: dict[Any, list[Any]] = {}
+    for _, node in _operations(before):
+        annotated.setdefault(node.meta.get("stack_trace"), []).append(node.meta.get("custom"))
+    for graph, node in unpaired:
+        had = annotated.get(node.meta.get("stack_trace"), [])
+        if had and None not in had and "custom" not in node.meta:
+            yield Finding(
+                check="metadata",
+                place=graph.place(node),
+                kind="custom dropped",
+                field="custom",
+                expected=str(_shown(had[0])),
+                actual="none",
+                line=user_line(node),
+            )
 
 
 # --- a program by itself --------------------------------------------------------------------
@@ -144,6 +168,8 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
     if types.get("", "").startswith(_TORCHS):
         return
     checked: dict[Any, str] = {}
+    if "nn_module_stack" in evidence.fields:
+        yield from _misplaced(program)
     for graph, node in _operations(program):
         for key in ("stack_trace", "nn_module_stack", "torch_fn"):
             if key not in evidence.fields:
@@ -168,6 +194,38 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
 
 #: torch leaves frames of its own files out of stack traces: of models that it ships beside its exporter, all of them.
 _TORCHS = "torch._export."
+
+
+def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
+    """A layer whose own parameters are used by operations of other modules alone, while its operations use those of
+    another: the two have traded places."""
+    owners = {
+        spec.name: str(spec.target).rpartition(".")[0] for spec in program.signature.inputs if spec.kind == "PARAMETER"
+    }
+    users: dict[str, set[str]] = {}
+    users_nodes: list[tuple[NodeRecord, str, set[str]]] = []
+    graph = program.graphs[""]
+    for node in graph.nodes:
+        stack = node.meta.get("nn_module_stack")
+        used = {owners[ref.name] for ref in refs(node) if ref.name in owners}
+        if node.op == "call_function" and stack and used:
+            paths = {re.sub(r"@\d+$", "", path) for _, path, _ in stack}
+            innermost = re.sub(r"@\d+$", "", stack[-1][1])
+            users_nodes.append((node, innermost, used))
+            for owner in used:
+                users.setdefault(owner, set()).update(paths)
+    for node, innermost, used in users_nodes:
+        stranger = innermost in users and innermost not in users[innermost]
+        if stranger and innermost not in used and not any(owner in users.get(owner, ()) for owner in used):
+            yield Finding(
+                check="metadata",
+                place=graph.place(node),
+                kind="nn_module_stack wrong",
+                field="nn_module_stack",
+                expected=f"the module whose parameters it uses: {', '.join(sorted(used))}",
+                actual=innermost,
+                line=user_line(node),
+            )
 
 
 def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecord]]:

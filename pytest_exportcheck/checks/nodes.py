@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from pytest_exportcheck.checks.alignment import is_operation, refs
@@ -95,6 +96,7 @@ def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
             kind = "unused result added" if unused else "added"
             yield _finding(pair.after, node, kind, "no such node", node_text(node))
         yield from _renamed(pair)
+        yield from _reordered(pair)
         gone = {node.name for node in pair.dropped}
         for one, other in pair.nodes:
             yield from _node(pair, one, other, names, gone, before)
@@ -113,6 +115,16 @@ def _renamed(pair: GraphPair) -> Iterator[Finding]:
         one, other = changed[0]
         detail = f"and {len(changed) - 1} more nodes after it" if len(changed) > 1 else ""
         yield _finding(pair.before, one, "name", one.name, other.name, detail)
+
+
+def _reordered(pair: GraphPair) -> Iterator[Finding]:
+    """Independent operations may trade places; what depends on another stays behind it."""
+    position = {id(node): place for place, node in enumerate(pair.after.nodes)}
+    places = [(position[id(other)], one) for one, other in pair.nodes]
+    moved = [one for (here, one), (there, _) in pairwise(places) if there < here]
+    if moved:
+        detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
+        yield _finding(pair.before, moved[0], "order", "before the next operation", "behind it", detail)
 
 
 def _node(
@@ -208,7 +220,8 @@ def _sequence(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
             yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
         names = {one.name: other.name for one, other in pair.nodes}
         for one, other in pair.nodes:
-            yield from _same_constants(pair, one, other, names, before)
+            if one.op == "call_function":
+                yield from _same_constants(pair, one, other, names, before)
 
 
 def _same_constants(

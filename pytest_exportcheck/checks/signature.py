@@ -76,9 +76,11 @@ def _order(place: str, what: str, graph: Sequence[str], specs: Sequence[str]) ->
 def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[Finding]:
     """Targets are names of the module's state, of their kind and persistence."""
     for spec in program.signature.inputs:
-        if spec.kind not in ("PARAMETER", "BUFFER") or spec.target is None:
+        if spec.kind not in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR") or spec.target is None:
             continue
         entry = state.entries.get(spec.target)
+        if entry is None and spec.kind == "CONSTANT_TENSOR":  # made by the capture
+            continue
         if entry is None:
             yield _finding(spec.name, "target", "a name of the module's state", spec.target)
             continue

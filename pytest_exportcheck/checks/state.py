@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.checks.values import Rule, strides, tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, StateEntry, StateRecord
 from pytest_exportcheck.tensors import storage_key
 
@@ -17,7 +17,25 @@ def check(evidence: Evidence) -> list[Finding]:
     before, after = evidence.before.state, evidence.after.state
     if before is None or after is None:
         return []
-    return [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
+    found = [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
+    if evidence.contract["state"] == "as the module" or evidence.stage in _SHARING:
+        found += _copied(before, after)
+    old, new = evidence.before.program, evidence.after.program
+    if (
+        evidence.contract["state"] == "equal"
+        and evidence.stage not in _MADE_ANEW
+        and old is not None
+        and new is not None
+    ):
+        found += _state_dict(old.state_names, new.state_names, before)
+    return found
+
+
+#: Steps within one process: what they make shares its state with what they were given.
+_SHARING = ("decompose",)
+
+#: Steps whose result is captured again, from a module that may call its state otherwise.
+_MADE_ANEW = ("retrace",)
 
 
 def _finding(name: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
@@ -33,7 +51,7 @@ def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
     old, new = _named(before), _named(after)
     for name in old:
         if name not in new:
-            yield _finding(name, _dropped(old[name], after), _entry_text(old[name]), "no such name")
+            yield _finding(name, _dropped(old[name], before, after), _entry_text(old[name]), "no such name")
     for name in new:
         if name not in old and name not in before.entries and new[name].persistent:
             first = new.get(re.sub(r"@\d+\.", ".", name))
@@ -41,9 +59,13 @@ def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(name, "added for another call" if again else "added", "no such name", _entry_text(new[name]))
 
 
-def _dropped(entry: StateEntry, after: StateRecord) -> str:
-    """What became of a name that is gone: another name of the tensor is left, a nameless constant, or nothing."""
+def _dropped(entry: StateEntry, before: StateRecord, after: StateRecord) -> str:
+    """What became of a name that is gone: the tensor has a new name, another of its names is left, a nameless constant, or
+    nothing."""
     heirs = [other for other in after.entries.values() if _is_same_tensor(other, entry)]
+    new = [heir for heir in heirs if heir.name not in before.entries and heir.kind != "attribute"]
+    if new and len(new) == len(heirs):
+        return f"renamed {new[0].name}"
     if any(heir.kind != "attribute" for heir in heirs):
         return "dropped a tied name"
     return "baked in as a constant" if heirs else "dropped"
@@ -74,6 +96,7 @@ def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             "device": (old.facts.device, new.facts.device),
             "layout": (old.facts.layout, new.facts.layout),
             "requires_grad": (old.facts.requires_grad, new.facts.requires_grad),
+            "stride": (strides(old.facts), strides(new.facts)),
         }
         for kind, (expected, actual) in pairs.items():
             if expected != actual:
@@ -93,8 +116,35 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(
                 name, "untied", f"one tensor with {_others(was, name)}", _sharing(was, after), _tensor_count(was, new)
             )
+        if len(was) == 1 and not _still_shared(name, common, before, after):
+            other = next(each for each in common if each != name and _share_storage([name, each], before))
+            yield _finding(name, "unshared", f"one storage with {other}", "a storage of its own")
         if name == now[0] and not _share_storage(now, before):
             yield _finding(name, "tied", "a tensor of its own", f"one tensor with {_others(now, name)}")
+
+
+def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
+    """State that lies in another storage than before: twice the memory, and training one does not train the other."""
+    new = _named(after)
+    for name, old in _named(before).items():
+        if name in new and storage_key(old.value) != storage_key(new[name].value):
+            yield _finding(name, "copied", "the storage that it had", "another storage")
+
+
+def _state_dict(before: Sequence[str], after: Sequence[str], state: StateRecord) -> Iterator[Finding]:
+    """The keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
+    for name in before:
+        if name not in after:
+            yield _finding(name, "dropped from state_dict", "a key of the program's state_dict", "no such key")
+    for name in after:
+        if name not in before:
+            yield _finding(name, "added to state_dict", "no such key", "a key of the program's state_dict")
+    tied = {name for name, group in _groups(state.entries, state).items() if len(group) > 1}
+    old = [name for name in before if name in after and name not in tied]
+    new = [name for name in after if name in before and name not in tied]
+    if old != new:
+        first = next(place for place, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
+        yield _finding("the program's state_dict", "order", _excerpt(old, first), _excerpt(new, first))
 
 
 def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
@@ -103,6 +153,15 @@ def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
     for name in names:
         by_tensor.setdefault(record.entries[name].tied_to, []).append(name)
     return {name: group for group in by_tensor.values() for name in group}
+
+
+def _still_shared(name: str, names: Iterable[str], before: StateRecord, after: StateRecord) -> bool:
+    """Whether different tensors that shared a storage with this one still do."""
+    return all(
+        _share_storage([name, other], after)
+        for other in names
+        if other != name and _share_storage([name, other], before)
+    )
 
 
 def _share_storage(names: Iterable[str], record: StateRecord) -> bool:

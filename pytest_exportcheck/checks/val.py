@@ -14,6 +14,7 @@ from pytest_exportcheck.records import (
     GraphRecord,
     Interval,
     NodeRecord,
+    NodeRun,
     ProgramRecord,
     Size,
     TensorValue,
@@ -26,7 +27,7 @@ def check(evidence: Evidence) -> list[Finding]:
     if program is None:
         return []
     if evidence.contract["val"] == "run":
-        return list(_against_run(program))
+        return [finding for run in program.runs for finding in _against_run(program, run)]
     if evidence.before.program is None or evidence.alignment is None:
         return []
     return list(_against_before(evidence, evidence.before.program.constraints.ranges))
@@ -52,19 +53,19 @@ def _text(value: Any) -> str:
 # --- against a real run ---------------------------------------------------------------------
 
 
-def _against_run(program: ProgramRecord) -> Iterator[Finding]:
+def _against_run(program: ProgramRecord, run: NodeRun) -> Iterator[Finding]:
     """What follows from a wrong val, downstream of it, is no finding of its own."""
-    graph = program.graphs[""]
-    known = dict(program.hints)
-    wrong: set[tuple[str, str]] = set()
-    for node in graph.nodes:
-        if node.op == "call_function" and node.name in program.runs:
-            detail = f"val of {node_text(node)}, on the example inputs"
-            for field, real, said in _run_differences(program.runs[node.name], node.val, known):
+    known = dict(run.sizes)
+    for graph in program.graphs.values():
+        wrong: set[tuple[str, str]] = set()
+        for node in graph.nodes:
+            real = run.values.get(graph.place(node))
+            detail = f"val of {node_text(node)}, {run.label}"
+            for field, yielded, said in _run_differences(real, node.val, known):
                 inherited = any((ref.name, field) in wrong for ref in refs(node))
                 wrong.add((node.name, field))
                 if not inherited:
-                    yield _finding(graph, node, field, real, said, detail)
+                    yield _finding(graph, node, field, yielded, said, detail)
 
 
 def _run_differences(real: Any, said: Any, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:
@@ -130,7 +131,7 @@ def _against_before(evidence: Evidence, ranges: Mapping[str, Interval]) -> Itera
         return
     for pair, one, other in evidence.alignment.pairs():
         if one.op == "output":
-            if one.val != other.val and one.val is not None:
+            if one.val != other.val:
                 yield _finding(pair.before, one, "output", one.val, other.val, "val of the output node")
             continue
         for field, expected, actual in val_differences(one.val, other.val, ranges):

@@ -89,14 +89,14 @@ def _facts(expected: TensorFacts, actual: TensorFacts) -> Iterator[Difference]:
         if left != right:
             yield Difference(kind, _text(left), _text(right))
     if expected.shape == actual.shape and 0 not in expected.shape:
-        left, right = _strides(expected), _strides(actual)
+        left, right = strides(expected), strides(actual)
         if left != right:
             yield Difference("stride", _text(expected.stride), _text(actual.stride), f"of shape {list(expected.shape)}")
 
 
-def _strides(facts: TensorFacts) -> tuple[int, ...] | None:
-    """The strides of the dims longer than 1: the others mean nothing."""
-    if facts.stride is None:
+def strides(facts: TensorFacts) -> tuple[int, ...] | None:
+    """The strides of the dims longer than 1: the others mean nothing. None for layouts without, and for empty tensors."""
+    if facts.stride is None or 0 in facts.shape:
         return None
     return tuple(step for step, size in zip(facts.stride, facts.shape, strict=True) if size > 1)
 

@@ -2,7 +2,7 @@
 
 from pytest_exportcheck.describe.declared import declared_dims
 from pytest_exportcheck.describe.modules import call_spec_of, call_spec_of_call, module_types_of, state_of
-from pytest_exportcheck.describe.node_runs import run_nodes
+from pytest_exportcheck.describe.node_runs import node_runs
 from pytest_exportcheck.describe.program import program_of
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "call_spec_of_call",
     "declared_dims",
     "module_types_of",
+    "node_runs",
     "program_of",
-    "run_nodes",
     "state_of",
 ]

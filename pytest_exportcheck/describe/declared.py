@@ -78,7 +78,16 @@ def _declared(place: str, dim: int, size: Any) -> DeclaredDim:
             else None
         )
         return DeclaredDim(place=place, dim=dim, text=f"Dim.{hint}", dynamic=hint == "DYNAMIC", interval=bounds)
-    return DeclaredDim(place=place, dim=dim, text=_text(size), dynamic=True, interval=_interval(size))
+    root = getattr(size, "root", size)
+    return DeclaredDim(
+        place=place,
+        dim=dim,
+        text=_text(size),
+        dynamic=True,
+        interval=_interval(size),
+        root=_text(root),
+        derive=getattr(size, "fn", None),
+    )
 
 
 def _interval(size: Any) -> Interval | None:

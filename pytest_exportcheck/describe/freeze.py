@@ -136,6 +136,13 @@ def origin_of(meta: Mapping[str, Any]) -> str:
     return name
 
 
+def _function(value: Any) -> Any:
+    """Two strings; anything else shows its type, for torch's own writer expects strings."""
+    if not isinstance(value, tuple):
+        return _opaque(value)
+    return tuple(each if isinstance(each, str) else (type(each).__name__, target_text(each)) for each in value)
+
+
 def _source_functions(value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
         return _opaque(value)
@@ -188,6 +195,7 @@ _FREEZERS: Mapping[str, Callable[[Any], Any]] = {
     "stack_trace": _stack_trace,
     "from_node": _from_node,
     "source_fn_stack": _source_functions,
+    "torch_fn": _function,
     "custom": _custom,
     "unbacked_bindings": _bindings,
 }

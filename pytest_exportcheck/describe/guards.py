@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.describe.resize import place_of
 from pytest_exportcheck.records import DeclaredDim
 
 
@@ -59,16 +60,11 @@ def _resized(examples: Any, dims: Sequence[DeclaredDim], size: int) -> Any:
             return leaf
         shape = list(leaf.shape)
         for dim in dims:
-            if _place(path) == dim.place and dim.dim < len(shape):
+            if place_of(path) == dim.place and dim.dim < len(shape):
                 shape[dim.dim] = size
         return torch.empty(shape, dtype=leaf.dtype, device="meta")
 
     return pytree.tree_map_with_path(resize, tuple(examples))
-
-
-def _place(path: Any) -> str:
-    """As ``input_leaves`` names it: the first key tells args from kwargs."""
-    return ("args" if path[0].idx == 0 else "kwargs") + pytree.keystr(path[1:])
 
 
 def _parsed(guard: str) -> ast.expr | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,9 +35,22 @@ def state_of(module: torch.nn.Module) -> StateRecord:
     return StateRecord(entries, tuple(module.state_dict()))
 
 
-def call_spec_of_call(args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: Any) -> CallSpecRecord:
+def call_spec_of_call(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: Any
+) -> CallSpecRecord:
     """How the eager module was called in an observation, and the structure that it returned."""
-    return CallSpecRecord(pytree.tree_structure((args, dict(kwargs))), structure, None)
+    return CallSpecRecord(pytree.tree_structure((args, dict(kwargs))), structure, _names(module, args, kwargs))
+
+
+def _names(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the parameters of ``forward`` that are given something; None where it takes any number."""
+    try:
+        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
+        return None
+    kinds = {each.kind for each in bound.signature.parameters.values()}
+    variadic = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
+    return None if variadic else tuple(bound.arguments)
 
 
 def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:

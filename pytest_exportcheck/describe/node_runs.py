@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,39 +10,85 @@ import torch.utils._pytree as pytree
 from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
+from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
-from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import copy_tree, detached_clone
+from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun
+from pytest_exportcheck.tensors import copy_tree, detached_clone, input_leaves
 
 
-def run_nodes(program: torch.export.ExportedProgram, call: Inputs) -> dict[str, Any]:
-    """What each call node of the outermost graph yields: ``TensorValue``, a number, or a tuple of such, by node name.
+def node_runs(
+    program: torch.export.ExportedProgram, example: Inputs, declared: Sequence[DeclaredDim]
+) -> tuple[NodeRun, ...]:
+    """A run on the example inputs, and where dims are dynamic another at other sizes, at which a number that stands for a
+    symbol shows."""
+    runs = [NodeRun(label="on the example inputs", values=_values(program, example), sizes=_sizes(example))]
+    other = at_other_sizes(example, declared)
+    if other is not None:
+        runs.append(NodeRun(label="at other sizes", values=_values(program, other), sizes=_sizes(other)))
+    return tuple(runs)
+
+
+def _sizes(call: Inputs) -> dict[str, int]:
+    """The value of every symbol that an input fixes, as :class:`Symbols` names it."""
+    return {
+        f"{place}.size({dim})": size
+        for place, leaf in input_leaves(call.args, call.kwargs)
+        if isinstance(leaf, torch.Tensor) and not leaf.is_nested
+        for dim, size in enumerate(leaf.shape)
+    }
+
+
+def _values(program: torch.export.ExportedProgram, call: Inputs) -> dict[str, Any]:
+    """What each placeholder and call node yields: ``TensorValue``, a number, or a tuple of such, by place.
 
     Buffers, constants and inputs are copies; parameters too where a node may write to them. A program that cannot be
     run this way (its own call raises as well) has what was reached before.
     """
-    recorder = _Recorder(program.graph_module)
+    yielded: dict[str, Any] = {}
     try:
         with torch.no_grad():
-            recorder.run(*_inputs(program, call))
+            _Recorder(program.graph_module, "", yielded).run(*_inputs(program, call))
     except Exception:  # the observation of the program's own call reports it
         pass
-    return recorder.yielded
+    return yielded
 
 
 class _Recorder(torch.fx.Interpreter):
-    """Keeps facts, not values."""
+    """Keeps facts, not values. Subgraphs run under recorders of their own; of a loop the first round counts."""
 
-    def __init__(self, module: torch.fx.GraphModule) -> None:
+    def __init__(self, module: torch.fx.GraphModule, path: str, yielded: dict[str, Any]) -> None:
         super().__init__(module)
-        self.yielded: dict[str, Any] = {}
+        self._path = path
+        self._yielded = yielded
         self._symbols = Symbols()
 
     def run_node(self, n: torch.fx.Node) -> Any:
         result = super().run_node(n)
-        if n.op == "call_function":
-            self.yielded[n.name] = _facts(result, self._symbols)
+        if n.op in ("call_function", "placeholder"):
+            place = f"{self._path}.{n.name}" if self._path else n.name
+            self._yielded.setdefault(place, _facts(result, self._symbols))
+        elif isinstance(result, torch.fx.GraphModule) and len(n.users) == 1:
+            return _Subgraph(result, self._place_in(next(iter(n.users)), n), self._yielded)
         return result
+
+    def _place_in(self, owner: torch.fx.Node, graph: torch.fx.Node) -> str:
+        """As the record of the program calls the subgraph: the node that is given it, and in which argument."""
+        keys = {f"[{place}]": value for place, value in enumerate(owner.args)}
+        keys |= {f"[{key}]": value for key, value in owner.kwargs.items()}
+        key = next((key for key, value in keys.items() if value is graph), "")
+        return f"{self._path}.{owner.name}{key}" if self._path else f"{owner.name}{key}"
+
+
+class _Subgraph(torch.nn.Module):
+    """A subgraph that writes down what its nodes yield when it is called."""
+
+    def __init__(self, module: torch.fx.GraphModule, path: str, yielded: dict[str, Any]) -> None:
+        super().__init__()
+        self._run = (module, path, yielded)
+
+    def forward(self, *args: Any) -> Any:
+        module, path, yielded = self._run
+        return _Recorder(module, path, yielded).run(*args)
 
 
 def _facts(value: Any, symbols: Symbols) -> Any:

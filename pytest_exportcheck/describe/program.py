@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from pytest_exportcheck.records import (
     Leaf,
     NodeRecord,
     NodeRef,
+    NodeRun,
     ProgramRecord,
     SignatureRecord,
     Size,
@@ -37,7 +38,7 @@ def program_of(
     program: torch.export.ExportedProgram,
     *,
     declared: tuple[DeclaredDim, ...] = (),
-    runs: Mapping[str, Any] | None = None,
+    runs: tuple[NodeRun, ...] = (),
 ) -> ProgramRecord:
     """Everything that a program carries, except what ``state_of`` and ``call_spec_of`` say of its module."""
     symbols = Symbols()
@@ -52,14 +53,15 @@ def program_of(
         signature=_signature(program.graph_signature),
         constraints=_constraints(program, places, graphs[""], symbols, declared),
         constants=dict(program.constants),
+        state_names=tuple(program.state_dict),
         examples=_examples(program),
+        example_structure=pytree.tree_structure(program.example_inputs),
         module_calls={entry.fqn: _call_text(entry.signature) for entry in program.module_call_graph},
         graph_meta={key: frozen(value, symbols) for key, value in program.graph_module.meta.items()},
-        dialect=program.dialect,
+        dialect=program.dialect if program.verifiers else "",
         verifiers=tuple(verifier.__name__ for verifier in program.verifiers),
         verified=_verified(program),
-        runs=runs or {},
-        hints=dict(symbols.hints),
+        runs=runs,
     )
 
 
@@ -127,8 +129,16 @@ def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraph
         args=tuple(argument(value, f"[{number}]") for number, value in enumerate(node.args)),
         kwargs={key: argument(value, f"[{key}]") for key, value in node.kwargs.items()},
         val=frozen_value(node.meta.get("val"), symbols),
-        meta=frozen_metadata(node.meta, symbols),
+        meta={**frozen_metadata(node.meta, symbols), **_gradient_flag(node)},
         origin=origin_of(node.meta),
+    )
+
+
+def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
+    """What the val of an input says of its gradient; of what is computed, it is nobody's promise."""
+    value = node.meta.get("val")
+    return (
+        {"requires_grad": value.requires_grad} if node.op == "placeholder" and isinstance(value, torch.Tensor) else {}
     )
 
 

@@ -19,7 +19,6 @@ class Symbols:
         self._names: dict[Any, Any] = {}
         self._sizes: dict[Any, int | Size] = {}
         self._unbacked = 0
-        self.hints: dict[str, int] = {}
 
     def introduce(self, place: str, shape: tuple[Any, ...]) -> None:
         """Name the symbols that stand alone in the shape of an input, unless they have a name already."""
@@ -27,7 +26,7 @@ class Symbols:
             if isinstance(size, torch.SymInt):
                 expr = size.node.expr
                 if expr.is_Symbol and expr not in self._names:
-                    self._name(expr, f"{place}.size({dim})", size)
+                    self._name(expr, f"{place}.size({dim})")
 
     @property
     def names(self) -> frozenset[str]:
@@ -49,7 +48,7 @@ class Symbols:
             return int(expr)
         for symbol in sorted(expr.free_symbols, key=str):
             if symbol not in self._names:
-                self._name(symbol, self._next(symbol), None)
+                self._name(symbol, self._next(symbol))
         renamed = expr.xreplace(self._names)
         return Size(str(renamed), renamed)
 
@@ -57,12 +56,9 @@ class Symbols:
         self._unbacked += 1
         return f"{str(symbol)[0]}{self._unbacked - 1}"
 
-    def _name(self, symbol: Any, name: str, value: Any) -> None:
+    def _name(self, symbol: Any, name: str) -> None:
         # Without the assumptions of the original: two programs may make different ones.
         self._names[symbol] = sympy.Symbol(name, integer=True)
-        hint = getattr(getattr(value, "node", None), "hint", None)
-        if isinstance(hint, int):
-            self.hints[name] = hint
 
 
 def interval_of(bounds: Any) -> Interval:

@@ -67,6 +67,7 @@ METADATA: Mapping[str, Mapping[str, str]] = {
     "unbacked_bindings": _row("-", "-", "-", "equal", "-", "-"),
     "custom": _row("-", "-", "kept", "equal", "-", "-"),
     "placeholder.custom": _row("-", "-", "kept", "equal", "-", "-"),
+    "placeholder.requires_grad": _row("-", "-", "equal", "equal", "equal", "-"),
     "output.custom": _row("-", "-", "-", "equal", "-", "-"),
 }
 

@@ -30,6 +30,7 @@ LOST: tuple[Lost, ...] = (
     Lost("signature.state_order", "decompose", "state that no state_dict holds moves behind the rest"),
     Lost("constraints.widened", "capture", "a program may accept more than was declared"),
     Lost("constraints.widened", "postdispatch", "a program may accept more than was declared"),
+    Lost("nodes.order", "serdes", "a loader may put independent operations in another order"),
     Lost("nodes.unused_result_added", "serdes", "a loader may name the results of an operation that nobody uses"),
     Lost("module_calls.stateless_dropped", "retrace", "the module made of a program has no submodules without state"),
     Lost(
@@ -39,7 +40,6 @@ LOST: tuple[Lost, ...] = (
     Lost(
         "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"
     ),
-    Lost("graph_module.meta", "*", "notes that passes leave for each other"),
     Lost("gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only"),
     Lost("gradients.raised", "decompose", "functional ATen need not be differentiable"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,13 +117,22 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredDim:
-    """What a case's ``dynamic_shapes`` says of one dim of one input. ``interval`` is None where it gives no bounds."""
+    """What a case's ``dynamic_shapes`` says of one dim of one input. ``interval`` is None where it gives no bounds.
+
+    ``root`` names the dim whose size determines this one, by ``derive``; a hint such as ``Dim.DYNAMIC`` has no root.
+    """
 
     place: str
     dim: int
     text: str
     dynamic: bool
     interval: Interval | None = None
+    root: str = ""
+    derive: Callable[[int], int] | None = None
+
+    def size_for(self, root: int) -> int:
+        """The size of this dim where its root has this one."""
+        return self.derive(root) if self.derive else root
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,25 +151,35 @@ class ConstraintsRecord:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class NodeRun:
+    """What nodes yielded in one run of a program, by place, and the values that symbols had there, by name."""
+
+    label: str
+    values: Mapping[str, Any]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ProgramRecord:
     """An exported program as data.
 
-    ``runs`` says what call nodes yielded in a run on the example inputs, by place; ``hints`` the values that symbols
-    have there, by name; ``verified`` is empty where the program's own verifiers accept it, else what they say.
+    ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order; ``example_structure`` the pytree of
+    the example inputs; ``verified`` is empty where the program's own verifiers accept it, else what they say.
     """
 
     graphs: Mapping[str, GraphRecord]
     signature: SignatureRecord
     constraints: ConstraintsRecord
     constants: Mapping[str, Any]
+    state_names: tuple[str, ...] = ()
     examples: tuple[Leaf, ...] | None
+    example_structure: Any = None
     module_calls: Mapping[str, str]
     graph_meta: Mapping[str, Any]
     dialect: str
     verifiers: tuple[str, ...]
     verified: str = ""
-    runs: Mapping[str, Any] = field(default_factory=dict)
-    hints: Mapping[str, int] = field(default_factory=dict)
+    runs: tuple[NodeRun, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,64 @@
+"""The example inputs with their declared dims at other sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
+from pytest_exportcheck.tensors import input_leaves
+
+
+def at_other_sizes(call: Inputs, declared: Sequence[DeclaredDim]) -> Inputs | None:
+    """The inputs with every dynamic dim by one longer, or shorter where the declared range ends, derived dims as their root
+    demands: elements are repeated, or left out. None where no dim is dynamic.
+    """
+    leaves = dict(input_leaves(call.args, call.kwargs))
+    sizes = dict(_other_sizes([dim for dim in declared if dim.dynamic], leaves))
+    if not sizes:
+        return None
+
+    def resize(path: Any, leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or leaf.layout is not torch.strided or leaf.is_nested:
+            return leaf
+        for dim, size in enumerate(leaf.shape):
+            other = sizes.get((place_of(path), dim), size)
+            if other != size and size > 0:
+                leaf = leaf.detach().index_select(dim, torch.arange(other, device=leaf.device) % size)
+        return leaf
+
+    args, kwargs = pytree.tree_map_with_path(resize, (call.args, dict(call.kwargs)))
+    return Inputs("at other sizes", args, kwargs)
+
+
+def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], int]]:
+    """(place, dim) -> another size; dims of one root together."""
+    families: dict[Any, list[DeclaredDim]] = {}
+    for dim in dims:
+        families.setdefault(dim.root or (dim.place, dim.dim), []).append(dim)
+    for family in families.values():
+        now = _root_size(family, leaves)
+        if now is None:
+            continue
+        root = next((size for size in (now + 1, now - 1) if all(_allows(each, size) for each in family)), now)
+        yield from (((each.place, each.dim), each.size_for(root)) for each in family)
+
+
+def _root_size(family: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> int | None:
+    """The size of the root that gives the dims the sizes that they have."""
+    now = {dim: leaves[dim.place].shape[dim.dim] for dim in family if isinstance(leaves.get(dim.place), torch.Tensor)}
+    candidates = range(max(now.values(), default=0) + 1)
+    return next((root for root in candidates if all(dim.size_for(root) == size for dim, size in now.items())), None)
+
+
+def _allows(dim: DeclaredDim, root: int) -> bool:
+    size = dim.size_for(root)
+    return size > 0 and (dim.interval is None or dim.interval.holds(Interval(size, size)))
+
+
+def place_of(path: Any) -> str:
+    """As ``input_leaves`` names a leaf of ``(args, kwargs)``: the first key tells one from the other."""
+    return ("args" if path[0].idx == 0 else "kwargs") + pytree.keystr(path[1:])

@@ -1,0 +1,235 @@
+"""The sound programs that faults are injected into: small modules, each with what one kind of fault needs."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+import torch.utils._pytree as pytree
+from torch.export import Dim
+from torch.fx.traceback import annotate, preserve_node_meta
+
+from pytest_exportcheck.records import Case, Origin
+
+
+class Pair(torch.nn.Module):
+    """Two layers of equal shape, annotated: what belongs to one can be given to the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = torch.nn.Linear(3, 3)
+        self.right = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with annotate({"part": "left"}):
+            left = self.left(x)
+        with annotate({"part": "right", "number": 2}):
+            right = self.right(x)
+        return left - right
+
+
+class Layered(torch.nn.Module):
+    """Parameters, buffers of both kinds, constants, an operation with a keyword, and two outputs of equal shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair = Pair()
+        self.register_buffer("scale", torch.tensor([1.5, 2.0, 3.0]))
+        self.register_buffer("shift", torch.tensor([0.25, 0.5, 1.0]), persistent=False)
+        self.register_buffer("unused", torch.zeros(1))
+        self.table = torch.tensor([1.0, 3.0, 9.0])
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
+        scaled = self.pair(x) * self.scale + self.shift
+        moved = torch.add(scaled, y, alpha=2) + self.table
+        return torch.relu(scaled), moved + torch.tensor([7.0, 8.0, 9.0]), 3
+
+
+class Normed(torch.nn.Module):
+    """An operation with many plain arguments, one that is lowered to several, and one with a list of results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        first, second = torch.split(self.norm(x), [2, 2], dim=1)
+        return first, second, x.permute(1, 0).clone(memory_format=torch.contiguous_format) / 0.5, x / x
+
+
+class Branching(torch.nn.Module):
+    """``cond`` with two subgraphs over the same operands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def doubled(v: torch.Tensor) -> torch.Tensor:
+            with annotate({"branch": "doubled"}):
+                return (v * 2).sin() - v.cos()
+
+        def halved(v: torch.Tensor) -> torch.Tensor:
+            with annotate({"branch": "halved"}):
+                return (v / 2).cos() - v.sin()
+
+        result: torch.Tensor = torch.cond(x.sum() > 0, doubled, halved, (self.layer(x),))
+        return result
+
+
+class Resizing(torch.nn.Module):
+    """Dynamic dims, one of them twice as long as the other, an unbacked symbol, and a guard."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows = x.shape[0]
+        found = torch.nonzero(z)
+        paired = y.reshape(rows, 2, 4).sum(1) + x
+        return paired, x.new_ones(rows + 1), found * 2, x[:-1]
+
+
+@dataclasses.dataclass
+class Scores:
+    """A user's own output type."""
+
+    first: torch.Tensor
+    second: torch.Tensor
+
+
+Bounds = collections.namedtuple("Bounds", ["low", "high"])
+
+pytree.register_dataclass(Scores, serialized_type_name="tests.faults.Scores")
+pytree._register_namedtuple(Bounds, serialized_type_name="tests.faults.Bounds")
+
+
+class Structured(torch.nn.Module):
+    """Every kind of container, in and out."""
+
+    def forward(self, pair: list[torch.Tensor], named: dict[str, torch.Tensor], *, flag: torch.Tensor) -> object:
+        low, high = pair
+        total = named["one"] - named["two"]
+        return {
+            "scores": Scores(low + 1, high + 1),
+            "bounds": Bounds(low - total, high - total),
+            "list": [low * 2, high * 2],
+            "tuple": (flag * 2,),
+            "none": None,
+        }
+
+
+class Counting(torch.nn.Module):
+    """Updates two buffers and an input in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(2))
+        self.register_buffer("total", torch.zeros(2))
+
+    def forward(self, x: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        self.count.add_(1)
+        self.total.add_(x)
+        memory.mul_(2)
+        return x * 3
+
+
+class Viewing(torch.nn.Module):
+    """Outputs that share storage with an input, with a buffer and with each other, one that does not, and one whose
+    strides are not the default ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("held", torch.arange(6.0).reshape(2, 3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        fresh = x + 1
+        return x.view(-1), self.held.view(-1), fresh, fresh.view(-1), x.clone(), torch.mul(x, 2).t(), self.held.clone()
+
+
+class Drawing(torch.nn.Module):
+    """Draws random numbers twice."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.dropout(x, 0.5, training=True) + torch.rand_like(x)
+
+
+class Tied(torch.nn.Module):
+    """Two names of one parameter, and two buffers that share storage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = torch.nn.Linear(3, 3, bias=False)
+        self.decoder = torch.nn.Linear(3, 3, bias=False)
+        self.decoder.weight = self.encoder.weight
+        self.register_buffer("whole", torch.arange(4.0))
+        self.register_buffer("head", self.whole[:2])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decoder(self.encoder(x)).sum() * self.whole.sum() + self.head.sum()
+
+
+class Learning(torch.nn.Module):
+    """Gradients to parameters and to an input; one output without grad, and a region without grad."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(3, 3)
+        self.second = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            steady = torch.sin(self.first(x))
+        return torch.tanh(self.second(x)) * 2, steady
+
+
+def _numbers(*shape: int) -> torch.Tensor:
+    """Of both signs, none twice, in a shape; the first element is zero."""
+    count = torch.Size(shape).numel()
+    return torch.linspace(-1.0, 1.5, count + 1)[1:].roll(1).index_fill(0, torch.tensor([0]), 0.0).reshape(shape)
+
+
+def _resizable() -> tuple[torch.Tensor, ...]:
+    rows = int(torch.randint(3, 8, ()))
+    return torch.rand(rows, 4), torch.rand(2 * rows, 4), torch.rand(6) - 0.4
+
+
+_ROWS = Dim("rows", min=3, max=16)
+
+
+@contextlib.contextmanager
+def _annotated_as_a_whole() -> Iterator[None]:
+    with preserve_node_meta(), annotate({"whole": ("yes", 1)}):
+        yield
+
+
+def _case(name: str, build: Callable[[], torch.nn.Module], args: object, **options: object) -> Case:
+    return Case(name=name, build=build, origin=Origin(__name__, __file__, 1), args=args, **options)  # type: ignore[arg-type]
+
+
+_CASES = (
+    _case("layered", Layered, (_numbers(3, 3), _numbers(3, 3))),
+    _case("annotated", Layered, (_numbers(3, 3), _numbers(3, 3)), context=preserve_node_meta),
+    _case("annotated_whole", Layered, (_numbers(3, 3), _numbers(3, 3)), context=_annotated_as_a_whole),
+    _case("normed", Normed, (_numbers(3, 4),)),
+    _case("branching", Branching, (_numbers(3),), context=preserve_node_meta),
+    _case(
+        "resizing",
+        Resizing,
+        _resizable,
+        dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
+    ),
+    _case(
+        "structured",
+        Structured,
+        ([_numbers(2), _numbers(2) * 5], {"one": _numbers(2), "two": _numbers(2) * 3}),
+        kwargs={"flag": _numbers(2)},
+    ),
+    _case("counting", Counting, (_numbers(2), _numbers(2))),
+    _case("viewing", Viewing, (_numbers(2, 3),)),
+    _case("drawing", Drawing, (_numbers(4),)),
+    _case("tied", Tied, (_numbers(3),)),
+    _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
+)
+
+MODELS: Mapping[str, Case] = {case.name: case for case in _CASES}
