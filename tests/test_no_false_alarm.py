@@ -26,7 +26,7 @@ def exportdb():
 
 def outcomes(case, profile):
     engine = as_engine(TorchExport())
-    runner = Runner({engine.name: engine}, profile=profile)
+    runner = Runner({engine.name: engine}, profile=profile, threads=1)  # as many workers run as there are cores
     runner.select((case, engine.name, mode) for mode in MODES)
     return [runner.run(case, engine.name, mode) for mode in MODES]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from pytest_exportcheck.checks.values import Rule, strides, tensor_text, value_difference
-from pytest_exportcheck.records import Evidence, Finding, StateEntry, StateRecord
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord
 from pytest_exportcheck.tensors import storage_key
 
 _BITS = Rule("bits", None, {})
@@ -18,24 +18,13 @@ def check(evidence: Evidence) -> list[Finding]:
     if before is None or after is None:
         return []
     found = [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
-    if evidence.contract["state"] == "as the module" or evidence.stage in _SHARING:
+    level = evidence.contract["state"]
+    if level == "the same":
         found += _copied(before, after)
     old, new = evidence.before.program, evidence.after.program
-    if (
-        evidence.contract["state"] == "equal"
-        and evidence.stage not in _MADE_ANEW
-        and old is not None
-        and new is not None
-    ):
-        found += _state_dict(old.state_names, new.state_names, before)
+    if level in ("the same", "equal") and old is not None and new is not None:
+        found += _state_dict(old, new)
     return found
-
-
-#: Steps within one process: what they make shares its state with what they were given.
-_SHARING = ("decompose",)
-
-#: Steps whose result is captured again, from a module that may call its state otherwise.
-_MADE_ANEW = ("retrace",)
 
 
 def _finding(name: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
@@ -131,15 +120,16 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(name, "copied", "the storage that it had", "another storage")
 
 
-def _state_dict(before: Sequence[str], after: Sequence[str], state: StateRecord) -> Iterator[Finding]:
+def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord) -> Iterator[Finding]:
     """The keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
+    before, after = old_program.state_names, new_program.state_names
     for name in before:
         if name not in after:
             yield _finding(name, "dropped from state_dict", "a key of the program's state_dict", "no such key")
     for name in after:
         if name not in before:
             yield _finding(name, "added to state_dict", "no such key", "a key of the program's state_dict")
-    tied = {name for name, group in _groups(state.entries, state).items() if len(group) > 1}
+    tied = old_program.tied_names
     old = [name for name in before if name in after and name not in tied]
     new = [name for name in after if name in before and name not in tied]
     if old != new:

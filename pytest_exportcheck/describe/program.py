@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from pytest_exportcheck.records import (
     Size,
     SpecRecord,
 )
-from pytest_exportcheck.tensors import detached_clone, facts_of, named_leaves
+from pytest_exportcheck.tensors import detached_clone, facts_of, named_leaves, storage_key
 
 
 def program_of(
@@ -54,6 +55,7 @@ def program_of(
         constraints=_constraints(program, places, graphs[""], symbols, declared),
         constants=dict(program.constants),
         state_names=tuple(program.state_dict),
+        tied_names=_tied(program.state_dict),
         examples=_examples(program),
         example_structure=pytree.tree_structure(program.example_inputs),
         module_calls={entry.fqn: _call_text(entry.signature) for entry in program.module_call_graph},
@@ -140,6 +142,13 @@ def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
     return (
         {"requires_grad": value.requires_grad} if node.op == "placeholder" and isinstance(value, torch.Tensor) else {}
     )
+
+
+def _tied(state: Mapping[str, Any]) -> frozenset[str]:
+    """The names whose tensor shares its storage with that of another name."""
+    keys = {name: key for name, value in state.items() if (key := storage_key(value)) is not None}
+    count = Counter(keys.values())
+    return frozenset(name for name, key in keys.items() if count[key] > 1)
 
 
 def _signature(signature: torch.export.ExportGraphSignature) -> SignatureRecord:

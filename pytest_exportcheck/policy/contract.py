@@ -36,7 +36,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "effects": _row("bits", "close", "close", "bits", "bits", "bits"),
     "aliasing": _row("equal", "equal", "equal", "equal", "equal", "equal"),
     "gradients": _row("bits", "report", "values", "bits", "bits", "bits"),
-    "state": _row("as the module", "as the module", "equal", "equal", "equal", "as the module"),
+    "state": _row("the same", "the same", "the same", "equal", "as the module", "as the module"),
     "constants": _row("sane", "sane", "equal", "equal", "values", "-"),
     "constraints": _row("declared", "declared", "equal", "equal", "accepts", "-"),
     "signature": _row("sane", "sane", "inputs", "equal", "kinds", "-"),

@@ -163,7 +163,8 @@ class NodeRun:
 class ProgramRecord:
     """An exported program as data.
 
-    ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order; ``example_structure`` the pytree of
+    ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order, of which ``tied_names``
+    share a storage; ``example_structure`` the pytree of
     the example inputs; ``verified`` is empty where the program's own verifiers accept it, else what they say.
     """
 
@@ -172,6 +173,7 @@ class ProgramRecord:
     constraints: ConstraintsRecord
     constants: Mapping[str, Any]
     state_names: tuple[str, ...] = ()
+    tied_names: frozenset[str] = frozenset()
     examples: tuple[Leaf, ...] | None
     example_structure: Any = None
     module_calls: Mapping[str, str]
