@@ -77,17 +77,24 @@ Pairs = list[tuple[NodeRecord, NodeRecord]]
 
 
 def _by_name(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
-    """By name where both have the same names. Else names may have shifted: by what nodes do, in order, and what is left
-    by name, then by place."""
+    """By name where both have the same names. Else names may have shifted: by name or by what nodes do, in order, whichever
+    leaves fewer differences."""
     old, new = {node.name: node for node in before}, {node.name: node for node in after}
     if old.keys() == new.keys():
         return [(node, new[node.name]) for node in before]
-    unshifted = [name for name in old if name in new and _token(old[name], old) == _token(new[name], new)]
-    if len(unshifted) >= min(len(old), len(new)) - 1:
-        return _completed(before, after, [(old[name], new[name]) for name in unshifted])
+    named = [(old[name], new[name]) for name in old if name in new and _token(old[name], old) == _token(new[name], new)]
     ours, theirs = [_token(node, old) for node in before], [_token(node, new) for node in after]
-    pairs = _matching(before, after, ours, theirs)
-    return _completed(before, after, pairs)
+    candidates = [_completed(before, after, named), _completed(before, after, _matching(before, after, ours, theirs))]
+    return min(candidates, key=lambda pairs: _disagreements(before, after, pairs))
+
+
+def _disagreements(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> int:
+    """Nodes without a partner, and pairs that are fed by nodes that are none."""
+    names = {one.name: other.name for one, other in pairs}
+    fed_otherwise = sum(
+        [names.get(ref.name) for ref in refs(one)] != [ref.name for ref in refs(other)] for one, other in pairs
+    )
+    return fed_otherwise + len(before) + len(after) - 2 * len(pairs)
 
 
 def _matching(
@@ -155,10 +162,15 @@ def is_operation(node: NodeRecord) -> bool:
 
 def _by_sequence(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
     ours, theirs = [node for node in before if is_operation(node)], [node for node in after if is_operation(node)]
-    operations = _matching(ours, theirs, [node.target for node in ours], [node.target for node in theirs])
+    operations = _matching(ours, theirs, list(map(_operation, ours)), list(map(_operation, theirs)))
     inputs = {node.name: node for node in after if node.op == "placeholder"}
     named = [(node, inputs[node.name]) for node in before if node.op == "placeholder" and node.name in inputs]
     return [*named, *operations]
+
+
+def _operation(node: NodeRecord) -> str:
+    """The operation; where it takes a result of another, which."""
+    return node.target + (str(node.args[1:]) if node.target == "_operator.getitem" else "")
 
 
 def _by_origin(before: ProgramRecord, after: ProgramRecord) -> Iterator[GraphPair]:

@@ -50,7 +50,7 @@ def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Find
             yield _finding(name, "dropped", _text(old), "no such constant")
             continue
         new = after[name]
-        if isinstance(old, torch.Tensor) != isinstance(new, torch.Tensor):
+        if type(old) is not type(new):
             yield _finding(name, "type", _text(old), _text(new))
         elif isinstance(old, torch.Tensor):
             if old.requires_grad != new.requires_grad:

@@ -69,7 +69,9 @@ def interval_of(size: Size, ranges: Mapping[str, Interval]) -> Interval | None:
         return None
     root = ranges[symbols[0]]
     ends = [None if bound is None else value_at(size, {symbols[0]: bound}) for bound in (root.lower, root.upper)]
-    if None not in ends and ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+    start = root.lower if root.lower is not None else root.upper if root.upper is not None else 0
+    here, there = (value_at(size, {symbols[0]: start + step}) for step in (0, 1))
+    if here is not None and there is not None and there < here:  # falls as its symbol grows
         ends.reverse()
     return Interval(ends[0], ends[1])
 

@@ -30,8 +30,9 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival
     if before is not None and after is not None:
         for key in dict.fromkeys((*before.graph_meta, *after.graph_meta)):
             counts.setdefault("graph_module.meta", Counter())[_meta_fate(before, after, key)] += 1
+    counted = set(counts)
     for finding in findings:
-        if finding.verdict == "lost" and finding.name not in counts:
+        if finding.verdict == "lost" and finding.name not in counted:
             counts.setdefault(finding.name, Counter())[_fate(finding)] += 1
     return tuple(Survival(field=field, **count) for field, count in sorted(counts.items()))
 

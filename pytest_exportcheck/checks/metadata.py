@@ -101,7 +101,8 @@ def _shown(value: Any) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other) and repr(one) == repr(other)
+    """By type and text, so that nan equals nan, and 1 is neither 1.0 nor True."""
+    return type(one) is type(other) and repr(one) == repr(other)
 
 
 def _kept(one: Any, other: Any) -> bool:
@@ -112,6 +113,8 @@ def _kept(one: Any, other: Any) -> bool:
 
 
 def _same_paths(one: Any, other: Any) -> bool:
+    if not isinstance(one, tuple) or not isinstance(other, tuple):
+        return _equal(one, other)
     return [entry[1:] for entry in one] == [entry[1:] for entry in other]
 
 
@@ -132,7 +135,7 @@ def _unpaired(evidence: Evidence) -> Iterator[Finding]:
     paired = {id(other) for _, _, other in evidence.alignment.pairs()}
     unpaired = [each for each in _operations(evidence.after.program) if id(each[1]) not in paired]
     for graph, node in unpaired:
-        if "stack_trace" not in node.meta:
+        if "stack_trace" not in node.meta and not node.target.startswith("aten.copy"):  # writes a mutation back
             yield _missing(graph, node, "stack_trace")
     if unpaired and evidence.before.program is not None:
         yield from _vanished_annotations(evidence.before.program, unpaired)
@@ -208,7 +211,7 @@ def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
     for node in graph.nodes:
         stack = node.meta.get("nn_module_stack")
         used = {owners[ref.name] for ref in refs(node) if ref.name in owners}
-        if node.op == "call_function" and stack and used:
+        if node.op == "call_function" and used and stack and not _wrong_stack(stack, {}):
             paths = {re.sub(r"@\d+$", "", path) for _, path, _ in stack}
             innermost = re.sub(r"@\d+$", "", stack[-1][1])
             users_nodes.append((node, innermost, used))
@@ -270,6 +273,8 @@ def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
 
 def _wrong_stack(stack: Any, types: Mapping[str, str]) -> str:
     """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
+    if not isinstance(stack, tuple) or not all(isinstance(entry, tuple) and len(entry) == 3 for entry in stack):
+        return f"{stack!r}"
     for _, path, kind in stack:
         path = re.sub(r"@\d+$", "", path)  # a module that is called again
         if path.startswith("_empty") or not types:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -88,13 +88,8 @@ def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
             yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
     for pair in alignment.graphs:
         names = {one.name: other.name for one, other in pair.nodes}
-        for node in pair.dropped:
-            yield _finding(pair.before, node, "dropped", node_text(node), "no such node")
-        used = {ref.name for node in pair.after.nodes for ref in refs(node)}
-        for node in pair.added:
-            unused = node.target == "_operator.getitem" and node.name not in used
-            kind = "unused result added" if unused else "added"
-            yield _finding(pair.after, node, kind, "no such node", node_text(node))
+        yield from _unpaired(pair.before, pair.dropped, "dropped")
+        yield from _unpaired(pair.after, pair.added, "added")
         yield from _renamed(pair)
         yield from _reordered(pair)
         gone = {node.name for node in pair.dropped}
@@ -204,17 +199,17 @@ def _renamed_text(text: str, names: Mapping[str, str]) -> str:
 
 
 def _sequence(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
+    writes_back = any(spec.kind.endswith("_MUTATION") for spec in before.signature.outputs)
     for pair in alignment.graphs:
         dropped = [node for node in pair.dropped if is_operation(node)]
-        added = [node for node in pair.added if is_operation(node)]
-        moved = [node for node in dropped if any(node.target == other.target for other in added)]
-        for node in moved:  # the same operation elsewhere in the order
-            added.remove(next(other for other in added if other.target == node.target))
-        for node in dropped:
-            if node not in moved:
-                yield _finding(pair.before, node, "dropped", node_text(node), "no such operation")
-        for node in added:
-            yield _finding(pair.after, node, "added", "no such operation", node_text(node))
+        added = [
+            node
+            for node in pair.added
+            if is_operation(node) and not (writes_back and node.target.startswith("aten.copy"))
+        ]
+        moved = _traded_places(dropped, added)
+        yield from _unpaired(pair.before, dropped, "dropped")
+        yield from _unpaired(pair.after, added, "added")
         if moved:
             detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
             yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
@@ -222,6 +217,28 @@ def _sequence(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
         for one, other in pair.nodes:
             if one.op == "call_function":
                 yield from _same_constants(pair, one, other, names, before)
+
+
+def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
+    """The operations that are elsewhere in the order; takes them out of both lists."""
+    moved = []
+    for node in list(dropped):
+        partner = next((other for other in added if other.target == node.target), None)
+        if partner is not None:
+            added.remove(partner)
+            dropped.remove(node)
+            moved.append(node)
+    return moved
+
+
+def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: str) -> Iterator[Finding]:
+    used = {ref.name for node in graph.nodes for ref in refs(node)}
+    for node in nodes:
+        unused = node.target == "_operator.getitem" and node.name not in used
+        kind = f"unused result {fate}" if unused else fate
+        texts = (node_text(node), "no such node")
+        expected, actual = texts if fate == "dropped" else texts[::-1]
+        yield _finding(graph, node, kind, expected, actual)
 
 
 def _same_constants(

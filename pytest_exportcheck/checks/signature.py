@@ -32,7 +32,11 @@ def check(evidence: Evidence) -> list[Finding]:
         return [*found, *(_agrees_with_state(program, state) if state else ())]
     if evidence.before.program is None:
         return found
-    return [*found, *_LEVELS[level](evidence.before.program.signature, program.signature)]
+    before = evidence.before.program
+    found += _LEVELS[level](before.signature, program.signature)
+    if level == "kinds" and before.dialect == program.dialect:  # a capture of a lowered program mutates in place
+        found += _mutations(before.signature, program.signature)
+    return found
 
 
 def _finding(place: str, kind: str, expected: object, actual: object, field: str = "", detail: str = "") -> Finding:
@@ -118,7 +122,6 @@ def _kinds(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]
         yield _finding(f"input {target}", "added", "no such input spec", f"{kind} {target}")
     yield from _count("inputs", before.inputs, after.inputs, lambda spec: spec.kind == "USER_INPUT")
     yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
-    yield from _mutations(before, after)
 
 
 def _mutations(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:

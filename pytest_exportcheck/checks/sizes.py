@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
+from random import Random
 from typing import Any
 
 import sympy
 
 from pytest_exportcheck.records import Interval, Size
 
-_SETTINGS = 27  # at most: settings of the symbols at which two expressions are compared
+_SETTINGS = 32  # at most twice as many settings of the symbols, at which two expressions are compared
 
 
 def same_size(one: int | Size, other: int | Size, ranges: Mapping[str, Interval]) -> bool:
@@ -20,8 +21,7 @@ def same_size(one: int | Size, other: int | Size, ranges: Mapping[str, Interval]
     symbols = {**_symbols(one), **_symbols(other)}
     if not symbols:
         return False
-    choices = [_samples(ranges.get(name)) for name in symbols]
-    settings = list(product(*choices))[:_SETTINGS]
+    settings = _settings([ranges.get(name) for name in symbols])
     return all(
         _at(one, dict(zip(symbols.values(), values, strict=True)))
         == _at(other, dict(zip(symbols.values(), values, strict=True)))
@@ -53,8 +53,16 @@ def _at(size: int | Size, values: Mapping[Any, int]) -> int | None:
         return None
 
 
-def _samples(interval: Interval | None) -> list[int]:
-    """Both ends of a range and the numbers next to them; 3 and 100 above where it has no end."""
+def _settings(intervals: Sequence[Interval | None]) -> Iterator[tuple[int, ...]]:
+    """Ends and neighbours of the ranges in all combinations, as far as they are few, then numbers from all over them."""
+    bounds = [_bounds(interval) for interval in intervals]
+    yield from islice(product(*(sorted({low, min(low + 1, high), high}) for low, high in bounds)), _SETTINGS)
+    draw = Random(0)  # the same in every run
+    for _ in range(_SETTINGS):
+        yield tuple(draw.randint(low, min(high, low + 100)) for low, high in bounds)
+
+
+def _bounds(interval: Interval | None) -> tuple[int, int]:
+    """The ends of a range; 2 and 100 above where it has none."""
     lower = 2 if interval is None or interval.lower is None else interval.lower
-    upper = lower + 98 if interval is None or interval.upper is None else interval.upper
-    return sorted({lower, min(lower + 1, upper), upper})
+    return lower, lower + 98 if interval is None or interval.upper is None else interval.upper

@@ -11,7 +11,7 @@ from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
 
 def check(evidence: Evidence) -> list[Finding]:
     """The second and third archive have the same records; the second retrace has the same program as the first."""
-    if not evidence.mode.endswith(f"{evidence.stage}-{evidence.stage}"):
+    if evidence.mode.split("-")[-2:] != [evidence.stage, evidence.stage]:
         return []
     found = list(_archives(evidence.after.saved, evidence.after.resaved))
     before, after = evidence.before.program, evidence.after.program

@@ -19,9 +19,9 @@ def check(evidence: Evidence) -> list[Finding]:
         return []
     found = [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
     level = evidence.contract["state"]
-    if level == "the same":
-        found += _copied(before, after)
     old, new = evidence.before.program, evidence.after.program
+    if level == "the same" and new is not None:
+        found += _copied(before, after)
     if level in ("the same", "equal") and old is not None and new is not None:
         found += _state_dict(old, new)
     return found
@@ -77,7 +77,7 @@ def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
         new = after.entries.get(name)
         if new is None:
             continue
-        pairs = {
+        pairs: dict[str, tuple[object, object]] = {
             "kind": (old.kind, new.kind),
             "persistence": (old.persistent, new.persistent),
             "shape": (list(old.facts.shape), list(new.facts.shape)),
@@ -85,8 +85,9 @@ def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             "device": (old.facts.device, new.facts.device),
             "layout": (old.facts.layout, new.facts.layout),
             "requires_grad": (old.facts.requires_grad, new.facts.requires_grad),
-            "stride": (strides(old.facts), strides(new.facts)),
         }
+        if old.facts.layout == new.facts.layout and old.facts.shape == new.facts.shape:
+            pairs["stride"] = (strides(old.facts), strides(new.facts))
         for kind, (expected, actual) in pairs.items():
             if expected != actual:
                 yield _finding(name, kind, expected, actual)

@@ -97,10 +97,11 @@ def user_line(node: NodeRecord) -> str:
     for number, line in enumerate(lines):
         frame = _FRAME.match(line)
         if frame and not _is_torchs(frame["file"]):
-            code = lines[number + 1].strip() if number + 1 < len(lines) else ""
+            below = lines[number + 1] if number + 1 < len(lines) else ""
+            code = "" if _FRAME.match(below) else below.strip()
             found = f"{frame['file']}:{frame['line']} in {frame['function']}" + (f": {code}" if code else "")
     return found
 
 
 def _is_torchs(file: str) -> bool:
-    return file.startswith((_TORCH, "torch/", "<"))
+    return file.startswith((f"{_TORCH}/", "torch/", "<"))

@@ -93,6 +93,8 @@ def _run_differences(real: Any, said: Any, known: dict[str, int]) -> Iterator[tu
             yield "value", real, said
     elif said is None:
         yield "missing", real, "none"
+    elif not isinstance(real, float) or isinstance(said, (tuple, TensorValue)):
+        yield "type", real, said
 
 
 def _tensor_run(real: TensorValue, said: TensorValue, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:

@@ -17,10 +17,14 @@ def _found(evidence: Evidence) -> Iterator[Finding]:
     if program is None:
         return
     level = evidence.contract["verifiers"]
-    expected = level if level != "equal" else before.dialect if before else program.dialect
+    expected = level
+    if level in ("equal", "captured"):  # a capture of a lowered program may be training IR again
+        again = level == "captured" and program.dialect == "TRAINING"
+        expected = program.dialect if before is None or again else before.dialect
     if program.dialect != expected:
         yield _finding("dialect", "dialect", expected, program.dialect)
-    if level == "equal" and before is not None and program.verifiers != before.verifiers:
+    same = before is not None and before.dialect == program.dialect and level in ("equal", "captured")
+    if same and before is not None and program.verifiers != before.verifiers:
         yield _finding("verifiers", "changed", ", ".join(before.verifiers), ", ".join(program.verifiers) or "none")
     elif not program.verifiers:
         yield _finding("verifiers", "missing", "a verifier", "none")

@@ -15,7 +15,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.fingerprint import TORCHS_CUSTOM
-from pytest_exportcheck.records import NodeRef, TensorValue
+from pytest_exportcheck.records import NodeRef, Plain, TensorValue
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _ATOMS = (str, int, float, complex, bool, bytes, type(None))
@@ -58,8 +58,8 @@ def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
 
 def frozen(value: Any, symbols: Symbols) -> Any:
     """Any value as plain data: equal values freeze equal, and what freezes equal is equal for our purposes."""
-    if type(value) in _ATOMS:
-        return repr(value) if isinstance(value, float) else value  # nan equals nan, 0.0 is not -0.0
+    if type(value) in (str, int, bool, type(None)):
+        return value
     if isinstance(value, torch.fx.Node):
         return NodeRef(value.name)
     if isinstance(value, _SYMBOLIC):
@@ -73,8 +73,8 @@ def frozen(value: Any, symbols: Symbols) -> Any:
     if isinstance(value, (set, frozenset)):
         return tuple(sorted((frozen(each, symbols) for each in value), key=repr))
     if isinstance(value, type) or callable(value):
-        return target_text(value)
-    return _without_addresses(repr(value))
+        return Plain("callable", target_text(value))
+    return Plain(type(value).__name__, _without_addresses(repr(value)))
 
 
 def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]:
@@ -85,8 +85,13 @@ def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]
             if key != "val":
                 kept[key] = "present"
             continue
+        if value is None:
+            continue
         freeze = _FREEZERS.get(key)
-        result = freeze(value) if freeze else frozen(value, symbols)
+        try:
+            result = freeze(value) if freeze else frozen(value, symbols)
+        except (TypeError, ValueError, RuntimeError):  # not of the form that torch gives it
+            result = _opaque(value)
         if not (key == "custom" and not result):
             kept[key] = result
     return kept
@@ -166,13 +171,20 @@ def _custom(value: Any) -> Any:
 def _typed(value: Any) -> Any:
     """A value whose containers keep their types: what the user wrote is the user's business."""
     if isinstance(value, torch.Tensor):
-        values = value.detach().flatten()[:8].tolist() if value.device.type != "meta" and value.numel() else []
-        return f"tensor {value.dtype} {list(value.shape)} {values}"
+        return _tensor_text(value)
     if isinstance(value, Mapping):
         return {key: _typed(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_typed(each) for each in value) if type(value) in (list, tuple) else _opaque(value)
     return value if type(value) in _ATOMS else _opaque(value)
+
+
+def _tensor_text(tensor: torch.Tensor) -> str:
+    """A tensor that a user put into metadata: what it is, and its first values where they can be had."""
+    try:
+        return f"tensor {tensor.dtype} {list(tensor.shape)} {tensor.detach().flatten()[:8].tolist()}"
+    except (RuntimeError, NotImplementedError):  # layouts and devices without values to read
+        return f"tensor {tensor.dtype} {tensor.layout} of {tensor.dim()} dims"
 
 
 def _bindings(value: Any) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.describe.resize import place_of
+from pytest_exportcheck.describe.resize import families, place_of
 from pytest_exportcheck.records import DeclaredDim
 
 
@@ -31,18 +33,12 @@ def acceptance(
         return {}
     trees = [_parsed(guard) for guard in guards]
     found: dict[str, bool] = {}
-    for text in dict.fromkeys(dim.text for dim in declared):
-        dims = _together(text, declared)
+    for dims in families(declared):
+        where = " and ".join(f"{dim.place}.size({dim.dim})" for dim in dims)
         for size in _sizes(dims[0]):
             inputs = _resized(program.example_inputs, dims, size)
-            where = " and ".join(f"{dim.place}.size({dim.dim})" for dim in dims)
             found[f"{where} = {size}"] = all(_holds(tree, program, inputs) for tree in trees)
     return found
-
-
-def _together(text: str, declared: tuple[DeclaredDim, ...]) -> list[DeclaredDim]:
-    """The dims that share a name, which only change together; a hint such as ``Dim.AUTO`` names none."""
-    return [dim for dim in declared if dim.text == text]
 
 
 def _sizes(dim: DeclaredDim) -> list[int]:
@@ -61,7 +57,7 @@ def _resized(examples: Any, dims: Sequence[DeclaredDim], size: int) -> Any:
         shape = list(leaf.shape)
         for dim in dims:
             if place_of(path) == dim.place and dim.dim < len(shape):
-                shape[dim.dim] = size
+                shape[dim.dim] = dim.size_for(size)
         return torch.empty(shape, dtype=leaf.dtype, device="meta")
 
     return pytree.tree_map_with_path(resize, tuple(examples))
@@ -98,7 +94,11 @@ class _Sources:
         }
 
     def __getitem__(self, name: str) -> Any:
-        return self._named[name]
+        """An argument by name; of a parameter that takes any number of them, all."""
+        if name in self._named:
+            return self._named[name]
+        numbered = [value for key, value in self._named.items() if re.fullmatch(rf"{re.escape(name)}_\d+", key)]
+        return tuple(numbered) if numbered else self._named["kwargs"]
 
 
 def _value(node: ast.expr, sources: _Sources) -> Any:
@@ -127,12 +127,22 @@ def _compare(node: Any, sources: _Sources) -> bool:
 def _call(node: Any, sources: _Sources) -> Any:
     """``size``, ``stride``, ``dim``, ``storage_offset``, ``numel`` of an input; ``min`` and ``max``."""
     arguments = [_value(each, sources) for each in node.args]
-    if isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
-        return {"min": min, "max": max}[node.func.id](arguments)
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    if name.removeprefix("sym_") in ("min", "max"):
+        return {"min": min, "max": max}[name.removeprefix("sym_")](arguments)
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("size", "stride", "dim", "storage_offset", "numel"):
         owner = _value(node.func.value, sources)
         if isinstance(owner, torch.Tensor):
             return getattr(owner, node.func.attr)(*arguments)
+    raise _Unknown
+
+
+def _attribute(node: Any, sources: _Sources) -> Any:
+    """A field of a dataclass or namedtuple among the inputs."""
+    owner = _value(node.value, sources)
+    fields = [each.name for each in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else ()
+    if node.attr in fields or node.attr in getattr(owner, "_fields", ()):
+        return getattr(owner, node.attr)
     raise _Unknown
 
 
@@ -177,4 +187,5 @@ _EVALUATORS: Mapping[type, Callable[[Any, _Sources], Any]] = {
     ast.UnaryOp: lambda node, sources: _operator(_UNARY, node.op)(_value(node.operand, sources)),
     ast.BoolOp: _bool,
     ast.Call: _call,
+    ast.Attribute: _attribute,
 }

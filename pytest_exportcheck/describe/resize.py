@@ -34,12 +34,17 @@ def at_other_sizes(call: Inputs, declared: Sequence[DeclaredDim]) -> Inputs | No
     return Inputs("at other sizes", args, kwargs)
 
 
+def families(dims: Sequence[DeclaredDim]) -> list[list[DeclaredDim]]:
+    """Dims that change together, for they have one root; what a hint or a number declares has none."""
+    found: dict[Any, list[DeclaredDim]] = {}
+    for dim in dims:
+        found.setdefault(dim.root or (dim.place, dim.dim), []).append(dim)
+    return list(found.values())
+
+
 def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], int]]:
     """(place, dim) -> another size; dims of one root together."""
-    families: dict[Any, list[DeclaredDim]] = {}
-    for dim in dims:
-        families.setdefault(dim.root or (dim.place, dim.dim), []).append(dim)
-    for family in families.values():
+    for family in families(dims):
         now = _root_size(family, leaves)
         if now is None:
             continue

@@ -46,7 +46,7 @@ class Symbols:
     def _sized(self, expr: Any) -> int | Size:
         if isinstance(expr, bool) or expr.is_Integer:
             return int(expr)
-        for symbol in sorted(expr.free_symbols, key=str):
+        for symbol in sorted(expr.free_symbols, key=lambda each: (_role(each, expr), str(each))):
             if symbol not in self._names:
                 self._name(symbol, self._next(symbol))
         renamed = expr.xreplace(self._names)
@@ -59,6 +59,12 @@ class Symbols:
     def _name(self, symbol: Any, name: str) -> None:
         # Without the assumptions of the original: two programs may make different ones.
         self._names[symbol] = sympy.Symbol(name, integer=True)
+
+
+def _role(symbol: Any, expr: Any) -> str:
+    """What a symbol does in an expression, whatever it and the others are called."""
+    other = sympy.Symbol("b")
+    return str(expr.xreplace({each: sympy.Symbol("a") if each is symbol else other for each in expr.free_symbols}))
 
 
 def interval_of(bounds: Any) -> Interval:

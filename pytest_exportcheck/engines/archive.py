@@ -15,6 +15,6 @@ def archive_records(buffer: io.BytesIO) -> dict[str, str]:
         return {"the whole file": hashlib.sha1(buffer.getbuffer()).hexdigest()[:12]}
     with zipfile.ZipFile(buffer) as archive:
         return {
-            entry.filename.partition("/")[2]: f"crc {entry.CRC:08x}, {entry.file_size} bytes"
+            entry.filename.partition("/")[2] or entry.filename: f"crc {entry.CRC:08x}, {entry.file_size} bytes"
             for entry in archive.infolist()
         }

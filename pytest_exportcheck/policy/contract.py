@@ -46,7 +46,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "call_spec": _row("equal", "equal", "equal", "equal", "equal", "-"),
     "module_calls": _row("-", "-", "equal", "equal", "equal", "submodules"),
     "examples": _row("given", "given", "equal", "equal", "-", "-"),
-    "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "equal", "-"),
+    "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "captured", "-"),
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }
 

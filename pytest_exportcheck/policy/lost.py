@@ -31,7 +31,10 @@ LOST: tuple[Lost, ...] = (
     Lost("constraints.widened", "capture", "a program may accept more than was declared"),
     Lost("constraints.widened", "postdispatch", "a program may accept more than was declared"),
     Lost("nodes.order", "serdes", "a loader may put independent operations in another order"),
-    Lost("nodes.unused_result_added", "serdes", "a loader may name the results of an operation that nobody uses"),
+    Lost("nodes.unused_result_added", "*", "a step may name the results of an operation that nobody uses"),
+    Lost(
+        "nodes.unused_result_dropped", "retrace", "a capture need not name the results of an operation that nobody uses"
+    ),
     Lost("module_calls.stateless_dropped", "retrace", "the module made of a program has no submodules without state"),
     Lost(
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
@@ -110,7 +113,8 @@ def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, str
     for word in overrides.forbid:
         check, _, key = word.field.partition(".")
         if check == "metadata" and column in _STRICTEST and word.names(word.field, stage):
-            levels[key] = METADATA.get(key, {}).get(column, _STRICTEST[column])
+            matching = [name for name in METADATA if fnmatchcase(name, key)] or [key]
+            levels.update({name: METADATA.get(name, {}).get(column, _STRICTEST[column]) for name in matching})
     return levels
 
 

@@ -23,6 +23,17 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Plain:
+    """A value that is no str, int or bool: its type, and how it is written. nan equals nan, 0.0 is not -0.0."""
+
+    type: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class TensorValue:
     """What a tensor is at run time, or what metadata says it will be. ``stride`` is None for layouts without."""
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_exportcheck.checks import align
 from pytest_exportcheck.observe import observe
-from pytest_exportcheck.policy import contract_for
+from pytest_exportcheck.policy import ALIGNMENT, contract_for, fields_for
 from pytest_exportcheck.records import Evidence, Inputs, Record
 
 
 @pytest.fixture
 def evidence():
-    """Evidence from two records; ``stage`` decides how strict the checks are."""
+    """Evidence from two records; ``stage`` decides how strict the checks are, and how nodes are paired."""
 
     def make(before, after, *, stage="serdes", **options):
-        levels = contract_for(stage)
-        return Evidence(
-            case="net",
-            engine="torch",
-            mode=f"nonstrict-{stage}",
-            stage=stage,
-            before=before,
-            after=after,
-            contract=levels,
-            **options,
-        )
+        how = ALIGNMENT.get(stage)
+        paired = align(before.program, after.program, how) if how and before.program and after.program else None
+        given = {
+            "case": "net",
+            "engine": "torch",
+            "mode": f"nonstrict-{stage}",
+            "stage": stage,
+            "contract": contract_for(stage),
+            "fields": fields_for(stage),
+            "alignment": paired,
+        }
+        return Evidence(before=before, after=after, **{**given, **options})
 
     return make
 

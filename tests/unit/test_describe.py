@@ -64,15 +64,22 @@ def test_an_entry_holds_the_tensor_itself():
     assert state_of(net).entries["weight"].value is net.weight
 
 
-def test_a_call_has_the_spec_of_its_arguments_and_no_names():
+def test_a_call_has_the_spec_of_its_arguments_and_the_names_of_parameters():
     structure = pytree.tree_structure({"y": 1})
-    spec = call_spec_of_call((1,), {"scale": 2}, structure)
-    assert (spec.inputs, spec.outputs, spec.names) == (pytree.tree_structure(((1,), {"scale": 2})), structure, None)
+    spec = call_spec_of_call(Net(), (1,), {"scale": 2}, structure)
+    inputs = pytree.tree_structure(((1,), {"scale": 2}))
+    assert (spec.inputs, spec.outputs, spec.names) == (inputs, structure, ("x", "scale"))
+
+
+def test_a_call_of_any_number_of_arguments_has_no_names():
+    class Variadic(torch.nn.Module):
+        def forward(self, *tensors): ...
+
+    assert call_spec_of_call(Variadic(), (1,), {}, None).names is None
 
 
 def test_a_program_states_the_spec_with_which_it_was_captured():
     net, args, kwargs = Net(), (torch.ones(4),), {"scale": torch.ones(1)}
     spec = call_spec_of(torch.export.export(net, args, kwargs))
-    eager = call_spec_of_call(args, kwargs, pytree.tree_structure(net(*args, **kwargs)))
-    assert (spec.inputs, spec.outputs) == (eager.inputs, eager.outputs)
-    assert spec.names == ("x", "scale")
+    eager = call_spec_of_call(net, args, kwargs, pytree.tree_structure(net(*args, **kwargs)))
+    assert (spec.inputs, spec.outputs, spec.names) == (eager.inputs, eager.outputs, eager.names)

@@ -231,7 +231,7 @@ def test_eager_that_is_not_bit_stable_is_a_note_and_compared_with_tolerance():
 
     given = Case(name="net", build=Unstable, origin=ORIGIN, args=lambda: (torch.zeros(1),))
     outcome = Session(Echo(), given, wanted=modes("nonstrict")).run("nonstrict")
-    assert outcome.notes == ("eager is not bit-stable from run to run: values are compared with a tolerance",)
+    assert outcome.notes == ("eager is not bit-stable from run to run: outputs are compared with a tolerance",)
 
 
 def test_the_number_of_threads_is_pinned_for_every_run():

@@ -11,6 +11,10 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.snapshot import global_modes
 
 
+def not_lost(outcome):
+    return [finding for finding in outcome.findings if finding.verdict != "lost"]
+
+
 class Editing(TorchExport):
     """Decomposing updates a weight of the program that it is given."""
 
@@ -55,7 +59,7 @@ def test_a_graph_that_a_stage_edited_as_it_declares_is_made_again_for_the_others
     engine = EditingAsDeclared()
     names = ["nonstrict-unflatten", "nonstrict-serdes", "nonstrict"]
     outcomes = Session(engine, case(), wanted=modes(*names)).run(*names)
-    assert [(outcome.status, outcome.findings) for outcome in outcomes] == [("passed", ())] * 3
+    assert [(outcome.status, not_lost(outcome)) for outcome in outcomes] == [("passed", [])] * 3
     assert engine.captures_made == 2
 
 
@@ -64,7 +68,7 @@ def test_weights_that_a_stage_edited_are_made_again_for_the_others():
     names = ["nonstrict-decompose", "nonstrict-serdes"]
     _, serdes = Session(engine, case(), wanted=modes(*names)).run(*names)
     assert engine.captures_made == 2
-    assert (serdes.status, serdes.findings) == ("passed", ())
+    assert (serdes.status, not_lost(serdes)) == ("passed", [])
 
 
 class EditingTheModule(Echo):

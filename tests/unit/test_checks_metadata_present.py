@@ -1,0 +1,116 @@
+"""What a capture must say of where its operations are from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from records_of import program, record, summary
+
+from pytest_exportcheck.checks import metadata
+from pytest_exportcheck.records import Record
+
+ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
+STACK = (("L__self__", "", "net.Net"), ("L__self___layer", "layer", "net.Layer"))
+MODULES = {"": "net.Net", "layer": "net.Layer"}
+MARKED = "marked = 1"
+LINE = Path(__file__).read_text().splitlines().index('MARKED = "marked = 1"') + 1
+
+
+def trace(code='MARKED = "marked = 1"', line=LINE, file=__file__):
+    return f'  File "{file}", line {line}, in forward\n    {code}'
+
+
+SOUND = {"stack_trace": trace(), "nn_module_stack": STACK, "torch_fn": ("add", "function.add")}
+
+
+@pytest.fixture
+def findings(evidence):
+    def make(meta, *, text=ADD, node="add", modules=MODULES):
+        captured = record(program(text, meta={node: {**SOUND, **meta}}))
+        eager = Record(observations=(), modules=modules)
+        return metadata.check(evidence(eager, captured, stage="nonstrict", module=eager))
+
+    return make
+
+
+def test_a_sound_node_is_no_finding(findings):
+    assert findings({}) == []
+
+
+@pytest.mark.parametrize("key", ["stack_trace", "nn_module_stack", "torch_fn"])
+def test_a_key_that_is_missing_is_a_finding(evidence, key):
+    meta = {name: value for name, value in SOUND.items() if name != key}
+    captured = record(program(ADD, meta={"add": meta}))
+    found = metadata.check(evidence(record(), captured, stage="nonstrict"))
+    assert [(each.place, each.kind, each.actual) for each in found] == [("add", f"{key} missing", "none")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["n = aten.sym_size.int(x, 0)", "n = _operator.getitem(x, 0)", "n = aten._assert_scalar.default(x, 'm')",
+     "n = aten.lift_fresh_copy.default(x)", "n = cond(x)", "n = wrap_with_set_grad_enabled(x)", "n = math.floor(x)"],
+)  # fmt: skip
+def test_what_a_capture_adds_needs_no_provenance(evidence, text):
+    captured = record(program(f"x\n{text}\nreturn x"))
+    assert metadata.check(evidence(record(), captured, stage="nonstrict")) == []
+
+
+def test_a_trace_whose_line_is_not_in_the_file_is_wrong(findings):
+    assert summary(findings({"stack_trace": trace("MARKED = 2")})) == [
+        (
+            "add",
+            "stack_trace wrong",
+            "the lines of code that called this operation",
+            f"{__file__}:{LINE} is 'MARKED = \"marked = 1\"', not 'MARKED = 2'",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", [trace("whatever", file="gone.py"), trace(line=10**6), trace() + "\n    ^^^^^^", trace() + "\n" + trace()]
+)
+def test_a_trace_that_cannot_be_wrong_is_right(findings, text):
+    assert findings({"stack_trace": text}) == []
+
+
+@pytest.mark.parametrize("text", ["", "no frame here", None, 3])
+def test_a_trace_without_a_frame_is_wrong(findings, text):
+    assert [(each.kind, each.actual) for each in findings({"stack_trace": text})] == [("stack_trace wrong", "no frame")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "actual"),
+    [
+        (("key", "gone", "net.Layer"), "'gone', which is no submodule"),
+        (("key", "layer", "net.Other"), "net.Other at 'layer', where the module has net.Layer"),
+    ],
+)
+def test_a_module_that_does_not_exist_is_wrong(findings, entry, actual):
+    assert [each.actual for each in findings({"nn_module_stack": (STACK[0], entry)})] == [actual]
+
+
+@pytest.mark.parametrize("path", ["layer@1", "layer@12", "layers.slice(0, 2, None)", "layers[0]"])
+def test_a_second_call_and_a_computed_path_are_right(findings, path):
+    assert findings({"nn_module_stack": (STACK[0], ("key", path, "net.Layer"))}) == []
+
+
+def test_a_module_stack_that_is_no_mapping_is_wrong(findings):
+    """Frozen, it is the text of what it was."""
+    assert [each.kind for each in findings({"nn_module_stack": "None"})] == ["nn_module_stack wrong"]
+
+
+@pytest.mark.parametrize("value", [("add",), ("add", ""), ("add", 3), "add", None])
+def test_a_function_that_is_not_two_strings_is_wrong(findings, value):
+    assert [each.kind for each in findings({"torch_fn": value})] == ["torch_fn wrong"]
+
+
+def test_models_that_torch_ships_beside_its_exporter_have_no_traces(findings):
+    assert findings({"stack_trace": ""}, modules={"": "torch._export.db.examples.Case"}) == []
+
+
+def test_a_finding_in_a_subgraph_has_its_path(evidence):
+    inner = {"c[1]": "a\ns = aten.sin.default(a)\nreturn s"}
+    captured = record(program("x\nc = cond(x, graph)\nreturn c", subgraphs=inner))
+    found = metadata.check(evidence(record(), captured, stage="nonstrict"))
+    assert {each.place for each in found} == {"c[1].s"}

@@ -1,0 +1,134 @@
+"""What an edge may lose, and what a repo says of that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import pytest
+
+from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.policy import CONTRACT, LOST, METADATA, Overrides, fields_for, tolerated
+from pytest_exportcheck.policy.contract import COLUMNS
+from pytest_exportcheck.records import Finding
+
+OFFSET = Finding(check="val", place="add", kind="storage_offset", field="storage_offset", expected="0", actual="4")
+
+
+def verdict(finding, stage="serdes", *, allow=(), forbid=()):
+    (found,) = tolerated([finding], stage, Overrides.of(allow, forbid))
+    return found.verdict
+
+
+def test_what_the_table_names_is_lost():
+    assert verdict(OFFSET) == "lost"
+
+
+def test_what_the_table_does_not_name_is_broken():
+    assert verdict(replace(OFFSET, field="stride")) == "broken"
+
+
+def test_a_kind_of_several_words_is_a_field_with_underscores():
+    finding = Finding(check="module_calls", place="act", kind="stateless dropped", expected="a", actual="b")
+    assert finding.name == "module_calls.stateless_dropped"
+    assert (verdict(finding, "retrace"), verdict(finding, "serdes")) == ("lost", "broken")
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"), [("strict", "lost"), ("strict_postdispatch", "lost"), ("retrace", "broken")]
+)
+def test_a_row_is_about_a_column_of_stages(stage, expected):
+    finding = Finding(check="constraints", place="x", kind="widened", expected="a", actual="b")
+    assert verdict(finding, stage) == expected
+
+
+def test_interop_may_lose_what_serdes_may():
+    finding = Finding(check="nodes", place="x", kind="unused result added", expected="a", actual="b")
+    assert verdict(finding, "interop") == "lost"
+
+
+def test_a_repo_may_allow_what_is_broken():
+    assert verdict(replace(OFFSET, field="stride"), allow=["val.stride"]) == "lost"
+
+
+def test_a_repo_may_forbid_what_is_lost():
+    assert verdict(OFFSET, forbid=["val.*"]) == "broken"
+
+
+def test_what_is_allowed_and_forbidden_is_forbidden():
+    assert verdict(OFFSET, allow=["val.*"], forbid=["val.storage_offset"]) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("word", "stage", "expected"),
+    [
+        ("serdes:val.*", "serdes", "broken"),
+        ("serdes:val.*", "interop", "broken"),
+        ("interop:val.*", "serdes", "lost"),
+        ("capture:val.*", "strict", "broken"),
+        ("strict*:val.*", "nonstrict", "lost"),
+        ("*:val.*", "retrace", "broken"),
+    ],
+)
+def test_a_word_may_be_about_a_stage_or_a_column(word, stage, expected):
+    assert verdict(OFFSET, stage, forbid=[word]) == expected
+
+
+def test_a_verdict_of_before_stays():
+    assert verdict(replace(OFFSET, field="stride", verdict="known")) == "known"
+
+
+@pytest.mark.parametrize("word", ["stride", "vall.stride", "", "serdes:stride"])
+def test_a_word_that_names_no_field_says_what_to_write(word):
+    with pytest.raises(SelectionError) as error:
+        Overrides.of([word], [])
+    assert str(error.value) == (
+        f"{word!r} names no field. Write check.field or stage:check.field, such as serdes:metadata.custom. "
+        f"Checks: {', '.join(CONTRACT)}."
+    )
+
+
+def test_a_word_that_names_no_stage_says_which_there_are():
+    with pytest.raises(SelectionError) as error:
+        Overrides.of([], ["save:val.stride"])
+    assert str(error.value) == (
+        "'save:val.stride' names no stage. Stages: nonstrict, strict, nonstrict_postdispatch, strict_postdispatch, "
+        "interop, capture, postdispatch, decompose, serdes, retrace, unflatten."
+    )
+
+
+@pytest.mark.parametrize(("stage", "column"), [("retrace", "retrace"), ("strict", "capture"), ("interop", "serdes")])
+def test_the_levels_of_a_stage_are_those_of_its_column(stage, column):
+    assert fields_for(stage) == {key: row[column] for key, row in METADATA.items() if column in row}
+
+
+def test_a_key_that_may_be_lost_is_not_judged():
+    fields = fields_for("serdes", Overrides.of(["metadata.custom"], []))
+    assert fields == {key: level for key, level in fields_for("serdes").items() if key != "custom"}
+
+
+@pytest.mark.parametrize(("stage", "level"), [("serdes", "equal"), ("decompose", "kept"), ("retrace", "equal")])
+def test_a_key_that_must_not_be_lost_is_judged_strictly(stage, level):
+    assert fields_for(stage, Overrides.of([], ["metadata.seq_nr"]))["seq_nr"] == level
+
+
+def test_a_key_of_a_level_keeps_it_when_it_is_forbidden_too():
+    assert fields_for("retrace", Overrides.of([], ["metadata.nn_module_stack"])) == fields_for("retrace")
+
+
+def test_a_key_of_another_stage_is_left_alone():
+    assert fields_for("retrace", Overrides.of([], ["serdes:metadata.seq_nr"])) == fields_for("retrace")
+
+
+def test_what_is_allowed_for_all_keys_and_forbidden_for_one_is_judged():
+    assert list(fields_for("serdes", Overrides.of(["metadata.*"], ["metadata.custom"]))) == ["custom"]
+
+
+def test_a_pattern_of_keys_that_must_not_be_lost_forbids_those_of_the_table():
+    assert set(fields_for("retrace", Overrides.of([], ["metadata.*"]))) >= set(METADATA)
+
+
+@pytest.mark.parametrize("row", LOST, ids=lambda row: f"{row.column}-{row.field}")
+def test_a_row_is_about_a_check_and_a_column_that_exist(row):
+    assert row.field.partition(".")[0] in {*CONTRACT, "graph_module"}
+    assert any(fnmatchcase(column, row.column) for column in COLUMNS)
