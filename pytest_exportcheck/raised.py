@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def _type_name(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-_INFRASTRUCTURE = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_INFRASTRUCTURE = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, __file__))
 
 
 def _where(error: BaseException) -> str:

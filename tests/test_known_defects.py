@@ -50,6 +50,10 @@ def of_shape(*shape):
     return lambda: (torch.randn(*shape),)
 
 
+class LambdaForward(nn.Module):
+    forward = lambda self, x: (x + 1) * 2  # noqa: E731
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
@@ -198,6 +202,7 @@ KEYWORDS = {
 ANNOTATED = {"context": torch.fx.traceback.preserve_node_meta}
 
 REPRODUCERS = {
+    "nonstrict-traces-forward-only": Reproducer(LambdaForward, of_shape(1), "nonstrict"),
     "strict-drops-names": Reproducer(Unused, of_shape(1), "strict"),
     "strict-reorders-state": Reproducer(Reordered, of_shape(1), "strict"),
     "strict-subgraph-module-path": Reproducer(Branches, of_shape(3), "strict"),

@@ -123,6 +123,13 @@ def _normal(guards: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(" ".join(guard.split()) for guard in guards))
 
 
+def _lowered(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
+    """Shapes and ranges as before; lowering may word guards otherwise, and add such as always hold."""
+    yield from _shapes(before, after)
+    yield from _ranges(before, after)
+    yield from _acceptance(before, after)
+
+
 def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
     """Dims stay dynamic in their ranges; guards accept the settings that they accepted."""
     for place, old in before.shapes.items():
@@ -136,6 +143,10 @@ def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fi
                 was, now = interval_of(left, before.ranges), interval_of(right, after.ranges)
                 if was is not None and now is not None and was != now:
                     yield _finding(where, "range narrowed" if was.holds(now) else "range widened", was, now)
+    yield from _acceptance(before, after)
+
+
+def _acceptance(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
     for setting, accepted in before.accepts.items():
         accepts = after.accepts.get(setting, accepted)
         if accepted != accepts:
@@ -145,5 +156,6 @@ def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fi
 
 _LEVELS: Mapping[str, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
     "equal": _equal,
+    "lowered": _lowered,
     "accepts": _accepts,
 }

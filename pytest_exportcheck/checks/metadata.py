@@ -173,9 +173,13 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
     checked: dict[Any, str] = {}
     if "nn_module_stack" in evidence.fields:
         yield from _misplaced(program)
-    for graph, node in _operations(program):
-        for key in ("stack_trace", "nn_module_stack", "torch_fn"):
-            if key not in evidence.fields:
+    operations = list(_operations(program))
+    nowhere = {key for key in _SANE if len(operations) > 1 and not any(key in node.meta for _, node in operations)}
+    for key in nowhere & evidence.fields.keys():
+        yield _missing_everywhere(key)
+    for graph, node in operations:
+        for key in _SANE:
+            if key not in evidence.fields or key in nowhere:
                 continue
             if key not in node.meta:
                 yield _missing(graph, node, key)
@@ -257,6 +261,17 @@ _ADDED = (
     "torch.",
     "builtins.",
 )
+
+
+def _missing_everywhere(key: str) -> Finding:
+    return Finding(
+        check="metadata",
+        place="every operation",
+        kind=f"{key} missing",
+        field=key,
+        expected=_EXPECTED[key],
+        actual="none, on any operation",
+    )
 
 
 def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:

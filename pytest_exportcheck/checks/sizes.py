@@ -18,7 +18,7 @@ def same_size(one: int | Size, other: int | Size, ranges: Mapping[str, Interval]
     """Whether two sizes are equal, by their text or else at settings of their symbols from all over their ranges."""
     if one == other:
         return True
-    symbols = {**_symbols(one), **_symbols(other)}
+    symbols = dict(sorted({**_symbols(one), **_symbols(other)}.items()))
     if not symbols:
         return False
     settings = _settings([ranges.get(name) for name in symbols])

@@ -47,7 +47,9 @@ def _finding(graph: GraphRecord, node: NodeRecord, field: str, expected: Any, ac
 
 
 def _text(value: Any) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else value_text(value)
+    """Shapes and strides in brackets, as they are written."""
+    plain = isinstance(value, tuple) and not any(isinstance(each, (tuple, TensorValue)) for each in value)
+    return f"[{', '.join(map(str, value))}]" if plain else value_text(value)
 
 
 # --- against a real run ---------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from pytest_exportcheck.describe.declared import declared_dims
 from pytest_exportcheck.describe.modules import call_spec_of, call_spec_of_call, module_types_of, state_of
-from pytest_exportcheck.describe.node_runs import node_runs
 from pytest_exportcheck.describe.program import program_of
+from pytest_exportcheck.describe.runs import node_runs
 
 __all__ = [
     "call_spec_of",

@@ -7,6 +7,7 @@ import dataclasses
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -38,6 +39,12 @@ def acceptance(
         for size in _sizes(dims[0]):
             inputs = _resized(program.example_inputs, dims, size)
             found[f"{where} = {size}"] = all(_holds(tree, program, inputs) for tree in trees)
+        for dim in dims if len(dims) > 1 else ():
+            alone = replace(dim, derive=None)  # what their relation forbids
+            for size in _sizes(alone):
+                inputs = _resized(program.example_inputs, [alone], size)
+                setting = f"{dim.place}.size({dim.dim}) alone = {size}"
+                found[setting] = all(_holds(tree, program, inputs) for tree in trees)
     return found
 
 

@@ -38,7 +38,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "gradients": _row("bits", "report", "values", "bits", "bits", "bits"),
     "state": _row("the same", "the same", "the same", "equal", "as the module", "as the module"),
     "constants": _row("sane", "sane", "equal", "equal", "values", "-"),
-    "constraints": _row("declared", "declared", "equal", "equal", "accepts", "-"),
+    "constraints": _row("declared", "declared", "lowered", "equal", "accepts", "-"),
     "signature": _row("sane", "sane", "inputs", "equal", "kinds", "-"),
     "nodes": _row("sane", "sane", "-", "equal", "sequence", "-"),
     "metadata": _row("present", "present", "kept", "equal", "paths", "-"),

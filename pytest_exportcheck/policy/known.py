@@ -128,6 +128,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         actual="'_export_root'*",
     ),
     KnownDefect(
+        id="nonstrict-traces-forward-only",
+        title="non-strict capture records no stack traces where forward is a lambda or a function of another name",
+        torch=">=2.13",
+        stage="nonstrict*",
+        check="metadata",
+        kind="stack_trace missing",
+        place="every operation",
+    ),
+    KnownDefect(
         id="serdes-drops-unused-ranges",
         title="torch.export.load drops the range of an unbacked symbol that stands in no node",
         torch=">=2.13",

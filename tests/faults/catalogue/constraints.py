@@ -60,9 +60,9 @@ _BY_STAGE: tuple[tuple[Any, str, dict[str, str]], ...] = (
     (
         _guards_removed,
         "guards-removed",
-        {"-decompose": "guard dropped", "-serdes": "guard dropped", "-retrace": "guard"},
+        {"-decompose": "guard", "-serdes": "guard dropped", "-retrace": "guard"},
     ),
-    (_guard_changed, "guard-replaced", {"-decompose": "guard added", "-serdes": "guard added", "-retrace": "guard"}),
+    (_guard_changed, "guard-replaced", {"-decompose": "guard", "-serdes": "guard added", "-retrace": "guard"}),
 )
 
 FAMILIES = tuple(
