@@ -55,9 +55,20 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             level = evidence.fields.get(key_of(one, key))
             if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
                 continue
+            if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
+                continue
             yield _finding(pair, one, other, key, fate)
     if evidence.contract["metadata"] == "kept" and _all_traced(evidence.before.program):
         yield from _unpaired(evidence)
+
+
+def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
+    """Whether a node that is said to be part of a decomposed operation stands for one that was there as it is: where both made
+    the same value, lowering keeps one of them."""
+    return any(
+        each.target == node.target and key in each.meta and _equal(each.meta[key], node.meta.get(key))
+        for each in before.nodes
+    )
 
 
 def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: str) -> Finding:
