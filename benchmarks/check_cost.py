@@ -30,7 +30,7 @@ PARTS = ("calls", "record", "compare")
 FUNCTIONS = {
     "observe": "calls",
     "program_of": "record",
-    "run_nodes": "record",
+    "node_runs": "record",
     "state_of": "record",
     "call_spec_of": "record",
     "align": "compare",

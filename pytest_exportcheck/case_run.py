@@ -244,7 +244,7 @@ class CaseRun:
         return artifact
 
     def _record(self, artifact: Artifact, mode: Mode) -> Record:
-        with preserved_globals(), quiet(), self._weights_intact():
+        with preserved_globals(), quiet():
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
             run = artifact.callable()
