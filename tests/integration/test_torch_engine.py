@@ -85,7 +85,7 @@ class CounterInside(torch.nn.Module):
 @pytest.mark.parametrize(
     ("case", "line"),
     [
-        ("SameTensorTwice", "  outputs: output: value  (on fresh inputs)  [[]known: one-tensor-as-two-arguments[]]"),
+        ("SameTensorTwice", "  outputs: output: value  (on fresh inputs)  [known: one-tensor-as-two-arguments]"),
         ("GradientInside", "    got:      FakeTensor"),
         ("SeedInside", "  effects: random generator: generator  (on the example inputs and fresh inputs)"),
         ("CounterInside", "  outputs: output: value  (on fresh inputs)"),
