@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pytest_exportcheck.checks.metadata import fates, key_of
 from pytest_exportcheck.checks.val import val_differences
+from pytest_exportcheck.policy import METADATA
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, Survival
 
 
@@ -34,7 +35,16 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival
     for finding in findings:
         if finding.verdict == "lost" and finding.name not in counted:
             counts.setdefault(finding.name, Counter())[_fate(finding)] += 1
-    return tuple(Survival(field=field, **count) for field, count in sorted(counts.items()))
+    return tuple(
+        Survival(field=field, promised=_is_promised(field, evidence), **count)
+        for field, count in sorted(counts.items())
+    )
+
+
+def _is_promised(field: str, evidence: Evidence) -> bool:
+    """Of node metadata, what the tables judge somewhere, or the repo's own words here."""
+    check, _, key = field.partition(".")
+    return field != "graph_module.meta" and (check != "metadata" or key in METADATA or key in evidence.fields)
 
 
 def _meta_fate(before: ProgramRecord, after: ProgramRecord, key: str) -> str:

@@ -87,9 +87,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Survival:
-    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it."""
+    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
+
+    ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
+    """
 
     field: str
+    promised: bool = True
     kept: int = 0
     changed: int = 0
     dropped: int = 0
@@ -102,6 +106,7 @@ class Survival:
     def __add__(self, other: Survival) -> Survival:
         return Survival(
             field=self.field,
+            promised=self.promised or other.promised,
             kept=self.kept + other.kept,
             changed=self.changed + other.changed,
             dropped=self.dropped + other.dropped,

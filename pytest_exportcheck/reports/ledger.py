@@ -10,17 +10,22 @@ Ledgers = Mapping[str, Sequence[Survival]]
 """Stage -> the ledger of every item that ended in it, one behind the other."""
 
 
-def ledger_lines(engine: str, ledgers: Ledgers) -> Iterator[str]:
-    """A table of the fields that did not survive everywhere, and the names of those that did."""
+def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False) -> Iterator[str]:
+    """A table of the fields that did not survive everywhere, and the names of those that did. Of fields that no table
+    promises only ``verbose`` shows more than their number."""
     totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
     fields = sorted({field for stage in totals.values() for field in stage})
     losing = [field for field in fields if any(not _whole(stage[field]) for stage in totals.values() if field in stage)]
     if not totals:
         return
     yield f"preserved by {engine} (places after / before each edge; +n: new)"
-    if losing:
-        yield from _table(losing, totals)
-    whole = [field for field in fields if field not in losing]
+    promised = [field for field in fields if any(stage[field].promised for stage in totals.values() if field in stage)]
+    shown = [field for field in losing if verbose or field in promised]
+    if shown:
+        yield from _table(shown, totals)
+    if len(shown) < len(losing):
+        yield f"  and {len(losing) - len(shown)} more that nothing promises (-v shows them)"
+    whole = [field for field in fields if field not in losing and (verbose or field in promised)]
     if whole:
         yield f"  everywhere: {', '.join(whole)}"
 

@@ -56,7 +56,7 @@ def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iter
     yield from _legend(rows)
     yield from _known(rows)
     yield from _notes(rows)
-    yield from _ledger(rows)
+    yield from _ledger(rows, verbose)
     yield from _slowest(rows)
     yield _counts(rows)
 
@@ -133,14 +133,14 @@ def _notes(rows: Sequence[Row]) -> Iterator[Line]:
         yield _plain(f"note: {case}: {note}")
 
 
-def _ledger(rows: Sequence[Row]) -> Iterator[Line]:
+def _ledger(rows: Sequence[Row], verbose: bool) -> Iterator[Line]:
     """One table per engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
         ledgers: dict[str, list[Survival]] = {}
         for row in rows:
             if row.engine == engine:
                 ledgers.setdefault(row.mode.rpartition("-")[2], []).extend(row.ledger)
-        yield from map(_plain, ledger_lines(engine, ledgers))
+        yield from map(_plain, ledger_lines(engine, ledgers, verbose=verbose))
 
 
 def _slowest(rows: Sequence[Row]) -> Iterator[Line]:

@@ -26,9 +26,9 @@ def test_every_key_is_counted_where_it_was_or_came(ledger):
     before = program(CHAIN, meta={"a": {"seq_nr": 1, "torch_fn": 1}, "b": {"seq_nr": 2}, "x": {"seq_nr": 3}})
     after = program(CHAIN, meta={"a": {"seq_nr": 1, "extra": 1}, "b": {"seq_nr": 5}})
     assert ledger(before, after) == (
-        Survival(field="metadata.extra", gained=1),
-        Survival(field="metadata.placeholder.seq_nr", dropped=1),
-        Survival(field="metadata.seq_nr", kept=1, changed=1),
+        Survival(field="metadata.extra", promised=False, gained=1),
+        Survival(field="metadata.placeholder.seq_nr", promised=False, dropped=1),
+        Survival(field="metadata.seq_nr", promised=False, kept=1, changed=1),
         Survival(field="metadata.torch_fn", dropped=1),
     )
 
