@@ -8,12 +8,13 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test faults lint bench clean
+.PHONY: help exportcheck test faults sound lint bench clean
 
 help:
 	@echo "make exportcheck   check the corpus in cases/ and two torchvision models"
 	@echo "make test          run the tests of the plugin"
 	@echo "make faults        inject every fault of the fault library and print who finds it"
+	@echo "make sound         run all sound models, slow ones too: no false alarm"
 	@echo "make lint          ruff, mypy --strict, import-linter"
 	@echo "make bench         measure what the performance claims rest on"
 
@@ -34,6 +35,9 @@ test: $(READY)
 
 faults: $(READY)
 	$(BIN)/python -m tests.faults
+
+sound: $(READY)
+	EXPORTCHECK_SOUND=1 $(BIN)/python -m pytest tests/test_no_false_alarm.py -n $(WORKERS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from zoo import zoo
 
@@ -14,6 +16,14 @@ from pytest_exportcheck.runner import Runner
 
 MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if not name.endswith("interop")]
 OWN = ("tied_language_model", "batch_norm_training", "small_vit")
+
+#: Minutes each; ``make sound`` runs them too.
+SLOW = ("swin_t", "densenet121", "efficientnet_b0", "convnext_tiny", "deeplabv3_mobilenet")
+
+
+def slow(name):
+    reason = "takes minutes: make sound runs it"
+    return pytest.param(name, marks=pytest.mark.skipif("EXPORTCHECK_SOUND" not in os.environ, reason=reason))
 
 
 def exportdb():
@@ -49,7 +59,7 @@ def test_own_models_are_sound(name):
 
 
 @zoo
-@pytest.mark.parametrize("name", [name for name in CASES if name not in OWN])
+@pytest.mark.parametrize("name", [slow(name) if name in SLOW else name for name in CASES if name not in OWN])
 def test_torchvision_models_are_sound(name):
     assert_no_false_alarm(CASES[name])
 
