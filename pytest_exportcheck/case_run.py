@@ -108,7 +108,8 @@ class CaseRun:
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             self._declared = declared_dims(self._subject.module, self._subject.example, self._subject.dynamic_shapes)
-            self._given = tuple(_leaf(place, value) for place, value in _example_leaves(self._subject.example))
+            example = self._subject.example
+            self._given = tuple(_leaf(place, value) for place, value in input_leaves(example.args, example.kwargs))
             self._oracle, again = self._eager(), self._eager()
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
@@ -331,10 +332,6 @@ def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
     resave = getattr(artifact, "resave", None)
     repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
     return resave() if resave is not None and repeated else {}
-
-
-def _example_leaves(example: Inputs) -> Iterator[tuple[str, Any]]:
-    return input_leaves(example.args, example.kwargs)
 
 
 def _leaf(place: str, value: Any) -> Leaf:

@@ -18,7 +18,7 @@ from pytest_exportcheck.records import (
 )
 
 _STATE = ("PARAMETER", "BUFFER", "CONSTANT_TENSOR", "CUSTOM_OBJ")
-_MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION", "USER_INPUT_MUTATION")
+_STATE_MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -94,7 +94,7 @@ def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[F
         elif spec.kind == "BUFFER" and spec.persistent != entry.persistent:
             yield _finding(spec.name, "persistent", entry.persistent, spec.persistent, detail=f"of {spec.target}")
     for spec in program.signature.outputs:
-        if spec.kind in _MUTATIONS[:2] and spec.target is not None and spec.target not in state.entries:
+        if spec.kind in _STATE_MUTATIONS and spec.target is not None and spec.target not in state.entries:
             yield _finding(spec.name, "target", "a name of the module's state", spec.target)
 
 
@@ -125,8 +125,8 @@ def _kinds(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]
 
 
 def _mutations(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
-    old = Counter((spec.kind, spec.target) for spec in before.outputs if spec.kind in _MUTATIONS[:2])
-    new = Counter((spec.kind, spec.target) for spec in after.outputs if spec.kind in _MUTATIONS[:2])
+    old = Counter((spec.kind, spec.target) for spec in before.outputs if spec.kind in _STATE_MUTATIONS)
+    new = Counter((spec.kind, spec.target) for spec in after.outputs if spec.kind in _STATE_MUTATIONS)
     for kind, target in old - new:
         yield _finding(f"output {target}", "dropped", f"{kind} {target}", "no such output spec")
     for kind, target in new - old:
