@@ -44,7 +44,6 @@ from pytest_exportcheck.records import (
     Evidence,
     Finding,
     Inputs,
-    Leaf,
     NodeRun,
     Observation,
     ProgramRecord,
@@ -59,7 +58,7 @@ from pytest_exportcheck.snapshot import (
     seed_everything,
 )
 from pytest_exportcheck.subject import set_up
-from pytest_exportcheck.tensors import copy_tree, facts_of, input_leaves
+from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
 Progress = Callable[[str], AbstractContextManager[Any]]
 
@@ -74,6 +73,7 @@ class Stage:
     record: Record | None = None
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[Survival, ...] = ()
+    notes: tuple[str, ...] = ()
     unsupported: str = ""
     blocker: Stage | None = None
 
@@ -109,7 +109,9 @@ class CaseRun:
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             self._declared = declared_dims(self._subject.module, self._subject.example, self._subject.dynamic_shapes)
             example = self._subject.example
-            self._given = tuple(_leaf(place, value) for place, value in input_leaves(example.args, example.kwargs))
+            self._given = tuple(
+                leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
+            )
             self._oracle, again = self._eager(), self._eager()
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
@@ -165,6 +167,7 @@ class CaseRun:
             operators = _operators(evidence.before.program or evidence.after.program)
             stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)], operators)
             stage.ledger = ledger_of(evidence, stage.findings)
+            stage.notes = tuple(_unjudged(mode, stage.record))
         return stage
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
@@ -327,15 +330,19 @@ def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | N
     return align(before, after, how) if how and before is not None and after is not None else None
 
 
+def _unjudged(mode: Mode, record: Record) -> Iterator[str]:
+    """What no check could look at, though the program's own call returned."""
+    runs = record.program.runs if record.program and not record.observations[0].raised else ()
+    for run in runs[:1]:  # at other sizes a program may refuse its inputs
+        if run.stopped:
+            yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
+
+
 def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
     """What saving again writes, where the mode saves for the second time."""
     resave = getattr(artifact, "resave", None)
     repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
     return resave() if resave is not None and repeated else {}
-
-
-def _leaf(place: str, value: Any) -> Leaf:
-    return Leaf(place, value, facts_of(value)) if isinstance(value, torch.Tensor) else Leaf(place, value)
 
 
 def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:

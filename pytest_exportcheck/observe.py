@@ -13,7 +13,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import gradients_of
 from pytest_exportcheck.raised import quiet, raised_from
-from pytest_exportcheck.records import Gradients, Inputs, Leaf, Observation
+from pytest_exportcheck.records import Gradients, Inputs, Observation
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     generator_digest,
@@ -23,8 +23,8 @@ from pytest_exportcheck.snapshot import (
 from pytest_exportcheck.tensors import (
     copy_tree,
     detached_clone,
-    facts_of,
     input_leaves,
+    leaf_of,
     named_leaves,
     same_bits,
     storage_key,
@@ -83,7 +83,7 @@ def _one_call(
     return Observation(
         label=call.label,
         structure=pytree.tree_structure(output),
-        outputs=tuple(_leaf(place, leaf) for place, leaf in leaves),
+        outputs=tuple(leaf_of(place, leaf) for place, leaf in leaves),
         inputs={
             place: detached_clone(leaf)
             for place, leaf, value in before
@@ -98,12 +98,6 @@ def _one_call(
 
 def _no_gradients(*_: Any) -> None:
     return None
-
-
-def _leaf(place: str, value: Any) -> Leaf:
-    if isinstance(value, torch.Tensor):
-        return Leaf(place, detached_clone(value), facts_of(value))
-    return Leaf(place, value)
 
 
 def _clone(leaf: Any) -> Any:

@@ -65,7 +65,7 @@ class Runner:
             profile=self._profile,
             torch_version=torch.__version__,
             selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
-            notes=run.notes,
+            notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
         outcome = outcome_of(item, stage)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.values import Rule, differences, tensor_text
-from pytest_exportcheck.records import Evidence, Finding, Leaf, ProgramRecord
-from pytest_exportcheck.tensors import facts_of, same_bits
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.tensors import leaf_of, same_bits
 
 _BITS = Rule("bits", None, {})
 
@@ -27,10 +27,6 @@ def check(evidence: Evidence) -> list[Finding]:
 
 def _finding(name: str, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
     return Finding(check="constants", place=name, kind=kind, expected=expected, actual=actual, detail=detail)
-
-
-def _leaf(name: str, tensor: torch.Tensor) -> Leaf:
-    return Leaf(name, tensor, facts_of(tensor))
 
 
 def _text(value: Any) -> str:
@@ -57,7 +53,7 @@ def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Find
                 yield _finding(
                     name, "requires_grad", f"requires_grad={old.requires_grad}", f"requires_grad={new.requires_grad}"
                 )
-            for difference in differences(_leaf(name, old), _leaf(name, new), _BITS):
+            for difference in differences(leaf_of(name, old, clone=False), leaf_of(name, new, clone=False), _BITS):
                 yield _finding(name, difference.kind, difference.expected, difference.actual, difference.detail)
     for name, new in after.items():
         if name not in before:

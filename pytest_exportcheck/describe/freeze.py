@@ -36,13 +36,6 @@ def qualified(value: Any) -> str:
     return f"{value.__module__}.{name}" if name else _without_addresses(repr(value))
 
 
-def frozen_value(value: Any, symbols: Symbols) -> Any:
-    """The ``val`` of a node: tensors as :class:`TensorValue`, symbolic numbers as sizes, containers as tuples."""
-    if isinstance(value, torch.Tensor):
-        return tensor_value(value, symbols)
-    return frozen(value, symbols)
-
-
 def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
     """Shape, dtype, device, layout, stride and offset of a tensor, real or fake."""
     strided = tensor.layout is torch.strided and not tensor.is_nested

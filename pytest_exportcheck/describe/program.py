@@ -12,7 +12,6 @@ import torch.utils._pytree as pytree
 from pytest_exportcheck.describe.freeze import (
     frozen,
     frozen_metadata,
-    frozen_value,
     origin_of,
     target_text,
 )
@@ -32,7 +31,7 @@ from pytest_exportcheck.records import (
     Size,
     SpecRecord,
 )
-from pytest_exportcheck.tensors import detached_clone, facts_of, named_leaves, storage_key
+from pytest_exportcheck.tensors import leaf_of, named_leaves, storage_key
 
 
 def program_of(
@@ -130,7 +129,7 @@ def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraph
         target=target_text(node.target),
         args=tuple(argument(value, f"[{number}]") for number, value in enumerate(node.args)),
         kwargs={key: argument(value, f"[{key}]") for key, value in node.kwargs.items()},
-        val=frozen_value(node.meta.get("val"), symbols),
+        val=frozen(node.meta.get("val"), symbols),
         meta={**frozen_metadata(node.meta, symbols), **_gradient_flag(node)},
         origin=origin_of(node.meta),
     )
@@ -203,10 +202,7 @@ def _examples(program: torch.export.ExportedProgram) -> tuple[Leaf, ...] | None:
         return None
     args, kwargs = program.example_inputs
     leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
-    return tuple(
-        Leaf(place, detached_clone(value), facts_of(value)) if isinstance(value, torch.Tensor) else Leaf(place, value)
-        for place, value in leaves
-    )
+    return tuple(leaf_of(place, value) for place, value in leaves)
 
 
 def _call_text(signature: Any) -> str:

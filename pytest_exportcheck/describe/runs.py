@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch.export.graph_signature import InputKind
 from pytest_exportcheck.describe.freeze import tensor_value
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
-from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun
+from pytest_exportcheck.raised import raised_from
+from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 from pytest_exportcheck.tensors import copy_tree, detached_clone, input_leaves
 
 
@@ -21,11 +23,9 @@ def node_runs(
 ) -> tuple[NodeRun, ...]:
     """A run on the example inputs, and where dims are dynamic another at other sizes, at which a number that stands for a
     symbol shows."""
-    runs = [NodeRun(label="on the example inputs", values=_values(program, example), sizes=_sizes(example))]
     other = at_other_sizes(example, declared)
-    if other is not None:
-        runs.append(NodeRun(label="at other sizes", values=_values(program, other), sizes=_sizes(other)))
-    return tuple(runs)
+    on_example = _run(program, example, "on the example inputs")
+    return (on_example,) if other is None else (on_example, _run(program, other, "at other sizes"))
 
 
 def _sizes(call: Inputs) -> dict[str, int]:
@@ -38,37 +38,47 @@ def _sizes(call: Inputs) -> dict[str, int]:
     }
 
 
-def _values(program: torch.export.ExportedProgram, call: Inputs) -> dict[str, Any]:
+def _run(program: torch.export.ExportedProgram, call: Inputs, label: str) -> NodeRun:
     """What each placeholder and call node yields: ``TensorValue``, a number, or a tuple of such, by place.
 
     Buffers, constants and inputs are copies; parameters too where a node may write to them. A program that cannot be
-    run this way (its own call raises as well) has what was reached before.
+    run this way has what was reached before, and where that was.
     """
-    yielded: dict[str, Any] = {}
+    run = _Progress()
+    stopped = None
     try:
         with torch.no_grad():
-            _Recorder(program.graph_module, "", yielded).run(*_inputs(program, call))
-    except Exception:  # the observation of the program's own call reports it
-        pass
-    return yielded
+            _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
+    except Exception as error:
+        stopped = Stopped(place=run.place, error=raised_from(error))
+    return NodeRun(label=label, values=run.values, sizes=_sizes(call), stopped=stopped)
+
+
+@dataclass(eq=False)
+class _Progress:
+    """What was yielded so far, and the place of the node that runs."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    place: str = "its inputs"
 
 
 class _Recorder(torch.fx.Interpreter):
     """Keeps facts, not values. Subgraphs run under recorders of their own; of a loop the first round counts."""
 
-    def __init__(self, module: torch.fx.GraphModule, path: str, yielded: dict[str, Any]) -> None:
+    def __init__(self, module: torch.fx.GraphModule, path: str, progress: _Progress) -> None:
         super().__init__(module)
         self._path = path
-        self._yielded = yielded
+        self._progress = progress
         self._symbols = Symbols()
 
     def run_node(self, n: torch.fx.Node) -> Any:
+        place = f"{self._path}.{n.name}" if self._path else n.name
+        self._progress.place = place
         result = super().run_node(n)
         if n.op in ("call_function", "placeholder"):
-            place = f"{self._path}.{n.name}" if self._path else n.name
-            self._yielded.setdefault(place, _facts(result, self._symbols))
+            self._progress.values.setdefault(place, _facts(result, self._symbols))
         elif isinstance(result, torch.fx.GraphModule) and len(n.users) == 1:
-            return _Subgraph(result, self._place_in(next(iter(n.users)), n), self._yielded)
+            return _Subgraph(result, self._place_in(next(iter(n.users)), n), self._progress)
         return result
 
     def _place_in(self, owner: torch.fx.Node, graph: torch.fx.Node) -> str:
@@ -82,13 +92,13 @@ class _Recorder(torch.fx.Interpreter):
 class _Subgraph(torch.nn.Module):
     """A subgraph that writes down what its nodes yield when it is called."""
 
-    def __init__(self, module: torch.fx.GraphModule, path: str, yielded: dict[str, Any]) -> None:
+    def __init__(self, module: torch.fx.GraphModule, path: str, progress: _Progress) -> None:
         super().__init__()
-        self._run = (module, path, yielded)
+        self._run = (module, path, progress)
 
     def forward(self, *args: Any) -> Any:
-        module, path, yielded = self._run
-        return _Recorder(module, path, yielded).run(*args)
+        module, path, progress = self._run
+        return _Recorder(module, path, progress).run(*args)
 
 
 def _facts(value: Any, symbols: Symbols) -> Any:

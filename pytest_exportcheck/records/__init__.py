@@ -31,6 +31,7 @@ from pytest_exportcheck.records.programs import (
     SignatureRecord,
     Size,
     SpecRecord,
+    Stopped,
     TensorValue,
 )
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
@@ -69,6 +70,7 @@ __all__ = [
     "StateKind",
     "StateRecord",
     "Status",
+    "Stopped",
     "Survival",
     "TensorFacts",
     "TensorValue",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_exportcheck.records.observations import Leaf
+from pytest_exportcheck.records.observations import Leaf, Raised
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,21 @@ class ConstraintsRecord:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Stopped:
+    """Where a run node by node ended before its end."""
+
+    place: str
+    error: Raised
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class NodeRun:
     """What nodes yielded in one run of a program, by place, and the values that symbols had there, by name."""
 
     label: str
     values: Mapping[str, Any]
     sizes: Mapping[str, int]
+    stopped: Stopped | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

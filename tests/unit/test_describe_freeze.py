@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from pytest_exportcheck.describe.freeze import frozen, frozen_metadata, frozen_value, origin_of, target_text
+from pytest_exportcheck.describe.freeze import frozen, frozen_metadata, origin_of, target_text
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.records import NodeRef, TensorValue
 
@@ -80,7 +80,7 @@ def test_a_node_is_a_reference():
 
 
 def test_a_tensor_is_what_can_be_said_of_it():
-    value = frozen_value((torch.ones(2, 3)[:, 1:], None), Symbols())
+    value = frozen((torch.ones(2, 3)[:, 1:], None), Symbols())
     assert value == (TensorValue((2, 2), "float32", "cpu", "strided", (3, 1), 1), None)
 
 
@@ -92,7 +92,7 @@ def test_a_tensor_is_what_can_be_said_of_it():
     ],
 )
 def test_a_tensor_without_strides_has_none(tensor, shape, layout):
-    assert frozen_value(tensor, Symbols()) == TensorValue(shape, "float32", "cpu", layout, None)
+    assert frozen(tensor, Symbols()) == TensorValue(shape, "float32", "cpu", layout, None)
 
 
 def metadata(**meta):

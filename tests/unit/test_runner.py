@@ -15,7 +15,7 @@ from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.modes import Lattice
-from pytest_exportcheck.records import Case, Expectation
+from pytest_exportcheck.records import Case, Expectation, NodeRun, Raised, Stopped
 
 
 def test_a_sound_engine_passes():
@@ -277,3 +277,14 @@ def test_long_steps_are_announced():
 
     Session(Echo(), case(), wanted=modes("nonstrict"), progress=progress).run("nonstrict")
     assert said == ["setting up net", "running echo-nonstrict of net"]
+
+
+def test_nodes_that_nobody_could_run_are_told(monkeypatch):
+    """The program's own call returns, and yet its val goes unjudged from some node on: never in silence."""
+    stopped = Stopped(place="linear", error=Raised("RuntimeError", "no"))
+    run = NodeRun(label="on the example inputs", values={}, sizes={}, stopped=stopped)
+    monkeypatch.setattr("pytest_exportcheck.case_run.node_runs", lambda *_: (run,))
+    session = Session(as_engine(TorchExport()), case(), wanted=modes("nonstrict"))
+    assert session.run("nonstrict").notes == (
+        "nonstrict: val is judged up to linear only, which cannot run by itself (RuntimeError: no)",
+    )

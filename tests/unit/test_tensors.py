@@ -317,3 +317,15 @@ def test_places_of_leaves_read_as_python():
 
 def test_inputs_are_named_by_position_and_by_name():
     assert list(input_leaves((1,), {"mask": 2})) == [("args[0]", 1), ("kwargs['mask']", 2)]
+
+
+@pytest.mark.parametrize("offset", range(9))
+@pytest.mark.parametrize("changed", [0, 7, 8, 15, 16, 17])
+def test_one_byte_is_found_wherever_it_stands(offset, changed):
+    """Memory is compared in words of eight bytes where it is aligned, and the rest byte by byte."""
+    one = torch.arange(32, dtype=torch.uint8)[offset : offset + 18]
+    other = one.clone()
+    assert same_bits(one, other)
+    other[changed] += 1
+    assert not same_bits(one, other)
+    assert differing_elements(one, other).tolist() == [changed]
