@@ -15,6 +15,7 @@ from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 from pytest_exportcheck.errors import DeclarationError
+from pytest_exportcheck.expectations.entry import problems
 from pytest_exportcheck.records import Case, Expectation, Origin, Tolerance
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -117,24 +118,26 @@ def expect_failure(
     *,
     engine: str = "*",
     check: str = "*",
+    error: str = "",
     reason: str,
     torch: str = "",
 ) -> Expectation:
     """Declare that items whose mode matches the glob fail, and why.
 
     The expectation is strict: an item that it names and that passes is reported as stale. ``torch`` limits it to
-    versions, such as ``">=2.13,<2.15"``. Only findings of ``check`` (a glob) are excused.
+    versions, such as ``">=2.13,<2.15"``. Only findings of ``check`` (a glob) are excused, and of these, where ``error``
+    is given, only those in whose text the regular expression is found.
 
     Raises
     ------
     DeclarationError
-        When the reason is empty or the version specifier cannot be parsed.
+        When the reason is empty, or the version specifier or the pattern cannot be parsed.
     """
     origin = _caller(sys._getframe(1))
-    if not reason.strip():
-        raise DeclarationError(f"{origin}: expect_failure needs a reason that a reader in a year understands.")
-    _version_range(torch, origin)
-    return Expectation(mode=mode, engine=engine, check=check, reason=reason, torch=torch, origin=origin)
+    entry = Expectation(mode=mode, engine=engine, check=check, error=error, reason=reason, torch=torch, origin=origin)
+    for _, message in problems(entry):
+        raise DeclarationError(f"{origin}: {message}")
+    return entry
 
 
 def cases_in(module: ModuleType) -> list[Case]:
@@ -222,14 +225,3 @@ def _expectations(value: Sequence[Expectation], origin: Origin) -> tuple[Expecta
     if isinstance(value, Expectation) or not all(isinstance(entry, Expectation) for entry in value):
         raise DeclarationError(f"{origin}: expect takes a sequence of expect_failure(...), got {value!r}.")
     return tuple(value)
-
-
-def _version_range(text: str, origin: Origin) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier:
-        raise DeclarationError(
-            f"{origin}: torch={text!r} is no version specifier. Write for example torch='>=2.13,<2.15'."
-        ) from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from pytest_exportcheck import modes as lattice
@@ -19,10 +20,12 @@ from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.engines import select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, SelectionError, internal_error_text
+from pytest_exportcheck.expectations.baseline import Tally, accepted, tally
+from pytest_exportcheck.expectations.file import ExpectationsFile
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.records import Case, Expectation, Outcome
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.runner import Runner
 
@@ -37,6 +40,7 @@ class Session:
     runner: Runner
     hooks: Hooks
     every_engine: Mapping[str, Engine]
+    expectations: ExpectationsFile
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
         """The items of a case, prefixes before what builds on them."""
@@ -50,17 +54,37 @@ class Session:
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
-        lattices = [Lattice.of(engine.captures, engine.edges) for engine in self.every_engine.values()]
         try:
-            lattice.check_names([*case.modes, *(each.mode for each in case.expect)], lattices)
+            lattice.check_names(case.modes, self._lattices())
             select_engines(self.every_engine, case.engines)
         except SelectionError as error:
             return f"case {case.name!r} ({case.origin}): {error}"
-        known = [*CHECKS, "stage"]
-        for each in case.expect:
-            if not any(fnmatchcase(check, each.check) for check in known):
-                return f"{each.origin}: unknown check {each.check!r}. Checks: {', '.join(known)}."
-        return ""
+        wrong = ((each.origin, self.wrong_entry(each)) for each in case.expect)
+        return next((f"{origin}: {message}" for origin, message in wrong if message), "")
+
+    def wrong_entry(self, entry: Expectation) -> str:
+        """What an expected failure names that does not exist. Empty where all is well."""
+        try:
+            lattice.check_names([entry.mode], self._lattices())
+            select_engines(self.every_engine, [entry.engine])
+        except SelectionError as error:
+            return str(error)
+        if any(fnmatchcase(check, entry.check) for check in self.checks):
+            return ""
+        return f"unknown check {entry.check!r}. Checks: {', '.join(self.checks)}."
+
+    def _lattices(self) -> list[Lattice]:
+        return [Lattice.of(engine.captures, engine.edges) for engine in self.every_engine.values()]
+
+    @property
+    def checks(self) -> list[str]:
+        """What an expectation may name: the checks, and what a stage or the case itself fails with."""
+        return [*CHECKS, "stage", "case"]
+
+    def expecting(self, case: Case, path: str) -> Case:
+        """The case with what the file of expected failures says of it, beside its own."""
+        listed = self.expectations.of(path, case.name)
+        return replace(case, expect=(*case.expect, *listed)) if listed else case
 
 
 SESSION = pytest.StashKey[Session]()
@@ -86,13 +110,18 @@ class CaseItem(pytest.Item):
         self.engine = engine
         self.mode = mode
         self.outcome: Outcome | None = None
+        self.tally = Tally()
         self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
         for tag in case.tags:
             self.extra_keyword_matches.add(tag)
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        self.outcome = outcome = session.runner.run(self.case, self.engine, self.mode)
+        outcome = session.runner.run(self.case, self.engine, self.mode)
+        if session.options.update_expectations:
+            self.tally = tally(outcome, self.case_path)
+            outcome = accepted(outcome, session.expectations.path)
+        self.outcome = outcome
         session.hooks.hook.exportcheck_outcome(outcome=outcome)
         if outcome.status in ("blocked", "unsupported"):
             raise pytest.skip.Exception(outcome.reason, _use_item_location=True)
@@ -122,14 +151,23 @@ class CaseItem(pytest.Item):
         path = os.path.relpath(self.path, self.config.invocation_params.dir)
         return [f'"{path}::{names}"']
 
+    @property
+    def case_path(self) -> str:
+        """Where the case stands, as in the item's id: a file, or the name of a source."""
+        return self.nodeid.partition("::")[0]
+
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
 
     def report(self, *, skipped: bool) -> dict[str, Any]:
         """What the reporting process needs of this item: simple types only, they cross process borders. ``skipped``:
         the case's own code called ``pytest.skip``."""
-        path = self.nodeid.partition("::")[0]
-        row: dict[str, Any] = {"path": path, "case": self.case.name, "engine": self.engine, "mode": str(self.mode)}
+        row: dict[str, Any] = {
+            "path": self.case_path,
+            "case": self.case.name,
+            "engine": self.engine,
+            "mode": str(self.mode),
+        }
         if self.outcome is None:
             return {**row, "status": "skipped" if skipped else "interrupted"}
         known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
@@ -140,6 +178,7 @@ class CaseItem(pytest.Item):
             "known": list(dict.fromkeys(known)),
             "notes": list(self.outcome.notes),
             "ledger": [asdict(line) for line in self.outcome.ledger],
+            "tally": msgspec.to_builtins(self.tally),
         }
 
 
@@ -213,6 +252,7 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         wrong = session.wrong_names(case)
         if wrong:
             items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
+        case = session.expecting(case, parent.nodeid.partition("::")[0])
         for engine, mode in session.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items

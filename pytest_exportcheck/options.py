@@ -25,6 +25,9 @@ class Options:
     threads: int | None = None
     files: tuple[str, ...] = DEFAULT_FILES
     imports: tuple[str, ...] = ()
+    expectations: str = ""
+    expectations_given: bool = False
+    update_expectations: bool = False
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
 
@@ -35,6 +38,7 @@ class Options:
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
         words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines != ("*",) else []
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
+        words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         return tuple(words)
@@ -74,6 +78,17 @@ def add_options(parser: pytest.Parser) -> None:
         "engine: they fail. Ini: exportcheck_profile.",
     )
     group.addoption(
+        "--exportcheck-expectations",
+        metavar="PATH",
+        help="TOML file of expected failures, for cases that one cannot decorate. Ini: exportcheck_expectations.",
+    )
+    group.addoption(
+        "--exportcheck-update-expectations",
+        action="store_true",
+        default=False,
+        help="Write what fails in this run to that file, and delete from it what no longer fails.",
+    )
+    group.addoption(
         "--exportcheck-seed",
         metavar="N",
         type=int,
@@ -89,6 +104,11 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
     parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
+    parser.addini(
+        "exportcheck_expectations",
+        "As --exportcheck-expectations; relative to the ini file.",
+        default="",
+    )
     parser.addini(
         "exportcheck_files",
         "Globs of the Python files in which cases are looked for, besides pytest's own test modules.",
@@ -130,6 +150,9 @@ def read_options(config: pytest.Config) -> Options:
         engines=_words(config, "exportcheck_engines") or ("*",),
         sources=tuple(config.getoption("exportcheck_source")),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
+        expectations=_expectations(config),
+        expectations_given=bool(config.getoption("exportcheck_expectations")),
+        update_expectations=config.getoption("exportcheck_update_expectations"),
         seed=config.getoption("exportcheck_seed"),
         threads=threads,
         files=tuple(config.getini("exportcheck_files")),
@@ -145,6 +168,21 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
     if value == "conformance":
         return "conformance"
     raise _usage_error(f"exportcheck_profile is one of {', '.join(PROFILES)}, got {value!r}.")
+
+
+def _expectations(config: pytest.Config) -> str:
+    """The path of the file: the command line's relative to where pytest was called, the ini file's to where it stands."""
+    given, ini = config.getoption("exportcheck_expectations"), str(config.getini("exportcheck_expectations"))
+    if given:
+        return str(given)
+    if ini:
+        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+    if config.getoption("exportcheck_update_expectations"):
+        raise _usage_error(
+            "--exportcheck-update-expectations needs the file to write: --exportcheck-expectations=PATH, "
+            "or exportcheck_expectations in the ini file."
+        )
+    return ""
 
 
 def _words(config: pytest.Config, name: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 
@@ -13,7 +14,7 @@ from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Outcome
-from pytest_exportcheck.verdicts import Item, outcome_of
+from pytest_exportcheck.verdicts import Item, not_set_up, outcome_of
 
 
 class Runner:
@@ -58,19 +59,24 @@ class Runner:
             return self._not_set_up_outcome(case, engine, mode)
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)
-        item = Item(
-            case=case,
-            engine=engine,
-            mode=mode,
-            profile=self._profile,
-            torch_version=torch.__version__,
-            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+        item = replace(
+            self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
         outcome = outcome_of(item, stage)
         self._done(case, engine, mode, run)
         return outcome
+
+    def _item(self, case: Case, engine: str, mode: Mode) -> Item:
+        return Item(
+            case=case,
+            engine=engine,
+            mode=mode,
+            profile=self._profile,
+            torch_version=torch.__version__,
+            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+        )
 
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
@@ -94,9 +100,6 @@ class Runner:
             self._current = None
 
     def _not_set_up_outcome(self, case: Case, engine: str, mode: Mode) -> Outcome:
-        """The first item of a case that cannot be set up says so; the others are blocked by it."""
         first, message = self._not_set_up[id(case)]
-        if first == (engine, mode):
-            return Outcome(case=case.name, engine=engine, mode=str(mode), status="error", reason=message)
-        reason = f"blocked: the case could not be set up (see {case.name}[{first[0]}-{first[1]}])"
-        return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
+        told_by = "" if first == (engine, mode) else f"{case.name}[{first[0]}-{first[1]}]"
+        return not_set_up(self._item(case, engine, mode), message, told_by)

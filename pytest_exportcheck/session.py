@@ -19,6 +19,7 @@ from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.errors import ExportcheckError
+from pytest_exportcheck.expectations.keeper import Keeper
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
@@ -49,6 +50,7 @@ class ActivePlugin:
         self._config = config
         self._options = options
         self._rows: list[Row] = []
+        self._expectations: Keeper | None = None
         self._hooks = Hooks()
 
     # --- the session ------------------------------------------------------------------------
@@ -68,6 +70,7 @@ class ActivePlugin:
             lattices = [Lattice.of(engine.captures, engine.edges) for engine in engines]
             modes = lattice.select(self._options.modes, lattices)
             overrides = Overrides.of(self._options.allow, self._options.forbid)
+            self._expectations = Keeper(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
@@ -79,7 +82,18 @@ class ActivePlugin:
             progress=Progress(self._write_progress),
             overrides=overrides,
         )
-        self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks, every)
+        self._config.stash[SESSION] = Session(
+            options, engines, modes, runner, self._hooks, every, self._expectations.file
+        )
+        self._refuse_wrong_entries()
+
+    def _refuse_wrong_entries(self) -> None:
+        """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
+        session = self._config.stash[SESSION]
+        for entry in session.expectations.entries:
+            wrong = session.wrong_entry(entry.expectation)
+            if wrong:
+                raise pytest.UsageError(f"exportcheck: {entry.expectation.origin}: {wrong}")
 
     def pytest_report_header(self) -> str:
         options = self._options
@@ -156,6 +170,8 @@ class ActivePlugin:
         chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
         if not found and not self._is_xdist_worker() and not (chosen_by_hand and items):
             raise pytest.UsageError(self._no_case())
+        if self._expectations is not None and not chosen_by_hand:
+            self._expectations.match({(item.case_path, item.case.name) for item in items if isinstance(item, CaseItem)})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
@@ -186,9 +202,22 @@ class ActivePlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
-        if row is not None:
+        if row is not None:  # a worker of pytest-xdist sends it on after this
+            rest = dict(row)
+            tally = rest.pop("tally", None)
+            if self._expectations is not None:
+                self._expectations.add(tally)
             ledger = tuple(Survival(**line) for line in row.get("ledger", ()))
-            self._rows.append(Row(**{**row, "ledger": ledger}))
+            self._rows.append(Row(**{**rest, "ledger": ledger}))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self._expectations is None or self._is_xdist_worker():
+            return
+        try:
+            self._expectations.write()
+        except ExportcheckError as error:
+            raise pytest.UsageError(f"exportcheck: {error}") from None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._rows:
@@ -199,6 +228,8 @@ class ActivePlugin:
         order = [str(mode) for each in lattices for mode in each.order(_in(each, session.modes))]
         for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
+        for text in self._expectations.told() if self._expectations else ():
+            terminalreporter.write_line(text)
 
     def _write_progress(self, text: str) -> None:
         """Called from a timer's thread while a step runs, so that pytest's capture is on and stays so meanwhile."""

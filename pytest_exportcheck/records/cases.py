@@ -32,15 +32,24 @@ class Tolerance:
 class Expectation:
     """A declared, reasoned, strict expected failure of (engine, mode, check, torch versions).
 
-    ``mode``, ``engine`` and ``check`` are globs; ``torch`` is a version specifier such as ``<2.15``.
+    ``mode``, ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a
+    finding; ``torch`` a version specifier such as ``<2.15``. ``form`` is how it is written where it stands.
     """
 
-    mode: str
-    engine: str
-    check: str
     reason: str
-    torch: str
     origin: Origin
+    mode: str = "*"
+    engine: str = "*"
+    check: str = "*"
+    error: str = ""
+    torch: str = ""
+    form: str = "expect_failure"
+
+    @property
+    def place(self) -> str:
+        """What to delete, and where."""
+        words = f"{self.form}({self.mode!r}, ...)" if self.form == "expect_failure" else self.form
+        return f"{words} at {self.origin}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
