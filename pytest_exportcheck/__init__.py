@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_exportcheck.declare import expect_failure as expect_failure
     from pytest_exportcheck.declare import export_case as export_case
+    from pytest_exportcheck.declare import rejection as rejection
     from pytest_exportcheck.errors import ExportcheckError as ExportcheckError
     from pytest_exportcheck.errors import Unsupported as Unsupported
     from pytest_exportcheck.records import Case as Case
     from pytest_exportcheck.records import Expectation as Expectation
     from pytest_exportcheck.records import Finding as Finding
     from pytest_exportcheck.records import Outcome as Outcome
+    from pytest_exportcheck.records import Rejection as Rejection
     from pytest_exportcheck.records import Tolerance as Tolerance
 
 __version__ = "0.1.0"
@@ -24,12 +26,14 @@ __version__ = "0.1.0"
 _HOME = {
     "export_case": "declare",
     "expect_failure": "declare",
+    "rejection": "declare",
     "ExportcheckError": "errors",
     "Unsupported": "errors",
     "Case": "records",
     "Expectation": "records",
     "Finding": "records",
     "Outcome": "records",
+    "Rejection": "records",
     "Tolerance": "records",
 }
 
@@ -39,10 +43,12 @@ __all__ = [
     "ExportcheckError",
     "Finding",
     "Outcome",
+    "Rejection",
     "Tolerance",
     "Unsupported",
     "expect_failure",
     "export_case",
+    "rejection",
 ]
 
 

@@ -16,9 +16,12 @@ from typing import Any, TypeVar
 
 from pytest_exportcheck.errors import DeclarationError
 from pytest_exportcheck.expectations.entry import problems
-from pytest_exportcheck.records import Case, Expectation, Origin, Tolerance
+from pytest_exportcheck.records import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.refusals import KINDS
 
 T = TypeVar("T", bound=Callable[..., Any])
+
+R = TypeVar("R")
 
 ATTRIBUTE = "__exportcheck_cases__"
 _NAME = re.compile(r"[\w.+-]+")
@@ -41,6 +44,7 @@ def export_case(
     device: str | None = None,
     random: bool = False,
     expect: Sequence[Expectation] = (),
+    rejects: Sequence[Rejection] = (),
 ) -> Callable[[T], T]:
     """Mark an ``nn.Module`` class, or a factory that returns a module, as a case.
 
@@ -73,6 +77,8 @@ def export_case(
         True: the outputs are random; their structure, shapes and dtypes are compared, not their values.
     expect
         Expected failures, from :func:`expect_failure`.
+    rejects
+        What must be refused, from :func:`rejection`. A case that is refused at its capture has no modes behind it.
 
     Raises
     ------
@@ -103,7 +109,8 @@ def export_case(
             train=train,
             device=device,
             random=random,
-            expect=_expectations(expect, origin),
+            expect=_each_of("expect", "expect_failure", Expectation, expect, origin),
+            rejects=_each_of("rejects", "rejection", Rejection, rejects, origin),
             doc=inspect.getdoc(target) or "",
         )
         # The first case in reading order is the topmost decorator, which is applied last.
@@ -138,6 +145,41 @@ def expect_failure(
     for _, message in problems(entry):
         raise DeclarationError(f"{origin}: {message}")
     return entry
+
+
+def rejection(
+    at: str,
+    *,
+    kind: str = "*",
+    error: str = "",
+    args: object = None,
+    kwargs: object = None,
+) -> Rejection:
+    """Declare that something must be refused: a negative case.
+
+    ``at`` is ``"capture"``, an edge such as ``"serdes"``, or ``"call"``: then every program of the case is called with
+    ``args`` and ``kwargs`` (values, or zero-argument callables that return them), which it must refuse. ``kind`` says why:
+    ``constraint``, ``data_dependent``, ``guard``, ``input``, ``unsupported``, or any; ``error`` is a regular expression that
+    is searched for in ``Type: message`` of the error.
+
+    Raises
+    ------
+    DeclarationError
+        When ``kind`` is unknown, the pattern cannot be read, or a call has no inputs.
+    """
+    origin = _caller(sys._getframe(1))
+    if kind not in ("*", *KINDS):
+        raise DeclarationError(f"{origin}: a rejection is of kind {', '.join(KINDS)} or '*', got {kind!r}.")
+    if (at == "call") != (args is not None or kwargs is not None):
+        raise DeclarationError(
+            f"{origin}: rejection('call') takes the inputs that the program must refuse, args= or kwargs=; what is refused "
+            "at a stage is the example of the case."
+        )
+    try:
+        re.compile(error)
+    except re.error as wrong:
+        raise DeclarationError(f"{origin}: error={error!r} is no regular expression ({wrong}).") from None
+    return Rejection(at=at, kind=kind, error=error, args=args, kwargs=kwargs, origin=origin)
 
 
 def cases_in(module: ModuleType) -> list[Case]:
@@ -221,7 +263,7 @@ def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Or
     raise DeclarationError(f"{origin}: tolerance takes rtol, (rtol, atol) or a Tolerance, got {value!r}.")
 
 
-def _expectations(value: Sequence[Expectation], origin: Origin) -> tuple[Expectation, ...]:
-    if isinstance(value, Expectation) or not all(isinstance(entry, Expectation) for entry in value):
-        raise DeclarationError(f"{origin}: expect takes a sequence of expect_failure(...), got {value!r}.")
+def _each_of(label: str, maker: str, kind: type[R], value: Sequence[R], origin: Origin) -> tuple[R, ...]:
+    if not isinstance(value, Iterable) or not all(isinstance(entry, kind) for entry in value):
+        raise DeclarationError(f"{origin}: {label} takes a sequence of {maker}(...), got {value!r}.")
     return tuple(value)

@@ -50,7 +50,7 @@ class Session:
                 session_modes = [mode for mode in self.modes if own.has(mode)]
                 may_add = self.options.modes == ("default",)
                 chosen = lattice.narrow(session_modes, case.modes, own, may_add=may_add)
-                yield from ((engine, mode) for mode in own.order(chosen))
+                yield from ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
@@ -59,6 +59,10 @@ class Session:
             select_engines(self.every_engine, case.engines)
         except SelectionError as error:
             return f"case {case.name!r} ({case.origin}): {error}"
+        places = ["capture", *dict.fromkeys(edge for each in self._lattices() for edge in each.edges), "call"]
+        for each in case.rejects:
+            if each.at not in places:
+                return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
         wrong = ((each.origin, self.wrong_entry(each)) for each in case.expect)
         return next((f"{origin}: {message}" for origin, message in wrong if message), "")
 
@@ -85,6 +89,11 @@ class Session:
         """The case with what the file of expected failures says of it, beside its own."""
         listed = self.expectations.of(path, case.name)
         return replace(case, expect=(*case.expect, *listed)) if listed else case
+
+
+def _is_behind_refusal(case: Case, mode: Mode) -> bool:
+    """Whether an earlier stage of the mode must refuse the case."""
+    return any(case.rejected_at(stage, is_capture=not place) for place, stage in enumerate(mode.stages[:-1]))
 
 
 SESSION = pytest.StashKey[Session]()

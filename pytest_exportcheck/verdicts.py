@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_exportcheck.case_run import Stage
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Reckoning, Status, Survival
+from pytest_exportcheck.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +79,8 @@ def _blocked(item: Item, blocker: Stage) -> Outcome:
     """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
     if blocker.unsupported:
         return _outcome(item, "unsupported", reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
+    if blocker.refused:
+        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, which refuses the case, as it must")
     if blocker.mode in item.selected:
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}")
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)

@@ -20,6 +20,7 @@ from pytest_exportcheck.checks import (
     module_calls,
     nodes,
     outputs,
+    rejects,
     signature,
     stability,
     state,
@@ -28,9 +29,10 @@ from pytest_exportcheck.checks import (
 )
 from pytest_exportcheck.checks.alignment import align
 from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.rejects import judged as judged_refusal
 from pytest_exportcheck.records import Check, Evidence, Finding
 
-__all__ = ["CHECKS", "align", "deduplicated", "ledger_of", "run_checks"]
+__all__ = ["CHECKS", "align", "deduplicated", "judged_refusal", "ledger_of", "run_checks"]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,
@@ -48,6 +50,7 @@ CHECKS: Mapping[str, Check] = {
     "module_calls": module_calls.check,
     "examples": examples.check,
     "verifiers": verifiers.check,
+    "rejects": rejects.check,
     "stability": stability.check,
 }
 

@@ -3,7 +3,7 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Origin, Tolerance
+from pytest_exportcheck.records.cases import Case, Expectation, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
@@ -11,6 +11,7 @@ from pytest_exportcheck.records.findings import (
     Outcome,
     Reckoning,
     Record,
+    Refusal,
     Status,
     Survival,
     Verdict,
@@ -65,6 +66,8 @@ __all__ = [
     "Raised",
     "Reckoning",
     "Record",
+    "Refusal",
+    "Rejection",
     "SignatureRecord",
     "Size",
     "SpecRecord",

@@ -53,6 +53,21 @@ class Expectation:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Rejection:
+    """What must be refused: ``at`` is ``capture``, an edge, or ``call``; a call is made with ``args`` and ``kwargs``.
+
+    ``kind`` is the kind of error, ``*`` any; ``error`` a regular expression that is searched for in ``Type: message``.
+    """
+
+    at: str
+    origin: Origin
+    kind: str = "*"
+    error: str = ""
+    args: object = None
+    kwargs: object = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
     """A model, example inputs, dynamic shapes and what is expected of them."""
 
@@ -72,4 +87,9 @@ class Case:
     device: str | None = None
     random: bool = False
     expect: tuple[Expectation, ...] = ()
+    rejects: tuple[Rejection, ...] = ()
     doc: str = ""
+
+    def rejected_at(self, stage: str, *, is_capture: bool) -> tuple[Rejection, ...]:
+        """What must be refused at this stage."""
+        return tuple(each for each in self.rejects if each.at == ("capture" if is_capture else stage))

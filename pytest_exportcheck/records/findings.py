@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pytest_exportcheck.records.cases import Expectation, Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation
+from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
+from pytest_exportcheck.records.observations import Leaf, Observation, Raised
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
 Verdict: TypeAlias = Literal["broken", "known", "lost"]
 Status: TypeAlias = Literal["passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refusal:
+    """What a program did with inputs that it must refuse: what it raised, or None."""
+
+    rejection: Rejection
+    raised: Raised | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +35,7 @@ class Record:
     modules: Mapping[str, str] = field(default_factory=dict)
     saved: Mapping[str, str] = field(default_factory=dict)
     resaved: Mapping[str, str] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
