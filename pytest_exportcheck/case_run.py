@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
+    Check,
     Evidence,
     Finding,
     Inputs,
@@ -65,6 +66,17 @@ from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 Progress = Callable[[str], AbstractContextManager[Any]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add."""
+
+    seed: int
+    threads: int
+    progress: Progress = nullcontext
+    overrides: Overrides = NO_OVERRIDES
+    checks: Mapping[str, Check] = field(default_factory=dict)
+
+
 class CaseRun:
     """One case in progress.
 
@@ -74,17 +86,13 @@ class CaseRun:
         When the case cannot be set up, or the module itself raises on its example inputs.
     """
 
-    def __init__(
-        self, case: Case, *, seed: int, threads: int, progress: Progress, overrides: Overrides = NO_OVERRIDES
-    ) -> None:
+    def __init__(self, case: Case, settings: Settings) -> None:
         self._case = case
-        self._overrides = overrides
-        self._seed = seed + case.seed
-        self._threads = threads
-        self._progress = progress
+        self._settings = settings
+        self._seed = settings.seed + case.seed
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self.seconds: dict[str, float] = {}
-        with _pinned_threads(threads), progress(f"setting up {case.name}"):
+        with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
@@ -125,7 +133,7 @@ class CaseRun:
             if parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
-                with _pinned_threads(self._threads):
+                with _pinned_threads(self._settings.threads):
                     self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 
@@ -139,7 +147,7 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
-            stage.record = self._record(stage.artifact, mode)
+            stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
@@ -157,7 +165,9 @@ class CaseRun:
                 return stage
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)], operators)
+            stage.findings = self._judged(
+                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
+            )
             stage.ledger = ledger_of(evidence, stage.findings)
             stage.notes = tuple(unjudged(mode, stage.record))
         return stage
@@ -170,7 +180,7 @@ class CaseRun:
         return [finding for finding in found if finding is not None] if rejections else None
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
-        edge = mode.stages[-1]
+        edge, like = mode.stages[-1], _judged_as(engine, mode)
         before = parent.record if parent and parent.record else self._oracle
         return Evidence(
             case=self._case.name,
@@ -179,9 +189,9 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(edge, unstable=self._unstable),
-            fields=fields_for(edge, self._overrides),
-            alignment=_alignment(edge, before.program, record.program),
+            contract=contract_for(like, unstable=self._unstable),
+            fields=fields_for(like, self._settings.overrides),
+            alignment=_alignment(like, before.program, record.program),
             module=self._oracle,
             declared=self._declared,
             given=self._given,
@@ -193,13 +203,13 @@ class CaseRun:
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str]
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
-        told = tolerated(deduplicated(findings), mode.stages[-1], self._overrides)
+        told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
         return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
         what = f"running {engine.name}-{mode} of {self._case.name}"
-        with preserved_globals(), quiet(), self._progress(what):
+        with preserved_globals(), quiet(), self._settings.progress(what):
             before_modes = global_modes()
             started = time.perf_counter()
             seed_everything(self._seed)
@@ -250,7 +260,7 @@ class CaseRun:
         artifact: Artifact = stage.artifact
         return artifact
 
-    def _record(self, artifact: Artifact, mode: Mode) -> Record:
+    def _record(self, engine: Engine, artifact: Artifact, mode: Mode) -> Record:
         with preserved_globals(), quiet():
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
@@ -260,7 +270,7 @@ class CaseRun:
                 observations=(),
                 state=state_of(module) if module is not None else None,
                 call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, mode) if exported is not None else None,
+                program=self._program(exported, _judged_as(engine, mode)) if exported is not None else None,
                 modules=module_types_of(module) if module is not None and exported is None else {},
                 saved=getattr(artifact, "saved", {}),
                 resaved=_resaved(artifact, mode),
@@ -274,10 +284,10 @@ class CaseRun:
             ),
         )
 
-    def _program(self, program: ExportedProgram, mode: Mode) -> ProgramRecord:
+    def _program(self, program: ExportedProgram, like: str) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
-        if contract_for(mode.stages[-1]).get("val") == "run":
+        if contract_for(like).get("val") == "run":
             seed_everything(self._seed)
             runs = node_runs(program, self._subject.example, self._declared)
         return program_of(program, declared=self._declared, runs=runs)
@@ -335,6 +345,13 @@ def _unstable(first: Record, second: Record) -> tuple[str, ...]:
 def _operators(program: ProgramRecord | None) -> set[str]:
     graphs = program.graphs.values() if program else ()
     return {node.target for graph in graphs for node in graph.nodes if node.op == "call_function"}
+
+
+def _judged_as(engine: Engine, mode: Mode) -> str:
+    """The stage by whose contract the last stage of a mode is judged: itself, but for an edge that a hook added."""
+    stage = mode.stages[-1]
+    like: Mapping[str, str] = getattr(engine, "judged_as", {})
+    return like.get(stage, stage)
 
 
 def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:

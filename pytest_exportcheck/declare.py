@@ -21,8 +21,6 @@ from pytest_exportcheck.refusals import KINDS
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-R = TypeVar("R")
-
 ATTRIBUTE = "__exportcheck_cases__"
 _NAME = re.compile(r"[\w.+-]+")
 
@@ -88,36 +86,54 @@ def export_case(
     origin = _caller(sys._getframe(1))
 
     def decorate(target: T) -> T:
-        if not (inspect.isclass(target) or inspect.isroutine(target)):
-            raise DeclarationError(
-                f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
-                f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
-            )
-        case = Case(
-            name=_valid_name(str(name or getattr(target, "__name__", "")), origin),
-            build=_builder(target, init, origin),
-            origin=origin,
+        case = case_of(
+            target,
+            origin,
             args=args,
             kwargs=kwargs,
             dynamic_shapes=dynamic_shapes,
-            modes=_globs("modes", modes, origin),
-            engines=_globs("engines", engines, origin),
-            tolerance=_tolerance(tolerance, origin),
-            tags=_globs("tags", tags, origin),
-            seed=_seed(seed, origin),
-            context=_context(context, origin),
+            name=str(name or ""),
+            init=init,
+            modes=modes,
+            engines=engines,
+            tolerance=tolerance,
+            tags=tags,
+            seed=seed,
+            context=context,
             train=train,
             device=device,
             random=random,
-            expect=_each_of("expect", "expect_failure", Expectation, expect, origin),
-            rejects=_each_of("rejects", "rejection", Rejection, rejects, origin),
-            doc=inspect.getdoc(target) or "",
+            expect=expect,
+            rejects=rejects,
         )
         # The first case in reading order is the topmost decorator, which is applied last.
         setattr(target, ATTRIBUTE, (case, *vars(target).get(ATTRIBUTE, ())))
         return target
 
     return decorate
+
+
+def case_of(target: Callable[..., Any], origin: Origin, *, name: str = "", init: object = None, **given: Any) -> Case:
+    """The case that these options of :func:`export_case` make of a class or a factory.
+
+    Raises
+    ------
+    DeclarationError
+        As :func:`export_case`.
+    """
+    if not (inspect.isclass(target) or inspect.isroutine(target)):
+        raise DeclarationError(
+            f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
+            f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
+        )
+    checked = {key: _CHECKED[key](key, value, origin) if key in _CHECKED else value for key, value in given.items()}
+    return Case(
+        name=_valid_name(name or str(getattr(target, "__name__", "")), origin),
+        build=_builder(target, init, origin),
+        origin=origin,
+        doc=inspect.getdoc(target) or "",
+        **checked,
+    )
 
 
 def expect_failure(
@@ -191,6 +207,11 @@ def cases_in(module: ModuleType) -> list[Case]:
     return list(found.values())
 
 
+def cases_of(value: object) -> list[Case]:
+    """The cases that a decorated class or factory carries, for the hook ``exportcheck_cases``."""
+    return [case for case in vars(value).get(ATTRIBUTE, ()) if isinstance(case, Case)]
+
+
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
     """The cases that an object itself (not its base class) carries and that were declared in that module."""
     try:
@@ -237,13 +258,13 @@ def _globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _seed(value: object, origin: Origin) -> int:
+def _seed(_: str, value: object, origin: Origin) -> int:
     if isinstance(value, int):
         return value
     raise DeclarationError(f"{origin}: seed takes an integer, got {value!r}.")
 
 
-def _context(value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
+def _context(_: str, value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
     if value is None or (callable(value) and (inspect.isclass(value) or not hasattr(value, "__enter__"))):
         factory: Callable[[], AbstractContextManager[Any]] | None = value
         return factory
@@ -253,7 +274,7 @@ def _context(value: Any, origin: Origin) -> Callable[[], AbstractContextManager[
     )
 
 
-def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Origin) -> Tolerance | None:
+def _tolerance(_: str, value: Any, origin: Origin) -> Tolerance | None:
     if value is None or isinstance(value, Tolerance):
         return value
     if isinstance(value, (int, float)):
@@ -263,7 +284,21 @@ def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Or
     raise DeclarationError(f"{origin}: tolerance takes rtol, (rtol, atol) or a Tolerance, got {value!r}.")
 
 
-def _each_of(label: str, maker: str, kind: type[R], value: Sequence[R], origin: Origin) -> tuple[R, ...]:
+def _declared(label: str, value: Any, origin: Origin) -> tuple[Any, ...]:
+    maker, kind = {"expect": ("expect_failure", Expectation), "rejects": ("rejection", Rejection)}[label]
     if not isinstance(value, Iterable) or not all(isinstance(entry, kind) for entry in value):
         raise DeclarationError(f"{origin}: {label} takes a sequence of {maker}(...), got {value!r}.")
     return tuple(value)
+
+
+#: Option -> what reads it: from its name, its value and where it stands.
+_CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
+    "modes": _globs,
+    "engines": _globs,
+    "tags": _globs,
+    "seed": _seed,
+    "context": _context,
+    "tolerance": _tolerance,
+    "expect": _declared,
+    "rejects": _declared,
+}

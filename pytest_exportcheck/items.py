@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,18 +13,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_exportcheck import modes as lattice
-from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.declare import cases_in, cases_on
-from pytest_exportcheck.engines import select_engines
-from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import DeclarationError, ExportcheckError, SelectionError, internal_error_text
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
 from pytest_exportcheck.expectations.baseline import Tally, accepted, tally
 from pytest_exportcheck.expectations.file import ExpectationsFile
 from pytest_exportcheck.hooks import Hooks
-from pytest_exportcheck.modes import Lattice, Mode
+from pytest_exportcheck.kit import Kit
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Expectation, Outcome
+from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.runner import Runner
 
@@ -35,65 +31,15 @@ class Session:
     """What every item of a pytest session shares."""
 
     options: Options
-    engines: Sequence[Engine]
-    modes: Sequence[Mode]
+    kit: Kit
     runner: Runner
     hooks: Hooks
-    every_engine: Mapping[str, Engine]
     expectations: ExpectationsFile
-
-    def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
-        """The items of a case, prefixes before what builds on them."""
-        for engine in self.engines:
-            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
-                own = Lattice.of(engine.captures, engine.edges)
-                session_modes = [mode for mode in self.modes if own.has(mode)]
-                may_add = self.options.modes == ("default",)
-                chosen = lattice.narrow(session_modes, case.modes, own, may_add=may_add)
-                yield from ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
-
-    def wrong_names(self, case: Case) -> str:
-        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
-        try:
-            lattice.check_names(case.modes, self._lattices())
-            select_engines(self.every_engine, case.engines)
-        except SelectionError as error:
-            return f"case {case.name!r} ({case.origin}): {error}"
-        places = ["capture", *dict.fromkeys(edge for each in self._lattices() for edge in each.edges), "call"]
-        for each in case.rejects:
-            if each.at not in places:
-                return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
-        wrong = ((each.origin, self.wrong_entry(each)) for each in case.expect)
-        return next((f"{origin}: {message}" for origin, message in wrong if message), "")
-
-    def wrong_entry(self, entry: Expectation) -> str:
-        """What an expected failure names that does not exist. Empty where all is well."""
-        try:
-            lattice.check_names([entry.mode], self._lattices())
-            select_engines(self.every_engine, [entry.engine])
-        except SelectionError as error:
-            return str(error)
-        if any(fnmatchcase(check, entry.check) for check in self.checks):
-            return ""
-        return f"unknown check {entry.check!r}. Checks: {', '.join(self.checks)}."
-
-    def _lattices(self) -> list[Lattice]:
-        return [Lattice.of(engine.captures, engine.edges) for engine in self.every_engine.values()]
-
-    @property
-    def checks(self) -> list[str]:
-        """What an expectation may name: the checks, and what a stage or the case itself fails with."""
-        return [*CHECKS, "stage", "case"]
 
     def expecting(self, case: Case, path: str) -> Case:
         """The case with what the file of expected failures says of it, beside its own."""
         listed = self.expectations.of(path, case.name)
         return replace(case, expect=(*case.expect, *listed)) if listed else case
-
-
-def _is_behind_refusal(case: Case, mode: Mode) -> bool:
-    """Whether an earlier stage of the mode must refuse the case."""
-    return any(case.rejected_at(stage, is_capture=not place) for place, stage in enumerate(mode.stages[:-1]))
 
 
 SESSION = pytest.StashKey[Session]()
@@ -106,6 +52,10 @@ class CheckFailed(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
         self.outcome = outcome
+
+
+class HookFailed(Exception):
+    """A hook that was told of an outcome raised."""
 
 
 class CaseItem(pytest.Item):
@@ -131,7 +81,9 @@ class CaseItem(pytest.Item):
             self.tally = tally(outcome, self.case_path)
             outcome = accepted(outcome, session.expectations.path)
         self.outcome = outcome
-        session.hooks.hook.exportcheck_outcome(outcome=outcome)
+        _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
+        if problems:
+            raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
         if outcome.status in ("blocked", "unsupported"):
             raise pytest.skip.Exception(outcome.reason, _use_item_location=True)
         if outcome.status == "expected":
@@ -143,6 +95,8 @@ class CaseItem(pytest.Item):
         if isinstance(excinfo.value, CheckFailed):
             verbose = self.config.get_verbosity() > 1
             return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+        if isinstance(excinfo.value, HookFailed):
+            return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
         return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
@@ -258,11 +212,11 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
-        wrong = session.wrong_names(case)
+        wrong = session.kit.wrong_names(case)
         if wrong:
             items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
         case = session.expecting(case, parent.nodeid.partition("::")[0])
-        for engine, mode in session.plan(case):
+        for engine, mode in session.kit.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
 

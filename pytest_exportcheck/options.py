@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -141,13 +142,26 @@ def read_options(config: pytest.Config) -> Options:
     """
     if not config.getoption("exportcheck"):
         return Options()
+    return settings(config)
+
+
+def settings(
+    config: pytest.Config, *, modes: Sequence[str] | None = None, engines: Sequence[str] | None = None
+) -> Options:
+    """The options as they are when the checks are asked for, with these modes and engines where given.
+
+    Raises
+    ------
+    pytest.UsageError
+        As :func:`read_options`.
+    """
     threads = config.getoption("exportcheck_threads")
     if threads is not None and threads < 1:
         raise _usage_error(f"--exportcheck-threads takes a number of threads, at least 1, got {threads}.")
     return Options(
         active=True,
-        modes=_words(config, "exportcheck_modes") or ("default",),
-        engines=_words(config, "exportcheck_engines") or ("*",),
+        modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
+        engines=tuple(engines or ()) or _words(config, "exportcheck_engines") or ("*",),
         sources=tuple(config.getoption("exportcheck_source")),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
         expectations=_expectations(config),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_exportcheck.options import add_options, read_options
+
+if TYPE_CHECKING:
+    from pytest_exportcheck.fixture import Exportcheck
 
 MARKER = (
     "exportcheck(engine, capture, edge): an export round-trip item; select with -m \"exportcheck(capture='strict')\"."
@@ -15,6 +19,14 @@ MARKER = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
+
+
+@pytest.fixture
+def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
+    """Check one model inside a test: ``exportcheck(module, args, dynamic_shapes=...)``. Needs no ``--exportcheck``."""
+    from pytest_exportcheck.fixture import Exportcheck
+
+    return Exportcheck(request)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress
+from pytest_exportcheck.case_run import CaseRun, Progress, Settings
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
-from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.records import Case, Check, Outcome
 from pytest_exportcheck.verdicts import Item, not_set_up, outcome_of
 
 
@@ -29,13 +30,12 @@ class Runner:
         threads: int | None = None,
         progress: Progress = nullcontext,
         overrides: Overrides = NO_OVERRIDES,
+        checks: Mapping[str, Check] = MappingProxyType({}),
     ) -> None:
         self._engines = engines
         self._profile = profile
-        self._seed = seed
-        self._threads = threads or torch.get_num_threads()
-        self._progress = progress
-        self._overrides = overrides
+        threads = threads or torch.get_num_threads()
+        self._settings = Settings(seed=seed, threads=threads, progress=progress, overrides=overrides, checks=checks)
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
         self._current: tuple[Case, CaseRun] | None = None
@@ -81,14 +81,7 @@ class Runner:
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
-            run = CaseRun(
-                case,
-                seed=self._seed,
-                threads=self._threads,
-                progress=self._progress,
-                overrides=self._overrides,
-            )
-            self._current = (case, run)
+            self._current = (case, CaseRun(case, self._settings))
         return self._current[1]
 
     def _done(self, case: Case, engine: str, mode: Mode, run: CaseRun) -> None:

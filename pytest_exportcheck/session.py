@@ -15,9 +15,7 @@ import pytest
 import torch
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.declare import cases_in
-from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.keeper import Keeper
 from pytest_exportcheck.hooks import Hooks
@@ -31,13 +29,12 @@ from pytest_exportcheck.items import (
     items_on,
     report_of,
 )
+from pytest_exportcheck.kit import kit_of
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case, Survival
 from pytest_exportcheck.reports.terminal import Line, Row, summary
-from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.sources import cases_from
 
 NEVER_CASE_FILES = ("conftest.py", "__init__.py")
@@ -64,34 +61,20 @@ class ActivePlugin:
     def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
-            added = [engine for group in self._hooks.hook.exportcheck_engines() for engine in group]
-            every = all_engines(added)
-            engines = select_engines(every, self._options.engines)
-            lattices = [Lattice.of(engine.captures, engine.edges) for engine in engines]
-            modes = lattice.select(self._options.modes, lattices)
-            overrides = Overrides.of(self._options.allow, self._options.forbid)
+            kit = kit_of(self._options, self._hooks)
             self._expectations = Keeper(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
-        runner = Runner(
-            every,
-            profile=options.profile,
-            seed=options.seed,
-            threads=options.threads,
-            progress=Progress(self._write_progress),
-            overrides=overrides,
-        )
-        self._config.stash[SESSION] = Session(
-            options, engines, modes, runner, self._hooks, every, self._expectations.file
-        )
+        runner = kit.runner(options, progress=Progress(self._write_progress))
+        self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, self._expectations.file)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
         """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
         session = self._config.stash[SESSION]
         for entry in session.expectations.entries:
-            wrong = session.wrong_entry(entry.expectation)
+            wrong = session.kit.wrong_entry(entry.expectation)
             if wrong:
                 raise pytest.UsageError(f"exportcheck: {entry.expectation.origin}: {wrong}")
 
@@ -134,7 +117,7 @@ class ActivePlugin:
             report.result = [*(report.result or []), *self._elsewhere(collector)]
         return report
 
-    def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector]:
+    def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector | pytest.Item]:
         for name in self._options.imports:
             yield self._imported(session, name)
         for spec in self._options.sources:
@@ -143,8 +126,13 @@ class ActivePlugin:
             except ExportcheckError as error:
                 raise pytest.UsageError(f"exportcheck: {error}") from None
             yield _collector(session, spec.partition(":")[0], cases, [f"--exportcheck-source={spec}"])
-        for cases in self._hooks.hook.exportcheck_cases(config=self._config):
-            yield _collector(session, "exportcheck_cases", cases)
+        groups, problems = self._hooks.gather("exportcheck_cases", config=self._config)
+        for cases in groups:
+            yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
+            problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
+        problems = [*self._config.stash[SESSION].kit.problems, *problems]
+        for number, problem in enumerate(problems, 1):
+            yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
 
     def _imported(self, session: pytest.Session, name: str) -> pytest.Collector:
         try:
@@ -224,8 +212,8 @@ class ActivePlugin:
             return
         terminalreporter.section("exportcheck")
         session = self._config.stash[SESSION]
-        lattices = [Lattice.of(engine.captures, engine.edges) for engine in session.engines]
-        order = [str(mode) for each in lattices for mode in each.order(_in(each, session.modes))]
+        lattices = session.kit.lattices(session.kit.engines)
+        order = [str(mode) for each in lattices for mode in each.order(_in(each, session.kit.modes))]
         for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
         for text in self._expectations.told() if self._expectations else ():
@@ -238,6 +226,10 @@ class ActivePlugin:
         if reporter is not None:  # workers of pytest-xdist have none
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.write_line(text)
+
+
+def _no_case_object(value: object) -> str:
+    return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
 
 
 def _in(own: Lattice, modes: Iterable[Mode]) -> list[Mode]:
