@@ -148,11 +148,16 @@ def cases_in(module: ModuleType) -> list[Case]:
 
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
     """The cases that an object itself (not its base class) carries and that were declared in that module."""
+    return [case for case in carried_by(value) if case.origin.module == module_name]
+
+
+def carried_by(value: object) -> list[Case]:
+    """The cases that an object itself (not its base class) carries, wherever they were declared."""
     try:
         carried = vars(value).get(ATTRIBUTE, ())
     except TypeError:  # objects without a __dict__ carry no cases
-        return ()
-    return [case for case in carried if isinstance(case, Case) and case.origin.module == module_name]
+        return []
+    return [case for case in carried if isinstance(case, Case)]
 
 
 def _caller(frame: FrameType) -> Origin:

@@ -10,11 +10,17 @@ from pytest_exportcheck.sources.spec import Found, Spec, parse
 
 #: source -> module with ``OPTIONS``, what each option means, and ``cases(spec) -> Found``.
 SOURCES = {
+    "exportdb": "pytest_exportcheck.sources.exportdb",
+    "import": "pytest_exportcheck.sources.importing",
+    "timm": "pytest_exportcheck.sources.timm",
     "torchvision": "pytest_exportcheck.sources.torchvision",
 }
 
 #: source -> a name that it has, for messages.
 _EXAMPLES = {
+    "exportdb": "cond_operands",
+    "import": "shop.models:small",
+    "timm": "test_vit",
     "torchvision": "resnet18",
 }
 
