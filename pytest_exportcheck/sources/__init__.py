@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.sources.spec import Found, Spec, parse
 
 #: source -> module with ``OPTIONS``, what each option means, and ``cases(spec) -> Found``.
@@ -14,6 +15,7 @@ SOURCES = {
     "import": "pytest_exportcheck.sources.importing",
     "timm": "pytest_exportcheck.sources.timm",
     "torchvision": "pytest_exportcheck.sources.torchvision",
+    "transformers": "pytest_exportcheck.sources.transformers",
 }
 
 #: source -> a name that it has, for messages.
@@ -22,6 +24,7 @@ _EXAMPLES = {
     "import": "shop.models:small",
     "timm": "test_vit",
     "torchvision": "resnet18",
+    "transformers": "BertModel",
 }
 
 
@@ -41,7 +44,8 @@ def cases_from(text: str) -> Found:
         raise SelectionError(f"source {text!r} names no model: write {spec.source}:NAME, for example {example}.")
     module = import_module(SOURCES[spec.source])
     _check_options(spec, module.OPTIONS)
-    found: Found = module.cases(spec)
+    with quiet():  # large packages warn while they are imported, which ends the session under -W error
+        found: Found = module.cases(spec)
     return found
 
 

@@ -1,0 +1,108 @@
+"""Configs of transformers made tiny: known size fields get small numbers, everything else stays the family's default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+VOCABULARY, POSITIONS, IMAGE, PATCH, CHANNELS, MELS, FRAMES = 99, 64, 32, 8, 3, 16, 32
+
+#: Field -> value, wherever a family's default is a plain number. Widths are 32 and heads 4, so that heads are 8 wide.
+SIZES: Mapping[str, int] = {
+    # widths
+    **dict.fromkeys(
+        "hidden_size d_model n_embd dim embed_dim embedding_size word_embed_proj_dim emb_dim encoder_hidden_size "
+        "decoder_hidden_size projection_dim projection_size text_embed_dim vision_embed_dim output_dim rotary_value_dim "
+        "num_pos_feats_x2 pooler_output_size last_hidden_size out_hidden_size model_dim".split(),
+        32,
+    ),
+    **dict.fromkeys(
+        "intermediate_size d_ff n_inner ffn_dim encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner mlp_dim "
+        "feed_forward_size ffn_hidden_size moe_intermediate_size shared_expert_intermediate_size "
+        "shared_intermediate_size expert_ffn_hidden_size".split(),
+        64,
+    ),
+    # depths
+    **dict.fromkeys(
+        "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers "
+        "num_decoder_layers num_hidden_groups depth num_blocks vision_layers text_layers encoder_num_hidden_layers "
+        "decoder_num_hidden_layers".split(),
+        2,
+    ),
+    # heads
+    **dict.fromkeys(
+        "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
+        "num_encoder_attention_heads num_decoder_attention_heads encoder_num_attention_heads "
+        "decoder_num_attention_heads".split(),
+        4,
+    ),
+    **dict.fromkeys(
+        "num_key_value_heads num_kv_heads encoder_num_key_value_heads decoder_num_key_value_heads".split(), 2
+    ),
+    **dict.fromkeys("head_dim d_kv d_head attention_head_size kv_channels rotary_dim".split(), 8),
+    # experts
+    **dict.fromkeys("num_experts num_local_experts n_routed_experts moe_num_experts".split(), 4),
+    **dict.fromkeys("num_experts_per_tok moe_topk moe_top_k num_experts_per_token top_k_experts".split(), 2),
+    # words, positions
+    **dict.fromkeys("vocab_size entity_vocab_size decoder_vocab_size encoder_vocab_size".split(), VOCABULARY),
+    **dict.fromkeys("max_position_embeddings n_positions max_sequence_length n_ctx max_target_positions".split(), POSITIONS),
+    # images
+    **dict.fromkeys("image_size img_size input_size".split(), IMAGE),
+    **dict.fromkeys("patch_size encoder_stride".split(), PATCH),
+    "num_frames": 2,
+    # sound
+    "num_mel_bins": MELS,
+    "max_source_positions": FRAMES,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "input_feat_per_channel": MELS,
+    "conv_channels": 32,
+}
+
+#: Families whose fields depend on one another, or are lists: model_type -> fields.
+FAMILIES: Mapping[str, Mapping[str, Any]] = {
+    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "convnext": {"num_stages": 2, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "convnextv2": {"num_stages": 2, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "swin": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "patch_size": 2},
+    "swinv2": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "patch_size": 2},
+    "wav2vec2": {"conv_dim": [32, 32], "conv_kernel": [8, 4], "conv_stride": [4, 2], "num_feat_extract_layers": 2},
+    "hubert": {"conv_dim": [32, 32], "conv_kernel": [8, 4], "conv_stride": [4, 2], "num_feat_extract_layers": 2},
+    "ast": {"max_length": FRAMES, "patch_size": 4, "frequency_stride": 4, "time_stride": 4},
+    "t5": {"dropout_rate": 0.0},
+}
+
+
+def tiny(config_class: Any, **fields: Any) -> Any:
+    """A config of this class, small enough to check in seconds, made without any file.
+
+    ``fields`` are set last. Configs within the config are made tiny too.
+    """
+    return config_class(**{**_tiny_fields(config_class()), **fields})
+
+
+def _tiny_fields(default: Any) -> dict[str, Any]:
+    """What to set where the defaults are too large, for this config and those within it."""
+    values = default.to_dict()
+    fields: dict[str, Any] = {
+        name: SIZES[name] for name, value in values.items() if name in SIZES and type(value) is int
+    }
+    fields.update(_small_tokens(values, fields.get("vocab_size")))
+    fields.update(FAMILIES.get(default.model_type, {}))
+    for name in getattr(default, "sub_configs", {}):
+        inner = getattr(default, name, None)
+        if inner is not None:
+            fields[name] = {"model_type": inner.model_type, **_tiny_fields(inner)}
+    return fields
+
+
+def _small_tokens(values: Mapping[str, Any], vocabulary: int | None) -> dict[str, int]:
+    """Special tokens that would lie outside the small vocabulary, from its end downward, each of its own."""
+    if vocabulary is None:
+        return {}
+    outside = [
+        name
+        for name, value in values.items()
+        if name.endswith(("_token_id", "_token_index")) and type(value) is int and value >= vocabulary
+    ]
+    return {name: vocabulary - 1 - place for place, name in enumerate(outside)}
