@@ -67,8 +67,10 @@ def _mask(lengths: Lengths) -> torch.Tensor:
 
 
 def _images(config: Any) -> dict[str, Argument]:
-    """``pixel_values`` (batch, channels, height, width)."""
-    shape = _image_shape(getattr(config, "vision_config", config))
+    """``pixel_values`` (batch, channels, height, width), of videos (batch, frames, channels, height, width)."""
+    vision = getattr(config, "vision_config", config)
+    frames = (vision.num_frames,) if config.model_type in _VIDEOS else ()
+    shape = (*frames, *_image_shape(vision))
     return {"pixel_values": Argument(lambda lengths: torch.randn(lengths["batch"], *shape), {0: "batch"})}
 
 
@@ -88,15 +90,18 @@ def _features(config: Any) -> dict[str, Argument]:
 
 
 def _waves(config: Any) -> dict[str, Argument]:
-    """``input_values``: (batch, samples), or (batch, frames, mels) where the family wants a spectrogram."""
+    """``input_values``: (batch, samples), (batch, 1, samples), or (batch, frames, mels) where a family takes
+    spectrograms."""
     if hasattr(config, "num_mel_bins") and hasattr(config, "frequency_stride"):
         shape: tuple[int, ...] = (config.max_length, config.num_mel_bins)
     else:
-        shape = (_SAMPLES,)
+        shape = (1, _SAMPLES) if config.model_type in _CODECS else (_SAMPLES,)
     return {"input_values": Argument(lambda lengths: torch.randn(lengths["batch"], *shape), {0: "batch"})}
 
 
 _SAMPLES = 800
+_VIDEOS = ("timesformer", "videomae", "vivit")
+_CODECS = ("dac", "encodec", "mimi", "xcodec")
 
 _KINDS: Mapping[str, Callable[[Any], dict[str, Argument]]] = {
     "input_ids": _texts,

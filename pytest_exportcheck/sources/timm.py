@@ -27,9 +27,7 @@ def cases(spec: Spec) -> Found:
     """
     timm = needed("timm", "timm")
     names = matching(spec, timm.list_models(), what="model", see="timm.list_models()")
-    return Found(
-        label=spec.source, cases={str(spec.named(name)): _case(timm, spec.named(name)) for name in names}
-    )
+    return Found(label=spec.source, cases={str(spec.named(name)): _case(timm, spec.named(name)) for name in names})
 
 
 def _case(timm: ModuleType, spec: Spec) -> Case:

@@ -11,44 +11,103 @@ VOCABULARY, POSITIONS, IMAGE, PATCH, CHANNELS, MELS, FRAMES = 99, 64, 32, 8, 3, 
 SIZES: Mapping[str, int] = {
     # widths
     **dict.fromkeys(
-        "hidden_size d_model n_embd dim embed_dim embedding_size word_embed_proj_dim emb_dim encoder_hidden_size "
-        "decoder_hidden_size projection_dim projection_size text_embed_dim vision_embed_dim output_dim rotary_value_dim "
-        "num_pos_feats_x2 pooler_output_size last_hidden_size out_hidden_size model_dim".split(),
+        [
+            "hidden_size",
+            "d_model",
+            "n_embd",
+            "dim",
+            "embed_dim",
+            "embedding_size",
+            "word_embed_proj_dim",
+            "emb_dim",
+            "encoder_hidden_size",
+            "decoder_hidden_size",
+            "projection_dim",
+            "projection_size",
+            "text_embed_dim",
+            "vision_embed_dim",
+            "output_dim",
+            "rotary_value_dim",
+            "num_pos_feats_x2",
+            "pooler_output_size",
+            "last_hidden_size",
+            "out_hidden_size",
+            "model_dim",
+        ],
         32,
     ),
     **dict.fromkeys(
-        "intermediate_size d_ff n_inner ffn_dim encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner mlp_dim "
-        "feed_forward_size ffn_hidden_size moe_intermediate_size shared_expert_intermediate_size "
-        "shared_intermediate_size expert_ffn_hidden_size".split(),
+        [
+            "intermediate_size",
+            "d_ff",
+            "n_inner",
+            "ffn_dim",
+            "encoder_ffn_dim",
+            "decoder_ffn_dim",
+            "hidden_dim",
+            "d_inner",
+            "mlp_dim",
+            "feed_forward_size",
+            "ffn_hidden_size",
+            "moe_intermediate_size",
+            "shared_expert_intermediate_size",
+            "shared_intermediate_size",
+            "expert_ffn_hidden_size",
+        ],
         64,
     ),
     # depths
     **dict.fromkeys(
-        "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers "
-        "num_decoder_layers num_hidden_groups depth num_blocks vision_layers text_layers encoder_num_hidden_layers "
-        "decoder_num_hidden_layers".split(),
+        [
+            "num_hidden_layers",
+            "n_layer",
+            "n_layers",
+            "num_layers",
+            "encoder_layers",
+            "decoder_layers",
+            "num_encoder_layers",
+            "num_decoder_layers",
+            "num_hidden_groups",
+            "depth",
+            "num_blocks",
+            "vision_layers",
+            "text_layers",
+            "encoder_num_hidden_layers",
+            "decoder_num_hidden_layers",
+        ],
         2,
     ),
     # heads
     **dict.fromkeys(
-        "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads "
-        "num_encoder_attention_heads num_decoder_attention_heads encoder_num_attention_heads "
-        "decoder_num_attention_heads".split(),
+        [
+            "num_attention_heads",
+            "n_head",
+            "n_heads",
+            "num_heads",
+            "encoder_attention_heads",
+            "decoder_attention_heads",
+            "num_encoder_attention_heads",
+            "num_decoder_attention_heads",
+            "encoder_num_attention_heads",
+            "decoder_num_attention_heads",
+        ],
         4,
     ),
     **dict.fromkeys(
-        "num_key_value_heads num_kv_heads encoder_num_key_value_heads decoder_num_key_value_heads".split(), 2
+        ["num_key_value_heads", "num_kv_heads", "encoder_num_key_value_heads", "decoder_num_key_value_heads"], 2
     ),
-    **dict.fromkeys("head_dim d_kv d_head attention_head_size kv_channels rotary_dim".split(), 8),
+    **dict.fromkeys(["head_dim", "d_kv", "d_head", "attention_head_size", "kv_channels", "rotary_dim"], 8),
     # experts
-    **dict.fromkeys("num_experts num_local_experts n_routed_experts moe_num_experts".split(), 4),
-    **dict.fromkeys("num_experts_per_tok moe_topk moe_top_k num_experts_per_token top_k_experts".split(), 2),
+    **dict.fromkeys(["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"], 4),
+    **dict.fromkeys(["num_experts_per_tok", "moe_topk", "moe_top_k", "num_experts_per_token", "top_k_experts"], 2),
     # words, positions
-    **dict.fromkeys("vocab_size entity_vocab_size decoder_vocab_size encoder_vocab_size".split(), VOCABULARY),
-    **dict.fromkeys("max_position_embeddings n_positions max_sequence_length n_ctx max_target_positions".split(), POSITIONS),
+    **dict.fromkeys(["vocab_size", "entity_vocab_size", "decoder_vocab_size", "encoder_vocab_size"], VOCABULARY),
+    **dict.fromkeys(
+        ["max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "max_target_positions"], POSITIONS
+    ),
     # images
-    **dict.fromkeys("image_size img_size input_size".split(), IMAGE),
-    **dict.fromkeys("patch_size encoder_stride".split(), PATCH),
+    **dict.fromkeys(["image_size", "img_size", "input_size"], IMAGE),
+    **dict.fromkeys(["patch_size", "encoder_stride"], PATCH),
     "num_frames": 2,
     # sound
     "num_mel_bins": MELS,
@@ -59,17 +118,43 @@ SIZES: Mapping[str, int] = {
     "conv_channels": 32,
 }
 
+_LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "head_dim": 8,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
+_FOUR_LAYERS = {"num_hidden_layers": 4}
+_STAGES = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2}
+_WINDOWS = {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "patch_size": 2}
+_WAVES = {"conv_dim": [32, 32], "conv_kernel": [8, 4], "conv_stride": [4, 2], "num_feat_extract_layers": 2}
+_SECTIONS = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
+
 #: Families whose fields depend on one another, or are lists: model_type -> fields.
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
-    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
-    "convnext": {"num_stages": 2, "hidden_sizes": [8, 16], "depths": [1, 1]},
-    "convnextv2": {"num_stages": 2, "hidden_sizes": [8, 16], "depths": [1, 1]},
-    "swin": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "patch_size": 2},
-    "swinv2": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 2, "patch_size": 2},
-    "wav2vec2": {"conv_dim": [32, 32], "conv_kernel": [8, 4], "conv_stride": [4, 2], "num_feat_extract_layers": 2},
-    "hubert": {"conv_dim": [32, 32], "conv_kernel": [8, 4], "conv_stride": [4, 2], "num_feat_extract_layers": 2},
-    "ast": {"max_length": FRAMES, "patch_size": 4, "frequency_stride": 4, "time_stride": 4},
-    "t5": {"dropout_rate": 0.0},
+    # latent attention: a head is its rotary part and the rest
+    **dict.fromkeys(["deepseek_v2", "deepseek_v3", "glm4_moe_lite", "youtu"], _LATENT),
+    # every fourth layer attends; the others are linear
+    **dict.fromkeys(["qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"], _FOUR_LAYERS),
+    # places in time, height and width
+    **dict.fromkeys(["qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"], _SECTIONS),
+    # stages of convolutions or windows
+    **dict.fromkeys(("convnext", "convnextv2", "resnet"), _STAGES),
+    **dict.fromkeys(("swin", "swinv2", "maskformer-swin", "donut-swin"), _WINDOWS),
+    # convolutions over samples
+    **dict.fromkeys(("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio", "sew"), _WAVES),
+    "audio-spectrogram-transformer": {"max_length": FRAMES, "patch_size": 4, "frequency_stride": 4, "time_stride": 4},
+    # words of its own
+    "esm": {"vocab_size": VOCABULARY, "pad_token_id": 1, "mask_token_id": 2},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
+    "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 8},
+    "xmod": {"default_language": "en_XX"},
 }
 
 

@@ -17,6 +17,7 @@ import torch
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.snapshot import preserved_globals, seed_everything
 from pytest_exportcheck.sources.caches import register_caches
 from pytest_exportcheck.sources.extent import Extent, extent
 from pytest_exportcheck.sources.model_inputs import Argument, arguments_of
@@ -55,18 +56,45 @@ def cases(spec: Spec) -> Found:
     problems: dict[str, str] = {}
     for name in names:
         try:
-            made[str(spec.named(name))] = _case(transformers, spec.named(name))
+            case = _case(transformers, spec.named(name))
+            if spec.is_glob:
+                _try(case)
+            made[str(spec.named(name))] = case
         except _NoDefaults as error:
             problems[name] = str(error)
     if not made:
         name, problem = next(iter(problems.items()))
-        raise SelectionError(f"{spec}: {name} {problem} Write a case for it, with its config and the inputs that it takes.")
-    reason = "which have no tiny config or no known inputs"
+        raise SelectionError(
+            f"{spec}: {name} {problem} Write a case for it, with its config and the inputs that it takes."
+        )
+    reason = "which need a config or inputs of their own"
     return Found(spec.source, made, left_out(spec, list(problems), len(names), reason))
 
 
 class _NoDefaults(Exception):
     """What keeps a class from being a case by its name alone."""
+
+
+def _try(case: Case) -> None:
+    """Whether a model that only a glob names is small and runs at all: if not, its defaults here do not fit it."""
+    with preserved_globals():
+        seed_everything(0)
+        try:
+            with torch.device("meta"):
+                built: Any = case.build()
+            size = sum(parameter.numel() for parameter in built.parameters())
+            if size > _LARGEST:
+                raise _NoDefaults(f"has {size} parameters.")
+            module, inputs = case.build(), case.kwargs
+            with torch.no_grad():
+                module.eval()(**inputs())  # type: ignore[attr-defined, operator]
+        except _NoDefaults:
+            raise
+        except Exception as error:  # a model may fail in any way with a config and inputs that are not meant for it
+            raise _NoDefaults(f"does not run with its tiny config: {raised_from(error)}.") from error
+
+
+_LARGEST = 20_000_000
 
 
 def _names(transformers: ModuleType, spec: Spec) -> list[str]:
@@ -89,15 +117,15 @@ def _in_tables(auto: ModuleType) -> list[str]:
 
 
 def _case(transformers: ModuleType, spec: Spec) -> Case:
-    model = getattr(transformers, spec.name, None)
+    model: Any = getattr(transformers, spec.name, None)
     if not _is_model(model, transformers) or getattr(model, "config_class", None) is None:
         raise _NoDefaults("is no model class with a config.")
     extents = _extents(spec)
     config = _config(model, spec)
-    main, parameters = getattr(model, "main_input_name", ""), inspect.signature(model.forward).parameters
+    main, parameters = str(model.main_input_name), inspect.signature(model.forward).parameters
     arguments = arguments_of(main, config, parameters)
     if not arguments:
-        raise _NoDefaults(f"takes {main or 'inputs'}, of which this source knows no example.")
+        raise _NoDefaults(f"takes {main}, of which this source knows no example.")
     return Case(
         name=spec.case_name,
         build=partial(_build, model, config),
