@@ -14,7 +14,6 @@ import torch
 
 from pytest_exportcheck.declare import carried_by, cases_in
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.spec import Found, Spec
 
@@ -35,7 +34,7 @@ def cases(spec: Spec) -> Found:
     path, _, name = spec.name.partition(":")
     if not path or not name:
         raise SelectionError(
-            f"source '{spec}' names no factory: write import:MODULE:NAME, for example import:shop.models:small, "
+            f"{spec} names no factory: write import:MODULE:NAME, for example import:shop.models:small, "
             "or import:MODULE:* for every case that is declared there."
         )
     module = _imported(spec, path)
@@ -50,7 +49,7 @@ def _imported(spec: Spec, path: str) -> ModuleType:
         return import_module(path)
     except (Exception, SystemExit) as error:
         raise SelectionError(
-            f"'{spec}': the module {path!r} cannot be imported ({raised_from(error)}). Correct the name, or make it "
+            f"{spec}: the module {path!r} cannot be imported ({type(error).__name__}: {error}). Correct the name, or make it "
             "importable: install its package, or name its folder in pytest's ini option pythonpath."
         ) from None
 
@@ -58,7 +57,7 @@ def _imported(spec: Spec, path: str) -> ModuleType:
 def _at(spec: Spec, module: ModuleType, name: str) -> list[Case]:
     """The cases of the object of this name. It may be any object: what is there is what was asked for."""
     if name not in vars(module) and not hasattr(module, name):
-        raise SelectionError(f"'{spec}': {_nothing(module, name)}")
+        raise SelectionError(f"{spec}: {_nothing(module, name)}")
     value = getattr(module, name)
     return list(carried_by(value)) or [_undecorated(spec, name, value)]
 
@@ -78,7 +77,7 @@ def _undecorated(spec: Spec, name: str, value: Any) -> Case:
     problem = _no_factory(value)
     if problem:
         raise SelectionError(
-            f"'{spec}': {name} {problem}. Name a function without arguments that returns a module, "
+            f"{spec}: {name} {problem}. Name a function without arguments that returns a module, "
             "or (module, args[, kwargs]), or decorate it with @export_case(args=...)."
         )
     return Case(name=name, build=value, origin=_origin(value), doc=inspect.getdoc(value) or "")

@@ -7,116 +7,39 @@ from typing import Any
 
 VOCABULARY, POSITIONS, IMAGE, PATCH, CHANNELS, MELS, FRAMES = 99, 64, 32, 8, 3, 16, 32
 
-#: Field -> value, wherever a family's default is a plain number. Widths are 32 and heads 4, so that heads are 8 wide.
-SIZES: Mapping[str, int] = {
+#: Value <- the fields that get it, wherever a family's default is a plain number. A width of 32 in 4 heads: each is 8 wide.
+_ROWS = (
     # widths
-    **dict.fromkeys(
-        [
-            "hidden_size",
-            "d_model",
-            "n_embd",
-            "dim",
-            "embed_dim",
-            "embedding_size",
-            "word_embed_proj_dim",
-            "emb_dim",
-            "encoder_hidden_size",
-            "decoder_hidden_size",
-            "projection_dim",
-            "projection_size",
-            "text_embed_dim",
-            "vision_embed_dim",
-            "output_dim",
-            "rotary_value_dim",
-            "num_pos_feats_x2",
-            "pooler_output_size",
-            "last_hidden_size",
-            "out_hidden_size",
-            "model_dim",
-        ],
-        32,
-    ),
-    **dict.fromkeys(
-        [
-            "intermediate_size",
-            "d_ff",
-            "n_inner",
-            "ffn_dim",
-            "encoder_ffn_dim",
-            "decoder_ffn_dim",
-            "hidden_dim",
-            "d_inner",
-            "mlp_dim",
-            "feed_forward_size",
-            "ffn_hidden_size",
-            "moe_intermediate_size",
-            "shared_expert_intermediate_size",
-            "shared_intermediate_size",
-            "expert_ffn_hidden_size",
-        ],
-        64,
-    ),
+    (32, "hidden_size d_model n_embd dim embed_dim embedding_size word_embed_proj_dim emb_dim model_dim output_dim"),
+    (32, "encoder_hidden_size decoder_hidden_size text_embed_dim vision_embed_dim last_hidden_size out_hidden_size"),
+    (32, "projection_dim projection_size pooler_output_size conv_channels"),
+    (64, "intermediate_size d_ff n_inner ffn_dim encoder_ffn_dim decoder_ffn_dim hidden_dim d_inner mlp_dim"),
+    (64, "ffn_hidden_size moe_intermediate_size shared_expert_intermediate_size shared_intermediate_size"),
     # depths
-    **dict.fromkeys(
-        [
-            "num_hidden_layers",
-            "n_layer",
-            "n_layers",
-            "num_layers",
-            "encoder_layers",
-            "decoder_layers",
-            "num_encoder_layers",
-            "num_decoder_layers",
-            "num_hidden_groups",
-            "depth",
-            "num_blocks",
-            "vision_layers",
-            "text_layers",
-            "encoder_num_hidden_layers",
-            "decoder_num_hidden_layers",
-        ],
-        2,
-    ),
+    (2, "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_encoder_layers"),
+    (2, "num_decoder_layers num_hidden_groups depth num_blocks encoder_num_hidden_layers decoder_num_hidden_layers"),
     # heads
-    **dict.fromkeys(
-        [
-            "num_attention_heads",
-            "n_head",
-            "n_heads",
-            "num_heads",
-            "encoder_attention_heads",
-            "decoder_attention_heads",
-            "num_encoder_attention_heads",
-            "num_decoder_attention_heads",
-            "encoder_num_attention_heads",
-            "decoder_num_attention_heads",
-        ],
-        4,
-    ),
-    **dict.fromkeys(
-        ["num_key_value_heads", "num_kv_heads", "encoder_num_key_value_heads", "decoder_num_key_value_heads"], 2
-    ),
-    **dict.fromkeys(["head_dim", "d_kv", "d_head", "attention_head_size", "kv_channels", "rotary_dim"], 8),
+    (4, "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads"),
+    (4, "encoder_num_attention_heads decoder_num_attention_heads"),
+    (2, "num_key_value_heads num_kv_heads encoder_num_key_value_heads decoder_num_key_value_heads"),
+    (8, "head_dim d_kv d_head attention_head_size kv_channels rotary_dim"),
     # experts
-    **dict.fromkeys(["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"], 4),
-    **dict.fromkeys(["num_experts_per_tok", "moe_topk", "moe_top_k", "num_experts_per_token", "top_k_experts"], 2),
-    # words, positions
-    **dict.fromkeys(["vocab_size", "entity_vocab_size", "decoder_vocab_size", "encoder_vocab_size"], VOCABULARY),
-    **dict.fromkeys(
-        ["max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "max_target_positions"], POSITIONS
-    ),
+    (4, "num_experts num_local_experts n_routed_experts moe_num_experts"),
+    (2, "num_experts_per_tok moe_topk moe_top_k num_experts_per_token top_k_experts"),
+    # words and their places
+    (VOCABULARY, "vocab_size entity_vocab_size decoder_vocab_size encoder_vocab_size"),
+    (POSITIONS, "max_position_embeddings n_positions max_sequence_length n_ctx max_target_positions"),
     # images
-    **dict.fromkeys(["image_size", "img_size", "input_size"], IMAGE),
-    **dict.fromkeys(["patch_size", "encoder_stride"], PATCH),
-    "num_frames": 2,
+    (IMAGE, "image_size img_size input_size"),
+    (PATCH, "patch_size encoder_stride"),
+    (2, "num_frames"),
     # sound
-    "num_mel_bins": MELS,
-    "max_source_positions": FRAMES,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 2,
-    "input_feat_per_channel": MELS,
-    "conv_channels": 32,
-}
+    (MELS, "num_mel_bins input_feat_per_channel"),
+    (FRAMES, "max_source_positions"),
+    (16, "num_conv_pos_embeddings"),
+    (2, "num_conv_pos_embedding_groups"),
+)
+SIZES: Mapping[str, int] = {name: value for value, names in _ROWS for name in names.split()}
 
 _LATENT = {
     "num_key_value_heads": 4,
