@@ -69,7 +69,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     rounds = parser.parse_args().rounds
-    populations = {"exportdb": cases_from("exportdb:*"), **{name: cases_from(f"torchvision:{name}") for name in VISION}}
+    populations = {
+        "exportdb": list(cases_from("exportdb:*").cases.values()),
+        **{name: list(cases_from(f"torchvision:{name}").cases.values()) for name in VISION},
+    }
     plugin(populations[VISION[2]][0])  # warm up
     ratios: list[float] = []
     totals = [0.0, 0.0]

@@ -207,18 +207,19 @@ def cases_in(module: ModuleType) -> list[Case]:
     return list(found.values())
 
 
-def cases_of(value: object) -> list[Case]:
-    """The cases that a decorated class or factory carries, for the hook ``exportcheck_cases``."""
-    return [case for case in vars(value).get(ATTRIBUTE, ()) if isinstance(case, Case)]
-
-
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
     """The cases that an object itself (not its base class) carries and that were declared in that module."""
+    return [case for case in cases_of(value) if case.origin.module == module_name]
+
+
+def cases_of(value: object) -> list[Case]:
+    """The cases that an object itself (not its base class) carries, wherever they were declared: for the hook
+    ``exportcheck_cases``, say."""
     try:
         carried = vars(value).get(ATTRIBUTE, ())
     except TypeError:  # objects without a __dict__ carry no cases
-        return ()
-    return [case for case in carried if isinstance(case, Case) and case.origin.module == module_name]
+        return []
+    return [case for case in carried if isinstance(case, Case)]
 
 
 def _caller(frame: FrameType) -> Origin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -109,7 +109,9 @@ class CaseItem(pytest.Item):
 
     def _selection(self) -> list[str]:
         if isinstance(self.parent, SourceCollector):
-            return [*self.parent.arguments, "-k", f'"{self.name}"']
+            source = self.parent.sources.get(self.case.name)
+            words = [shlex.quote(f"--exportcheck-source={source}")] if source else []
+            return [*words, "-k", f'"{self.name}"']
         _, _, names = self.nodeid.partition("::")
         path = os.path.relpath(self.path, self.config.invocation_params.dir)
         return [f'"{path}::{names}"']
@@ -182,12 +184,13 @@ class CaseModule(pytest.Module):
 
 
 class SourceCollector(pytest.Collector):
-    """Cases that no collected file holds: from a source, an imported module or a hook."""
+    """Cases that no collected file holds: from a source, an imported module or a hook. ``sources``: the name of a case
+    -> what ``--exportcheck-source`` names it alone."""
 
-    def __init__(self, *, cases: Sequence[Case], arguments: Sequence[str] = (), **rest: Any) -> None:
+    def __init__(self, *, cases: Sequence[Case], sources: Mapping[str, str], **rest: Any) -> None:
         super().__init__(**rest)
         self.cases = cases
-        self.arguments = arguments
+        self.sources = sources
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         return items_of(self, self.cases)

@@ -67,10 +67,10 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--exportcheck-source",
-        metavar="SOURCE:NAME",
+        metavar="SOURCE:NAME[,OPTION=VALUE...]",
         action="append",
-        default=[],
-        help="Also check a model from a source, such as torchvision:resnet18 (globs work). May be repeated.",
+        help="Also check a model from a source, such as torchvision:resnet18 (globs work) or timm:test_vit,batch=4. "
+        "Sources: exportdb, import, timm, torchvision, transformers. May be repeated. Ini: exportcheck_sources.",
     )
     group.addoption(
         "--exportcheck-profile",
@@ -105,6 +105,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
     parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
+    parser.addini("exportcheck_sources", "As --exportcheck-source, one or several.", type="args", default=[])
     parser.addini(
         "exportcheck_expectations",
         "As --exportcheck-expectations; relative to the ini file.",
@@ -162,7 +163,7 @@ def settings(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines") or ("*",),
-        sources=tuple(config.getoption("exportcheck_source")),
+        sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
         expectations=_expectations(config),
         expectations_given=bool(config.getoption("exportcheck_expectations")),

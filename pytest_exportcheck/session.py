@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ class ActivePlugin:
         self._rows: list[Row] = []
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
+        self._left_out: list[str] = []
 
     # --- the session ------------------------------------------------------------------------
 
@@ -122,10 +124,12 @@ class ActivePlugin:
             yield self._imported(session, name)
         for spec in self._options.sources:
             try:
-                cases = cases_from(spec)
+                found = cases_from(spec)
             except ExportcheckError as error:
                 raise pytest.UsageError(f"exportcheck: {error}") from None
-            yield _collector(session, spec.partition(":")[0], cases, [f"--exportcheck-source={spec}"])
+            self._left_out += [found.left_out] if found.left_out else []
+            alone = {case.name: exact for exact, case in found.cases.items()}
+            yield _collector(session, found.label, list(found.cases.values()), alone)
         groups, problems = self._hooks.gather("exportcheck_cases", config=self._config)
         for cases in groups:
             yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
@@ -164,6 +168,10 @@ class ActivePlugin:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """What globs of sources matched and is no case."""
+        return [f"exportcheck: {line}" for line in self._left_out]
 
     def _no_case(self) -> str:
         return (
@@ -242,9 +250,11 @@ def _write(reporter: Any, line: Line) -> None:
     reporter.write("\n")
 
 
-def _collector(session: pytest.Session, name: str, cases: list[Case], arguments: Iterable[str] = ()) -> SourceCollector:
+def _collector(
+    session: pytest.Session, name: str, cases: list[Case], sources: Mapping[str, str] = MappingProxyType({})
+) -> SourceCollector:
     collector: SourceCollector = SourceCollector.from_parent(
-        session, name=name, nodeid=name, cases=cases, arguments=list(arguments)
+        session, name=name, nodeid=name, cases=cases, sources=sources
     )
     return collector
 
