@@ -38,6 +38,11 @@ def arguments_of(main_input: str, config: Any, parameters: Collection[str]) -> d
 _TEXT, _DECODED = {0: "batch", 1: "length"}, {0: "batch", 1: "decoder_length"}
 
 
+def one_length(config: Any) -> bool:
+    """Whether a program of this family serves one length of text only."""
+    return config.model_type in _LOOPS
+
+
 def _two_towers(config: Any) -> bool:
     """Whether text and image are two inputs side by side, as in CLIP, not an image among the words."""
     towers = hasattr(config, "text_config") and hasattr(config, "vision_config")
@@ -47,9 +52,10 @@ def _two_towers(config: Any) -> bool:
 def _texts(config: Any) -> dict[str, Argument]:
     """``input_ids`` (batch, length) int64; ``attention_mask`` the same shape, with padding at the first example's end,
     since models take other kernels for masks without padding when they are not captured."""
+    axes = {0: "batch"} if one_length(config) else _TEXT
     return {
-        "input_ids": Argument(lambda lengths: _words(config, lengths, "length"), _TEXT),
-        "attention_mask": Argument(_mask, _TEXT),
+        "input_ids": Argument(lambda lengths: _words(config, lengths, "length"), axes),
+        "attention_mask": Argument(_mask, axes),
     }
 
 
@@ -100,6 +106,8 @@ def _waves(config: Any) -> dict[str, Argument]:
 
 
 _SAMPLES = 800
+#: Families that loop over the words in Python where their kernels are missing: a program has one length.
+_LOOPS = ("mamba", "falcon_mamba")
 _VIDEOS = ("timesformer", "videomae", "vivit")
 _CODECS = ("dac", "encodec", "mimi", "xcodec")
 

@@ -19,7 +19,7 @@ from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.snapshot import preserved_globals, seed_everything
 from pytest_exportcheck.sources.caches import register_caches
 from pytest_exportcheck.sources.extent import Extent, extent
-from pytest_exportcheck.sources.model_inputs import Argument, arguments_of
+from pytest_exportcheck.sources.model_inputs import Argument, arguments_of, one_length
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, left_out, matching
 from pytest_exportcheck.sources.tiny_configs import POSITIONS, tiny
@@ -119,8 +119,8 @@ def _case(transformers: ModuleType, spec: Spec) -> Case:
     model: Any = getattr(transformers, spec.name, None)
     if not _is_model(model, transformers) or getattr(model, "config_class", None) is None:
         raise _NoDefaults("is no model class with a config.")
-    extents = _extents(spec)
     config = _config(model, spec)
+    extents = _extents(spec, ("batch", "decoder_length") if one_length(config) else _DYNAMIC["all"])
     main, parameters = str(model.main_input_name), inspect.signature(model.forward).parameters
     arguments = arguments_of(main, config, parameters)
     if not arguments:
@@ -148,8 +148,9 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
 
 
-def _extents(spec: Spec) -> Mapping[str, Extent]:
-    dynamic = _DYNAMIC[spec.word("dynamic", tuple(_DYNAMIC))]
+def _extents(spec: Spec, possible: tuple[str, ...]) -> Mapping[str, Extent]:
+    asked = _DYNAMIC[spec.word("dynamic", tuple(_DYNAMIC))]
+    dynamic = [name for name in asked if name in possible]
     return {
         "batch": extent(spec, "batch", usual=(2, 4), least=1, most=16, dynamic="batch" in dynamic),
         "length": extent(spec, "length", usual=(8, 12), least=2, most=POSITIONS // 2, dynamic="length" in dynamic),
