@@ -289,7 +289,8 @@ class CaseRun:
         runs: tuple[NodeRun, ...] = ()
         if contract_for(like).get("val") == "run":
             seed_everything(self._seed)
-            runs = node_runs(program, self._subject.example, self._declared)
+            with self._context():
+                runs = node_runs(program, self._subject.example, self._declared)
         return program_of(program, declared=self._declared, runs=runs)
 
     def _eager(self) -> Record:
