@@ -61,6 +61,12 @@ from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
 Progress = Callable[[str], AbstractContextManager[Any]]
+Watch = Callable[[str, Mode], AbstractContextManager[Any]]
+
+
+def unwatched(*_: object) -> AbstractContextManager[Any]:
+    """A ``Watch`` that looks away."""
+    return nullcontext()
 
 
 @dataclass(eq=False)
@@ -85,7 +91,7 @@ class Stage:
 
 
 class CaseRun:
-    """One case in progress.
+    """One case in progress. Every stage of an engine is made inside ``watch(engine, mode)``.
 
     Raises
     ------
@@ -94,13 +100,21 @@ class CaseRun:
     """
 
     def __init__(
-        self, case: Case, *, seed: int, threads: int, progress: Progress, overrides: Overrides = NO_OVERRIDES
+        self,
+        case: Case,
+        *,
+        seed: int,
+        threads: int,
+        progress: Progress,
+        overrides: Overrides = NO_OVERRIDES,
+        watch: Watch = unwatched,
     ) -> None:
         self._case = case
         self._overrides = overrides
         self._seed = seed + case.seed
         self._threads = threads
         self._progress = progress
+        self._watch = watch
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self.seconds: dict[str, float] = {}
         with _pinned_threads(threads), progress(f"setting up {case.name}"):
@@ -140,7 +154,7 @@ class CaseRun:
             if parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
-                with _pinned_threads(self._threads):
+                with self._watch(engine.name, mode), _pinned_threads(self._threads):
                     self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress
+from pytest_exportcheck.case_run import CaseRun, Progress, unwatched
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Outcome
@@ -28,6 +30,7 @@ class Runner:
         threads: int | None = None,
         progress: Progress = nullcontext,
         overrides: Overrides = NO_OVERRIDES,
+        journal: Journal | None = None,
     ) -> None:
         self._engines = engines
         self._profile = profile
@@ -35,6 +38,7 @@ class Runner:
         self._threads = threads or torch.get_num_threads()
         self._progress = progress
         self._overrides = overrides
+        self._journal = journal
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
         self._current: tuple[Case, CaseRun] | None = None
@@ -50,6 +54,10 @@ class Runner:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
             return self._not_set_up_outcome(case, engine, mode)
+        interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
+        if interrupted:
+            reason = f"blocked: {interrupted} {interrupted.how}"
+            return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
         try:
             run = self._case_run(case)
         except Exception as error:
@@ -75,13 +83,15 @@ class Runner:
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
-            run = CaseRun(
-                case,
-                seed=self._seed,
-                threads=self._threads,
-                progress=self._progress,
-                overrides=self._overrides,
-            )
+            with self._journal.running(case) if self._journal else nullcontext():
+                run = CaseRun(
+                    case,
+                    seed=self._seed,
+                    threads=self._threads,
+                    progress=self._progress,
+                    overrides=self._overrides,
+                    watch=partial(self._journal.running, case) if self._journal else unwatched,
+                )
             self._current = (case, run)
         return self._current[1]
 
