@@ -33,6 +33,7 @@ class ParallelPlugin:
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
+        self._failed = 0
         self._ended: dict[str, Entry | None] = {}
         self._folder: TemporaryDirectory[str] | None = None
         given = getattr(config, "workerinput", {})
@@ -54,11 +55,19 @@ class ParallelPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """After whoever shuffles: the items of a case together, for the runner keeps the captures of one case."""
-        plans: dict[int, list[pytest.Item]] = {}
+        """After whoever shuffles: a case's items together, prefixes before what builds on them. The runner keeps the
+        captures of one case, and what breaks one is the fault of the mode that makes it."""
+        together: dict[int, list[pytest.Item]] = {}
         for item in items:
-            plans.setdefault(id(item.case) if isinstance(item, CaseItem) else id(item), []).append(item)
-        items[:] = [item for plan in plans.values() for item in plan]
+            together.setdefault(id(item.case) if isinstance(item, CaseItem) else id(item), []).append(item)
+        items[:] = [item for group in together.values() for item in self._in_order(group)]
+
+    def _in_order(self, group: list[pytest.Item]) -> list[pytest.Item]:
+        ours = [item for item in group if isinstance(item, CaseItem)]
+        if not ours:
+            return group
+        plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].plan(ours[0].case)]
+        return sorted(ours, key=lambda item: plan.index((item.engine, item.mode)))
 
     # --- workers of pytest-xdist ------------------------------------------------------------
 
@@ -86,9 +95,17 @@ class ParallelPlugin:
             name = node.gateway.id
             self._ended[name] = self.journal.end(f"ended worker {name} (crashed) in this run", name)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, sched: Any) -> None:
+        """xdist does not count a lost worker for ``--maxfail`` and ``-x``."""
+        maxfail = self._config.getvalue("maxfail")
+        if maxfail and self._failed + 1 >= maxfail and hasattr(sched, "stop"):
+            sched.stop()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """The report about an item whose process is gone gets the row that the item cannot give any more."""
+        self._failed += report.failed
         parts = self._parts(report.nodeid)
         if report.when != _GONE or parts is None or hasattr(report, _KEY):
             return
@@ -98,6 +115,7 @@ class ParallelPlugin:
             ended = self.journal.end("ended its process (crashed) in this run")
         row = {name: parts[name] for name in ("path", "case", "engine", "mode")}
         report.exportcheck = {**row, "status": "interrupted"}  # type: ignore[attr-defined]
+        report.location = (parts["path"], None, f"{parts['case']}[{parts['engine']}-{parts['mode']}]")
         if ended is not None:
             report.longrepr = f"{report.longrepr}\nIt was {ended.doing}. What builds on that is blocked in this run."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
@@ -12,8 +12,8 @@ CaseOf = Callable[[str], str]
 
 
 class _CrashesOnce(LoadScopeScheduling):  # type: ignore[misc]
-    """xdist's scheduler by scopes, which gives an item that ended a worker to the next worker, and may leave a worker
-    that joins late with too little to begin."""
+    """xdist's scheduler by scopes, which gives an item that ended a worker to the next worker, gives work to workers that
+    have not collected yet, and may leave one that joins late with too little to begin."""
 
     def __init__(self, config: Any, log: Any, case_of: CaseOf) -> None:
         super().__init__(config, log)
@@ -32,8 +32,20 @@ class _CrashesOnce(LoadScopeScheduling):  # type: ignore[misc]
                 self._reschedule(other)
         return crashed
 
+    def stop(self) -> None:
+        """Give out nothing more."""
+        self.workqueue.clear()
+
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """A worker that joins late and found other items is of no use, and nothing waits for it."""
+        super().add_node_collection(node, collection)
+        if node not in self.registered_collections:
+            node.shutdown()
+
     def _reschedule(self, node: Any) -> None:
         """As often as the node has room: a worker begins an item only when it knows the one after."""
+        if node not in self.registered_collections:
+            return  # it joins late, and is still collecting
         super()._reschedule(node)
         while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             self._assign_work_unit(node)
