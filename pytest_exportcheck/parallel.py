@@ -67,7 +67,8 @@ class ParallelPlugin:
         if not ours:
             return group
         plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].plan(ours[0].case)]
-        return sorted(ours, key=lambda item: plan.index((item.engine, item.mode)))
+        ours.sort(key=lambda item: plan.index((item.engine, item.mode)))
+        return [*ours]
 
     # --- workers of pytest-xdist ------------------------------------------------------------
 
