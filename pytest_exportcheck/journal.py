@@ -67,7 +67,7 @@ class Journal:
         """Notes a stage while it runs, and that it was interrupted where it was."""
         entry = _entry(case, engine, str(mode))
         page = self._page(self._name)
-        page.write_text(json.dumps(asdict(entry)), encoding="utf-8")
+        self._write(page, entry)
         try:
             yield
         except BaseException as error:
@@ -85,9 +85,9 @@ class Journal:
         if not page.exists():
             return None
         entry = replace(_read(page), how=how)
-        page.write_text(json.dumps(asdict(entry)), encoding="utf-8")
         earlier = len(list(self._folder.glob(f"{name}-*.interrupted")))
-        page.replace(self._folder / f"{name}-{earlier}.interrupted")
+        self._write(self._folder / f"{name}-{earlier}.interrupted", entry)
+        page.unlink()
         return entry
 
     def blocker(self, case: Case, engine: str, mode: object) -> Entry | None:
@@ -97,6 +97,12 @@ class Journal:
 
     def _interrupted(self) -> Iterator[Entry]:
         return (_read(page) for page in sorted(self._folder.glob("*.interrupted")))
+
+    def _write(self, page: Path, entry: Entry) -> None:
+        """All of it or nothing, whenever the process may end."""
+        draft = page.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(entry)), encoding="utf-8")
+        draft.replace(page)
 
     def _page(self, name: str) -> Path:
         return self._folder / f"{name}.running"

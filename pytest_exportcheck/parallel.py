@@ -42,7 +42,7 @@ class ParallelPlugin:
             self.options = replace(options, threads=given[_KEY]["threads"])
             self.journal = Journal(Path(given[_KEY]["journal"]), given["workerid"])
         else:
-            self._folder = TemporaryDirectory(prefix="exportcheck-")
+            self._folder = TemporaryDirectory(prefix="exportcheck-", ignore_cleanup_errors=True)
             self.workers = _workers(config)
             self.options = replace(options, threads=options.threads or _share(self.workers))
             self.journal = Journal(Path(self._folder.name))
@@ -107,8 +107,8 @@ class ParallelPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """The report about an item whose process is gone gets the row that the item cannot give any more."""
         self._failed += report.failed
-        parts = self._parts(report.nodeid)
-        if report.when != _GONE or parts is None or hasattr(report, _KEY):
+        parts = self._parts(report.nodeid) if report.when == _GONE else None
+        if parts is None or hasattr(report, _KEY):
             return
         if hasattr(report, "node"):
             ended = self._ended.get(report.node.gateway.id)

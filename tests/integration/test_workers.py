@@ -172,3 +172,8 @@ def test_threads_are_divided_among_workers(echo, run_echo, linear):
     result.stdout.fnmatch_lines(
         [f"exportcheck: *, seed 0, threads {share} in each of 2 workers", f"*ValueError: {share} threads"]
     )
+
+
+def test_without_xdist_nothing_asks_for_it(echo, run_echo, linear):
+    echo.makepyfile(case_linear=linear)
+    run_echo("-p", "no:xdist", "--exportcheck-modes=strict").assert_outcomes(passed=1)
