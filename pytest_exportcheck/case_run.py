@@ -64,21 +64,29 @@ from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
 Progress = Callable[[str], AbstractContextManager[Any]]
+Watch = Callable[..., AbstractContextManager[Any]]
+
+
+def unwatched(*_: object) -> AbstractContextManager[Any]:
+    """A ``Watch`` that looks away."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add."""
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
     seed: int
     threads: int
     progress: Progress = nullcontext
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
+    watch: Watch = unwatched
 
 
 class CaseRun:
-    """One case in progress.
+    """One case in progress. Every stage of an engine is made inside ``watch(engine, mode)``.
 
     Raises
     ------
@@ -133,7 +141,7 @@ class CaseRun:
             if parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
-                with _pinned_threads(self._settings.threads):
+                with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
                     self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 

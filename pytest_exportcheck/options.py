@@ -100,7 +100,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-threads",
         metavar="N",
         type=int,
-        help="torch.set_num_threads for every run (default: as torch chooses). Results may depend on it.",
+        help="torch.set_num_threads for every run (default: as torch chooses; with pytest-xdist "
+        "that number divided by the workers). Results may depend on it.",
     )
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])

@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.active:
         with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
             warnings.simplefilter("ignore")
+            from pytest_exportcheck.parallel import ParallelPlugin
             from pytest_exportcheck.session import ActivePlugin
 
-        config.pluginmanager.register(ActivePlugin(config, options), "exportcheck-active")
+        parallel = ParallelPlugin(config, options)
+        active = ActivePlugin(config, parallel.options, journal=parallel.journal, workers=parallel.workers)
+        config.pluginmanager.register(active, "exportcheck-active")
+        config.pluginmanager.register(parallel, "exportcheck-parallel")

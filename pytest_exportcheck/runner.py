@@ -9,9 +9,10 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress, Settings
+from pytest_exportcheck.case_run import CaseRun, Progress, Settings, unwatched
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Outcome
@@ -31,11 +32,20 @@ class Runner:
         progress: Progress = nullcontext,
         overrides: Overrides = NO_OVERRIDES,
         checks: Mapping[str, Check] = MappingProxyType({}),
+        journal: Journal | None = None,
     ) -> None:
         self._engines = engines
         self._profile = profile
         threads = threads or torch.get_num_threads()
-        self._settings = Settings(seed=seed, threads=threads, progress=progress, overrides=overrides, checks=checks)
+        self._journal = journal
+        self._settings = Settings(
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            overrides=overrides,
+            checks=checks,
+            watch=journal.running if journal else unwatched,
+        )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
         self._current: tuple[Case, CaseRun] | None = None
@@ -51,6 +61,10 @@ class Runner:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
             return self._not_set_up_outcome(case, engine, mode)
+        interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
+        if interrupted:
+            reason = f"blocked: {interrupted} {interrupted.how}"
+            return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
         try:
             run = self._case_run(case)
         except Exception as error:
@@ -81,7 +95,8 @@ class Runner:
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
-            self._current = (case, CaseRun(case, self._settings))
+            with self._settings.watch(case):
+                self._current = (case, CaseRun(case, self._settings))
         return self._current[1]
 
     def _done(self, case: Case, engine: str, mode: Mode, run: CaseRun) -> None:

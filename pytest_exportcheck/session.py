@@ -30,6 +30,7 @@ from pytest_exportcheck.items import (
     items_on,
     report_of,
 )
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.kit import kit_of
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
@@ -42,11 +43,14 @@ NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 class ActivePlugin:
-    """Registered only where ``--exportcheck`` was given."""
+    """Registered only where ``--exportcheck`` was given. ``workers`` is how many processes run items beside each other,
+    0 for this one alone; ``journal`` is theirs together."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
+    def __init__(self, config: pytest.Config, options: Options, *, journal: Journal, workers: int = 0) -> None:
         self._config = config
         self._options = options
+        self._journal = journal
+        self._workers = workers
         self._rows: list[Row] = []
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
@@ -68,7 +72,7 @@ class ActivePlugin:
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
-        runner = kit.runner(options, progress=Progress(self._write_progress))
+        runner = kit.runner(options, progress=Progress(self._write_progress), journal=self._journal)
         self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, self._expectations.file)
         self._refuse_wrong_entries()
 
@@ -82,7 +86,8 @@ class ActivePlugin:
 
     def pytest_report_header(self) -> str:
         options = self._options
-        threads = options.threads or torch.get_num_threads()
+        threads = str(options.threads or torch.get_num_threads())
+        threads += f" in each of {self._workers} workers" if self._workers else ""
         return (
             f"exportcheck: {__version__}, torch {torch.__version__}, export schema {_schema_version()}, "
             f"profile {options.profile}, seed {options.seed}, threads {threads}"
