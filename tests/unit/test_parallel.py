@@ -27,7 +27,7 @@ def plugin_of(*, threads=None, maxfail=0, **option):
 
 
 def stash():
-    return {SESSION: SimpleNamespace(engines=[SimpleNamespace(name="echo")])}
+    return {SESSION: SimpleNamespace(kit=SimpleNamespace(engines=[SimpleNamespace(name="echo")]))}
 
 
 def report_of(worker="gw0", nodeid="case_shop.py::net[echo-strict]", when="???"):
