@@ -24,6 +24,7 @@ from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.reports.rows import plain
 from pytest_exportcheck.runner import Runner
 
 
@@ -125,22 +126,33 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
 
-    def report(self, *, skipped: bool) -> dict[str, Any]:
+    def report(self, *, skipped: bool = False, why: str = "") -> dict[str, Any]:
         """What the reporting process needs of this item: simple types only, they cross process borders. ``skipped``:
-        the case's own code called ``pytest.skip``."""
-        path = self.nodeid.partition("::")[0]
-        row: dict[str, Any] = {"path": path, "case": self.case.name, "engine": self.engine, "mode": str(self.mode)}
+        the case's own code called ``pytest.skip``; ``why``: what pytest says of an item that has no outcome."""
+        origin = self.case.origin
+        row: dict[str, Any] = {
+            "nodeid": self.nodeid,
+            "path": self.nodeid.partition("::")[0],
+            "case": self.case.name,
+            "engine": self.engine,
+            "mode": str(self.mode),
+            "file": _from_root(self.config, origin.file),
+            "line": origin.line,
+        }
         if self.outcome is None:
-            return {**row, "status": "skipped" if skipped else "interrupted"}
+            row |= {"status": "skipped" if skipped else "interrupted", "reason": why}
+            return {name: plain(value) for name, value in row.items()}
         known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
-        return {
-            **row,
+        row |= {
             "status": self.outcome.status,
-            "seconds": dict(self.outcome.seconds),
+            "reason": self.outcome.reason,
+            "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
-            "notes": list(self.outcome.notes),
+            "notes": self.outcome.notes,
+            "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],
         }
+        return {name: plain(value) for name, value in row.items()}
 
 
 class BrokenItem(pytest.Item):
@@ -246,4 +258,13 @@ def _import_text(error: BaseException) -> str:
 
 def report_of(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | None:
     """The row of an item of ours, for its report; None for other items."""
-    return item.report(skipped=report.skipped) if isinstance(item, CaseItem) else None
+    if not isinstance(item, CaseItem):
+        return None
+    why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return item.report(skipped=report.skipped, why=why)
+
+
+def _from_root(config: pytest.Config, file: str) -> str:
+    """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
+    path = Path(file)
+    return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()

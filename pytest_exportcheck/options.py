@@ -27,6 +27,7 @@ class Options:
     imports: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
+    json: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -86,6 +87,12 @@ def add_options(parser: pytest.Parser) -> None:
         type=int,
         help="torch.set_num_threads for every run (default: as torch chooses). Results may depend on it.",
     )
+    group.addoption(
+        "--exportcheck-json",
+        metavar="PATH",
+        help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
+        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
+    )
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
     parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
@@ -136,6 +143,7 @@ def read_options(config: pytest.Config) -> Options:
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
+        json=_json_path(config.getoption("exportcheck_json")),
     )
 
 
@@ -145,6 +153,12 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
     if value == "conformance":
         return "conformance"
     raise _usage_error(f"exportcheck_profile is one of {', '.join(PROFILES)}, got {value!r}.")
+
+
+def _json_path(given: str | None) -> str:
+    if given == "":
+        raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
+    return given or ""
 
 
 def _words(config: pytest.Config, name: str) -> tuple[str, ...]:

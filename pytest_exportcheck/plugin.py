@@ -23,6 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.active:
         with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
             warnings.simplefilter("ignore")
+            from pytest_exportcheck.outputs import register
             from pytest_exportcheck.session import ActivePlugin
 
         config.pluginmanager.register(ActivePlugin(config, options), "exportcheck-active")
+        register(config, options)

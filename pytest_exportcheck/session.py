@@ -34,7 +34,7 @@ from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.progress import Progress
-from pytest_exportcheck.records import Case, Survival
+from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
 from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.sources import cases_from
@@ -179,7 +179,8 @@ class ActivePlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        row = report_of(item, report) if call.when == "call" else None
+        ended = call.when == "call" or (call.when == "setup" and not report.passed)
+        row = report_of(item, report) if ended else None
         if row is not None:
             report.exportcheck = row  # type: ignore[attr-defined]
         return report
@@ -187,8 +188,7 @@ class ActivePlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
         if row is not None:
-            ledger = tuple(Survival(**line) for line in row.get("ledger", ()))
-            self._rows.append(Row(**{**row, "ledger": ledger}))
+            self._rows.append(Row.of(row))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._rows:
