@@ -50,6 +50,10 @@ class JsonOutput:
             raise pytest.UsageError(f"exportcheck: --exportcheck-json: {error}") from None
 
     @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        self._try_to_write()  # a process that dies in its first item leaves the names of all
+
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
         if time.monotonic() - self._written > _EVERY:
             self._try_to_write()
