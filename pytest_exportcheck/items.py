@@ -96,16 +96,16 @@ class CaseItem(pytest.Item):
         self.outcome = outcome = session.runner.run(self.case, self.engine, self.mode)
         session.hooks.hook.exportcheck_outcome(outcome=outcome)
         if outcome.status in ("blocked", "unsupported"):
-            raise pytest.skip.Exception(outcome.reason, _use_item_location=True)
+            raise pytest.skip.Exception(plain(outcome.reason), _use_item_location=True)
         if outcome.status == "expected":
-            pytest.xfail(outcome.reason)
+            pytest.xfail(plain(outcome.reason))
         if outcome.status in ("failed", "stale", "error", "expected"):  # expected: under --runxfail
             raise CheckFailed(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):
             verbose = self.config.get_verbosity() > 1
-            return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+            return plain(failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose))
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
         return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
@@ -260,8 +260,15 @@ def report_of(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | 
     """The row of an item of ours, for its report; None for other items."""
     if not isinstance(item, CaseItem):
         return None
-    why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-    return item.report(skipped=report.skipped, why=why)
+    return item.report(skipped=report.skipped, why=reason_of(report))
+
+
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest says of an item that ended outside the plugin: the message, not the traceback. Empty where all is well."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr or "")
 
 
 def _from_root(config: pytest.Config, file: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem
+from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem, reason_of
 from pytest_exportcheck.modes import Lattice
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.reports.report import ErrorReport, Report, Run, Settings, report_of_runs
@@ -66,7 +66,7 @@ class Recorder:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._error(report.nodeid, report.longreprtext)
+            self._error(report.nodeid, reason_of(report))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for row in getattr(report, "exportcheck_selected", ()):
@@ -78,10 +78,10 @@ class Recorder:
         elif hasattr(report, "exportcheck_error"):
             self._error(report.nodeid, report.exportcheck_error)
         elif report.failed and report.nodeid in (self._selected or {}) and report.when != "teardown":
-            told = {"status": "interrupted", "reason": report.longreprtext, **worker}
+            told = {"status": "interrupted", "reason": reason_of(report), **worker}
             self._rows[report.nodeid] = {**(self._selected or {})[report.nodeid], **told}
         elif report.failed and (report.nodeid in self._rows or report.when == _CRASHED):
-            self._error(report.nodeid, f"{report.when}: {report.longreprtext}")
+            self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
     def _error(self, nodeid: str, reason: str) -> None:
         error = ErrorReport(nodeid=plain(nodeid), reason=plain(reason))

@@ -19,6 +19,8 @@ def plain(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
         return {plain(key): plain(each) for key, each in value.items() if not _is_endless(each)}
+    if isinstance(value, float):
+        return round(value, 6)  # seconds: microseconds are enough
     if isinstance(value, (tuple, list)):
         return [plain(each) for each in value]
     return value
