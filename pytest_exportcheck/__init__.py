@@ -9,40 +9,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_exportcheck.declare import cases_of as cases_of
     from pytest_exportcheck.declare import expect_failure as expect_failure
     from pytest_exportcheck.declare import export_case as export_case
+    from pytest_exportcheck.declare import rejection as rejection
+    from pytest_exportcheck.engines.custom import ProgramEdge as ProgramEdge
     from pytest_exportcheck.errors import ExportcheckError as ExportcheckError
     from pytest_exportcheck.errors import Unsupported as Unsupported
     from pytest_exportcheck.records import Case as Case
+    from pytest_exportcheck.records import Evidence as Evidence
     from pytest_exportcheck.records import Expectation as Expectation
     from pytest_exportcheck.records import Finding as Finding
     from pytest_exportcheck.records import Outcome as Outcome
+    from pytest_exportcheck.records import Rejection as Rejection
     from pytest_exportcheck.records import Tolerance as Tolerance
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "cases_of": "declare",
     "export_case": "declare",
     "expect_failure": "declare",
+    "rejection": "declare",
     "ExportcheckError": "errors",
     "Unsupported": "errors",
+    "ProgramEdge": "engines.custom",
     "Case": "records",
+    "Evidence": "records",
     "Expectation": "records",
     "Finding": "records",
     "Outcome": "records",
+    "Rejection": "records",
     "Tolerance": "records",
 }
 
 __all__ = [
     "Case",
+    "Evidence",
     "Expectation",
     "ExportcheckError",
     "Finding",
     "Outcome",
+    "ProgramEdge",
+    "Rejection",
     "Tolerance",
     "Unsupported",
+    "cases_of",
     "expect_failure",
     "export_case",
+    "rejection",
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import align, deduplicated, ledger_of, run_checks
+from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
@@ -41,14 +41,16 @@ from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
+    Check,
     Evidence,
     Finding,
     Inputs,
     NodeRun,
     Observation,
     ProgramRecord,
+    Raised,
     Record,
-    Survival,
+    Refusal,
 )
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
@@ -57,35 +59,34 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
+from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
 Progress = Callable[[str], AbstractContextManager[Any]]
+Watch = Callable[..., AbstractContextManager[Any]]
 
 
-@dataclass(eq=False)
-class Stage:
-    """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
-    was spoiled by a stage that edited it."""
+def unwatched(*_: object) -> AbstractContextManager[Any]:
+    """A ``Watch`` that looks away."""
+    return nullcontext()
 
-    mode: Mode
-    artifact: Any = None
-    record: Record | None = None
-    findings: list[Finding] = field(default_factory=list)
-    ledger: tuple[Survival, ...] = ()
-    notes: tuple[str, ...] = ()
-    unsupported: str = ""
-    blocker: Stage | None = None
 
-    @property
-    def blocks(self) -> bool:
-        """Whether nothing behind this stage can be judged."""
-        wrong = (each for each in self.findings if each.check in BLOCKING and each.verdict != "lost")
-        return self.record is None or any(wrong)
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
+
+    seed: int
+    threads: int
+    progress: Progress = nullcontext
+    overrides: Overrides = NO_OVERRIDES
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    watch: Watch = unwatched
 
 
 class CaseRun:
-    """One case in progress.
+    """One case in progress. Every stage of an engine is made inside ``watch(engine, mode)``.
 
     Raises
     ------
@@ -93,31 +94,31 @@ class CaseRun:
         When the case cannot be set up, or the module itself raises on its example inputs.
     """
 
-    def __init__(
-        self, case: Case, *, seed: int, threads: int, progress: Progress, overrides: Overrides = NO_OVERRIDES
-    ) -> None:
+    def __init__(self, case: Case, settings: Settings) -> None:
         self._case = case
-        self._overrides = overrides
-        self._seed = seed + case.seed
-        self._threads = threads
-        self._progress = progress
+        self._settings = settings
+        self._seed = settings.seed + case.seed
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self.seconds: dict[str, float] = {}
-        with _pinned_threads(threads), progress(f"setting up {case.name}"):
+        with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
-            self._declared = declared_dims(self._subject.module, self._subject.example, self._subject.dynamic_shapes)
-            example = self._subject.example
+            example, shapes = self._subject.example, self._subject.dynamic_shapes
+            refused = case.rejected_at("", is_capture=True)
+            self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
             self._oracle, again = self._eager(), self._eager()
+        self._unstable: tuple[str, ...] = ()
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
         raised = first.observations[0].raised
+        if raised and self._case.rejected_at("", is_capture=True):
+            return
         if raised:
             raise CaseError(
                 f"case {self._case.name!r} ({self._case.origin}): the module itself raises on its example inputs, "
@@ -140,7 +141,7 @@ class CaseRun:
             if parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
-                with _pinned_threads(self._threads):
+                with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
                     self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 
@@ -154,24 +155,40 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
-            stage.record = self._record(stage.artifact, mode)
+            stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
             what = "a program that can be called" if stage.artifact is not None else "a program"
             operators = _operators(parent.record.program if parent and parent.record else None)
-            raised = _raised(mode.stages[-1], what, error, logged)
-            stage.findings = self._judged(engine, mode, [raised], operators)
+            found = self._refused(mode, raised_from(error))
+            stage.refused = found == []
+            if found is None:
+                found = [raised_finding(mode.stages[-1], what, error, logged)]
+            stage.findings = self._judged(engine, mode, found, operators)
         else:
+            accepted = self._refused(mode, None)
+            if accepted:
+                stage.findings, stage.record = accepted, None
+                return stage
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(engine, mode, [*findings, *run_checks(evidence)], operators)
+            stage.findings = self._judged(
+                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
+            )
             stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = tuple(_unjudged(mode, stage.record))
+            stage.notes = tuple(unjudged(mode, stage.record))
         return stage
 
+    def _refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
+        """What is wrong with a stage that the case says must refuse it; None where the case says nothing of it."""
+        stage = mode.stages[-1]
+        rejections = self._case.rejected_at(stage, is_capture=mode.parent is None)
+        found = [judged_refusal(each, stage, raised) for each in rejections]
+        return [finding for finding in found if finding is not None] if rejections else None
+
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
-        edge = mode.stages[-1]
+        edge, like = mode.stages[-1], _judged_as(engine, mode)
         before = parent.record if parent and parent.record else self._oracle
         return Evidence(
             case=self._case.name,
@@ -180,9 +197,9 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(edge, unstable=self._unstable),
-            fields=fields_for(edge, self._overrides),
-            alignment=_alignment(edge, before.program, record.program),
+            contract=contract_for(like, unstable=self._unstable),
+            fields=fields_for(like, self._settings.overrides),
+            alignment=_alignment(like, before.program, record.program),
             module=self._oracle,
             declared=self._declared,
             given=self._given,
@@ -194,13 +211,13 @@ class CaseRun:
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str]
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
-        told = tolerated(deduplicated(findings), mode.stages[-1], self._overrides)
+        told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
         return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
         what = f"running {engine.name}-{mode} of {self._case.name}"
-        with preserved_globals(), quiet(), self._progress(what):
+        with preserved_globals(), quiet(), self._settings.progress(what):
             before_modes = global_modes()
             started = time.perf_counter()
             seed_everything(self._seed)
@@ -208,7 +225,7 @@ class CaseRun:
                 artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
-        return artifact, [*findings, *(_edited(name, str(was), str(now)) for name, (was, now) in leaked.items())]
+        return artifact, [*findings, *(edited_finding(name, str(was), str(now)) for name, (was, now) in leaked.items())]
 
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
@@ -217,9 +234,11 @@ class CaseRun:
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
-            edits = [_edited(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()]
+            edits = [
+                edited_finding(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()
+            ]
             for name, (was, now) in snapshot.changed_flags().items():
-                edits.append(_edited(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
+                edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
         return artifact, edits
@@ -237,7 +256,9 @@ class CaseRun:
                 parent.artifact = None  # spoiled: whoever needs it gets a new one
         if edge in getattr(engine, "edits_input", ()):
             return artifact, []
-        return artifact, [_edited(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts]
+        return artifact, [
+            edited_finding(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts
+        ]
 
     def _revived(self, engine: Engine, stage: Stage) -> Artifact:
         """The stage's artifact, made again where it was spoiled."""
@@ -247,7 +268,7 @@ class CaseRun:
         artifact: Artifact = stage.artifact
         return artifact
 
-    def _record(self, artifact: Artifact, mode: Mode) -> Record:
+    def _record(self, engine: Engine, artifact: Artifact, mode: Mode) -> Record:
         with preserved_globals(), quiet():
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
@@ -257,32 +278,42 @@ class CaseRun:
                 observations=(),
                 state=state_of(module) if module is not None else None,
                 call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, mode) if exported is not None else None,
+                program=self._program(exported, _judged_as(engine, mode)) if exported is not None else None,
                 modules=module_types_of(module) if module is not None and exported is None else {},
                 saved=getattr(artifact, "saved", {}),
                 resaved=_resaved(artifact, mode),
             )
-        return replace(record, observations=self._observe(run, like=self._oracle.observations[0]))
+        return replace(
+            record,
+            observations=self._observe(run, self._calls, like=self._oracle.observations[0]),
+            refusals=tuple(
+                Refusal(rejection=rejection, raised=self._observe(run, (call,))[0].raised)
+                for rejection, call in self._subject.rejected
+            ),
+        )
 
-    def _program(self, program: ExportedProgram, mode: Mode) -> ProgramRecord:
+    def _program(self, program: ExportedProgram, like: str) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
-        if contract_for(mode.stages[-1]).get("val") == "run":
+        if contract_for(like).get("val") == "run":
             seed_everything(self._seed)
-            runs = node_runs(program, self._subject.example, self._declared)
+            with self._context():
+                runs = node_runs(program, self._subject.example, self._declared)
         return program_of(program, declared=self._declared, runs=runs)
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module)
+        observations = self._observe(module, self._calls)
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
             observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
         )
 
-    def _observe(self, run: Callable[..., Any], like: Observation | None = None) -> tuple[Observation, ...]:
+    def _observe(
+        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
+    ) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, self._calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -325,17 +356,16 @@ def _operators(program: ProgramRecord | None) -> set[str]:
     return {node.target for graph in graphs for node in graph.nodes if node.op == "call_function"}
 
 
+def _judged_as(engine: Engine, mode: Mode) -> str:
+    """The stage by whose contract the last stage of a mode is judged: itself, but for an edge that a hook added."""
+    stage = mode.stages[-1]
+    like: Mapping[str, str] = getattr(engine, "judged_as", {})
+    return like.get(stage, stage)
+
+
 def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
     how = ALIGNMENT.get(column_of(edge))
     return align(before, after, how) if how and before is not None and after is not None else None
-
-
-def _unjudged(mode: Mode, record: Record) -> Iterator[str]:
-    """What no check could look at, though the program's own call returned."""
-    runs = record.program.runs if record.program and not record.observations[0].raised else ()
-    for run in runs[:1]:  # at other sizes a program may refuse its inputs
-        if run.stopped:
-            yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
 
 
 def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
@@ -343,18 +373,3 @@ def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
     resave = getattr(artifact, "resave", None)
     repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
     return resave() if resave is not None and repeated else {}
-
-
-def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
-    return Finding(
-        check="stage",
-        place=stage,
-        kind="raised",
-        expected=what,
-        actual=str(raised_from(error)),
-        detail="\n".join(f"torch logged: {line}" for line in logged),
-    )
-
-
-def _edited(what: str, expected: str, actual: str) -> Finding:
-    return Finding(check="stage", place=what, kind="edited", expected=expected, actual=actual)

@@ -15,7 +15,9 @@ from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 from pytest_exportcheck.errors import DeclarationError
-from pytest_exportcheck.records import Case, Expectation, Origin, Tolerance
+from pytest_exportcheck.expectations.entry import problems
+from pytest_exportcheck.records import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.refusals import KINDS
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -40,6 +42,7 @@ def export_case(
     device: str | None = None,
     random: bool = False,
     expect: Sequence[Expectation] = (),
+    rejects: Sequence[Rejection] = (),
 ) -> Callable[[T], T]:
     """Mark an ``nn.Module`` class, or a factory that returns a module, as a case.
 
@@ -72,6 +75,8 @@ def export_case(
         True: the outputs are random; their structure, shapes and dtypes are compared, not their values.
     expect
         Expected failures, from :func:`expect_failure`.
+    rejects
+        What must be refused, from :func:`rejection`. A case that is refused at its capture has no modes behind it.
 
     Raises
     ------
@@ -81,29 +86,25 @@ def export_case(
     origin = _caller(sys._getframe(1))
 
     def decorate(target: T) -> T:
-        if not (inspect.isclass(target) or inspect.isroutine(target)):
-            raise DeclarationError(
-                f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
-                f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
-            )
-        case = Case(
-            name=_valid_name(str(name or getattr(target, "__name__", "")), origin),
-            build=_builder(target, init, origin),
-            origin=origin,
+        case = case_of(
+            target,
+            origin,
             args=args,
             kwargs=kwargs,
             dynamic_shapes=dynamic_shapes,
-            modes=_globs("modes", modes, origin),
-            engines=_globs("engines", engines, origin),
-            tolerance=_tolerance(tolerance, origin),
-            tags=_globs("tags", tags, origin),
-            seed=_seed(seed, origin),
-            context=_context(context, origin),
+            name=str(name or ""),
+            init=init,
+            modes=modes,
+            engines=engines,
+            tolerance=tolerance,
+            tags=tags,
+            seed=seed,
+            context=context,
             train=train,
             device=device,
             random=random,
-            expect=_expectations(expect, origin),
-            doc=inspect.getdoc(target) or "",
+            expect=expect,
+            rejects=rejects,
         )
         # The first case in reading order is the topmost decorator, which is applied last.
         setattr(target, ATTRIBUTE, (case, *vars(target).get(ATTRIBUTE, ())))
@@ -112,29 +113,89 @@ def export_case(
     return decorate
 
 
+def case_of(target: Callable[..., Any], origin: Origin, *, name: str = "", init: object = None, **given: Any) -> Case:
+    """The case that these options of :func:`export_case` make of a class or a factory.
+
+    Raises
+    ------
+    DeclarationError
+        As :func:`export_case`.
+    """
+    if not (inspect.isclass(target) or inspect.isroutine(target)):
+        raise DeclarationError(
+            f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
+            f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
+        )
+    checked = {key: _CHECKED[key](key, value, origin) if key in _CHECKED else value for key, value in given.items()}
+    return Case(
+        name=_valid_name(name or str(getattr(target, "__name__", "")), origin),
+        build=_builder(target, init, origin),
+        origin=origin,
+        doc=inspect.getdoc(target) or "",
+        **checked,
+    )
+
+
 def expect_failure(
     mode: str = "*",
     *,
     engine: str = "*",
     check: str = "*",
+    error: str = "",
     reason: str,
     torch: str = "",
 ) -> Expectation:
     """Declare that items whose mode matches the glob fail, and why.
 
     The expectation is strict: an item that it names and that passes is reported as stale. ``torch`` limits it to
-    versions, such as ``">=2.13,<2.15"``. Only findings of ``check`` (a glob) are excused.
+    versions, such as ``">=2.13,<2.15"``. Only findings of ``check`` (a glob) are excused, and of these, where ``error``
+    is given, only those in whose text the regular expression is found.
 
     Raises
     ------
     DeclarationError
-        When the reason is empty or the version specifier cannot be parsed.
+        When the reason is empty, or the version specifier or the pattern cannot be parsed.
     """
     origin = _caller(sys._getframe(1))
-    if not reason.strip():
-        raise DeclarationError(f"{origin}: expect_failure needs a reason that a reader in a year understands.")
-    _version_range(torch, origin)
-    return Expectation(mode=mode, engine=engine, check=check, reason=reason, torch=torch, origin=origin)
+    entry = Expectation(mode=mode, engine=engine, check=check, error=error, reason=reason, torch=torch, origin=origin)
+    for _, message in problems(entry):
+        raise DeclarationError(f"{origin}: {message}")
+    return entry
+
+
+def rejection(
+    at: str,
+    *,
+    kind: str = "*",
+    error: str = "",
+    args: object = None,
+    kwargs: object = None,
+) -> Rejection:
+    """Declare that something must be refused: a negative case.
+
+    ``at`` is ``"capture"``, an edge such as ``"serdes"``, or ``"call"``: then every program of the case is called with
+    ``args`` and ``kwargs`` (values, or zero-argument callables that return them), which it must refuse. ``kind`` says why:
+    ``constraint``, ``data_dependent``, ``guard``, ``input``, ``unsupported``, or any; ``error`` is a regular expression that
+    is searched for in ``Type: message`` of the error.
+
+    Raises
+    ------
+    DeclarationError
+        When ``kind`` is unknown, the pattern cannot be read, or a call has no inputs.
+    """
+    origin = _caller(sys._getframe(1))
+    if kind not in ("*", *KINDS):
+        raise DeclarationError(f"{origin}: a rejection is of kind {', '.join(KINDS)} or '*', got {kind!r}.")
+    if (at == "call") != (args is not None or kwargs is not None):
+        raise DeclarationError(
+            f"{origin}: rejection('call') takes the inputs that the program must refuse, args= or kwargs=; what is refused "
+            "at a stage is the example of the case."
+        )
+    try:
+        re.compile(error)
+    except re.error as wrong:
+        raise DeclarationError(f"{origin}: error={error!r} is no regular expression ({wrong}).") from None
+    return Rejection(at=at, kind=kind, error=error, args=args, kwargs=kwargs, origin=origin)
 
 
 def cases_in(module: ModuleType) -> list[Case]:
@@ -148,11 +209,17 @@ def cases_in(module: ModuleType) -> list[Case]:
 
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
     """The cases that an object itself (not its base class) carries and that were declared in that module."""
+    return [case for case in cases_of(value) if case.origin.module == module_name]
+
+
+def cases_of(value: object) -> list[Case]:
+    """The cases that an object itself (not its base class) carries, wherever they were declared: for the hook
+    ``exportcheck_cases``, say."""
     try:
         carried = vars(value).get(ATTRIBUTE, ())
     except TypeError:  # objects without a __dict__ carry no cases
-        return ()
-    return [case for case in carried if isinstance(case, Case) and case.origin.module == module_name]
+        return []
+    return [case for case in carried if isinstance(case, Case)]
 
 
 def _caller(frame: FrameType) -> Origin:
@@ -192,13 +259,13 @@ def _globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _seed(value: object, origin: Origin) -> int:
+def _seed(_: str, value: object, origin: Origin) -> int:
     if isinstance(value, int):
         return value
     raise DeclarationError(f"{origin}: seed takes an integer, got {value!r}.")
 
 
-def _context(value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
+def _context(_: str, value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
     if value is None or (callable(value) and (inspect.isclass(value) or not hasattr(value, "__enter__"))):
         factory: Callable[[], AbstractContextManager[Any]] | None = value
         return factory
@@ -208,7 +275,7 @@ def _context(value: Any, origin: Origin) -> Callable[[], AbstractContextManager[
     )
 
 
-def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Origin) -> Tolerance | None:
+def _tolerance(_: str, value: Any, origin: Origin) -> Tolerance | None:
     if value is None or isinstance(value, Tolerance):
         return value
     if isinstance(value, (int, float)):
@@ -218,18 +285,21 @@ def _tolerance(value: float | tuple[float, float] | Tolerance | None, origin: Or
     raise DeclarationError(f"{origin}: tolerance takes rtol, (rtol, atol) or a Tolerance, got {value!r}.")
 
 
-def _expectations(value: Sequence[Expectation], origin: Origin) -> tuple[Expectation, ...]:
-    if isinstance(value, Expectation) or not all(isinstance(entry, Expectation) for entry in value):
-        raise DeclarationError(f"{origin}: expect takes a sequence of expect_failure(...), got {value!r}.")
+def _declared(label: str, value: Any, origin: Origin) -> tuple[Any, ...]:
+    maker, kind = {"expect": ("expect_failure", Expectation), "rejects": ("rejection", Rejection)}[label]
+    if not isinstance(value, Iterable) or not all(isinstance(entry, kind) for entry in value):
+        raise DeclarationError(f"{origin}: {label} takes a sequence of {maker}(...), got {value!r}.")
     return tuple(value)
 
 
-def _version_range(text: str, origin: Origin) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier:
-        raise DeclarationError(
-            f"{origin}: torch={text!r} is no version specifier. Write for example torch='>=2.13,<2.15'."
-        ) from None
+#: Option -> what reads it: from its name, its value and where it stands.
+_CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
+    "modes": _globs,
+    "engines": _globs,
+    "tags": _globs,
+    "seed": _seed,
+    "context": _context,
+    "tolerance": _tolerance,
+    "expect": _declared,
+    "rejects": _declared,
+}

@@ -21,6 +21,10 @@ class SelectionError(ExportcheckError):
     """The command line or the ini file names a mode, an engine or a source that does not exist."""
 
 
+class ExpectationsError(ExportcheckError):
+    """The file of expected failures cannot be read or written, or an entry says what no entry may say."""
+
+
 class EngineError(ExportcheckError):
     """An object given as an engine lacks what every engine has."""
 

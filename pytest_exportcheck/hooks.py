@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import traceback
 from typing import Any
 
 import pluggy
@@ -42,12 +43,33 @@ class Hooks(pluggy.PluginManager):
             except pluggy.PluginValidationError as error:
                 raise DeclarationError(f"{_where(plugin)}: {str(error).splitlines()[-1]}") from None
 
+    def gather(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
+        """What the functions of this hook return, and of those that raise, what: one broken function ends no session."""
+        results: list[Any] = []
+        problems: list[str] = []
+        for function in reversed(getattr(self.hook, name).get_hookimpls()):
+            try:
+                given = {key: value for key, value in arguments.items() if key in function.argnames}
+                result = function.function(**given)
+            except Exception as error:
+                problems.append(f"{name} of {_where(function.plugin)} raised {_raised_at(error)}")
+                continue
+            if result is not None:
+                results.append(result)
+        return results, problems
+
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """An ``exportcheck_*`` function counts without a marker."""
         if not name.startswith(PREFIX) or not inspect.isroutine(getattr(plugin, name, None)):
             return None
         flags = ("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast")
         return {**dict.fromkeys(flags, False), "specname": None}
+
+
+def _raised_at(error: Exception) -> str:
+    """The exception in a line, and where."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error}\n(raised at {frame.filename}:{frame.lineno}: {frame.line})"
 
 
 def _where(plugin: object) -> str:

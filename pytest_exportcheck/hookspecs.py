@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -28,6 +29,22 @@ def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
 @hookspec
 def exportcheck_cases(config: pytest.Config) -> list[Case]:  # type: ignore[empty-body]
     """Cases that are found nowhere in the repo: from a model registry, say."""
+
+
+@hookspec
+def exportcheck_edges() -> Mapping[str, Any]:  # type: ignore[empty-body]
+    """Further edges, by name: functions from a program to a program, or :class:`pytest_exportcheck.ProgramEdge`.
+
+    Every engine gets them, and the default modes ``nonstrict-NAME``.
+    """
+
+
+@hookspec
+def exportcheck_checks() -> list[Any]:  # type: ignore[empty-body]
+    """Further checks: functions from :class:`pytest_exportcheck.Evidence` to a list of :class:`pytest_exportcheck.Finding`.
+
+    They run after every stage; a check is called by the function's name, in findings and in expectations.
+    """
 
 
 @hookspec

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
-from pytest_exportcheck import modes as lattice
-from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.declare import cases_in, cases_on
-from pytest_exportcheck.engines import select_engines
-from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import DeclarationError, ExportcheckError, SelectionError, internal_error_text
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
+from pytest_exportcheck.expectations.baseline import Tally, accepted, tally
+from pytest_exportcheck.expectations.file import ExpectationsFile
 from pytest_exportcheck.hooks import Hooks
-from pytest_exportcheck.modes import Lattice, Mode
+from pytest_exportcheck.kit import Kit
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.reports.failure import failure_text
@@ -33,35 +32,15 @@ class Session:
     """What every item of a pytest session shares."""
 
     options: Options
-    engines: Sequence[Engine]
-    modes: Sequence[Mode]
+    kit: Kit
     runner: Runner
     hooks: Hooks
-    every_engine: Mapping[str, Engine]
+    expectations: ExpectationsFile
 
-    def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
-        """The items of a case, prefixes before what builds on them."""
-        for engine in self.engines:
-            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
-                own = Lattice.of(engine.captures, engine.edges)
-                session_modes = [mode for mode in self.modes if own.has(mode)]
-                may_add = self.options.modes == ("default",)
-                chosen = lattice.narrow(session_modes, case.modes, own, may_add=may_add)
-                yield from ((engine, mode) for mode in own.order(chosen))
-
-    def wrong_names(self, case: Case) -> str:
-        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
-        lattices = [Lattice.of(engine.captures, engine.edges) for engine in self.every_engine.values()]
-        try:
-            lattice.check_names([*case.modes, *(each.mode for each in case.expect)], lattices)
-            select_engines(self.every_engine, case.engines)
-        except SelectionError as error:
-            return f"case {case.name!r} ({case.origin}): {error}"
-        known = [*CHECKS, "stage"]
-        for each in case.expect:
-            if not any(fnmatchcase(check, each.check) for check in known):
-                return f"{each.origin}: unknown check {each.check!r}. Checks: {', '.join(known)}."
-        return ""
+    def expecting(self, case: Case, path: str) -> Case:
+        """The case with what the file of expected failures says of it, beside its own."""
+        listed = self.expectations.of(path, case.name)
+        return replace(case, expect=(*case.expect, *listed)) if listed else case
 
 
 SESSION = pytest.StashKey[Session]()
@@ -76,6 +55,10 @@ class CheckFailed(Exception):
         self.outcome = outcome
 
 
+class HookFailed(Exception):
+    """A hook that was told of an outcome raised."""
+
+
 class CaseItem(pytest.Item):
     """One (case, engine, mode)."""
 
@@ -87,14 +70,21 @@ class CaseItem(pytest.Item):
         self.engine = engine
         self.mode = mode
         self.outcome: Outcome | None = None
+        self.tally = Tally()
         self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
         for tag in case.tags:
             self.extra_keyword_matches.add(tag)
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        self.outcome = outcome = session.runner.run(self.case, self.engine, self.mode)
-        session.hooks.hook.exportcheck_outcome(outcome=outcome)
+        outcome = session.runner.run(self.case, self.engine, self.mode)
+        if session.options.update_expectations:
+            self.tally = tally(outcome, self.case_path)
+            outcome = accepted(outcome, session.expectations.path)
+        self.outcome = outcome
+        _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
+        if problems:
+            raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
         if outcome.status in ("blocked", "unsupported"):
             raise pytest.skip.Exception(plain(outcome.reason), _use_item_location=True)
         if outcome.status == "expected":
@@ -106,6 +96,8 @@ class CaseItem(pytest.Item):
         if isinstance(excinfo.value, CheckFailed):
             verbose = self.config.get_verbosity() > 1
             return plain(failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose))
+        if isinstance(excinfo.value, HookFailed):
+            return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
         return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
@@ -118,10 +110,17 @@ class CaseItem(pytest.Item):
 
     def _selection(self) -> list[str]:
         if isinstance(self.parent, SourceCollector):
-            return [*self.parent.arguments, "-k", f'"{self.name}"']
+            source = self.parent.sources.get(self.case.name)
+            words = [shlex.quote(f"--exportcheck-source={source}")] if source else []
+            return [*words, "-k", f'"{self.name}"']
         _, _, names = self.nodeid.partition("::")
         path = os.path.relpath(self.path, self.config.invocation_params.dir)
         return [f'"{path}::{names}"']
+
+    @property
+    def case_path(self) -> str:
+        """Where the case stands, as in the item's id: a file, or the name of a source."""
+        return self.nodeid.partition("::")[0]
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
@@ -132,7 +131,7 @@ class CaseItem(pytest.Item):
         origin = self.case.origin
         row: dict[str, Any] = {
             "nodeid": self.nodeid,
-            "path": self.nodeid.partition("::")[0],
+            "path": self.case_path,
             "case": self.case.name,
             "engine": self.engine,
             "mode": str(self.mode),
@@ -151,6 +150,7 @@ class CaseItem(pytest.Item):
             "notes": self.outcome.notes,
             "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],
+            "tally": msgspec.to_builtins(self.tally),
         }
         return {name: plain(value) for name, value in row.items()}
 
@@ -192,12 +192,13 @@ class CaseModule(pytest.Module):
 
 
 class SourceCollector(pytest.Collector):
-    """Cases that no collected file holds: from a source, an imported module or a hook."""
+    """Cases that no collected file holds: from a source, an imported module or a hook. ``sources``: the name of a case
+    -> what ``--exportcheck-source`` names it alone."""
 
-    def __init__(self, *, cases: Sequence[Case], arguments: Sequence[str] = (), **rest: Any) -> None:
+    def __init__(self, *, cases: Sequence[Case], sources: Mapping[str, str], **rest: Any) -> None:
         super().__init__(**rest)
         self.cases = cases
-        self.arguments = arguments
+        self.sources = sources
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         return items_of(self, self.cases)
@@ -222,10 +223,11 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
-        wrong = session.wrong_names(case)
+        wrong = session.kit.wrong_names(case)
         if wrong:
             items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
-        for engine, mode in session.plan(case):
+        case = session.expecting(case, parent.nodeid.partition("::")[0])
+        for engine, mode in session.kit.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
 

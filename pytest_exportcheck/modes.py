@@ -111,7 +111,7 @@ class Lattice:
 def select(names: Sequence[str], lattices: Sequence[Lattice]) -> list[Mode]:
     """The modes that names and globs stand for, over several engines.
 
-    ``default`` is the default set, ``all`` the lattice to depth three; a glob picks from the lattice to depth three;
+    ``default`` is the default set, with every added edge behind ``nonstrict``, ``all`` the lattice to depth three; a glob picks from the lattice to depth three;
     a plain name may go deeper.
 
     Raises
@@ -151,7 +151,8 @@ def narrow(modes: Sequence[Mode], globs: Sequence[str], lattice: Lattice, *, may
 
 def _matches(name: str, lattice: Sequence[Mode], lattices: Sequence[Lattice]) -> list[Mode]:
     if name == "default":
-        return [Mode(tuple(each.split("-"))) for each in DEFAULT]
+        added = dict.fromkeys(edge for each in lattices for edge in each.edges if edge not in EDGES)
+        return [Mode(tuple(each.split("-"))) for each in (*DEFAULT, *(f"nonstrict-{edge}" for edge in added))]
     if name == "all":
         return list(lattice)
     if _is_glob(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,9 @@ class Options:
     threads: int | None = None
     files: tuple[str, ...] = DEFAULT_FILES
     imports: tuple[str, ...] = ()
+    expectations: str = ""
+    expectations_given: bool = False
+    update_expectations: bool = False
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     json: str = ""
@@ -36,6 +40,7 @@ class Options:
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
         words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines != ("*",) else []
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
+        words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         return tuple(words)
@@ -63,16 +68,27 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--exportcheck-source",
-        metavar="SOURCE:NAME",
+        metavar="SOURCE:NAME[,OPTION=VALUE...]",
         action="append",
-        default=[],
-        help="Also check a model from a source, such as torchvision:resnet18 (globs work). May be repeated.",
+        help="Also check a model from a source, such as torchvision:resnet18 (globs work) or timm:test_vit,batch=4. "
+        "Sources: exportdb, import, timm, torchvision, transformers. May be repeated. Ini: exportcheck_sources.",
     )
     group.addoption(
         "--exportcheck-profile",
         choices=PROFILES,
         help="ship (default) judges your model: known defects of torch are warnings. conformance judges the "
         "engine: they fail. Ini: exportcheck_profile.",
+    )
+    group.addoption(
+        "--exportcheck-expectations",
+        metavar="PATH",
+        help="TOML file of expected failures, for cases that one cannot decorate. Ini: exportcheck_expectations.",
+    )
+    group.addoption(
+        "--exportcheck-update-expectations",
+        action="store_true",
+        default=False,
+        help="Write what fails in this run to that file, and delete from it what no longer fails.",
     )
     group.addoption(
         "--exportcheck-seed",
@@ -85,7 +101,8 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-threads",
         metavar="N",
         type=int,
-        help="torch.set_num_threads for every run (default: as torch chooses). Results may depend on it.",
+        help="torch.set_num_threads for every run (default: as torch chooses; with pytest-xdist "
+        "that number divided by the workers). Results may depend on it.",
     )
     group.addoption(
         "--exportcheck-json",
@@ -96,6 +113,12 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
     parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
+    parser.addini("exportcheck_sources", "As --exportcheck-source, one or several.", type="args", default=[])
+    parser.addini(
+        "exportcheck_expectations",
+        "As --exportcheck-expectations; relative to the ini file.",
+        default="",
+    )
     parser.addini(
         "exportcheck_files",
         "Globs of the Python files in which cases are looked for, besides pytest's own test modules.",
@@ -128,15 +151,31 @@ def read_options(config: pytest.Config) -> Options:
     """
     if not config.getoption("exportcheck"):
         return Options()
+    return settings(config)
+
+
+def settings(
+    config: pytest.Config, *, modes: Sequence[str] | None = None, engines: Sequence[str] | None = None
+) -> Options:
+    """The options as they are when the checks are asked for, with these modes and engines where given.
+
+    Raises
+    ------
+    pytest.UsageError
+        As :func:`read_options`.
+    """
     threads = config.getoption("exportcheck_threads")
     if threads is not None and threads < 1:
         raise _usage_error(f"--exportcheck-threads takes a number of threads, at least 1, got {threads}.")
     return Options(
         active=True,
-        modes=_words(config, "exportcheck_modes") or ("default",),
-        engines=_words(config, "exportcheck_engines") or ("*",),
-        sources=tuple(config.getoption("exportcheck_source")),
+        modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
+        engines=tuple(engines or ()) or _words(config, "exportcheck_engines") or ("*",),
+        sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
+        expectations=_expectations(config),
+        expectations_given=bool(config.getoption("exportcheck_expectations")),
+        update_expectations=config.getoption("exportcheck_update_expectations"),
         seed=config.getoption("exportcheck_seed"),
         threads=threads,
         files=tuple(config.getini("exportcheck_files")),
@@ -159,6 +198,21 @@ def _json_path(given: str | None) -> str:
     if given == "":
         raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
     return given or ""
+
+
+def _expectations(config: pytest.Config) -> str:
+    """The path of the file: the command line's relative to where pytest was called, the ini file's to where it stands."""
+    given, ini = config.getoption("exportcheck_expectations"), str(config.getini("exportcheck_expectations"))
+    if given:
+        return str(given)
+    if ini:
+        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+    if config.getoption("exportcheck_update_expectations"):
+        raise _usage_error(
+            "--exportcheck-update-expectations needs the file to write: --exportcheck-expectations=PATH, "
+            "or exportcheck_expectations in the ini file."
+        )
+    return ""
 
 
 def _words(config: pytest.Config, name: str) -> tuple[str, ...]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_exportcheck.options import add_options, read_options
+
+if TYPE_CHECKING:
+    from pytest_exportcheck.fixture import Exportcheck
 
 MARKER = (
     "exportcheck(engine, capture, edge): an export round-trip item; select with -m \"exportcheck(capture='strict')\"."
@@ -17,6 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.fixture
+def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
+    """Check one model inside a test: ``exportcheck(module, args, dynamic_shapes=...)``. Needs no ``--exportcheck``."""
+    from pytest_exportcheck.fixture import Exportcheck
+
+    return Exportcheck(request)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
@@ -24,7 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
             warnings.simplefilter("ignore")
             from pytest_exportcheck.outputs import register
+            from pytest_exportcheck.parallel import ParallelPlugin
             from pytest_exportcheck.session import ActivePlugin
 
-        config.pluginmanager.register(ActivePlugin(config, options), "exportcheck-active")
-        register(config, options)
+        parallel = ParallelPlugin(config, options)
+        active = ActivePlugin(config, parallel.options, journal=parallel.journal, workers=parallel.workers)
+        config.pluginmanager.register(active, "exportcheck-active")
+        config.pluginmanager.register(parallel, "exportcheck-parallel")
+        register(config, parallel.options)

@@ -23,7 +23,6 @@ from pytest_exportcheck.reports.report import ErrorReport, Report, Run, Settings
 from pytest_exportcheck.reports.rows import item_of, plain, properties
 
 _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-_CRASHED = "???"  # what pytest-xdist writes for the phase in which a worker died
 
 
 class Recorder:
@@ -72,15 +71,13 @@ class Recorder:
         for row in getattr(report, "exportcheck_selected", ()):
             self._selected = {**(self._selected or {}), row["nodeid"]: row}
         row = getattr(report, "exportcheck", None)
-        worker = {"worker": getattr(report, "worker_id", "")}
-        if row is not None:
-            self._rows[report.nodeid] = {**row, **worker, "duration": report.duration}
+        if row is not None:  # of an item whose process is gone it lacks what only the item knew
+            known = {**(self._selected or {}).get(report.nodeid, {}), "nodeid": report.nodeid}
+            ended = {"worker": getattr(report, "worker_id", ""), "duration": report.duration}
+            self._rows[report.nodeid] = {**known, "reason": reason_of(report), **row, **ended}
         elif hasattr(report, "exportcheck_error"):
             self._error(report.nodeid, report.exportcheck_error)
-        elif report.failed and report.nodeid in (self._selected or {}) and report.when != "teardown":
-            told = {"status": "interrupted", "reason": reason_of(report), **worker}
-            self._rows[report.nodeid] = {**(self._selected or {})[report.nodeid], **told}
-        elif report.failed and (report.nodeid in self._rows or report.when == _CRASHED):
+        elif report.failed and report.nodeid in self._rows:
             self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
     def _error(self, nodeid: str, reason: str) -> None:
@@ -102,9 +99,9 @@ class Recorder:
         return report_of_runs([self._run(len(items))], items, self._errors)
 
     def _run(self, judged: int) -> Run:
-        session = self.config.stash[SESSION]
-        lattices = {engine.name: Lattice.of(engine.captures, engine.edges) for engine in session.engines}
-        order = [mode for each in lattices.values() for mode in each.order([m for m in session.modes if each.has(m)])]
+        kit = self.config.stash[SESSION].kit
+        lattices = {engine.name: Lattice.of(engine.captures, engine.edges) for engine in kit.engines}
+        order = [mode for each in lattices.values() for mode in each.order([m for m in kit.modes if each.has(m)])]
         not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._rows]
         selected: int | None = None if self._selected is None else len(self._selected)
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress
+from pytest_exportcheck.case_run import CaseRun, Progress, Settings, unwatched
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
-from pytest_exportcheck.records import Case, Outcome
-from pytest_exportcheck.verdicts import Item, outcome_of
+from pytest_exportcheck.records import Case, Check, Outcome
+from pytest_exportcheck.verdicts import Item, not_set_up, outcome_of
 
 
 class Runner:
@@ -28,13 +31,21 @@ class Runner:
         threads: int | None = None,
         progress: Progress = nullcontext,
         overrides: Overrides = NO_OVERRIDES,
+        checks: Mapping[str, Check] = MappingProxyType({}),
+        journal: Journal | None = None,
     ) -> None:
         self._engines = engines
         self._profile = profile
-        self._seed = seed
-        self._threads = threads or torch.get_num_threads()
-        self._progress = progress
-        self._overrides = overrides
+        threads = threads or torch.get_num_threads()
+        self._journal = journal
+        self._settings = Settings(
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            overrides=overrides,
+            checks=checks,
+            watch=journal.running if journal else unwatched,
+        )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
         self._current: tuple[Case, CaseRun] | None = None
@@ -50,6 +61,10 @@ class Runner:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
             return self._not_set_up_outcome(case, engine, mode)
+        interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
+        if interrupted:
+            reason = f"blocked: {interrupted} {interrupted.how}"
+            return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
         try:
             run = self._case_run(case)
         except Exception as error:
@@ -58,13 +73,8 @@ class Runner:
             return self._not_set_up_outcome(case, engine, mode)
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)
-        item = Item(
-            case=case,
-            engine=engine,
-            mode=mode,
-            profile=self._profile,
-            torch_version=torch.__version__,
-            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+        item = replace(
+            self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
@@ -72,17 +82,21 @@ class Runner:
         self._done(case, engine, mode, run)
         return outcome
 
+    def _item(self, case: Case, engine: str, mode: Mode) -> Item:
+        return Item(
+            case=case,
+            engine=engine,
+            mode=mode,
+            profile=self._profile,
+            torch_version=torch.__version__,
+            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+        )
+
     def _case_run(self, case: Case) -> CaseRun:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
-            run = CaseRun(
-                case,
-                seed=self._seed,
-                threads=self._threads,
-                progress=self._progress,
-                overrides=self._overrides,
-            )
-            self._current = (case, run)
+            with self._settings.watch(case):
+                self._current = (case, CaseRun(case, self._settings))
         return self._current[1]
 
     def _done(self, case: Case, engine: str, mode: Mode, run: CaseRun) -> None:
@@ -94,9 +108,6 @@ class Runner:
             self._current = None
 
     def _not_set_up_outcome(self, case: Case, engine: str, mode: Mode) -> Outcome:
-        """The first item of a case that cannot be set up says so; the others are blocked by it."""
         first, message = self._not_set_up[id(case)]
-        if first == (engine, mode):
-            return Outcome(case=case.name, engine=engine, mode=str(mode), status="error", reason=message)
-        reason = f"blocked: the case could not be set up (see {case.name}[{first[0]}-{first[1]}])"
-        return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
+        told_by = "" if first == (engine, mode) else f"{case.name}[{first[0]}-{first[1]}]"
+        return not_set_up(self._item(case, engine, mode), message, told_by)

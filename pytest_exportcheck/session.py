@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.declare import cases_in
-from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.errors import ExportcheckError
+from pytest_exportcheck.expectations.keeper import Keeper
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
@@ -30,26 +30,31 @@ from pytest_exportcheck.items import (
     items_on,
     report_of,
 )
+from pytest_exportcheck.journal import Journal
+from pytest_exportcheck.kit import kit_of
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
-from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.sources import cases_from
 
 NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 class ActivePlugin:
-    """Registered only where ``--exportcheck`` was given."""
+    """Registered only where ``--exportcheck`` was given. ``workers`` is how many processes run items beside each other,
+    0 for this one alone; ``journal`` is theirs together."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
+    def __init__(self, config: pytest.Config, options: Options, *, journal: Journal, workers: int = 0) -> None:
         self._config = config
         self._options = options
+        self._journal = journal
+        self._workers = workers
         self._rows: list[Row] = []
+        self._expectations: Keeper | None = None
         self._hooks = Hooks()
+        self._left_out: list[str] = []
 
     # --- the session ------------------------------------------------------------------------
 
@@ -62,28 +67,27 @@ class ActivePlugin:
     def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
-            added = [engine for group in self._hooks.hook.exportcheck_engines() for engine in group]
-            every = all_engines(added)
-            engines = select_engines(every, self._options.engines)
-            lattices = [Lattice.of(engine.captures, engine.edges) for engine in engines]
-            modes = lattice.select(self._options.modes, lattices)
-            overrides = Overrides.of(self._options.allow, self._options.forbid)
+            kit = kit_of(self._options, self._hooks)
+            self._expectations = Keeper(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
-        runner = Runner(
-            every,
-            profile=options.profile,
-            seed=options.seed,
-            threads=options.threads,
-            progress=Progress(self._write_progress),
-            overrides=overrides,
-        )
-        self._config.stash[SESSION] = Session(options, engines, modes, runner, self._hooks, every)
+        runner = kit.runner(options, progress=Progress(self._write_progress), journal=self._journal)
+        self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, self._expectations.file)
+        self._refuse_wrong_entries()
+
+    def _refuse_wrong_entries(self) -> None:
+        """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
+        session = self._config.stash[SESSION]
+        for entry in session.expectations.entries:
+            wrong = session.kit.wrong_entry(entry.expectation)
+            if wrong:
+                raise pytest.UsageError(f"exportcheck: {entry.expectation.origin}: {wrong}")
 
     def pytest_report_header(self) -> str:
         options = self._options
-        threads = options.threads or torch.get_num_threads()
+        threads = str(options.threads or torch.get_num_threads())
+        threads += f" in each of {self._workers} workers" if self._workers else ""
         return (
             f"exportcheck: {__version__}, torch {torch.__version__}, export schema {_schema_version()}, "
             f"profile {options.profile}, seed {options.seed}, threads {threads}"
@@ -120,17 +124,24 @@ class ActivePlugin:
             report.result = [*(report.result or []), *self._elsewhere(collector)]
         return report
 
-    def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector]:
+    def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector | pytest.Item]:
         for name in self._options.imports:
             yield self._imported(session, name)
         for spec in self._options.sources:
             try:
-                cases = cases_from(spec)
+                found = cases_from(spec)
             except ExportcheckError as error:
                 raise pytest.UsageError(f"exportcheck: {error}") from None
-            yield _collector(session, spec.partition(":")[0], cases, [f"--exportcheck-source={spec}"])
-        for cases in self._hooks.hook.exportcheck_cases(config=self._config):
-            yield _collector(session, "exportcheck_cases", cases)
+            self._left_out += [found.left_out] if found.left_out else []
+            alone = {case.name: exact for exact, case in found.cases.items()}
+            yield _collector(session, found.label, list(found.cases.values()), alone)
+        groups, problems = self._hooks.gather("exportcheck_cases", config=self._config)
+        for cases in groups:
+            yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
+            problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
+        problems = [*self._config.stash[SESSION].kit.problems, *problems]
+        for number, problem in enumerate(problems, 1):
+            yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
 
     def _imported(self, session: pytest.Session, name: str) -> pytest.Collector:
         try:
@@ -156,10 +167,16 @@ class ActivePlugin:
         chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
         if not found and not self._is_xdist_worker() and not (chosen_by_hand and items):
             raise pytest.UsageError(self._no_case())
+        if self._expectations is not None and not chosen_by_hand:
+            self._expectations.match({(item.case_path, item.case.name) for item in items if isinstance(item, CaseItem)})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """What globs of sources matched and is no case."""
+        return [f"exportcheck: {line}" for line in self._left_out]
 
     def _no_case(self) -> str:
         return (
@@ -187,18 +204,31 @@ class ActivePlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
-        if row is not None:
+        if row is not None:  # a worker of pytest-xdist sends it on after this
+            if self._expectations is not None:
+                self._expectations.add(row.get("tally"))
             self._rows.append(Row.of(row))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self._expectations is None or self._is_xdist_worker():
+            return
+        try:
+            self._expectations.write()
+        except ExportcheckError as error:
+            raise pytest.UsageError(f"exportcheck: {error}") from None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._rows:
             return
         terminalreporter.section("exportcheck")
         session = self._config.stash[SESSION]
-        lattices = [Lattice.of(engine.captures, engine.edges) for engine in session.engines]
-        order = [str(mode) for each in lattices for mode in each.order(_in(each, session.modes))]
+        lattices = session.kit.lattices(session.kit.engines)
+        order = [str(mode) for each in lattices for mode in each.order(_in(each, session.kit.modes))]
         for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
+        for text in self._expectations.told() if self._expectations else ():
+            terminalreporter.write_line(text)
 
     def _write_progress(self, text: str) -> None:
         """Called from a timer's thread while a step runs, so that pytest's capture is on and stays so meanwhile."""
@@ -207,6 +237,10 @@ class ActivePlugin:
         if reporter is not None:  # workers of pytest-xdist have none
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.write_line(text)
+
+
+def _no_case_object(value: object) -> str:
+    return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
 
 
 def _in(own: Lattice, modes: Iterable[Mode]) -> list[Mode]:
@@ -219,9 +253,11 @@ def _write(reporter: Any, line: Line) -> None:
     reporter.write("\n")
 
 
-def _collector(session: pytest.Session, name: str, cases: list[Case], arguments: Iterable[str] = ()) -> SourceCollector:
+def _collector(
+    session: pytest.Session, name: str, cases: list[Case], sources: Mapping[str, str] = MappingProxyType({})
+) -> SourceCollector:
     collector: SourceCollector = SourceCollector.from_parent(
-        session, name=name, nodeid=name, cases=cases, arguments=list(arguments)
+        session, name=name, nodeid=name, cases=cases, sources=sources
     )
     return collector
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.raised import quiet, raised_from
-from pytest_exportcheck.records import Case, Inputs
+from pytest_exportcheck.records import Case, Inputs, Rejection
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
 
 EXAMPLE, FRESH = "the example inputs", "fresh inputs"
@@ -34,6 +34,7 @@ class Subject:
     example: Inputs
     fresh: Inputs
     dynamic_shapes: Any
+    rejected: tuple[tuple[Rejection, Inputs], ...] = ()
 
     def fresh_module(self) -> torch.nn.Module:
         """The module with attributes of its own and the weights of ``module``."""
@@ -58,10 +59,20 @@ def set_up(case: Case, seed: int) -> Subject:
         shapes = _value(case, "dynamic_shapes", case.dynamic_shapes)
         if isinstance(shapes, torch.export.ShapesCollection):  # goes by identity, and captures are given copies
             shapes = _by_argument(case, module, shapes, example)
-        _check_shapes(case, module, shapes, example)
+        if not case.rejected_at("", is_capture=True):  # the engine is to refuse them
+            _check_shapes(case, module, shapes, example)
         working = _deep_copy(module)
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
-    return Subject(module if working is None else working, working is not None, pristine, example, fresh, shapes)
+        rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejects if each.at == "call")
+    return Subject(
+        module=module if working is None else working,
+        copied=working is not None,
+        pristine=pristine,
+        example=example,
+        fresh=fresh,
+        dynamic_shapes=shapes,
+        rejected=rejected,
+    )
 
 
 def _values(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -126,6 +137,12 @@ def _inputs(case: Case, given: tuple[Any, ...], label: str, seed: int) -> Inputs
         )
     args, kwargs = _moved((args, dict(kwargs)), case.device)
     return Inputs(label, args, kwargs)
+
+
+def _rejected_call(case: Case, rejection: Rejection, seed: int) -> Inputs:
+    """The inputs that every program of the case must refuse."""
+    given = replace(case, args=rejection.args or (), kwargs=rejection.kwargs or {}, origin=rejection.origin)
+    return _inputs(given, (), "inputs that must be refused", seed)
 
 
 def _value(case: Case, what: str, value: Any) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
-from packaging.specifiers import SpecifierSet
-
-from pytest_exportcheck.case_run import Stage
+from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Status, Survival
+from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Reckoning, Status, Survival
+from pytest_exportcheck.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +34,24 @@ def outcome_of(item: Item, stage: Stage) -> Outcome:
     return _judged(item, stage)
 
 
+def not_set_up(item: Item, message: str, first: str) -> Outcome:
+    """The outcome of an item whose case could not be set up. The first item of the case to run says so (``first`` is
+    empty); the others are blocked by it."""
+    if first:
+        return _outcome(item, "blocked", reason=f"blocked: the case could not be set up (see {first})")
+    finding = Finding(
+        check="case",
+        place="set-up",
+        kind="raised",
+        expected="a module that runs on its example inputs",
+        actual=message,
+    )
+    reckoning = _reckoned(item, item.mode, [finding], may_be_stale=False)
+    if reckoning.unexcused:
+        return _outcome(item, "error", findings=[finding], reason=message, reckoning=reckoning)
+    return _outcome(item, "expected", findings=[finding], reason=_reasons(reckoning), reckoning=reckoning)
+
+
 def _outcome(
     item: Item,
     status: Status,
@@ -43,6 +59,7 @@ def _outcome(
     findings: Sequence[Finding] = (),
     reason: str = "",
     ledger: Sequence[Survival] = (),
+    reckoning: Reckoning | None = None,
 ) -> Outcome:
     return Outcome(
         case=item.case.name,
@@ -54,6 +71,7 @@ def _outcome(
         notes=item.notes,
         seconds=item.seconds,
         ledger=tuple(ledger),
+        reckoning=reckoning,
     )
 
 
@@ -61,36 +79,56 @@ def _blocked(item: Item, blocker: Stage) -> Outcome:
     """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
     if blocker.unsupported:
         return _outcome(item, "unsupported", reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
+    if blocker.refused:
+        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, which refuses the case, as it must")
     if blocker.mode in item.selected:
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}")
-    expectations = _matching(item, blocker.mode)
-    if all(_excuses(expectations, finding) or _tolerated(item, finding) for finding in blocker.findings):
+    reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
+    if not reckoning.unexcused:
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, which fails as expected")
     return _outcome(
         item,
         "failed",
         findings=blocker.findings,
         reason=f"{blocker.mode}, which this mode builds on and which is not part of this run, is broken",
+        reckoning=reckoning,
     )
 
 
 def _judged(item: Item, stage: Stage) -> Outcome:
-    expectations = _matching(item, item.mode)
-    excused = [finding for finding in stage.findings if _excuses(expectations, finding)]
+    reckoning = _reckoned(item, item.mode, stage.findings)
+    excused = [finding for _, finding in reckoning.excused]
     rest = [finding for finding in stage.findings if finding not in excused]
-    unexcused = [finding for finding in rest if not _tolerated(item, finding)]
-    stale = [each for each in expectations if not any(_excuses([each], finding) for finding in excused)]
-    ledger = stage.ledger
-    if unexcused:
-        shown = [*unexcused, *(each for each in rest if each not in unexcused)]
-        return _outcome(item, "failed", findings=shown, ledger=ledger)
-    if stale:
-        return _outcome(item, "stale", findings=stage.findings, reason=_stale_text(stale), ledger=ledger)
-    if excused:
-        reasons = dict.fromkeys(each.reason for each in expectations)
-        return _outcome(item, "expected", findings=stage.findings, reason="; ".join(reasons), ledger=ledger)
-    known = [finding for finding in rest if finding.verdict == "known"]
-    return _outcome(item, "known" if known else "passed", findings=rest, ledger=ledger)
+    if reckoning.unexcused:
+        shown = [*reckoning.unexcused, *(each for each in rest if each not in reckoning.unexcused)]
+        return _outcome(item, "failed", findings=shown, ledger=stage.ledger, reckoning=reckoning)
+    status: Status = "passed"
+    reason = ""
+    if reckoning.stale:
+        status, reason = "stale", _stale_text(reckoning.stale)
+    elif excused:
+        status, reason = "expected", _reasons(reckoning)
+    elif any(finding.verdict == "known" for finding in rest):
+        status = "known"
+    return _outcome(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
+
+
+def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True) -> Reckoning:
+    """Findings about a mode held against what is expected of it."""
+    entries = [
+        each
+        for each in item.case.expect
+        if names_item(each, engine=item.engine, mode=str(mode), torch_version=item.torch_version)
+    ]
+    pairs = [(each, finding) for finding in findings for each in entries if excuses(each, finding)]
+    excused = [finding for _, finding in pairs]
+    used = [each for each, _ in pairs]
+    return Reckoning(
+        mode=str(mode),
+        unexcused=tuple(each for each in findings if each not in excused and not _tolerated(item, each)),
+        excused=tuple(pairs),
+        stale=tuple(each for each in entries if each not in used) if may_be_stale else (),
+    )
 
 
 def _tolerated(item: Item, finding: Finding) -> bool:
@@ -100,23 +138,12 @@ def _tolerated(item: Item, finding: Finding) -> bool:
     return finding.verdict == "lost" or warning
 
 
-def _matching(item: Item, mode: Mode) -> list[Expectation]:
-    return [
-        each
-        for each in item.case.expect
-        if fnmatchcase(str(mode), each.mode)
-        and fnmatchcase(item.engine, each.engine)
-        and SpecifierSet(each.torch).contains(item.torch_version, prereleases=True)
-    ]
-
-
-def _excuses(expectations: Sequence[Expectation], finding: Finding) -> bool:
-    return finding.verdict != "lost" and any(fnmatchcase(finding.check, each.check) for each in expectations)
+def _reasons(reckoning: Reckoning) -> str:
+    return "; ".join(dict.fromkeys(entry.reason for entry, _ in reckoning.excused))
 
 
 def _stale_text(stale: Sequence[Expectation]) -> str:
     return "\n".join(
-        f"expected to fail (check {each.check!r}: {each.reason}), and no longer does: "
-        f"delete the expect_failure({each.mode!r}, ...) at {each.origin}"
+        f"expected to fail (check {each.check!r}: {each.reason}), and no longer does: delete the {each.place}"
         for each in stale
     )

@@ -5,6 +5,7 @@ A check never raises and never runs a model. ``CHECKS`` is the table; a stage's 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from pytest_exportcheck.checks import (
     module_calls,
     nodes,
     outputs,
+    rejects,
     signature,
     stability,
     state,
@@ -28,9 +30,10 @@ from pytest_exportcheck.checks import (
 )
 from pytest_exportcheck.checks.alignment import align
 from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.rejects import judged as judged_refusal
 from pytest_exportcheck.records import Check, Evidence, Finding
 
-__all__ = ["CHECKS", "align", "deduplicated", "ledger_of", "run_checks"]
+__all__ = ["CHECKS", "align", "deduplicated", "judged_refusal", "ledger_of", "run_checks"]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,
@@ -48,16 +51,15 @@ CHECKS: Mapping[str, Check] = {
     "module_calls": module_calls.check,
     "examples": examples.check,
     "verifiers": verifiers.check,
+    "rejects": rejects.check,
     "stability": stability.check,
 }
 
 
-def run_checks(evidence: Evidence) -> list[Finding]:
-    """The findings of every check that the contract of this stage names, each difference once."""
-    found: list[Finding] = []
-    for name in evidence.contract:
-        found += _run(name, CHECKS[name], evidence)
-    return deduplicated(found)
+def run_checks(evidence: Evidence, added: Mapping[str, Check] | None = None) -> list[Finding]:
+    """The findings of every check that the contract of this stage names, and of the ``added`` ones, each difference once."""
+    checks = {name: CHECKS[name] for name in evidence.contract} | dict(added or {})
+    return deduplicated(finding for name, check in checks.items() for finding in _run(name, check, evidence))
 
 
 def deduplicated(findings: Iterable[Finding]) -> list[Finding]:
@@ -72,7 +74,10 @@ def deduplicated(findings: Iterable[Finding]) -> list[Finding]:
 
 def _run(name: str, check: Check, evidence: Evidence) -> list[Finding]:
     try:
-        return list(check(evidence))
+        found = list(check(evidence))
+        if not all(isinstance(each, Finding) for each in found):
+            raise TypeError(f"a check returns a list of Finding, got {found!r}")
+        return found
     except Exception as error:  # a check that fails must not pass for a check that found nothing
         return [
             Finding(
@@ -81,6 +86,13 @@ def _run(name: str, check: Check, evidence: Evidence) -> list[Finding]:
                 kind="crashed",
                 expected="a list of findings",
                 actual=f"{type(error).__name__}: {error}",
-                detail="This is a defect of pytest-exportcheck; please report it.",
+                detail=_whose(name, check, error),
             )
         ]
+
+
+def _whose(name: str, check: Check, error: Exception) -> str:
+    if CHECKS.get(name) is check:
+        return "This is a defect of pytest-exportcheck; please report it."
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"The check was added by a hook; it raised at {frame.filename}:{frame.lineno}."

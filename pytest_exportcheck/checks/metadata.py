@@ -57,6 +57,8 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
                 continue
             if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
                 continue
+            if level == "kept" and _is_view_made_again(pair.before, one, other, key):
+                continue
             yield _finding(pair, one, other, key, fate)
     if evidence.contract["metadata"] == "kept" and _all_traced(evidence.before.program):
         yield from _unpaired(evidence)
@@ -69,6 +71,34 @@ def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool
         each.target == node.target and key in each.meta and _equal(each.meta[key], node.meta.get(key))
         for each in before.nodes
     )
+
+
+def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, key: str) -> bool:
+    """Whether a view says of itself what a node says that its origin uses: behind a mutation, functionalisation makes views
+    again where they are used, and they keep their own line of code."""
+    if not node.target.startswith(_VIEWS):
+        return False
+    nodes = {each.name: each for each in before.nodes}
+    pending, seen = [ref.name for ref in refs(one)], set()
+    while pending:
+        name = pending.pop()
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        if key in nodes[name].meta and _equal(nodes[name].meta[key], node.meta.get(key)):
+            return True
+        pending += [ref.name for ref in refs(nodes[name])]
+    return False
+
+
+#: Operators whose results share storage with an input, below autograd.
+_VIEWS = tuple(
+    f"aten.{name}."
+    for name in (
+        *("view", "_unsafe_view", "permute", "transpose", "t", "expand", "slice", "select", "squeeze", "unsqueeze"),
+        *("alias", "as_strided", "diagonal", "split", "split_with_sizes", "unbind", "unfold", "detach"),
+    )
+)
 
 
 def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: str) -> Finding:

@@ -44,14 +44,24 @@ def _run(program: torch.export.ExportedProgram, call: Inputs, label: str) -> Nod
     Buffers, constants and inputs are copies; parameters too where a node may write to them. A program that cannot be
     run this way has what was reached before, and where that was.
     """
-    run = _Progress()
-    stopped = None
-    try:
+    run, stopped = _attempt(program, call)
+    if stopped is not None:  # nodes that write to what requires grad run without grad only
         with torch.no_grad():
-            _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
-    except Exception as error:
-        stopped = Stopped(place=run.place, error=raised_from(error))
+            again, stopped_again = _attempt(program, call)
+        if stopped_again is None:
+            run, stopped = again, None
     return NodeRun(label=label, values=run.values, sizes=_sizes(call), stopped=stopped)
+
+
+def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Progress, Stopped | None]:
+    """In the grad mode of the program's own call: attention takes another kernel, with other strides, where its mask
+    requires grad."""
+    run = _Progress()
+    try:
+        _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
+    except Exception as error:
+        return run, Stopped(place=run.place, error=raised_from(error))
+    return run, None
 
 
 @dataclass(eq=False)
@@ -127,7 +137,8 @@ def _inputs(program: torch.export.ExportedProgram, call: Inputs) -> list[Any]:
 def _held(program: torch.export.ExportedProgram, spec: Any, copied: bool) -> Any:
     value = program.state_dict.get(spec.target, program.constants.get(spec.target))
     if isinstance(value, torch.Tensor) and (copied or spec.kind is not InputKind.PARAMETER):
-        return detached_clone(value)
+        clone = detached_clone(value)
+        return clone.requires_grad_(value.requires_grad)
     return value
 
 

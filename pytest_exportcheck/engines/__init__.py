@@ -7,22 +7,23 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.custom import with_edges
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import EngineError, SelectionError
 
 
-def all_engines(added: Iterable[Any] = ()) -> dict[str, Engine]:
-    """The bundled engines and the added ones, by name.
+def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = None) -> dict[str, Engine]:
+    """The bundled engines and the added ones, by name, each with the added edges.
 
     Raises
     ------
     EngineError
-        When an added object is no engine, or takes a name that is taken.
+        When an added object is no engine, or it or an edge takes a name that is taken.
     """
     engines: dict[str, Engine] = {}
     for candidate in (TorchExport(), *added):
-        engine = as_engine(candidate)
+        engine = with_edges(as_engine(candidate), edges or {})
         if engine.name in engines:
             raise EngineError(f"two engines are called {engine.name!r}; rename the one that your hook adds.")
         engines[engine.name] = engine

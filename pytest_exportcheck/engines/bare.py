@@ -35,12 +35,14 @@ _CAPTURES = {
 
 @dataclass(frozen=True, eq=False)
 class BareEngine:
-    """The engine that a bare object amounts to."""
+    """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
+    contract it is judged."""
 
     name: str
     captures: Mapping[str, Capture]
     edges: Mapping[str, Edge]
     edits_input: frozenset[str] = field(default_factory=frozenset)
+    judged_as: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_engine(candidate: Any) -> Engine:
@@ -98,7 +100,7 @@ def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
 def _edges(bare: Any) -> list[tuple[str, Edge]]:
     edges: list[tuple[str, Edge]] = [("retrace", lambda artifact: _retrace(bare, artifact))]
     if _has(bare, "decompose"):
-        edges.append(("decompose", _on_program(lambda program: bare.decompose(program))))
+        edges.append(("decompose", on_program(lambda program: bare.decompose(program))))
     if _has(bare, "save") and _has(bare, "load"):
         edges.append(("serdes", lambda artifact: _serdes(bare, _with_program(artifact))))
     if _has(bare, "unflatten"):
@@ -110,7 +112,9 @@ def _has(bare: Any, method: str) -> bool:
     return callable(getattr(bare, method, None))
 
 
-def _on_program(step: Callable[[Any], Any]) -> Edge:
+def on_program(step: Callable[[Any], Any]) -> Edge:
+    """An edge that takes the program of an artifact to another program."""
+
     def edge(artifact: Any) -> Artifact:
         return ProgramArtifact(step(_with_program(artifact).program), artifact.request)
 

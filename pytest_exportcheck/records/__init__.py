@@ -3,13 +3,15 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Origin, Tolerance
+from pytest_exportcheck.records.cases import Case, Expectation, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
     Finding,
     Outcome,
+    Reckoning,
     Record,
+    Refusal,
     Status,
     Survival,
     Verdict,
@@ -62,7 +64,10 @@ __all__ = [
     "Plain",
     "ProgramRecord",
     "Raised",
+    "Reckoning",
     "Record",
+    "Refusal",
+    "Rejection",
     "SignatureRecord",
     "Size",
     "SpecRecord",

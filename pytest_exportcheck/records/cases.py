@@ -32,15 +32,39 @@ class Tolerance:
 class Expectation:
     """A declared, reasoned, strict expected failure of (engine, mode, check, torch versions).
 
-    ``mode``, ``engine`` and ``check`` are globs; ``torch`` is a version specifier such as ``<2.15``.
+    ``mode``, ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a
+    finding; ``torch`` a version specifier such as ``<2.15``. ``form`` is how it is written where it stands.
     """
 
-    mode: str
-    engine: str
-    check: str
     reason: str
-    torch: str
     origin: Origin
+    mode: str = "*"
+    engine: str = "*"
+    check: str = "*"
+    error: str = ""
+    torch: str = ""
+    form: str = "expect_failure"
+
+    @property
+    def place(self) -> str:
+        """What to delete, and where."""
+        words = f"{self.form}({self.mode!r}, ...)" if self.form == "expect_failure" else self.form
+        return f"{words} at {self.origin}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rejection:
+    """What must be refused: ``at`` is ``capture``, an edge, or ``call``; a call is made with ``args`` and ``kwargs``.
+
+    ``kind`` is the kind of error, ``*`` any; ``error`` a regular expression that is searched for in ``Type: message``.
+    """
+
+    at: str
+    origin: Origin
+    kind: str = "*"
+    error: str = ""
+    args: object = None
+    kwargs: object = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,4 +87,9 @@ class Case:
     device: str | None = None
     random: bool = False
     expect: tuple[Expectation, ...] = ()
+    rejects: tuple[Rejection, ...] = ()
     doc: str = ""
+
+    def rejected_at(self, stage: str, *, is_capture: bool) -> tuple[Rejection, ...]:
+        """What must be refused at this stage."""
+        return tuple(each for each in self.rejects if each.at == ("capture" if is_capture else stage))

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pytest_exportcheck.records.cases import Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation
+from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
+from pytest_exportcheck.records.observations import Leaf, Observation, Raised
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
 Verdict: TypeAlias = Literal["broken", "known", "lost"]
 Status: TypeAlias = Literal["passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refusal:
+    """What a program did with inputs that it must refuse: what it raised, or None."""
+
+    rejection: Rejection
+    raised: Raised | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +35,7 @@ class Record:
     modules: Mapping[str, str] = field(default_factory=dict)
     saved: Mapping[str, str] = field(default_factory=dict)
     resaved: Mapping[str, str] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,6 +89,11 @@ class Finding:
         return (self.check, self.place, self.kind)
 
     @property
+    def text(self) -> str:
+        """All that it says, as a pattern may look for it."""
+        return "\n".join([f"{self.place}: {self.kind}", self.expected, self.actual, *filter(None, [self.detail])])
+
+    @property
     def name(self) -> str:
         """``check.field``: what ini options and policy rows call it."""
         return f"{self.check}.{self.field or self.kind.replace(' ', '_')}"
@@ -115,6 +129,17 @@ class Survival:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reckoning:
+    """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
+    one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
+
+    mode: str
+    unexcused: tuple[Finding, ...] = ()
+    excused: tuple[tuple[Expectation, Finding], ...] = ()
+    stale: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of one item: what the reports read."""
 
@@ -127,6 +152,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     ledger: tuple[Survival, ...] = ()
+    reckoning: Reckoning | None = None
 
 
 Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

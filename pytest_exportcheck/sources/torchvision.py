@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -13,6 +11,11 @@ import torch
 
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, dynamic_batch, images
+from pytest_exportcheck.sources.optional import needed
+from pytest_exportcheck.sources.spec import Found, Spec, left_out, matching
+
+OPTIONS = {**BATCH_OPTIONS, "size": "height and width of an image (default: what the weights were trained at)"}
 
 #: Folder of torchvision.models -> shape of one example without its batch; None: the size its weights were trained at.
 _SHAPES: dict[str, tuple[int, ...] | None] = {
@@ -20,10 +23,9 @@ _SHAPES: dict[str, tuple[int, ...] | None] = {
     "segmentation": (3, 224, 224),
     "video": (3, 8, 112, 112),
 }
-_BATCH, _LARGEST_BATCH = 2, 16
 
 
-def cases(pattern: str) -> list[Case]:
+def cases(spec: Spec) -> Found:
     """A case for every model whose name matches the glob.
 
     Raises
@@ -31,31 +33,20 @@ def cases(pattern: str) -> list[Case]:
     SelectionError
         When torchvision is not installed, nothing matches, or the one model named takes other inputs than images.
     """
-    models = _models()
-    names = [name for name in models.list_models() if fnmatchcase(name, pattern)]
-    if not names:
-        near = difflib.get_close_matches(pattern, models.list_models(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; see torchvision.models.list_models()."
-        raise SelectionError(f"torchvision has no model {pattern!r}{hint}")
+    models = needed("torchvision", "torchvision", "torchvision.models")
+    names = matching(spec, models.list_models(), what="model", see="torchvision.models.list_models()")
     taken = [name for name in names if _folder(models, name) in _SHAPES]
     if not taken:
         raise SelectionError(
-            f"torchvision:{pattern} is no classification, segmentation or video model; "
+            f"{spec.source}:{spec.name} is no classification, segmentation or video model; "
             "write a case for it, with the inputs that it takes."
         )
-    return [_case(models, name) for name in taken]
-
-
-def _models() -> ModuleType:
-    try:
-        from torchvision import models
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a wheel built for another torch
-        raise SelectionError(
-            f"the source torchvision needs torchvision, which cannot be imported here ({error}). "
-            "Install it with: pip install 'pytest-exportcheck[zoo]'"
-        ) from None
-    module: ModuleType = models
-    return module
+    others = [name for name in names if name not in taken]
+    return Found(
+        label=spec.source,
+        cases={str(spec.named(name)): _case(models, spec.named(name)) for name in taken},
+        left_out=left_out(spec, others, len(names), "which take other inputs than images"),
+    )
 
 
 def _folder(models: ModuleType, name: str) -> str:
@@ -64,15 +55,17 @@ def _folder(models: ModuleType, name: str) -> str:
     return parts[2] if len(parts) > 3 else ""
 
 
-def _case(models: ModuleType, name: str) -> Case:
-    builder = models.get_model_builder(name)
+def _case(models: ModuleType, spec: Spec) -> Case:
+    builder = models.get_model_builder(spec.name)
+    batch, size = batch_of(spec), spec.number("size")
+    shape = _shape(models, spec.name)
     return Case(
-        name=name,
+        name=spec.case_name,
         build=partial(_build, builder),
         origin=Origin("torchvision", inspect.getsourcefile(builder) or "torchvision", 0),
-        args=partial(_inputs, _shape(models, name)),
-        dynamic_shapes=_dynamic_batch,
-        doc=f"torchvision.models.{name} with random weights",
+        args=partial(images, batch, (*shape[:-2], size, size) if size else shape),
+        dynamic_shapes=partial(dynamic_batch, batch),
+        doc=f"torchvision.models.{spec.name} with random weights",
     )
 
 
@@ -93,11 +86,3 @@ def _shape(models: ModuleType, name: str) -> tuple[int, ...]:
         return shape
     crop = models.get_model_weights(name).DEFAULT.transforms.keywords.get("crop_size", 224)
     return (3, crop, crop)
-
-
-def _inputs(shape: tuple[int, ...]) -> tuple[torch.Tensor]:
-    return (torch.randn(_BATCH, *shape),)
-
-
-def _dynamic_batch() -> tuple[dict[int, Any]]:
-    return ({0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)},)

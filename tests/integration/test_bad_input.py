@@ -195,10 +195,10 @@ def test_engine_without_export(pytester, linear):
     [
         ("modes=['nonstrct']", "case 'Net' (*case_bad.py:*): unknown mode 'nonstrct'; did you mean 'nonstrict'[?]*"),
         ("engines=['torhc']", "case 'Net' (*): unknown engine 'torhc'. Engines: torch, echo."),
-        ("expect=[expect_failure('strct*', reason='r')]", "case 'Net' (*): unknown mode 'strct[*]'*"),
+        ("expect=[expect_failure('strct*', reason='r')]", "*case_bad.py:*: unknown mode 'strct[*]'*"),
         (
             "expect=[expect_failure(check='output', reason='r')]",
-            "*case_bad.py:*: unknown check 'output'. Checks: outputs, effects, aliasing, gradients, *, stability, stage.",
+            "*case_bad.py:*: unknown check 'output'. Checks: outputs, effects, aliasing, gradients, *, stability, stage, case.",
         ),
         ("modes=5", "*case_bad.py:*: modes takes a sequence of names or globs, got 5."),
         ("tags='abc'", "*case_bad.py:*: tags takes a sequence of names or globs, got 'abc'."),

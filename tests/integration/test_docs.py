@@ -34,7 +34,7 @@ def test_the_hooks_of_the_page_work_together(pytester):
         """
     )
     result = pytester.runpytest_subprocess("--exportcheck", "--exportcheck-engines=strict_only", "-rs")
-    result.assert_outcomes(passed=6, skipped=10)
+    result.assert_outcomes(passed=6, skipped=12)
     result.stdout.fnmatch_lines(
         [
             "  Linear * u u u u u . . .",

@@ -110,10 +110,3 @@ def test_case_narrows_and_adds_modes(echo, run_echo):
         "strict-serdes]",
         "strict-retrace]",
     ]
-
-
-def test_xdist_runs_the_same_items(two_cases, run_echo):
-    result = run_echo("-n", "2")
-    result.assert_outcomes(passed=20)
-    result.stdout.fnmatch_lines(["exportcheck: 2 cases, 20 items: 20 passed"])
-    assert result.stdout.str().count("engine echo") == 1

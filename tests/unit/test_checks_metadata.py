@@ -167,3 +167,20 @@ def test_a_node_that_lowering_made_from_none_needs_a_trace(evidence):
 def test_a_copy_that_lowering_makes_of_a_mutated_input_needs_no_trace(evidence):
     ours, theirs = program(ADD, meta={"add": SOUND}), program("x\nc = aten.copy.default(x)\nreturn c")
     assert metadata.check(evidence(record(ours), record(theirs), stage="decompose")) == []
+
+
+@pytest.mark.parametrize(("target", "found"), [("aten.view.default", 0), ("aten.mm.default", 1)])
+def test_a_view_that_is_made_again_where_it_is_used_keeps_its_own_line(evidence, target, found):
+    """Functionalisation makes views of what was mutated again; their line is that of an operation that they feed."""
+    flat, linear = {"stack_trace": TRACE}, {"stack_trace": TRACE.replace("x + 1", "linear(x)")}
+    ours = program(
+        "x\nflatten = aten.flatten.using_ints(x, 1)\nlinear = aten.linear.default(flatten)\nreturn linear",
+        meta={"flatten": flat, "linear": linear},
+    )
+    theirs = program(
+        f"x\nview_1 = {target}(x)\nmm = aten.mm.default(view_1)\nreturn mm",
+        meta={"view_1": flat, "mm": linear},
+        origins={"view_1": "linear", "mm": "linear"},
+    )
+    given = evidence(record(ours), record(theirs), stage="decompose")
+    assert len(metadata.check(given)) == found

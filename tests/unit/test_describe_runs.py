@@ -135,3 +135,40 @@ def test_a_program_agrees_with_its_own_run(decompose):
     program = program.run_decompositions() if decompose else program
     runs = node_runs(program, inputs, ())
     assert list(_against_run(program_of(program, runs=runs), *runs)) == []
+
+
+def test_nodes_run_with_grad_where_the_call_does():
+    """Attention takes another kernel, with other strides, where its mask requires grad."""
+
+    class Biased(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(1, 4, 1, 1))
+
+        def forward(self, q, k, v):
+            mask = self.bias.expand(1, 4, 12, 12).contiguous()
+            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+            return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+    inputs = Inputs("", tuple(torch.randn(2, 12, 4, 8) for _ in range(3)), {})
+    program = exported(Biased(), *inputs.args)
+    runs = node_runs(program, inputs, ())
+    assert list(_against_run(program_of(program, runs=runs), *runs)) == []
+
+
+def test_nodes_that_write_to_parameters_run_without_grad():
+    class Decaying(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            with torch.no_grad():
+                self.weight.mul_(0.5)
+            return x * self.weight
+
+    module = Decaying()
+    program = exported(module, torch.ones(2)).run_decompositions()
+    (run,) = node_runs(program, Inputs("", (torch.ones(2),), {}), ())
+    assert run.stopped is None
+    assert module.weight.tolist() == [1, 1]

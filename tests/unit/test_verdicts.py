@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exportcheck.case_run import Stage
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, Origin, Record
+from pytest_exportcheck.stage import Stage
 from pytest_exportcheck.verdicts import Item, outcome_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)

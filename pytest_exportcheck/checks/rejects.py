@@ -1,0 +1,36 @@
+"""What a case says must be refused: at a stage, or at the call of a program with other inputs."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_exportcheck.records import Evidence, Finding, Raised, Rejection
+from pytest_exportcheck.refusals import is_of_kind
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge what the program did with the inputs that it must refuse."""
+    refusals = evidence.after.refusals
+    places = ["call"] if len(refusals) == 1 else [f"call {number}" for number in range(1, len(refusals) + 1)]
+    found = [judged(each.rejection, place, each.raised) for place, each in zip(places, refusals, strict=True)]
+    return [finding for finding in found if finding is not None]
+
+
+def judged(rejection: Rejection, place: str, raised: Raised | None) -> Finding | None:
+    """A finding where nothing was raised, or something else; None where it was refused as the case says."""
+    text = str(raised) if raised else ""
+    if raised and is_of_kind(rejection.kind, text) and re.search(rejection.error, text):
+        return None
+    return Finding(
+        check="rejects",
+        place=place,
+        kind="refused otherwise" if raised else "accepted",
+        expected=_words(rejection),
+        actual=text or "no error",
+        detail=f"The case says so at {rejection.origin}.",
+    )
+
+
+def _words(rejection: Rejection) -> str:
+    kind = "an error" if rejection.kind == "*" else f"an error of kind {rejection.kind!r}"
+    return kind + (f" that says {rejection.error!r}" if rejection.error else "")

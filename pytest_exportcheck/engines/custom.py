@@ -1,0 +1,61 @@
+"""Edges that a hook adds: to every engine, beside its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_exportcheck.engines.bare import BareEngine, on_program
+from pytest_exportcheck.engines.protocol import Edge, Engine
+from pytest_exportcheck.errors import EngineError
+
+JUDGED_AS = ("decompose", "serdes", "retrace", "unflatten")
+
+
+@dataclass(frozen=True)
+class ProgramEdge:
+    """A step from a program to a program.
+
+    ``judged_as`` is the edge by whose contract it is judged: ``decompose`` (values may move a little, nodes may change),
+    ``serdes`` (nothing may change), ``retrace`` or ``unflatten``. For what it cannot do for one program, ``run`` raises
+    :class:`pytest_exportcheck.Unsupported`. It leaves the program that it is given as it was.
+
+    Raises
+    ------
+    EngineError
+        When ``judged_as`` is none of these.
+    """
+
+    run: Callable[[Any], Any]
+    judged_as: str = "decompose"
+
+    def __post_init__(self) -> None:
+        if self.judged_as not in JUDGED_AS:
+            raise EngineError(f"an edge is judged as one of {', '.join(JUDGED_AS)}, got {self.judged_as!r}.")
+
+
+def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
+    """The engine with further edges: ``ProgramEdge`` objects, or functions from a program to a program.
+
+    Raises
+    ------
+    EngineError
+        When an edge has the name of one that the engine has, a name that no mode can hold, or is no function.
+    """
+    if not added:
+        return engine
+    own: dict[str, Edge] = dict(engine.edges)
+    judged_as: dict[str, str] = dict(getattr(engine, "judged_as", {}))
+    for name, given in added.items():
+        edge = given if isinstance(given, ProgramEdge) else ProgramEdge(given)
+        if not callable(edge.run):
+            raise EngineError(f"edge {name!r} takes a function from a program to a program, got {edge.run!r}.")
+        if not name.isidentifier() or name in own:
+            raise EngineError(
+                f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
+            )
+        own[name] = on_program(edge.run)
+        judged_as[name] = edge.judged_as
+    edits = frozenset(getattr(engine, "edits_input", ()))
+    return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, judged_as=judged_as)

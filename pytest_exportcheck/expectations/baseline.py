@@ -1,0 +1,149 @@
+"""The file of expected failures written anew from a run: what fails gets an entry, what no longer fails loses its own."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytest_exportcheck.errors import ExpectationsError
+from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
+from pytest_exportcheck.records import Finding, Outcome
+
+_LONGEST = 120  # characters of a reason
+
+
+@dataclass(frozen=True, order=True)
+class Failure:
+    """What an entry would excuse: a check of an item of a case, ``path::name``, and what it found."""
+
+    case: str
+    engine: str
+    mode: str
+    check: str
+    found: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one item means for the file: ``excused`` by the entries of these lines, ``stale`` those of these lines."""
+
+    failures: tuple[Failure, ...] = ()
+    excused: tuple[tuple[int, Failure], ...] = ()
+    stale: tuple[int, ...] = ()
+
+
+def tally(outcome: Outcome, path: str) -> Tally:
+    """What an outcome means for the file. ``path`` is where the case stands, as in the item's id."""
+    reckoning = outcome.reckoning
+    if reckoning is None:
+        return Tally()
+
+    def failure(finding: Finding) -> Failure:
+        mode = "*" if finding.check == "case" else reckoning.mode  # whichever item comes first reports it
+        return Failure(f"{path}::{outcome.case}", outcome.engine, mode, finding.check, _found(finding))
+
+    return Tally(
+        failures=tuple(map(failure, reckoning.unexcused)),
+        excused=tuple(
+            (entry.origin.line, failure(finding)) for entry, finding in reckoning.excused if entry.form == FORM
+        ),
+        stale=tuple(entry.origin.line for entry in reckoning.stale if entry.form == FORM),
+    )
+
+
+def accepted(outcome: Outcome, path: Path) -> Outcome:
+    """The outcome of an item in a run that writes the file: what fails is expected from now on. What the file cannot
+    say stays: an entry in a decorator that is stale."""
+    reckoning = outcome.reckoning
+    if reckoning is None or any(entry.form != FORM for entry in reckoning.stale):
+        return outcome
+    if reckoning.unexcused:
+        return replace(outcome, status="expected", reason=f"written to {path}")
+    if outcome.status == "stale":
+        return replace(outcome, status="passed", reason=f"removed from {path}")
+    return outcome
+
+
+def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> str:
+    """The new text. Entries that excused something, or whose items did not run, stay word for word with their comments;
+    one that is stale somewhere and excuses elsewhere is narrowed to where it does; new ones join them, sorted by case,
+    engine, mode and check."""
+    tallies = list(tallies)
+    stale = {line for each in tallies for line in each.stale}
+    kept = [((entry.case, *_key(entry)), entry.text) for entry in file.entries if entry.line not in stale]
+    by_line = {entry.line: entry for entry in file.entries}
+    narrowed = {
+        replace(failure, found=""): by_line[line]
+        for each in tallies
+        for line, failure in each.excused
+        if line in stale and line in by_line
+    }
+    new = {replace(failure, found=""): failure for each in tallies for failure in sorted(each.failures)[::-1]}
+    written = [
+        *kept,
+        *((_place(failure), _text(failure, old)) for failure, old in narrowed.items()),
+        *((_place(key), _text(failure)) for key, failure in new.items() if key not in narrowed),
+    ]
+    blocks = [file.preamble, *(text for _, text in sorted(written, key=lambda each: each[0]))]
+    return "\n".join(block.strip("\n") + "\n" for block in blocks if block.strip("\n"))
+
+
+def write(path: Path, text: str) -> None:
+    """Write the file whole or not at all.
+
+    Raises
+    ------
+    ExpectationsError
+        When it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        Path(name).replace(path)
+    except OSError as error:
+        raise ExpectationsError(f"the expectations file {path} cannot be written ({error.strerror}).") from None
+
+
+def _key(entry: Entry) -> tuple[str, str, str]:
+    said = entry.expectation
+    return (said.engine, said.mode, said.check)
+
+
+def _place(failure: Failure) -> tuple[str, str, str, str]:
+    return (glob.escape(failure.case), failure.engine, failure.mode, failure.check)
+
+
+def _text(failure: Failure, narrowed: Entry | None = None) -> str:
+    said = narrowed.expectation if narrowed else None
+    values = {
+        "case": glob.escape(failure.case),
+        "engine": failure.engine,
+        "mode": failure.mode,
+        "check": failure.check,
+        "error": said.error if said else "",
+        "torch": said.torch if said else "",
+        "reason": said.reason if said else f"on board since this file was written: {failure.found}",
+    }
+    lines = [FORM, *(f"{key} = {_string(value)}" for key, value in values.items() if value)]
+    return "\n".join(lines) + "\n"
+
+
+def _string(value: str) -> str:
+    """A TOML basic string: JSON's, but for DEL, which TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _found(finding: Finding) -> str:
+    """A finding in a line that is the same in every run: without the values that came, which may move."""
+    if finding.kind != "raised":
+        return f"{finding.place}: {finding.kind}"
+    first: Sequence[str] = finding.actual.strip().splitlines()[:1]
+    return re.sub(r"0x[0-9a-fA-F]+", "0x...", " ".join([*first]))[:_LONGEST]

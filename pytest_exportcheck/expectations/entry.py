@@ -1,0 +1,49 @@
+"""One expected failure: what it may say, and what it is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from pytest_exportcheck.records import Expectation, Finding
+
+
+def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
+    """What is wrong with an entry: the key, and a message."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    if not entry.reason.strip():
+        yield "reason", f"{entry.form} needs a reason that a reader in a year understands."
+    try:
+        SpecifierSet(entry.torch)
+    except InvalidSpecifier:
+        yield "torch", f"torch={entry.torch!r} is no version specifier. Write for example torch='>=2.13,<2.15'."
+    try:
+        re.compile(entry.error)
+    except re.error as error:
+        yield (
+            "error",
+            f"error={entry.error!r} is no regular expression ({error}). "
+            "It is searched for in the text of a finding; escape what is meant literally with a backslash.",
+        )
+
+
+def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str) -> bool:
+    """Whether the entry speaks of this item of its case."""
+    from packaging.specifiers import SpecifierSet
+
+    return (
+        fnmatchcase(mode, entry.mode)
+        and fnmatchcase(engine, entry.engine)
+        and SpecifierSet(entry.torch).contains(torch_version, prereleases=True)
+    )
+
+
+def excuses(entry: Expectation, finding: Finding) -> bool:
+    """Whether the entry excuses the finding. What is lost needs no excuse."""
+    return (
+        finding.verdict != "lost"
+        and fnmatchcase(finding.check, entry.check)
+        and (not entry.error or re.search(entry.error, finding.text) is not None)
+    )

@@ -1,0 +1,155 @@
+"""The file of expected failures: TOML tables ``[[expect]]``, each with the line that it stands on.
+
+```toml
+[[expect]]
+case = "case_shop.py::mlp"     # path::name or name alone; a glob
+mode = "strict*"               # glob; default: every mode
+engine = "torch"               # glob; default: every engine
+check = "outputs"              # glob; default: every check
+error = "graph break"          # regular expression, searched for in the text of a finding
+torch = "<2.15"                # version range
+reason = "issue 12: prints in forward"
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pytest_exportcheck.errors import ExpectationsError
+from pytest_exportcheck.expectations.entry import problems
+from pytest_exportcheck.records import Expectation, Origin
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KEYS = ("case", "mode", "engine", "check", "error", "torch", "reason")
+FORM = "[[expect]]"
+_HEADER = re.compile(r"\s*\[\[\s*expect\s*\]\]\s*(#.*)?$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One table of the file: which cases it is for, what it excuses, and its text with the comments above it."""
+
+    case: str
+    expectation: Expectation
+    text: str
+
+    @property
+    def line(self) -> int:
+        return self.expectation.origin.line
+
+    def is_for(self, path: str, name: str) -> bool:
+        """Whether it is for the case of this name in the file ``path``."""
+        return fnmatchcase(f"{path}::{name}" if "::" in self.case else name, self.case)
+
+
+@dataclass(frozen=True)
+class ExpectationsFile:
+    """What the file says. ``preamble`` is its text before the first entry."""
+
+    path: Path
+    preamble: str = ""
+    entries: tuple[Entry, ...] = ()
+
+    def of(self, path: str, name: str) -> tuple[Expectation, ...]:
+        """The expected failures of one case."""
+        return tuple(entry.expectation for entry in self.entries if entry.is_for(path, name))
+
+
+def read(path: Path) -> ExpectationsFile:
+    """Read the file.
+
+    Raises
+    ------
+    ExpectationsError
+        When it cannot be read, is no TOML, or an entry says what no entry may say: with the line and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ExpectationsError(
+            f"the expectations file {path} cannot be read ({what}). Correct the path, or create the file with "
+            f"--exportcheck-expectations={path} --exportcheck-update-expectations."
+        ) from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExpectationsError(f"{path}: not valid TOML: {error}") from None
+    preamble, *blocks = _blocks(text)
+    tables = data.get("expect", [])
+    for key in data:
+        if key != "expect":
+            raise ExpectationsError(
+                f"{path}:{_line_of(text, key)}: unknown key {key!r}. The file holds [[expect]] tables."
+            )
+    if not isinstance(tables, list) or len(tables) != len(blocks):
+        raise ExpectationsError(
+            f"{path}:{_line_of(text, 'expect')}: write every expected failure as a table of its own that begins with a "
+            "line [[expect]]."
+        )
+    return ExpectationsFile(
+        path, preamble.text, tuple(_entry(path, block, table) for block, table in zip(blocks, tables, strict=True))
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The lines of an entry with the comments above it; ``line`` is that of its header, ``first`` of the block."""
+
+    text: str
+    first: int
+    line: int
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    """The text before the first entry, then the entries. A comment belongs to the entry that it stands right above."""
+    lines = text.splitlines(keepends=True)
+    headers = [number for number, line in enumerate(lines) if _HEADER.match(line)]
+    starts = [_with_comments(lines, number) for number in headers]
+    yield _Block("".join(lines[: starts[0] if starts else len(lines)]), 1, 1)
+    for header, start, end in zip(headers, starts, [*starts[1:], len(lines)], strict=False):
+        yield _Block("".join(lines[start:end]), start + 1, header + 1)
+
+
+def _with_comments(lines: Sequence[str], number: int) -> int:
+    while number and lines[number - 1].lstrip().startswith("#"):
+        number -= 1
+    return number
+
+
+def _line_of(text: str, key: str, first: int = 1, default: int = 1) -> int:
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[\]=.]""")
+    return next((first + place for place, line in enumerate(text.splitlines()) if pattern.match(line)), default)
+
+
+def _entry(path: Path, block: _Block, table: Any) -> Entry:
+    def fail(key: str, message: str) -> ExpectationsError:
+        return ExpectationsError(f"{path}:{_line_of(block.text, key, block.first, block.line)}: {message}")
+
+    for key, value in table.items():
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1)
+            raise fail(
+                key, f"unknown key {key!r}{f'; did you mean {near[0]!r}?' if near else '.'} Keys: {', '.join(KEYS)}."
+            )
+        if not isinstance(value, str):
+            raise fail(key, f"{key} takes a string, got {value!r}.")
+    if not table.get("case", "").strip():
+        raise fail("case", f"{FORM} needs the case that it is for: case = 'path::name' or case = 'name', globs too.")
+    rest = {"reason": "", **{key: value for key, value in table.items() if key != "case"}}
+    expectation = Expectation(**rest, origin=Origin("", str(path), block.line), form=FORM)
+    for key, message in problems(expectation):
+        raise fail(key, message)
+    return Entry(table["case"], expectation, block.text)

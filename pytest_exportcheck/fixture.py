@@ -1,0 +1,112 @@
+"""The fixture ``exportcheck``: one model checked inside any test, with or without ``--exportcheck``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_exportcheck.declare import case_of
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.hooks import Hooks
+from pytest_exportcheck.kit import kit_of
+from pytest_exportcheck.options import settings
+from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
+from pytest_exportcheck.reports.failure import failure_text
+
+FAILING = ("failed", "stale", "error")
+
+
+class Exportcheck:
+    """What the fixture gives: call it with a model and its example inputs."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._config = request.config
+        self._test = request.node.nodeid
+
+    def __call__(
+        self,
+        module: torch.nn.Module,
+        args: object = None,
+        kwargs: object = None,
+        *,
+        dynamic_shapes: object = None,
+        modes: Sequence[str] | None = None,
+        engines: Sequence[str] | None = None,
+        tolerance: float | tuple[float, float] | Tolerance | None = None,
+        seed: int = 0,
+        context: Callable[[], AbstractContextManager[Any]] | None = None,
+        train: bool | None = None,
+        random: bool = False,
+        expect: Sequence[Expectation] = (),
+        rejects: Sequence[Rejection] = (),
+    ) -> list[Outcome]:
+        """Take the model through the modes, with every engine; the outcome of each.
+
+        The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and globs
+        as on the command line (default: those of the ini file). ``train=None`` leaves the module in the mode that it is in.
+        The module itself stays as it is.
+
+        Raises
+        ------
+        AssertionError
+            With every finding, when an outcome is one that would fail an item.
+        ExportcheckError
+            When the case is declared wrongly, or a mode or an engine does not exist.
+        """
+        __tracebackhide__ = True
+        if not isinstance(module, torch.nn.Module):
+            raise DeclarationError(f"exportcheck takes an nn.Module and its example inputs, got {module!r}.")
+        caller = sys._getframe(1)
+        case = case_of(
+            lambda: module,
+            Origin(caller.f_globals.get("__name__", "?"), caller.f_code.co_filename, caller.f_lineno),
+            name=type(module).__name__,
+            args=args,
+            kwargs=kwargs,
+            dynamic_shapes=dynamic_shapes,
+            tolerance=tolerance,
+            seed=seed,
+            context=context,
+            train=train,
+            random=random,
+            expect=expect,
+            rejects=rejects,
+        )
+        outcomes = self._outcomes(case, modes, engines)
+        failing = [outcome for outcome in outcomes if outcome.status in FAILING]
+        if failing:
+            raise AssertionError(self._text(failing, len(outcomes)))
+        return outcomes
+
+    def _outcomes(self, case: Case, modes: Sequence[str] | None, engines: Sequence[str] | None) -> list[Outcome]:
+        __tracebackhide__ = True
+        options = settings(self._config, modes=modes, engines=engines)
+        hooks = Hooks()
+        for plugin in self._config.pluginmanager.get_plugins():
+            hooks.adopt(plugin)
+        kit = kit_of(options, hooks)
+        if kit.problems:
+            raise ExportcheckError("\n".join(kit.problems))
+        wrong = kit.wrong_names(case)
+        if wrong:
+            raise DeclarationError(wrong)
+        planned = [(case, engine.name, mode) for engine, mode in kit.plan(case)]
+        runner = kit.runner(options)
+        runner.select(planned)
+        return [runner.run(*each) for each in planned]
+
+    def _text(self, failing: Sequence[Outcome], number: int) -> str:
+        reproduce = f'pytest "{self._test}"'
+        parts = [f"{len(failing)} of {number} modes failed"]
+        for outcome in failing:
+            parts += [
+                "",
+                f"{outcome.case}[{outcome.engine}-{outcome.mode}]",
+                failure_text(outcome, reproduce=reproduce),
+            ]
+        return "\n".join(parts)

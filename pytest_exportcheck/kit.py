@@ -1,0 +1,146 @@
+"""What a session works with: engines, modes and checks, from its options and from hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_exportcheck import modes as lattice
+from pytest_exportcheck.checks import CHECKS
+from pytest_exportcheck.engines import all_engines, select_engines
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import EngineError, SelectionError
+from pytest_exportcheck.hooks import Hooks
+from pytest_exportcheck.modes import Lattice, Mode
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.policy import Overrides
+from pytest_exportcheck.records import Case, Check, Expectation
+from pytest_exportcheck.runner import Runner
+
+#: What an expectation may name beside the checks: a stage that raises or edits, and a case that cannot be set up.
+OTHER_CHECKS = ("stage", "case")
+
+
+@dataclass(frozen=True, eq=False)
+class Kit:
+    """``engines`` and ``modes`` are the selected ones; ``may_add``: a case may add modes that it names in full;
+    ``problems`` is what hooks raised, in words."""
+
+    every_engine: Mapping[str, Engine]
+    engines: Sequence[Engine]
+    modes: Sequence[Mode]
+    may_add: bool
+    checks: Mapping[str, Check]
+    overrides: Overrides
+    problems: Sequence[str]
+
+    def lattices(self, engines: Iterable[Engine] | None = None) -> list[Lattice]:
+        """What each of the engines can run; of every engine unless some are given."""
+        chosen = self.every_engine.values() if engines is None else engines
+        return [Lattice.of(engine.captures, engine.edges) for engine in chosen]
+
+    def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
+        """The items of a case, prefixes before what builds on them."""
+        for engine in self.engines:
+            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
+                own = Lattice.of(engine.captures, engine.edges)
+                given = [mode for mode in self.modes if own.has(mode)]
+                chosen = lattice.narrow(given, case.modes, own, may_add=self.may_add)
+                yield from ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
+
+    def wrong_names(self, case: Case) -> str:
+        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
+        try:
+            lattice.check_names(case.modes, self.lattices())
+            select_engines(self.every_engine, case.engines)
+        except SelectionError as error:
+            return f"case {case.name!r} ({case.origin}): {error}"
+        places = ["capture", *dict.fromkeys(edge for each in self.lattices() for edge in each.edges), "call"]
+        for each in case.rejects:
+            if each.at not in places:
+                return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
+        wrong = ((each.origin, self.wrong_entry(each)) for each in case.expect)
+        return next((f"{origin}: {message}" for origin, message in wrong if message), "")
+
+    def wrong_entry(self, entry: Expectation) -> str:
+        """What an expected failure names that does not exist. Empty where all is well."""
+        try:
+            lattice.check_names([entry.mode], self.lattices())
+            select_engines(self.every_engine, [entry.engine])
+        except SelectionError as error:
+            return str(error)
+        if any(fnmatchcase(check, entry.check) for check in self.check_names):
+            return ""
+        return f"unknown check {entry.check!r}. Checks: {', '.join(self.check_names)}."
+
+    @property
+    def check_names(self) -> list[str]:
+        """What an expectation may name."""
+        return [*CHECKS, *self.checks, *OTHER_CHECKS]
+
+    def runner(self, options: Options, **rest: Any) -> Runner:
+        """A runner of these engines and checks."""
+        return Runner(
+            self.every_engine,
+            profile=options.profile,
+            seed=options.seed,
+            threads=options.threads,
+            overrides=self.overrides,
+            checks=self.checks,
+            **rest,
+        )
+
+
+def kit_of(options: Options, hooks: Hooks) -> Kit:
+    """Engines and modes resolved once. A hook that raises costs what it would have added, and is told.
+
+    Raises
+    ------
+    ExportcheckError
+        For a name that does not exist, and for what hooks add that is no engine, no edge or no check.
+    """
+    engine_lists, engine_problems = hooks.gather("exportcheck_engines")
+    edge_maps, edge_problems = hooks.gather("exportcheck_edges")
+    check_lists, check_problems = hooks.gather("exportcheck_checks")
+    every = all_engines((engine for each in engine_lists for engine in each), _edges(edge_maps))
+    engines = select_engines(every, options.engines)
+    return Kit(
+        every_engine=every,
+        engines=engines,
+        modes=lattice.select(options.modes, [Lattice.of(engine.captures, engine.edges) for engine in engines]),
+        may_add=options.modes == ("default",),
+        checks=_checks(check for each in check_lists for check in each),
+        overrides=Overrides.of(options.allow, options.forbid),
+        problems=[*engine_problems, *edge_problems, *check_problems],
+    )
+
+
+def _is_behind_refusal(case: Case, mode: Mode) -> bool:
+    """Whether an earlier stage of the mode must refuse the case."""
+    return any(case.rejected_at(stage, is_capture=not place) for place, stage in enumerate(mode.stages[:-1]))
+
+
+def _edges(maps: Iterable[Any]) -> dict[str, Any]:
+    edges: dict[str, Any] = {}
+    for added in maps:
+        if not isinstance(added, Mapping):
+            raise EngineError(f"exportcheck_edges returns a mapping of names to edges, got {added!r}.")
+        for name, edge in added.items():
+            if name in edges:
+                raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
+            edges[name] = edge
+    return edges
+
+
+def _checks(added: Iterable[Callable[..., Any]]) -> dict[str, Check]:
+    checks: dict[str, Check] = {}
+    for check in added:
+        name = getattr(check, "__name__", "")
+        if not callable(check) or not name.isidentifier():
+            raise EngineError(f"exportcheck_checks returns functions from evidence to findings, got {check!r}.")
+        if name in checks or name in (*CHECKS, *OTHER_CHECKS):
+            raise EngineError(f"there is a check {name!r} already; rename the function that your hook adds.")
+        checks[name] = check
+    return checks

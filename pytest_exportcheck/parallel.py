@@ -1,0 +1,145 @@
+"""A run in several processes: pytest-xdist's workers, or a child for every item.
+
+The controller divides the threads among the workers, keeps a case's items on one of them, and reports for a process that
+is gone. Everything here is harmless where there is one process only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_exportcheck.items import SESSION, CaseItem
+from pytest_exportcheck.journal import Entry, Journal
+from pytest_exportcheck.options import Options
+
+_KEY = "exportcheck"
+#: Where in an item's life its process ended: what pytest-xdist and pytest-forked write there.
+_GONE = "???"
+_ITEM = re.compile(
+    r"(?P<scope>(?P<path>.+?)::(?P<case>[\w.+-]+))\[(?P<engine>[a-z0-9_]+)-(?P<mode>[a-z0-9_]+(?:-[a-z0-9_]+)*)\]"
+)
+
+
+class ParallelPlugin:
+    """Registered beside ``ActivePlugin``. ``options`` are the session's with the threads of each process settled,
+    ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self._config = config
+        self._failed = 0
+        self._ended: dict[str, Entry | None] = {}
+        self._folder: TemporaryDirectory[str] | None = None
+        given = getattr(config, "workerinput", {})
+        if _KEY in given:
+            self.workers: int = given[_KEY]["workers"]
+            self.options = replace(options, threads=given[_KEY]["threads"])
+            self.journal = Journal(Path(given[_KEY]["journal"]), given["workerid"])
+        else:
+            self._folder = TemporaryDirectory(prefix="exportcheck-", ignore_cleanup_errors=True)
+            self.workers = _workers(config)
+            self.options = replace(options, threads=options.threads or _share(self.workers))
+            self.journal = Journal(Path(self._folder.name))
+
+    def pytest_unconfigure(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    # --- the order of items -----------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """After whoever shuffles: a case's items together, prefixes before what builds on them. The runner keeps the
+        captures of one case, and what breaks one is the fault of the mode that makes it."""
+        together: dict[int, list[pytest.Item]] = {}
+        for item in items:
+            together.setdefault(id(item.case) if isinstance(item, CaseItem) else id(item), []).append(item)
+        items[:] = [item for group in together.values() for item in self._in_order(group)]
+
+    def _in_order(self, group: list[pytest.Item]) -> list[pytest.Item]:
+        ours = [item for item in group if isinstance(item, CaseItem)]
+        if not ours:
+            return group
+        plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].kit.plan(ours[0].case)]
+        ours.sort(key=lambda item: plan.index((item.engine, item.mode)))
+        return [*ours]
+
+    # --- workers of pytest-xdist ------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._folder is not None:
+            node.workerinput[_KEY] = {
+                "workers": self.workers,
+                "threads": self.options.threads,
+                "journal": self._folder.name,
+            }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        from pytest_exportcheck.scheduling import scheduler
+
+        return scheduler(config, log, self._case_of)
+
+    # --- processes that are gone ------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Before another worker gets the rest of the case: what this worker was running is interrupted."""
+        if error:
+            name = node.gateway.id
+            self._ended[name] = self.journal.end(f"ended worker {name} (crashed) in this run", name)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, sched: Any) -> None:
+        """xdist does not count a lost worker for ``--maxfail`` and ``-x``."""
+        maxfail = self._config.getvalue("maxfail")
+        if maxfail and self._failed + 1 >= maxfail and hasattr(sched, "stop"):
+            sched.stop()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """The report about an item whose process is gone gets the row that the item cannot give any more."""
+        self._failed += report.failed
+        parts = self._parts(report.nodeid) if report.when == _GONE else None
+        if parts is None or hasattr(report, _KEY):
+            return
+        if hasattr(report, "node"):
+            ended = self._ended.get(report.node.gateway.id)
+        else:
+            ended = self.journal.end("ended its process (crashed) in this run")
+        row = {name: parts[name] for name in ("path", "case", "engine", "mode")}
+        report.exportcheck = {**row, "status": "interrupted"}  # type: ignore[attr-defined]
+        report.location = (parts["path"], None, f"{parts['case']}[{parts['engine']}-{parts['mode']}]")
+        if ended is not None:
+            report.longrepr = f"{report.longrepr}\nIt was {ended.doing}. What builds on that is blocked in this run."
+
+    def _case_of(self, nodeid: str) -> str:
+        parts = self._parts(nodeid)
+        return parts["scope"] if parts else ""
+
+    def _parts(self, nodeid: str) -> re.Match[str] | None:
+        """An item's id taken apart; None if it is none of ours. A controller has no items to ask."""
+        match = _ITEM.fullmatch(nodeid)
+        engines = {engine.name for engine in self._config.stash[SESSION].kit.engines}
+        return match if match and match["engine"] in engines else None
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many workers of pytest-xdist this process is going to start."""
+    if getattr(config.option, "dist", "no") == "no" or config.option.collectonly:
+        return 0
+    from xdist.workermanage import parse_tx_spec_config
+
+    return len(parse_tx_spec_config(config))
+
+
+def _share(workers: int) -> int | None:
+    """The threads of each process; None: as torch chooses."""
+    return max(1, torch.get_num_threads() // workers) if workers else None

@@ -1,0 +1,111 @@
+"""``import:package.module:NAME``: decorated cases of a module that no case file names, or a factory of anyone's."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.declare import cases_in, cases_of
+from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.sources.spec import Found, Spec
+
+#: A factory returns its inputs, and a decorator says the rest.
+OPTIONS: dict[str, str] = {}
+
+
+def cases(spec: Spec) -> Found:
+    """The cases with this name or glob that the module declares, or that the object of this name carries; else one
+    case whose factory is that object: a module class, or a function that returns a module or
+    ``(module, args[, kwargs])``, both called without arguments.
+
+    Raises
+    ------
+    SelectionError
+        When the module cannot be imported, has nothing of that name, or has there what is no factory.
+    """
+    path, _, name = spec.name.partition(":")
+    if not path or not name:
+        raise SelectionError(
+            f"{spec} names no factory: write import:MODULE:NAME, for example import:shop.models:small, "
+            "or import:MODULE:* for every case that is declared there."
+        )
+    module = _imported(spec, path)
+    found = [case for case in cases_in(module) if fnmatchcase(case.name, name)]
+    if not found:
+        found = _at(spec, module, name)
+    return Found(label=path, cases={f"{spec.source}:{path}:{case.name}": case for case in found})
+
+
+def _imported(spec: Spec, path: str) -> ModuleType:
+    try:
+        return import_module(path)
+    except (Exception, SystemExit) as error:
+        raise SelectionError(
+            f"{spec}: the module {path!r} cannot be imported ({type(error).__name__}: {error}). Correct the name, or make it "
+            "importable: install its package, or name its folder in pytest's ini option pythonpath."
+        ) from None
+
+
+def _at(spec: Spec, module: ModuleType, name: str) -> list[Case]:
+    """The cases of the object of this name. It may be any object: what is there is what was asked for."""
+    if name not in vars(module) and not hasattr(module, name):
+        raise SelectionError(f"{spec}: {_nothing(module, name)}")
+    value = getattr(module, name)
+    return list(cases_of(value)) or [_undecorated(spec, name, value)]
+
+
+def _nothing(module: ModuleType, name: str) -> str:
+    declared = [case.name for case in cases_in(module)]
+    if any(sign in name for sign in "*?["):
+        known = f"its cases: {', '.join(declared)}" if declared else "it declares none with @export_case"
+        return f"{module.__name__} has no case that matches {name!r}; {known}."
+    callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    near = difflib.get_close_matches(name, [*declared, *callables], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(callables) or 'no functions'}."
+    return f"{module.__name__} has no {name!r}{hint}"
+
+
+def _undecorated(spec: Spec, name: str, value: Any) -> Case:
+    problem = _no_factory(value)
+    if problem:
+        raise SelectionError(
+            f"{spec}: {name} {problem}. Name a function without arguments that returns a module, "
+            "or (module, args[, kwargs]), or decorate it with @export_case(args=...)."
+        )
+    return Case(name=name, build=value, origin=_origin(value), doc=inspect.getdoc(value) or "")
+
+
+def _no_factory(value: Any) -> str:
+    """What keeps an object from being a factory; empty where nothing does."""
+    if isinstance(value, torch.nn.Module):
+        return f"is a {type(value).__name__} itself, which has no example inputs"
+    if not callable(value):
+        return f"is no function or class but {value!r}"
+    return _arguments(value)
+
+
+def _arguments(factory: Callable[..., Any]) -> str:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # builtins that do not say what they take
+        return ""
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
+    return f"takes arguments ({', '.join(required)})" if required else ""
+
+
+def _origin(value: Any) -> Origin:
+    owner = inspect.getmodule(value)
+    try:
+        file, line = inspect.getsourcefile(value) or "?", inspect.getsourcelines(value)[1]
+    except (TypeError, OSError):  # a partial, or made where there is no source
+        file, line = getattr(owner, "__file__", None) or "?", 0
+    return Origin(getattr(owner, "__name__", "?"), file, line)

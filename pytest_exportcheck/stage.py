@@ -1,0 +1,57 @@
+"""What became of one step of a mode, and what is said of a step that raised, edited or could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.policy import BLOCKING
+from pytest_exportcheck.raised import raised_from
+from pytest_exportcheck.records import Finding, Record, Survival
+
+
+@dataclass(eq=False)
+class Stage:
+    """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
+    was spoiled by a stage that edited it."""
+
+    mode: Mode
+    artifact: Any = None
+    record: Record | None = None
+    findings: list[Finding] = field(default_factory=list)
+    ledger: tuple[Survival, ...] = ()
+    notes: tuple[str, ...] = ()
+    unsupported: str = ""
+    refused: bool = False
+    blocker: Stage | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing behind this stage can be judged."""
+        wrong = (each for each in self.findings if each.check in BLOCKING and each.verdict != "lost")
+        return self.record is None or any(wrong)
+
+
+def unjudged(mode: Mode, record: Record) -> Iterator[str]:
+    """What no check could look at, though the program's own call returned."""
+    runs = record.program.runs if record.program and not record.observations[0].raised else ()
+    for run in runs[:1]:  # at other sizes a program may refuse its inputs
+        if run.stopped:
+            yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
+
+
+def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+    return Finding(
+        check="stage",
+        place=stage,
+        kind="raised",
+        expected=what,
+        actual=str(raised_from(error)),
+        detail="\n".join(f"torch logged: {line}" for line in logged),
+    )
+
+
+def edited_finding(what: str, expected: str, actual: str) -> Finding:
+    return Finding(check="stage", place=what, kind="edited", expected=expected, actual=actual)

@@ -1,0 +1,148 @@
+"""Hooks add engines, edges, checks and cases; one that raises costs what it would have added, and is told."""
+
+from __future__ import annotations
+
+import pytest
+
+EDGE = """
+from pytest_exportcheck import Finding, ProgramEdge, Unsupported
+
+def again(program):
+    return {result}
+
+def exportcheck_edges():
+    return {{"again": {edge}}}
+"""
+CHECK = """
+from pytest_exportcheck import Finding
+
+def weights_stay_small(evidence):
+    {body}
+
+def exportcheck_checks():
+    return [weights_stay_small]
+"""
+FINDING = "return [Finding(check='weights_stay_small', place=evidence.mode, kind='large', expected='1', actual='2')]"
+
+
+@pytest.fixture
+def run(echo, run_echo, linear):
+    def run(hooks, *options):
+        conftest = echo.path / "conftest.py"
+        conftest.write_text(conftest.read_text() + hooks)
+        echo.makepyfile(case_linear=linear)
+        return run_echo(*options)
+
+    return run
+
+
+def test_an_added_edge_joins_the_default_modes_and_the_lattice(run):
+    hooks = EDGE.format(result="program", edge="again")
+    result = run(hooks)
+    result.assert_outcomes(passed=11)
+    result.stdout.fnmatch_lines(["* nonstrict-again"])
+
+
+def test_an_added_edge_may_stand_anywhere_in_a_mode(run):
+    hooks = EDGE.format(result="program", edge="ProgramEdge(again, judged_as='serdes')")
+    run(hooks, "--exportcheck-modes=strict-again-serdes").assert_outcomes(passed=1)
+
+
+def test_what_an_added_edge_breaks_is_found(run):
+    broken = "type('P', (), {'module': lambda self: torch.nn.Linear(3, 3)})()"
+    result = run("\nimport torch" + EDGE.format(result=broken, edge="again"), "--exportcheck-modes=nonstrict-again")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["again broke *outputs*"])
+
+
+def test_an_added_check_runs_after_every_stage(run):
+    run(CHECK.format(body=FINDING)).assert_outcomes(failed=10)
+
+
+def test_what_an_added_check_finds_can_be_expected(run, echo):
+    echo.path.joinpath("e.toml").write_text(
+        '[[expect]]\ncase = "Linear"\ncheck = "weights_stay_small"\nreason = "issue 5"\n'
+    )
+    run(CHECK.format(body=FINDING), "--exportcheck-expectations=e.toml").assert_outcomes(xfailed=10)
+
+
+@pytest.mark.parametrize(
+    ("body", "got"),
+    [("return 1 / 0", "ZeroDivisionError: division by zero"), ("return ['x']", "TypeError: a check returns *")],
+)
+def test_an_added_check_that_crashes_says_where(run, body, got):
+    result = run(CHECK.format(body=body), "--exportcheck-modes=nonstrict")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  weights_stay_small: the check itself: crashed",
+            f"    got:      {got}",
+            "    The check was added by a hook; it raised at *.py:*.",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "hook", ["exportcheck_engines", "exportcheck_edges", "exportcheck_checks", "exportcheck_cases"]
+)
+def test_a_hook_that_raises_is_told_and_the_rest_runs(run, echo, hook):
+    echo.makepyfile(plug=f"def {hook}():\n    raise ValueError('not now')\n")
+    echo.syspathinsert()
+    result = run("", "-p", "plug")
+    result.assert_outcomes(passed=10, failed=1)
+    result.stdout.fnmatch_lines(
+        [f"{hook} of *plug.py raised ValueError: not now", "(raised at *plug.py:2: raise ValueError*"]
+    )
+
+
+def test_an_outcome_hook_that_raises_fails_the_item_with_both(run):
+    result = run(
+        "\ndef exportcheck_outcome(outcome):\n    raise ValueError('no disk')\n", "--exportcheck-modes=nonstrict"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["exportcheck_outcome of *conftest.py raised ValueError: no disk", "The outcome of the item itself is: passed."]
+    )
+
+
+@pytest.mark.parametrize(
+    ("hooks", "message"),
+    [
+        (
+            "def exportcheck_edges():\n    return [1]",
+            "exportcheck_edges returns a mapping of names to edges, got [[]1[]].",
+        ),
+        (
+            "def exportcheck_edges():\n    return {'a-b': len}",
+            "edge 'a-b': a name of letters, digits and '_' that engine * has no edge of.",
+        ),
+        (
+            "def exportcheck_edges():\n    return {'serdes': len}",
+            "edge 'serdes': a name of letters, digits and '_' that engine 'torch' has no edge of.",
+        ),
+        (
+            "def exportcheck_edges():\n    return {'a': 5}",
+            "edge 'a' takes a function from a program to a program, got 5.",
+        ),
+        (
+            "def exportcheck_checks():\n    return [5]",
+            "exportcheck_checks returns functions from evidence to findings, got 5.",
+        ),
+        (
+            "def outputs(e): pass\ndef exportcheck_checks():\n    return [outputs]",
+            "there is a check 'outputs' already; rename the function that your hook adds.",
+        ),
+    ],
+)
+def test_what_is_added_wrongly_ends_the_session(run, hooks, message):
+    result = run(f"\n{hooks}\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}"])
+
+
+def test_cases_that_are_none_are_told(run):
+    result = run("\ndef exportcheck_cases(config):\n    return ['net']\n")
+    result.assert_outcomes(passed=10, failed=1)
+    result.stdout.fnmatch_lines(
+        ["exportcheck_cases returned 'net', which is no case; make one with export_case and cases_of."]
+    )

@@ -1,0 +1,179 @@
+"""Workers of pytest-xdist: the same outcomes as without, and a worker that dies costs what builds on its stage."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+
+MODES = "--exportcheck-modes=nonstrict,nonstrict-decompose,nonstrict-decompose-serdes,strict"
+
+MIXED = """
+import pytest, torch
+from pytest_exportcheck import export_case, expect_failure
+
+ARGS = dict(args=lambda: (torch.randn(2, 3),))
+FAILS = [expect_failure("nonstrict-decompose", reason="cannot be lowered")]
+
+@export_case(**ARGS)
+class Sound(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(3, 3)
+
+@export_case(**ARGS)
+@export_case(**ARGS, name="Expected", expect=FAILS)
+class Unlowered(torch.nn.Identity):
+    pass
+
+@export_case(**ARGS)
+class Wrong(torch.nn.Identity):
+    pass
+
+@export_case(**ARGS)
+class Unsupported(torch.nn.Identity):
+    pass
+
+@export_case(**ARGS, expect=FAILS)
+class Stale(torch.nn.Identity):
+    pass
+
+@export_case(**ARGS)
+def not_set_up():
+    raise OSError("no weights")
+
+@export_case(**ARGS)
+def skipped():
+    pytest.skip("needs a GPU")
+
+@export_case(**ARGS)
+class Threads(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.get_num_threads()
+"""
+
+METHODS = """
+def export(self, module, args, kwargs=None, *, dynamic_shapes=None, strict=False, pre_dispatch=True):
+    name = type(module).__name__
+    if name == "Unsupported" and strict:
+        from pytest_exportcheck.errors import Unsupported
+        raise Unsupported("no strict capture")
+    return Program((lambda x: x + 1) if name == "Wrong" and not strict else copy.deepcopy(module))
+
+def decompose(self, program, decomp_table=None):
+    if type(program.module()).__name__ == "Unlowered":
+        raise ValueError("no")
+    return program
+"""
+
+PLAIN = """
+import pytest
+
+def test_passes(): pass
+def test_fails(): assert 0
+def test_skips(): pytest.skip("not today")
+"""
+
+
+def outcomes(pytester, *arguments):
+    """id -> what pytest and the summary say of the item, with the first line of why."""
+    recorder = pytester.inline_run(
+        "--exportcheck", "--exportcheck-engines=echo", MODES, "-p", "no:cacheprovider", *arguments
+    )
+    told = {}
+    for report in recorder.getreports("pytest_runtest_logreport"):
+        if report.when == "call":
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr).partition("\n")[0]
+            told[report.nodeid] = (report.outcome, getattr(report, "exportcheck", {}).get("status"), why)
+    return told
+
+
+def test_outcomes_are_the_same_with_and_without_workers(pytester, run_faulty):
+    pytester.makepyfile(case_mixed=MIXED, test_plain=PLAIN)
+    run_faulty(METHODS, "--collect-only")  # writes the conftest
+    alone, shared = outcomes(pytester), outcomes(pytester, "-n", "2")
+    assert shared == alone
+    assert len(alone) == 9 * 4 + 3
+    statuses = {status for _, status, _ in alone.values()}
+    assert statuses == {None, "passed", "failed", "expected", "stale", "blocked", "unsupported", "error", "skipped"}
+
+
+DEADLY = """
+import os, signal, torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2),))
+class Deadly(torch.nn.Identity):
+    pass
+
+@export_case(args=lambda: (torch.randn(2),))
+def leaves():
+    os._exit(3)
+
+@export_case(args=lambda: (torch.randn(2),))
+class Sound(torch.nn.Identity):
+    pass
+"""
+
+CRASH = """
+def decompose(self, program, decomp_table=None):
+    if type(program.module()).__name__ == "Deadly":
+        import os, signal
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return program
+"""
+
+
+@pytest.fixture
+def run_deadly(pytester, run_faulty):
+    """Runs cases of which one crashes in an edge and one ends its process while it is set up."""
+    pytester.makepyfile(case_deadly=DEADLY)
+
+    def run(*arguments):
+        return run_faulty(CRASH, MODES, "-p", "no:cacheprovider", "-p", "no:faulthandler", *arguments)
+
+    return run
+
+
+def test_a_worker_that_dies_costs_what_builds_on_its_stage(run_deadly):
+    result = run_deadly("-n", "2", "-rs")
+    result.assert_outcomes(passed=6, failed=2, skipped=4)
+    assert result.stdout.str().count("replacing crashed worker") == 2
+    assert result.stdout.str().count("engine echo") == 1
+    result.stdout.fnmatch_lines_random(
+        [
+            "*_ Deadly[[]echo-nonstrict-decompose] _*",
+            "worker 'gw?' crashed while running 'case_deadly.py::Deadly[[]echo-nonstrict-decompose]'",
+            "It was running echo-nonstrict-decompose of Deadly. What builds on that is blocked in this run.",
+            "worker 'gw?' crashed while running 'case_deadly.py::leaves[[]echo-nonstrict]'",
+            "It was setting up leaves. What builds on that is blocked in this run.",
+            "  Deadly     . ! b .",
+            "  leaves     ! b b b",
+            "  Sound      . . . .",
+            "exportcheck: 3 cases, 12 items: 6 passed, 4 blocked, 2 interrupted",
+            "SKIPPED [[]1] *: blocked: echo-nonstrict-decompose of Deadly ended worker gw? (crashed) in this run",
+            "SKIPPED [[]3] *: blocked: setting up leaves ended worker gw? (crashed) in this run",
+        ]
+    )
+
+
+def test_x_counts_a_worker_that_died(run_deadly):
+    result = run_deadly("-n", "1", "-x")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*! stopping after 1 failures !*"])
+
+
+def test_threads_are_divided_among_workers(echo, run_echo, linear):
+    """The header of the controller, what a case meets in a worker, and how to have the same again."""
+    text = linear.replace("return self.layer(x)", "raise ValueError(f'{torch.get_num_threads()} threads')")
+    echo.makepyfile(case_linear=text)
+    share = max(1, torch.get_num_threads() // 2)
+    result = run_echo("-n", "2", "--exportcheck-modes=strict")
+    result.stdout.fnmatch_lines(
+        [f"exportcheck: *, seed 0, threads {share} in each of 2 workers", f"*ValueError: {share} threads"]
+    )
+
+
+def test_without_xdist_nothing_asks_for_it(echo, run_echo, linear):
+    echo.makepyfile(case_linear=linear)
+    run_echo("-p", "no:xdist", "--exportcheck-modes=strict").assert_outcomes(passed=1)

@@ -1,0 +1,141 @@
+"""Writing the file of expected failures anew: sorted, stable, and nothing that people wrote is lost."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pytest_exportcheck.expectations.baseline import Failure, Tally, accepted, rewritten, tally
+from pytest_exportcheck.expectations.file import ExpectationsFile, read
+from pytest_exportcheck.records import Expectation, Finding, Origin, Outcome, Reckoning
+
+FILE = """\
+# The shop's.
+
+# never mind
+[[expect]]
+case = "case_shop.py::mlp"
+mode = "strict*"
+reason = "issue 12"
+
+[[expect]]
+case = "other"
+reason = "issue 13"
+"""
+VALUE = Finding(check="outputs", place="output", kind="value", expected="1", actual="2")
+RAISED = Finding(check="stage", place="serdes", kind="raised", expected="", actual="TypeError: <a at 0x7f3a>\nmore")
+
+
+def failing(mode, check="outputs", found="output: value", case="case_shop.py::mlp"):
+    return Failure(case, "torch", mode, check, found)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "expected.toml"
+    path.write_text(FILE)
+    return read(path)
+
+
+def outcome(status="failed", **reckoning):
+    return Outcome(
+        case="mlp", engine="torch", mode="strict", status=status, reckoning=Reckoning(mode="strict", **reckoning)
+    )
+
+
+def entry(line, form="[[expect]]"):
+    return Expectation(reason="r", origin=Origin("", "expected.toml", line), form=form)
+
+
+def test_a_failure_becomes_an_entry():
+    assert rewritten(ExpectationsFile(Path("e.toml")), [Tally(failures=(failing("strict"),))]) == (
+        '[[expect]]\ncase = "case_shop.py::mlp"\nengine = "torch"\nmode = "strict"\ncheck = "outputs"\n'
+        'reason = "on board since this file was written: output: value"\n'
+    )
+
+
+def test_entries_are_sorted_whatever_ran_first():
+    tallies = [
+        Tally(failures=(failing(mode, check),)) for mode in ("strict", "nonstrict") for check in ("state", "val")
+    ]
+    texts = set()
+    for seed in range(5):
+        random.Random(seed).shuffle(tallies)
+        texts.add(rewritten(ExpectationsFile(Path("e.toml")), tallies))
+    (text,) = texts
+    modes = [line for line in text.splitlines() if line.startswith(("mode", "check"))]
+    assert modes == [
+        *('mode = "nonstrict"', 'check = "state"', 'mode = "nonstrict"', 'check = "val"'),
+        *('mode = "strict"', 'check = "state"', 'mode = "strict"', 'check = "val"'),
+    ]
+
+
+def test_several_findings_of_one_check_are_one_entry():
+    tallies = [Tally(failures=(failing("strict", found="b: value"), failing("strict", found="a: value")))]
+    assert rewritten(ExpectationsFile(Path("e.toml")), tallies).count("[[expect]]") == 1
+
+
+def test_what_did_not_run_or_still_fails_stays_word_for_word(file):
+    assert rewritten(file, [Tally(excused=((4, failing("strict")),))]) == FILE
+
+
+def test_what_no_longer_fails_goes(file):
+    text = rewritten(file, [Tally(stale=(4,))])
+    assert text == '# The shop\'s.\n\n[[expect]]\ncase = "other"\nreason = "issue 13"\n'
+
+
+def test_what_fails_in_part_is_narrowed_to_that_part(file):
+    text = rewritten(file, [Tally(stale=(4,)), Tally(excused=((4, failing("strict-serdes")),))])
+    assert (
+        '[[expect]]\ncase = "case_shop.py::mlp"\nengine = "torch"\nmode = "strict-serdes"\ncheck = "outputs"\n'
+        'reason = "issue 12"\n'
+    ) in text
+    assert "never mind" not in text and 'mode = "strict*"' not in text
+
+
+def test_writing_twice_changes_nothing(file, tmp_path):
+    tallies = [Tally(failures=(failing("strict"),), stale=(4,))]
+    path = tmp_path / "again.toml"
+    path.write_text(rewritten(file, tallies))
+    again = read(path)
+    excused = [(each.line, failing("strict")) for each in again.entries if each.expectation.mode == "strict"]
+    assert rewritten(again, [Tally(excused=tuple(excused))]) == path.read_text()
+
+
+@pytest.mark.parametrize("text", ['a "quoted" \\ word', "tab\tnew\nline", "\x7f\x00\x1f", "ünïcødé 🙂"])
+def test_any_text_is_read_back_as_it_was(tmp_path, text):
+    path = tmp_path / "e.toml"
+    path.write_text(rewritten(ExpectationsFile(path), [Tally(failures=(failing("strict", found=text),))]), "utf-8")
+    assert read(path).entries[0].expectation.reason == f"on board since this file was written: {text}"
+
+
+def test_a_name_with_glob_characters_means_itself(tmp_path):
+    path = tmp_path / "e.toml"
+    path.write_text(rewritten(ExpectationsFile(path), [Tally(failures=(failing("strict", case="a[1]/c.py::mlp"),))]))
+    assert read(path).of("a[1]/c.py", "mlp")
+    assert not read(path).of("a1/c.py", "mlp")
+
+
+def test_the_tally_of_an_outcome():
+    given = outcome(unexcused=(VALUE, RAISED), excused=((entry(4), VALUE), (entry(9, "expect_failure"), VALUE)))
+    assert tally(given, "case_shop.py") == Tally(
+        failures=(failing("strict"), failing("strict", "stage", "TypeError: <a at 0x...>")),
+        excused=((4, failing("strict")),),
+    )
+    assert [each.found for each in tally(given, "c.py").failures] == ["output: value", "TypeError: <a at 0x...>"]
+
+
+def test_what_is_written_no_longer_fails():
+    given = accepted(outcome(unexcused=(VALUE,)), Path("e.toml"))
+    assert (given.status, given.reason) == ("expected", "written to e.toml")
+
+
+def test_what_is_deleted_is_no_longer_stale():
+    given = accepted(outcome("stale", stale=(entry(4),)), Path("e.toml"))
+    assert (given.status, given.reason) == ("passed", "removed from e.toml")
+
+
+def test_a_stale_decorator_stays_stale():
+    assert accepted(outcome("stale", stale=(entry(4, "expect_failure"),)), Path("e.toml")).status == "stale"
