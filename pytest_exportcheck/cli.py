@@ -1,6 +1,8 @@
-"""``exportcheck inspect FILE``: what a PT2 archive says of itself, read without torch and without running anything.
+"""The console command ``exportcheck``; no part of it imports torch.
 
-Only JSON is parsed; weights, sample inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at.
+``exportcheck inspect FILE`` tells what a PT2 archive says of itself without running anything: only JSON is parsed; weights,
+sample inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
+reports, ``exportcheck schema`` prints the JSON Schema of a report.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck.errors import ArchiveError
+from pytest_exportcheck.errors import ArchiveError, ExportcheckError
+from pytest_exportcheck.reports.terminal import count
 
 LARGEST_JSON = 1 << 30  # bytes; more is no program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console command ``exportcheck``. Returns the exit status: 0, or 2 for a file that cannot be read."""
+    """The console command. Returns the exit status: 0; 1 where merged reports tell of a failure or lack items; 2 for a
+    file that cannot be read or written."""
     parser = argparse.ArgumentParser(
         prog="exportcheck",
         description="Look at exported PyTorch programs. The checks themselves run by: pytest --exportcheck",
@@ -31,12 +35,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     inspect = commands.add_parser("inspect", help="show what a .pt2 file holds, without loading it")
     inspect.add_argument("file", type=Path)
+    inspect.set_defaults(run=_inspect)
+    merge = commands.add_parser("merge", help="join the reports that --exportcheck-json wrote, of shards or other runs")
+    merge.add_argument("out", type=Path, metavar="OUT", help="the report to write")
+    merge.add_argument("files", type=Path, metavar="IN", nargs="+", help="the reports to join")
+    merge.set_defaults(run=_merge)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a report")
+    schema.set_defaults(run=_schema)
     chosen = parser.parse_args(arguments)
     try:
-        print("\n".join(_described(chosen.file)))
-    except ArchiveError as error:
+        status: int = chosen.run(chosen)
+    except ExportcheckError as error:
         print(f"exportcheck: {error}", file=sys.stderr)
         return 2
+    return status
+
+
+def _inspect(chosen: argparse.Namespace) -> int:
+    print("\n".join(_described(chosen.file)))
+    return 0
+
+
+def _merge(chosen: argparse.Namespace) -> int:
+    from pytest_exportcheck.reports.merge import merge_files
+
+    report, lines = merge_files(chosen.out, chosen.files)
+    print("\n".join(lines))
+    print(f"exportcheck: {count(len(chosen.files), 'report')} merged into {chosen.out}")
+    return 1 if report.failed else 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from pytest_exportcheck.reports.json_report import json_schema
+
+    print(json_schema().decode(), end="")
     return 0
 
 

@@ -33,6 +33,10 @@ class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 
 
+class ReportError(ExportcheckError):
+    """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
+
+
 class Unsupported(ExportcheckError):
     """Raised by an engine for what it does not offer for one model: the item is skipped with this reason."""
 

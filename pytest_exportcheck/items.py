@@ -23,6 +23,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Outcome
 from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.reports.rows import plain
 from pytest_exportcheck.runner import Runner
 
 
@@ -85,16 +86,16 @@ class CaseItem(pytest.Item):
         if problems:
             raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
         if outcome.status in ("blocked", "unsupported"):
-            raise pytest.skip.Exception(outcome.reason, _use_item_location=True)
+            raise pytest.skip.Exception(plain(outcome.reason), _use_item_location=True)
         if outcome.status == "expected":
-            pytest.xfail(outcome.reason)
+            pytest.xfail(plain(outcome.reason))
         if outcome.status in ("failed", "stale", "error", "expected"):  # expected: under --runxfail
             raise CheckFailed(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):
             verbose = self.config.get_verbosity() > 1
-            return failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose)
+            return plain(failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose))
         if isinstance(excinfo.value, HookFailed):
             return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
@@ -124,27 +125,34 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
 
-    def report(self, *, skipped: bool) -> dict[str, Any]:
+    def report(self, *, skipped: bool = False, why: str = "") -> dict[str, Any]:
         """What the reporting process needs of this item: simple types only, they cross process borders. ``skipped``:
-        the case's own code called ``pytest.skip``."""
+        the case's own code called ``pytest.skip``; ``why``: what pytest says of an item that has no outcome."""
+        origin = self.case.origin
         row: dict[str, Any] = {
+            "nodeid": self.nodeid,
             "path": self.case_path,
             "case": self.case.name,
             "engine": self.engine,
             "mode": str(self.mode),
+            "file": _from_root(self.config, origin.file),
+            "line": origin.line,
         }
         if self.outcome is None:
-            return {**row, "status": "skipped" if skipped else "interrupted"}
+            row |= {"status": "skipped" if skipped else "interrupted", "reason": why}
+            return {name: plain(value) for name, value in row.items()}
         known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
-        return {
-            **row,
+        row |= {
             "status": self.outcome.status,
-            "seconds": dict(self.outcome.seconds),
+            "reason": self.outcome.reason,
+            "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
-            "notes": list(self.outcome.notes),
+            "notes": self.outcome.notes,
+            "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],
             "tally": msgspec.to_builtins(self.tally),
         }
+        return {name: plain(value) for name, value in row.items()}
 
 
 class BrokenItem(pytest.Item):
@@ -252,4 +260,20 @@ def _import_text(error: BaseException) -> str:
 
 def report_of(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | None:
     """The row of an item of ours, for its report; None for other items."""
-    return item.report(skipped=report.skipped) if isinstance(item, CaseItem) else None
+    if not isinstance(item, CaseItem):
+        return None
+    return item.report(skipped=report.skipped, why=reason_of(report))
+
+
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest says of an item that ended outside the plugin: the message, not the traceback. Empty where all is well."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr or "")
+
+
+def _from_root(config: pytest.Config, file: str) -> str:
+    """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
+    path = Path(file)
+    return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()

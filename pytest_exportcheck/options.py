@@ -31,6 +31,7 @@ class Options:
     update_expectations: bool = False
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
+    json: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -102,6 +103,12 @@ def add_options(parser: pytest.Parser) -> None:
         type=int,
         help="torch.set_num_threads for every run (default: as torch chooses; with pytest-xdist "
         "that number divided by the workers). Results may depend on it.",
+    )
+    group.addoption(
+        "--exportcheck-json",
+        metavar="PATH",
+        help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
+        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
     )
     parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
     parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
@@ -175,6 +182,7 @@ def settings(
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
+        json=_json_path(config.getoption("exportcheck_json")),
     )
 
 
@@ -184,6 +192,12 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
     if value == "conformance":
         return "conformance"
     raise _usage_error(f"exportcheck_profile is one of {', '.join(PROFILES)}, got {value!r}.")
+
+
+def _json_path(given: str | None) -> str:
+    if given == "":
+        raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
+    return given or ""
 
 
 def _expectations(config: pytest.Config) -> str:

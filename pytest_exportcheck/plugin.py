@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.active:
         with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
             warnings.simplefilter("ignore")
+            from pytest_exportcheck.outputs import register
             from pytest_exportcheck.parallel import ParallelPlugin
             from pytest_exportcheck.session import ActivePlugin
 
@@ -42,3 +43,4 @@ def pytest_configure(config: pytest.Config) -> None:
         active = ActivePlugin(config, parallel.options, journal=parallel.journal, workers=parallel.workers)
         config.pluginmanager.register(active, "exportcheck-active")
         config.pluginmanager.register(parallel, "exportcheck-parallel")
+        register(config, parallel.options)

@@ -35,7 +35,7 @@ from pytest_exportcheck.kit import kit_of
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.progress import Progress
-from pytest_exportcheck.records import Case, Survival
+from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
 from pytest_exportcheck.sources import cases_from
 
@@ -196,7 +196,8 @@ class ActivePlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        row = report_of(item, report) if call.when == "call" else None
+        ended = call.when == "call" or (call.when == "setup" and not report.passed)
+        row = report_of(item, report) if ended else None
         if row is not None:
             report.exportcheck = row  # type: ignore[attr-defined]
         return report
@@ -204,12 +205,9 @@ class ActivePlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
         if row is not None:  # a worker of pytest-xdist sends it on after this
-            rest = dict(row)
-            tally = rest.pop("tally", None)
             if self._expectations is not None:
-                self._expectations.add(tally)
-            ledger = tuple(Survival(**line) for line in row.get("ledger", ()))
-            self._rows.append(Row(**{**rest, "ledger": ledger}))
+                self._expectations.add(row.get("tally"))
+            self._rows.append(Row.of(row))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import indent
 
 from pytest_exportcheck.records import Finding, Outcome
+from pytest_exportcheck.reports.report import FindingReport, ItemReport
 
 LONGEST = 20  # lines of one value before it is cut, unless all is asked for
 
@@ -22,7 +23,7 @@ def _body(outcome: Outcome, verbose: bool) -> Iterator[str]:
     if outcome.status == "stale":
         yield outcome.reason
         return
-    yield _headline(outcome)
+    yield headline(outcome)
     for finding in outcome.findings:
         yield ""
         yield from finding_lines(finding, verbose)
@@ -30,7 +31,8 @@ def _body(outcome: Outcome, verbose: bool) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def _headline(outcome: Outcome) -> str:
+def headline(outcome: Outcome | ItemReport) -> str:
+    """One line: which stage broke what."""
     if outcome.reason:
         return f"{outcome.reason}:"
     stage = outcome.mode.rpartition("-")[2]
@@ -40,7 +42,7 @@ def _headline(outcome: Outcome) -> str:
     return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in outcome.findings))}"
 
 
-def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
+def finding_lines(finding: Finding | FindingReport, verbose: bool = False) -> Iterator[str]:
     """A finding in a few lines: where and what, then the two values side by side."""
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
     on = f"  (on {' and '.join(finding.on)})" if finding.on else ""
@@ -53,7 +55,7 @@ def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
         yield f"    at {finding.line}"
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: Finding | FindingReport) -> str:
     return f": {finding.known_as}" if finding.known_as else ""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from pytest_exportcheck.records import Status, Survival
 from pytest_exportcheck.reports.ledger import ledger_lines
@@ -40,6 +41,12 @@ class Row:
     notes: tuple[str, ...] = ()
     ledger: tuple[Survival, ...] = ()
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Row:
+        """From what an item tells, see ``items.CaseItem.report``; the rest of it is for other reports."""
+        own = {each.name: told[each.name] for each in fields(cls) if each.name in told}
+        return cls(**{**own, "ledger": tuple(Survival(**line) for line in told.get("ledger", ()))})
+
 
 @dataclass(frozen=True)
 class Line:
@@ -58,7 +65,7 @@ def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iter
     yield from _notes(rows)
     yield from _ledger(rows, verbose)
     yield from _slowest(rows)
-    yield _counts(rows)
+    yield counts_line(rows)
 
 
 def _matrix(engine: str, rows: Sequence[Row], order: Sequence[str], verbose: bool) -> Iterator[Line]:
@@ -123,8 +130,8 @@ def _legend(rows: Sequence[Row]) -> Iterator[Line]:
 
 def _known(rows: Sequence[Row]) -> Iterator[Line]:
     counts = Counter(defect for row in rows for defect in row.known)
-    for defect, count in counts.items():
-        yield Line(((f"known defect {defect}: {_count(count, 'item')}", "yellow"),))
+    for defect, number in counts.items():
+        yield Line(((f"known defect {defect}: {count(number, 'item')}", "yellow"),))
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[Line]:
@@ -154,10 +161,11 @@ def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
         yield _plain(f"slowest captures: {text}")
 
 
-def _counts(rows: Sequence[Row]) -> Line:
+def counts_line(rows: Sequence[Row]) -> Line:
+    """The last line: how many items of each status."""
     counts = Counter(row.status for row in rows)
     cases = len({(row.path, row.case) for row in rows})
-    total = f"exportcheck: {_count(cases, 'case')}, {_count(len(rows), 'item')}: "
+    total = f"exportcheck: {count(cases, 'case')}, {count(len(rows), 'item')}: "
     pieces: list[tuple[str, str]] = [(total, "")]
     for status, (_, _, colour) in SIGNS.items():
         if counts[status]:
@@ -166,7 +174,8 @@ def _counts(rows: Sequence[Row]) -> Line:
     return Line(tuple(pieces))
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """``1 item``, ``2 items``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

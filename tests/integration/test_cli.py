@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -67,3 +70,28 @@ def test_what_is_no_archive_is_refused_in_one_line(tmp_path, capsys, content, me
     assert head in error
     assert tail in error
     assert error.count("\n") == 1
+
+
+def test_merging_what_is_no_report_is_refused_in_one_line(tmp_path, capsys):
+    assert main(["merge", str(tmp_path / "all.json"), str(tmp_path / "gone.json")]) == 2
+    assert (
+        capsys.readouterr().err == f"exportcheck: {tmp_path / 'gone.json'} cannot be read: No such file or directory.\n"
+    )
+    assert not (tmp_path / "all.json").exists()
+
+
+def test_schema_is_a_json_schema(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$ref"] == "#/$defs/Report"
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["merge", "OUT", "gone.json"], ["inspect", "gone.pt2"]])
+def test_no_command_imports_torch_or_pytest(arguments):
+    program = (
+        "import sys\n"
+        "from pytest_exportcheck.cli import main\n"
+        f"main({arguments!r})\n"
+        "print([name for name in ('torch', 'pytest', '_pytest') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
+
 from pytest_exportcheck.policy import CONTRACT, KNOWN, LOST, METADATA
 from pytest_exportcheck.policy.contract import COLUMNS
+from pytest_exportcheck.reports.json_report import encoded
+from pytest_exportcheck.reports.report import FindingReport, ItemReport, Report, Run, report_of_runs
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -38,6 +43,19 @@ def test_the_hooks_of_the_page_work_together(pytester):
             "SKIPPED * unsupported by strict_only: we export with strict=True",
         ]
     )
+
+
+def test_the_example_of_the_report_is_one():
+    (text,) = re.findall(r"```json\n(.*?)```", (DOCS / "report.md").read_text(), re.DOTALL)
+    report = msgspec.json.decode(text, type=Report)
+    assert json.loads(encoded(report)) == json.loads(text)
+    assert report_of_runs(report.runs, report.items) == report
+
+
+def test_the_page_of_the_report_names_every_field():
+    page = (DOCS / "report.md").read_text()
+    fields = {name for struct in (Run, ItemReport, FindingReport) for name in struct.__struct_fields__}
+    assert [name for name in sorted(fields) if f'"{name}"' not in page] == []
 
 
 def rows_of(table):

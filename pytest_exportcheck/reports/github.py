@@ -1,0 +1,122 @@
+"""Annotations for GitHub: workflow commands that put a message on a line of the pull request.
+
+The format and its escapes: docs.github.com, "Workflow commands for GitHub Actions". GitHub shows ten errors and ten
+warnings of a step, so one annotation stands for all modes in which one case breaks at one stage, the worst come first,
+and what is left out is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_exportcheck.reports.failure import headline
+from pytest_exportcheck.reports.report import FAILING, ErrorReport, ItemReport, Report, is_failing
+from pytest_exportcheck.reports.terminal import count
+
+SHOWN = 10  # of each level, by GitHub
+_FINDINGS = 3  # of one annotation
+_LONGEST = 200  # characters of one line of a message
+_USER_LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+) in ")
+_FOREIGN = {"site-packages", "dist-packages"}
+
+
+def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterator[str]:
+    """The lines to print. ``root`` is pytest's root folder, to which the report's files are relative; ``workspace``
+    GitHub's, to which those of annotations are."""
+    places = _Places(root, workspace)
+    errors = [_of_error(error, places) for error in report.errors]
+    failed = [item for item in report.items if is_failing(item.status)]
+    errors += [_of_items("error", group, places) for group in _groups(failed)]
+    known = [item for item in report.items if item.status == "known"]
+    warnings = [_of_items("warning", group, places) for group in _groups(known)]
+    for lines, noun in ((errors, "error"), (warnings, "warning")):
+        yield from lines[:SHOWN]
+        if len(lines) > SHOWN:
+            more = f"{count(len(lines) - SHOWN, f'more {noun}')}: see the log of this step"
+            yield _command("notice", "exportcheck", more)
+
+
+def _groups(items: Sequence[ItemReport]) -> list[list[ItemReport]]:
+    """One group per case, engine and broken stage; the worst first, else in the order of ids."""
+    groups: dict[tuple[str, str, str, str], list[ItemReport]] = {}
+    for item in items:
+        stage = item.mode.rpartition("-")[2]
+        groups.setdefault((item.path, item.case, item.engine, stage), []).append(item)
+    return sorted(groups.values(), key=lambda group: min(map(_importance, group)))
+
+
+def _importance(item: ItemReport) -> tuple[int, bool]:
+    rank = FAILING.index(item.status) if item.status in FAILING else len(FAILING)
+    return (rank, not any(finding.check in ("stage", "outputs", "effects") for finding in item.findings))
+
+
+def _of_items(level: str, group: Sequence[ItemReport], places: _Places) -> str:
+    first = min(group, key=lambda item: (_importance(item), item.mode.count("-"), item.mode))
+    findings = [each for each in first.findings if each.verdict != "lost"]
+    lines = [
+        f"{each.check}: {each.place}: {each.kind}: expected {_short(each.expected)}, got {_short(each.actual)}"
+        for each in findings[:_FINDINGS]
+    ]
+    lines += [f"and {count(len(findings) - _FINDINGS, 'more finding')}"] if len(findings) > _FINDINGS else []
+    lines = lines or [_short(line) for line in first.reason.splitlines()[:_FINDINGS]]
+    lines += [f"modes: {', '.join(item.mode for item in group)}"]
+    return _command(level, f"{first.case} ({first.engine}): {_title(first)}", "\n".join(lines), places.of_item(first))
+
+
+def _title(item: ItemReport) -> str:
+    if item.status in ("error", "stale", "interrupted"):
+        words = {"error": "could not be set up", "stale": "an expected failure is gone", "interrupted": "interrupted"}
+        return words[item.status]
+    known = dict.fromkeys(each.known_as for each in item.findings if each.known_as)
+    if item.status == "known":
+        return f"known defect of torch: {', '.join(known)}"
+    return headline(item).removesuffix(":")
+
+
+def _of_error(error: ErrorReport, places: _Places) -> str:
+    lines = "\n".join(_short(line) for line in error.reason.splitlines()[: 2 * _FINDINGS])
+    return _command("error", f"exportcheck: {error.nodeid}", lines, places.of(error.nodeid.partition("::")[0], 0))
+
+
+def _short(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+class _Places:
+    """Where an annotation goes, as ``file`` and ``line`` of a workflow command."""
+
+    def __init__(self, root: Path, workspace: Path) -> None:
+        self._root = root
+        self._workspace = workspace
+
+    def of_item(self, item: ItemReport) -> dict[str, str]:
+        """The line of user code that a finding is about where it lies in the repo, else where the case is declared."""
+        for finding in item.findings:
+            line = _USER_LINE.match(finding.line)
+            if line and (place := self.of(line["file"], int(line["line"]))):
+                return place
+        return self.of(item.file, item.line)
+
+    def of(self, file: str, line: int) -> dict[str, str]:
+        path = self._root / file
+        inside = path.is_relative_to(self._workspace) and _FOREIGN.isdisjoint(path.parts)
+        if not inside or not path.is_file():
+            return {}
+        place = {"file": path.relative_to(self._workspace).as_posix()}
+        return {**place, "line": str(line)} if line > 0 else place
+
+
+def _command(level: str, title: str, message: str, place: dict[str, str] | None = None) -> str:
+    pairs = {**(place or {}), "title": title}
+    return f"::{level} {','.join(f'{name}={_property(text)}' for name, text in pairs.items())}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,137 @@
+"""The report as a file: one JSON object, one line an item, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.reports.report import MAJOR, MINOR, SCHEMA, ErrorReport, ItemReport, LedgerTotal, Report
+
+
+class _Head(msgspec.Struct):
+    """What every version of the file begins with."""
+
+    schema: str
+    version: str
+
+
+def encoded(report: Report) -> bytes:
+    """The file's bytes: UTF-8, every element of a list on a line of its own, so that grep and diff work."""
+    return "".join(_pieces(report)).encode()
+
+
+def _pieces(report: Report) -> Iterator[str]:
+    separator = "{"
+    for name in report.__struct_fields__:
+        value = getattr(report, name)
+        yield f'{separator}\n"{name}": '
+        separator = ","
+        if isinstance(value, tuple) and value:
+            yield "[\n" + ",\n".join(_json(each) for each in value) + "\n]"
+        else:
+            yield _json(value)
+    yield "\n}\n"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the file beside its place and move it there, so that no reader ever sees half of it.
+
+    Raises
+    ------
+    ReportError
+        Where the folder cannot be made or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise ReportError(f"the report cannot be written to {path}: it is a folder. Name a file in it.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(encoded(report))
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ReportError(f"the report cannot be written to {path}: {error.strerror or error}.") from None
+
+
+def _umask() -> int:
+    """The process's umask: a temporary file is private, a report is as readable as any other file."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def read_report(path: Path) -> Report:
+    """Read a file of this major version. Fields that a newer minor added are not in the result.
+
+    Raises
+    ------
+    ReportError
+        Where the file cannot be read, is no report, is damaged, or has another major version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror or error}.") from None
+    major, _ = _version(path, content)
+    if major != MAJOR:
+        raise ReportError(
+            f"{path} has version {major} of the report, and this pytest-exportcheck reads version {MAJOR}. "
+            "Read it with the version of pytest-exportcheck that wrote it."
+        )
+    try:
+        report = msgspec.json.decode(content, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} is a damaged report: {error}.") from None
+    parts: tuple[ItemReport | ErrorReport | LedgerTotal, ...]
+    parts = (*report.items, *report.overruled, *report.errors, *report.ledger)
+    for part in parts:
+        if not 0 <= part.run < len(report.runs):
+            raise ReportError(f"{path} is a damaged report: it names run {part.run} and has {len(report.runs)} runs.")
+    return report
+
+
+def _version(path: Path, content: bytes) -> tuple[int, int]:
+    try:
+        head = msgspec.json.decode(content, type=_Head)
+        major, minor = (int(part) for part in head.version.split("."))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ReportError(
+            f"{path} is no report ({error}); pytest --exportcheck --exportcheck-json writes one."
+        ) from None
+    if head.schema != SCHEMA:
+        raise ReportError(f"{path} is no report: its schema is {head.schema!r}, expected {SCHEMA!r}.")
+    return major, minor
+
+
+def refuse_newer_minor(path: Path, report: Report) -> None:
+    """For who writes anew what was read: fields of a newer minor would be lost.
+
+    Raises
+    ------
+    ReportError
+        Where the file's minor is newer than what this version knows.
+    """
+    if tuple(map(int, report.version.split("."))) > (MAJOR, MINOR):
+        raise ReportError(
+            f"{path} has version {report.version} of the report, and this pytest-exportcheck knows {MAJOR}.{MINOR}: "
+            "what is new in it would be lost. Merge with the newest pytest-exportcheck that wrote one of the files."
+        )
+
+
+def json_schema() -> bytes:
+    """The JSON Schema of the file, made from the types that write it."""
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2) + b"\n"

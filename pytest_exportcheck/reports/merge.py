@@ -1,0 +1,148 @@
+"""Joins the reports of several runs: shards of one run, retries, or runs with other settings (a second torch, say).
+
+An item is told apart by its id and the settings of its run. Of one item, each outcome that runs came to stays: the worst
+among the items, the others as ``overruled``. So the order and the grouping of files do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.reports.failure import headline
+from pytest_exportcheck.reports.job_summary import not_run_text, settings_text
+from pytest_exportcheck.reports.json_report import read_report, refuse_newer_minor, write_report
+from pytest_exportcheck.reports.report import (
+    FAILING,
+    HARMLESS,
+    NOT_JUDGED,
+    ErrorReport,
+    ItemReport,
+    Report,
+    Run,
+    Settings,
+    is_failing,
+    report_of_runs,
+)
+from pytest_exportcheck.reports.terminal import Row, count, counts_line
+
+_WORST_FIRST = (*FAILING, *HARMLESS, *NOT_JUDGED)
+
+
+def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
+    """Read, join, write; the report and the lines to print.
+
+    Raises
+    ------
+    ReportError
+        For a file that cannot be read or written, or where writing would lose something.
+    """
+    reports = []
+    for path in files:
+        report = read_report(path)
+        refuse_newer_minor(path, report)
+        reports.append(report)
+    joined = merged(reports)
+    if out.exists() and out.resolve() not in {path.resolve() for path in files}:
+        _refuse_to_lose(out, joined)
+    write_report(out, joined)
+    return joined, list(merged_lines(joined))
+
+
+def _refuse_to_lose(out: Path, joined: Report) -> None:
+    """``exportcheck merge shard-*.json`` names a shard as the file to write. What was merged before may be replaced."""
+    try:
+        runs = read_report(out).runs
+    except ReportError as error:
+        raise ReportError(f"{out} would be overwritten, and is no merged report. Delete it first. ({error})") from None
+    if len(runs) == 1 and runs[0] not in joined.runs:
+        raise ReportError(
+            f"{out} would be overwritten, and it is the report of one run, not among those to join. "
+            "Name the file to write first: exportcheck merge OUT IN [IN ...]."
+        )
+
+
+def merged(reports: Sequence[Report]) -> Report:
+    """One report that says what these say. A run that stands in several files counts once."""
+    runs = sorted({run for report in reports for run in report.runs}, key=_order)
+    index = {run: number for number, run in enumerate(runs)}
+    groups: dict[tuple[str, Settings], list[ItemReport]] = {}
+    errors: list[ErrorReport] = []
+    for report in reports:
+        moved = [index[run] for run in report.runs]
+        for item in (*report.items, *report.overruled):
+            key = (item.nodeid, report.runs[item.run].settings)
+            groups.setdefault(key, []).append(msgspec.structs.replace(item, run=moved[item.run]))
+        errors += (msgspec.structs.replace(error, run=moved[error.run]) for error in report.errors)
+    outcomes = [_outcomes(group) for group in groups.values()]
+    return report_of_runs(
+        runs,
+        [first for first, *_ in outcomes],
+        dict.fromkeys(errors),
+        [item for _, *others in outcomes for item in others],
+    )
+
+
+def _order(run: Run) -> tuple[bytes, bytes]:
+    """By settings, then by time, then by anything else that makes the order one."""
+    return (msgspec.json.encode(run.settings), msgspec.json.encode([run.started, run]))
+
+
+def _outcomes(group: Sequence[ItemReport]) -> list[ItemReport]:
+    """One item for each outcome, that of the earliest run; the worst first."""
+    different: dict[object, ItemReport] = {}
+    for item in sorted(group, key=lambda item: item.run):
+        different.setdefault((item.status, item.reason, item.findings), item)
+    return sorted(different.values(), key=_badness)
+
+
+def _badness(item: ItemReport) -> tuple[int, int]:
+    return (_WORST_FIRST.index(item.status) if item.status in _WORST_FIRST else -1, item.run)
+
+
+def merged_lines(report: Report) -> Iterator[str]:
+    """What ``exportcheck merge`` prints: what failed and what is missing, then the counts for each kind of settings."""
+    for error in report.errors:
+        yield f"error {error.nodeid}: {_first_line(error.reason)}"
+    for item in report.items:
+        if is_failing(item.status):
+            text = headline(item).removesuffix(":") if item.findings or item.reason else "no reason is told"
+            yield f"{item.status} {_named(report, item)}: {_first_line(text)}"
+    kept = {_key(report, item): item for item in report.items}
+    for item in report.overruled:
+        other = kept[_key(report, item)]
+        yield (
+            f"overruled {_named(report, item)}: {item.status} in run {item.run}, but {other.status} in run {other.run}, "
+            "which is counted"
+        )
+    for number, run in enumerate(report.runs):
+        if run.selected is None or run.not_run:
+            why = f" ({run.stopped})" if run.stopped else ""
+            elsewhere = "; others ran them" if report.complete else ""
+            yield f"run {number} is not complete{why}: {not_run_text(len(run.not_run), run.selected)}{elsewhere}"
+    for settings in dict.fromkeys(run.settings for run in report.runs):
+        numbers = [number for number, run in enumerate(report.runs) if run.settings == settings]
+        yield f"{settings_text(settings)}: {count(len(numbers), 'run')}"
+        rows = [
+            Row(each.path, each.case, each.engine, each.mode, each.status)
+            for each in report.items
+            if each.run in numbers
+        ]
+        yield "".join(text for text, _ in counts_line(rows).pieces)
+
+
+def _key(report: Report, item: ItemReport) -> tuple[str, Settings]:
+    return (item.nodeid, report.runs[item.run].settings)
+
+
+def _named(report: Report, item: ItemReport) -> str:
+    """The id, and what torch where the report has several."""
+    several = len({run.settings.torch for run in report.runs}) > 1
+    return f"{item.nodeid} (torch {report.runs[item.run].settings.torch})" if several else item.nodeid
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
