@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
@@ -146,4 +147,4 @@ def _found(finding: Finding) -> str:
     if finding.kind != "raised":
         return f"{finding.place}: {finding.kind}"
     first: Sequence[str] = finding.actual.strip().splitlines()[:1]
-    return re.sub(r"0x[0-9a-fA-F]+", "0x...", " ".join([*first]))[:_LONGEST]
+    return shorten(re.sub(r"0x[0-9a-fA-F]+", "0x...", " ".join(first)), _LONGEST, placeholder=" ...")
