@@ -181,10 +181,12 @@ def test_an_item_that_kills_its_worker_is_told_as_interrupted(pytester, process,
     process(DIES, "--exportcheck-json=report.json", "-n1", "-k", "not serdes")
     report = told(pytester)
     assert statuses(report) == {"Linear nonstrict": "passed", "Linear nonstrict-decompose": "interrupted"}
-    assert (
-        report.items[0].reason
-        == "worker 'gw0' crashed while running 'case_linear.py::Linear[echo-nonstrict-decompose]'"
+    crashed = report.items[0]
+    assert crashed.reason == (
+        "worker 'gw0' crashed while running 'case_linear.py::Linear[echo-nonstrict-decompose]'\n"
+        "It was running echo-nonstrict-decompose of Linear. What builds on that is blocked in this run."
     )
+    assert (crashed.file, crashed.line) == ("case_linear.py", 4)
     assert (report.complete, report.failed) == (True, True)
 
 
