@@ -74,3 +74,30 @@ def test_the_table_of_known_defects_lists_every_row():
         r"^\| ([a-z-]+) \|", (DOCS / "verdicts.md").read_text().split("# Known defects")[1], re.MULTILINE
     )
     assert sorted(set(listed) - {"id"}) == sorted(row.id for row in KNOWN)
+
+
+def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(pytester):
+    """The files and the steps of the page, with the verdicts that it shows."""
+    page = (DOCS / "adopting.md").read_text()
+    for name, text in re.findall(r"```(?:python|ini)\n# (\S+)\n(.*?)```", page, re.DOTALL):
+        pytester.path.joinpath(name).write_text(text)
+
+    def run(*options):
+        return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *options)
+
+    update = "--exportcheck-update-expectations"
+    run().assert_outcomes(passed=2, failed=2)
+    run("--exportcheck-expectations", "exportcheck.toml", update).assert_outcomes(passed=2, xfailed=2)
+    with pytester.path.joinpath("pytest.ini").open("a") as ini:
+        ini.write("exportcheck_expectations = exportcheck.toml\n")
+    entry = re.search(r"```toml\n(.*?)```", page, re.DOTALL).group(1)
+    assert entry in pytester.path.joinpath("exportcheck.toml").read_text()
+    run().assert_outcomes(passed=2, xfailed=2)
+    shop = pytester.path / "shop.py"
+    mended = re.search(r"`(register_dataclass\(Prediction, .*?\))`", page).group(1)
+    shop.write_text(shop.read_text().replace("register_dataclass(Prediction)", mended))
+    result = run()
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["*and no longer does: delete the [[][[]expect[]][]] at *exportcheck.toml:8"])
+    run(update).assert_outcomes(passed=4)
+    assert pytester.path.joinpath("exportcheck.toml").read_text() == ""
