@@ -39,6 +39,7 @@ from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
 from pytest_exportcheck.sources import cases_from
 
+_TOLD = "exportcheck_told"
 NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
@@ -55,6 +56,7 @@ class ActivePlugin:
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
         self._left_out: list[str] = []
+        self._told_by_workers: dict[str, None] = {}
 
     # --- the session ------------------------------------------------------------------------
 
@@ -210,13 +212,23 @@ class ActivePlugin:
             self._rows.append(Row.of(row))
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        if self._expectations is None or self._is_xdist_worker():
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._expectations is None:
+            return
+        if self._is_xdist_worker():
+            self._config.workeroutput[_TOLD] = list(self._told())  # type: ignore[attr-defined]
             return
         try:
             self._expectations.write()
         except ExportcheckError as error:
-            raise pytest.UsageError(f"exportcheck: {error}") from None
+            self._expectations.tell(str(error))
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """What a worker of pytest-xdist has to tell at its end: only workers collect."""
+        told = getattr(node, "workeroutput", {}).get(_TOLD, ())
+        self._told_by_workers.update(dict.fromkeys(told))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._rows:
@@ -227,8 +239,14 @@ class ActivePlugin:
         order = [str(mode) for each in lattices for mode in each.order(_in(each, session.kit.modes))]
         for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
-        for text in self._expectations.told() if self._expectations else ():
+        for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
+
+    def _told(self) -> Iterable[str]:
+        """Lines for the end of the summary. A worker also tells what it left out when it collected."""
+        if self._is_xdist_worker():
+            yield from self.pytest_report_collectionfinish()
+        yield from self._expectations.told() if self._expectations else ()
 
     def _write_progress(self, text: str) -> None:
         """Called from a timer's thread while a step runs, so that pytest's capture is on and stays so meanwhile."""

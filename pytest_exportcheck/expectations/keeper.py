@@ -55,6 +55,10 @@ class Keeper:
         """Lines for the end of the summary."""
         yield from self._told
 
+    def tell(self, text: str) -> None:
+        """A further line for the end of the summary."""
+        self._told.append(text)
+
     def match(self, cases: Collection[tuple[str, str]]) -> None:
         """Tell of entries that are for none of these cases, ``(path, name)``: all that there are."""
         for entry in self.file.entries:

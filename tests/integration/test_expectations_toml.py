@@ -135,8 +135,10 @@ def test_it_is_the_same_on_two_workers(shop, run_faulty):
 
 def test_an_entry_for_no_case_is_told(shop, run_echo):
     shop.path.joinpath("expected.toml").write_text('[[expect]]\ncase = "Linaer"\nreason = "r"\n')
-    result = run_echo("--exportcheck-expectations=expected.toml")
-    result.stdout.fnmatch_lines(["expected.toml:1: no case is called 'Linaer': delete the entry"])
+    for options in ([], ["-n", "2"]):
+        result = run_echo("--exportcheck-expectations=expected.toml", *options)
+        result.stdout.fnmatch_lines(["expected.toml:1: no case is called 'Linaer': delete the entry"])
+        assert str(result.stdout).count("no case is called") == 1
 
 
 @pytest.mark.parametrize(
@@ -164,3 +166,10 @@ def test_update_needs_a_file(shop, run_echo):
             "--exportcheck-expectations=PATH, or exportcheck_expectations in the ini file."
         ]
     )
+
+
+def test_a_file_that_cannot_be_written_is_told_after_the_run(shop, run_faulty):
+    shop.path.joinpath("taken").write_text("")
+    result = run_faulty(BROKEN, "--exportcheck-expectations=taken/e.toml", "--exportcheck-update-expectations")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["the expectations file taken/e.toml cannot be written (*)."])
