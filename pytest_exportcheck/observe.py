@@ -77,7 +77,7 @@ def _one_call(
     try:
         with context():
             output = run(*args, **kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Observation(label=call.label, raised=raised_from(error))
     leaves = list(named_leaves(output, "output"))
     return Observation(

@@ -59,7 +59,7 @@ def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Prog
     run = _Progress()
     try:
         _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return run, Stopped(place=run.place, error=raised_from(error))
     return run, None
 
