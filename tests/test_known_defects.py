@@ -106,6 +106,9 @@ class UnusedSize(nn.Module):
         return x + 1
 
 
+SHARED = Dim("shared", min=3, max=9)
+
+
 class Minus(nn.Module):
     def forward(self, x, y):
         return x - y
@@ -230,6 +233,18 @@ REPRODUCERS = {
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
+    "loaded-lowering-drops-guards": Reproducer(
+        Minus,
+        lambda: (torch.randn(4, 3), torch.randn(4, 3)),
+        "nonstrict-serdes-decompose",
+        {"dynamic_shapes": ({0: SHARED}, {0: SHARED})},
+    ),
+    "loaded-lowering-derived-dims": Reproducer(
+        calls(lambda x: x.reshape(-1, 2)),
+        of_shape(4, 3),
+        "nonstrict-serdes-decompose",
+        {"dynamic_shapes": ({0: 2 * Dim("half", max=9)},)},
+    ),
     "serdes-hop-results": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
     "serdes-hop-results-function": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
     "serdes-custom-as-json": Reproducer(calls(annotated), of_shape(3), "nonstrict-serdes", ANNOTATED),
