@@ -288,3 +288,24 @@ def test_nodes_that_nobody_could_run_are_told(monkeypatch):
     assert session.run("nonstrict").notes == (
         "nonstrict: val is judged up to linear only, which cannot run by itself (RuntimeError: no)",
     )
+
+
+def test_large_weights_are_given_back_with_the_artifact(monkeypatch):
+    """A program is a cycle: without a collection its weights stay until Python happens to collect."""
+
+    class Cyclic(Echo):
+        def _made(self, what, module):
+            program = super()._made(what, module)
+            program.itself = program
+            return program
+
+    monkeypatch.setattr("pytest_exportcheck.case_run._LARGE", 0)
+    echo = Cyclic()
+    names = ["nonstrict-decompose", "nonstrict", "strict"]
+    session = Session(echo, case(), wanted=modes(*names))
+    gc.disable()
+    try:
+        session.run("nonstrict-decompose", "nonstrict")
+        assert [what for what, program in echo.programs if program() is not None] == []
+    finally:
+        gc.enable()
