@@ -71,6 +71,11 @@ class Runner:
             text = str(error) if isinstance(error, CaseError) else internal_error_text(error)
             self._not_set_up[id(case)] = ((engine, mode), text)
             return self._not_set_up_outcome(case, engine, mode)
+        outcome = self._outcome(run, case, engine, mode)
+        self._done(case, engine, mode, run)
+        return outcome
+
+    def _outcome(self, run: CaseRun, case: Case, engine: str, mode: Mode) -> Outcome:
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)
         item = replace(
@@ -78,9 +83,7 @@ class Runner:
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
-        outcome = outcome_of(item, stage)
-        self._done(case, engine, mode, run)
-        return outcome
+        return outcome_of(item, stage)
 
     def _item(self, case: Case, engine: str, mode: Mode) -> Item:
         return Item(
