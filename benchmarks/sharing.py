@@ -2,9 +2,10 @@
 
     python -m benchmarks.sharing [--rounds N]
 
-The harness is what a team writes in an afternoon: for every mode it builds the model, exports it, takes the steps of the mode,
-and compares outputs with eager on the example and on fresh inputs. The plugin makes each stage once, and runs all its
-checks. Both in one process, in turns, over exportdb's supported cases and four torchvision models; figures are ratios.
+``outputs only`` is what a team writes in an afternoon: for every mode it builds the model, exports it, takes the steps of the
+mode, and compares outputs with eager on the example and on fresh inputs. ``same checks`` exports afresh for every mode too, and checks
+what the plugin checks. ``shared`` is the plugin: each stage once. All in one process, in turns, over exportdb's supported cases and four
+torchvision models; figures are ratios to ``shared``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if "interop" not in na
 ENGINE = as_engine(TorchExport())
 
 
-def naive(case: Case) -> None:
+def outputs_only(case: Case) -> None:
     for mode in MODES:
         subject = set_up(case, 0)
         module = subject.fresh_module()
@@ -51,7 +52,14 @@ def naive(case: Case) -> None:
             continue
 
 
-def plugin(case: Case) -> None:
+def same_checks(case: Case) -> None:
+    for mode in MODES:
+        runner = Runner({ENGINE.name: ENGINE})
+        runner.select([(case, ENGINE.name, mode)])
+        runner.run(case, ENGINE.name, mode)
+
+
+def shared(case: Case) -> None:
     runner = Runner({ENGINE.name: ENGINE})
     runner.select((case, ENGINE.name, mode) for mode in MODES)
     for mode in MODES:
@@ -67,23 +75,22 @@ def seconds(run: Callable[[Case], None], cases: list[Case]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1)
-    rounds = parser.parse_args().rounds
-    populations = {
-        "exportdb": list(cases_from("exportdb:*").cases.values()),
-        **{name: list(cases_from(f"torchvision:{name}").cases.values()) for name in VISION},
-    }
-    plugin(populations[VISION[2]][0])  # warm up
-    ratios: list[float] = []
-    totals = [0.0, 0.0]
+    parser.add_argument("models", nargs="*", default=VISION, help="torchvision models beside exportdb")
+    models = parser.parse_args().models
+    populations = {"exportdb": cases_of("exportdb:*"), **{name: cases_of(f"torchvision:{name}") for name in models}}
+    shared(populations["exportdb"][0])  # warm up
+    ratios: list[tuple[float, float]] = []
+    print(f"{'':20} {'shared':>9} {'same checks, afresh':>22} {'outputs only, afresh':>22}")
     for name, cases in populations.items():
-        for _ in range(rounds):
-            slow, fast = seconds(naive, cases), seconds(plugin, cases)
-            ratios.append(slow / fast)
-            totals[0] += slow
-            totals[1] += fast
-            print(f"{name:20} afresh {slow:7.1f} s   shared {fast:7.1f} s   {slow / fast:.2f} times")
-    print(f"median {median(ratios):.2f} times, all together {totals[0] / totals[1]:.2f} times")
+        bare, full, ours = (seconds(run, cases) for run in (outputs_only, same_checks, shared))
+        ratios.append((full / ours, bare / ours))
+        print(f"{name:20} {ours:7.1f} s {full / ours:16.2f} times {bare / ours:16.2f} times", flush=True)
+    full, bare = (median(column) for column in zip(*ratios, strict=True))
+    print(f"{'median':20} {'':9} {full:16.2f} times {bare:16.2f} times")
+
+
+def cases_of(spec: str) -> list[Case]:
+    return list(cases_from(spec).cases.values())
 
 
 if __name__ == "__main__":
