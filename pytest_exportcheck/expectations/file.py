@@ -76,7 +76,7 @@ def read(path: Path) -> ExpectationsFile:
         When it cannot be read, is no TOML, or an entry says what no entry may say: with the line and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ExpectationsError(

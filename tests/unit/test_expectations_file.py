@@ -141,3 +141,11 @@ def test_bytes_that_are_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ExpectationsError, match=r"cannot be read \('utf-8' codec can't decode byte 0xff"):
         read(path)
+
+
+def test_a_file_from_a_windows_editor(tmp_path):
+    path = tmp_path / "expected.toml"
+    path.write_bytes(
+        '\ufeff[[expect]]\r\ncase = "a"\r\nreason = "r"\r\n\r\n[[expect]]\r\ncase = "b"\r\nreason = "r"\r\n'.encode()
+    )
+    assert [(entry.case, entry.line) for entry in read(path).entries] == [("a", 1), ("b", 5)]
