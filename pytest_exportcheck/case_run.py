@@ -87,7 +87,7 @@ class Settings:
 
 
 class CaseRun:
-    """One case in progress. Every stage of an engine is made inside ``watch(engine, mode)``.
+    """One case in progress.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class CaseRun:
             self._guard = ModuleSnapshot(self._subject.module, self._subject.pristine)
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             example, shapes = self._subject.example, self._subject.dynamic_shapes
-            refused = case.rejected_at("", is_capture=True)
+            refused = case.rejected_at("capture")
             self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
@@ -119,7 +119,7 @@ class CaseRun:
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
         raised = first.observations[0].raised
-        if raised and self._case.rejected_at("", is_capture=True):
+        if raised and self._case.rejected_at("capture"):
             return
         if raised:
             raise CaseError(
@@ -188,7 +188,7 @@ class CaseRun:
     def _refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
         """What is wrong with a stage that the case says must refuse it; None where the case says nothing of it."""
         stage = mode.stages[-1]
-        rejections = self._case.rejected_at(stage, is_capture=mode.parent is None)
+        rejections = self._case.rejected_at(stage if mode.parent else "capture")
         found = [judged_refusal(each, stage, raised) for each in rejections]
         return [finding for finding in found if finding is not None] if rejections else None
 

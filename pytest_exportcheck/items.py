@@ -16,7 +16,7 @@ import pytest
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
 from pytest_exportcheck.expectations.baseline import Tally, accepted, tally
-from pytest_exportcheck.expectations.file import ExpectationsFile
+from pytest_exportcheck.expectations.keeper import Keeper
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
@@ -35,11 +35,11 @@ class Session:
     kit: Kit
     runner: Runner
     hooks: Hooks
-    expectations: ExpectationsFile
+    expectations: Keeper
 
     def expecting(self, case: Case, path: str) -> Case:
         """The case with what the file of expected failures says of it, beside its own."""
-        listed = self.expectations.of(path, case.name)
+        listed = self.expectations.file.of(path, case.name)
         return replace(case, expect=(*case.expect, *listed)) if listed else case
 
 
@@ -79,8 +79,9 @@ class CaseItem(pytest.Item):
         session = self.config.stash[SESSION]
         outcome = session.runner.run(self.case, self.engine, self.mode)
         if session.options.update_expectations:
-            self.tally = tally(outcome, self.case_path)
-            outcome = accepted(outcome, session.expectations.path)
+            keeper = session.expectations
+            self.tally = tally(outcome, self.case_path, keeper.partial)
+            outcome = accepted(outcome, keeper.file.path, keeper.partial)
         self.outcome = outcome
         _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
         if problems:

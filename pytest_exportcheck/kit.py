@@ -119,7 +119,7 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
 
 def _is_behind_refusal(case: Case, mode: Mode) -> bool:
     """Whether an earlier stage of the mode must refuse the case."""
-    return any(case.rejected_at(stage, is_capture=not place) for place, stage in enumerate(mode.stages[:-1]))
+    return any(case.rejected_at(place) for place in ("capture", *mode.stages[1:])[: len(mode.stages) - 1])
 
 
 def _edges(maps: Iterable[Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -110,35 +110,33 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
         "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
     )
-    parser.addini("exportcheck_modes", "As --exportcheck-modes.", type="args", default=[])
-    parser.addini("exportcheck_engines", "As --exportcheck-engines.", type="args", default=[])
-    parser.addini("exportcheck_profile", "As --exportcheck-profile.", default="ship")
-    parser.addini("exportcheck_sources", "As --exportcheck-source, one or several.", type="args", default=[])
-    parser.addini(
-        "exportcheck_expectations",
-        "As --exportcheck-expectations; relative to the ini file.",
-        default="",
-    )
-    parser.addini(
-        "exportcheck_files",
+    for name, (meaning, default) in _INI.items():
+        kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
+        parser.addini(name, meaning, type=kind, default=default)
+
+
+#: Ini option -> what it means, and its default: a text, or a list of words.
+_INI: Mapping[str, tuple[str, str | list[str]]] = {
+    "exportcheck_modes": ("As --exportcheck-modes.", []),
+    "exportcheck_engines": ("As --exportcheck-engines.", []),
+    "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
+    "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
+    "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
+    "exportcheck_files": (
         "Globs of the Python files in which cases are looked for, besides pytest's own test modules.",
-        type="args",
-        default=list(DEFAULT_FILES),
-    )
-    parser.addini(
-        "exportcheck_allow",
+        list(DEFAULT_FILES),
+    ),
+    "exportcheck_allow": (
         "Fields that an edge may lose in this repo: check.field, or stage:check.field; globs. "
         "Example: serdes:metadata.custom.",
-        type="args",
-        default=[],
-    )
-    parser.addini(
-        "exportcheck_forbid",
+        [],
+    ),
+    "exportcheck_forbid": (
         "Fields that must not be lost in this repo, though the policy tolerates it: as exportcheck_allow.",
-        type="args",
-        default=[],
-    )
-    parser.addini("exportcheck_import", "Importable modules in which cases are looked for.", type="args", default=[])
+        [],
+    ),
+    "exportcheck_import": ("Importable modules in which cases are looked for.", []),
+}
 
 
 def read_options(config: pytest.Config) -> Options:

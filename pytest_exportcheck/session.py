@@ -18,7 +18,7 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
-from pytest_exportcheck.expectations.keeper import Keeper
+from pytest_exportcheck.expectations.keeper import Keeper, Named
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
@@ -75,13 +75,13 @@ class ActivePlugin:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
         runner = kit.runner(options, progress=Progress(self._write_progress), journal=self._journal)
-        self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, self._expectations.file)
+        self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, self._expectations)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
         """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
         session = self._config.stash[SESSION]
-        for entry in session.expectations.entries:
+        for entry in session.expectations.file.entries:
             wrong = session.kit.wrong_entry(entry.expectation)
             if wrong:
                 raise pytest.UsageError(f"exportcheck: {entry.expectation.origin}: {wrong}")
@@ -169,11 +169,13 @@ class ActivePlugin:
         chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
         if not found and not self._is_xdist_worker() and not (chosen_by_hand and items):
             raise pytest.UsageError(self._no_case())
-        if self._expectations is not None and not chosen_by_hand:
-            self._expectations.match({(item.case_path, item.case.name) for item in items if isinstance(item, CaseItem)})
+        if self._expectations is not None:
+            self._expectations.collected([_named(item) for item in items if isinstance(item, CaseItem)], chosen_by_hand)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
+        if self._expectations is not None:
+            self._expectations.selected([_named(item) for item in ours])
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
 
     def pytest_report_collectionfinish(self) -> list[str]:
@@ -255,6 +257,10 @@ class ActivePlugin:
         if reporter is not None:  # workers of pytest-xdist have none
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.write_line(text)
+
+
+def _named(item: CaseItem) -> Named:
+    return Named(item.case_path, item.case.name, item.engine, str(item.mode))
 
 
 def _no_case_object(value: object) -> str:

@@ -59,11 +59,11 @@ def set_up(case: Case, seed: int) -> Subject:
         shapes = _value(case, "dynamic_shapes", case.dynamic_shapes)
         if isinstance(shapes, torch.export.ShapesCollection):  # goes by identity, and captures are given copies
             shapes = _by_argument(case, module, shapes, example)
-        if not case.rejected_at("", is_capture=True):  # the engine is to refuse them
+        if not case.rejected_at("capture"):  # the engine is to refuse them
             _check_shapes(case, module, shapes, example)
         working = _deep_copy(module)
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
-        rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejects if each.at == "call")
+        rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejected_at("call"))
     return Subject(
         module=module if working is None else working,
         copied=working is not None,

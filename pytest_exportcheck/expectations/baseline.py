@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
-from pytest_exportcheck.records import Finding, Outcome
+from pytest_exportcheck.records import Expectation, Finding, Outcome
+from pytest_exportcheck.whole_file import write_whole
 
 _LONGEST = 120  # characters of a reason
 
@@ -39,8 +38,18 @@ class Tally:
     stale: tuple[int, ...] = ()
 
 
-def tally(outcome: Outcome, path: str) -> Tally:
-    """What an outcome means for the file. ``path`` is where the case stands, as in the item's id."""
+@dataclass(frozen=True)
+class Rewriting:
+    """The new text, how many of the entries stay in it, and how many join them."""
+
+    text: str
+    kept: int
+    new: int
+
+
+def tally(outcome: Outcome, path: str, partial: Collection[int] = ()) -> Tally:
+    """What an outcome means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
+    of entries that also name items which are not part of this run: nobody knows whether they are stale."""
     reckoning = outcome.reckoning
     if reckoning is None:
         return Tally()
@@ -54,15 +63,15 @@ def tally(outcome: Outcome, path: str) -> Tally:
         excused=tuple(
             (entry.origin.line, failure(finding)) for entry, finding in reckoning.excused if entry.form == FORM
         ),
-        stale=tuple(entry.origin.line for entry in reckoning.stale if entry.form == FORM),
+        stale=tuple(entry.origin.line for entry in reckoning.stale if _in_file(entry, partial)),
     )
 
 
-def accepted(outcome: Outcome, path: Path) -> Outcome:
+def accepted(outcome: Outcome, path: Path, partial: Collection[int] = ()) -> Outcome:
     """The outcome of an item in a run that writes the file: what fails is expected from now on. What the file cannot
-    say stays: an entry in a decorator that is stale."""
+    say stays: a stale entry in a decorator, or one that a part of its items cannot decide (``partial``)."""
     reckoning = outcome.reckoning
-    if reckoning is None or any(entry.form != FORM for entry in reckoning.stale):
+    if reckoning is None or not all(_in_file(entry, partial) for entry in reckoning.stale):
         return outcome
     if reckoning.unexcused:
         return replace(outcome, status="expected", reason=f"written to {path}")
@@ -71,7 +80,11 @@ def accepted(outcome: Outcome, path: Path) -> Outcome:
     return outcome
 
 
-def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> str:
+def _in_file(entry: Expectation, partial: Collection[int]) -> bool:
+    return entry.form == FORM and entry.origin.line not in partial
+
+
+def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> Rewriting:
     """The new text. Entries that excused something, or whose items did not run, stay word for word with their comments;
     one that is stale somewhere and excuses elsewhere is narrowed to where it does; new ones join them, sorted by case,
     engine, mode and check."""
@@ -86,13 +99,13 @@ def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> str:
         if line in stale and line in by_line
     }
     new = {replace(failure, found=""): failure for each in tallies for failure in sorted(each.failures)[::-1]}
-    written = [
-        *kept,
+    joining = [
         *((_place(failure), _text(failure, old)) for failure, old in narrowed.items()),
         *((_place(key), _text(failure)) for key, failure in new.items() if key not in narrowed),
     ]
-    blocks = [file.preamble, *(text for _, text in sorted(written, key=lambda each: each[0]))]
-    return "\n".join(block.strip("\n") + "\n" for block in blocks if block.strip("\n"))
+    blocks = [file.preamble, *(text for _, text in sorted([*kept, *joining], key=lambda each: each[0]))]
+    text = "\n".join(block.strip("\n") + "\n" for block in blocks if block.strip("\n"))
+    return Rewriting(text, kept=len(kept), new=len(joining))
 
 
 def write(path: Path, text: str) -> None:
@@ -104,11 +117,7 @@ def write(path: Path, text: str) -> None:
         When it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        Path(name).replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise ExpectationsError(f"the expectations file {path} cannot be written ({error.strerror}).") from None
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import glob
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pytest_exportcheck.expectations.baseline import Tally, rewritten, write
-from pytest_exportcheck.expectations.file import ExpectationsFile, read
+from pytest_exportcheck.expectations.file import Entry, ExpectationsFile, read
+
+
+@dataclass(frozen=True)
+class Named:
+    """An item by its names."""
+
+    path: str
+    case: str
+    engine: str
+    mode: str
 
 
 class Keeper:
-    """Holds the file, and what the items that ran mean for it.
+    """Holds the file, and what the items that ran mean for it. ``partial`` are the lines of entries that name items which
+    are not part of the run.
 
     Raises
     ------
@@ -25,6 +39,8 @@ class Keeper:
         self._update = update
         self._tallies: list[Tally] = []
         self._told: list[str] = []
+        self._collected: Sequence[Named] = ()
+        self.partial: set[int] = set()
         there = path and not (update and not Path(path).exists())
         self.file = read(Path(path)) if there else ExpectationsFile(Path(path))
 
@@ -43,13 +59,13 @@ class Keeper:
         """
         if not self._update or not self._tallies:
             return
-        text = rewritten(self.file, self._tallies)
-        if text or self.file.path.exists():
-            write(self.file.path, text)
-        gone = sum(1 for entry in self.file.entries if entry.text.strip() not in text)
-        had = len(self.file.entries)
-        has = text.count("[[expect]]")
-        self._told.append(f"wrote {self.file.path}: {_entries(has)} ({has - (had - gone)} new, {gone} deleted)")
+        after = rewritten(self.file, self._tallies)
+        if after.text or self.file.path.exists():
+            write(self.file.path, after.text)
+        gone = len(self.file.entries) - after.kept
+        self._told.append(
+            f"wrote {self.file.path}: {_entries(after.kept + after.new)} ({after.new} new, {gone} deleted)"
+        )
 
     def told(self) -> Iterator[str]:
         """Lines for the end of the summary."""
@@ -59,11 +75,27 @@ class Keeper:
         """A further line for the end of the summary."""
         self._told.append(text)
 
-    def match(self, cases: Collection[tuple[str, str]]) -> None:
-        """Tell of entries that are for none of these cases, ``(path, name)``: all that there are."""
+    def collected(self, items: Sequence[Named], in_part: bool) -> None:
+        """All items before any is deselected; ``in_part``: of some files only. Entries for no case are told."""
+        self._collected = items
+        self.partial = {entry.line for entry in self.file.entries if in_part and glob.has_magic(entry.case)}
         for entry in self.file.entries:
-            if not any(entry.is_for(*case) for case in cases):
-                self._told.append(f"{entry.expectation.origin}: no case is called {entry.case!r}: delete the entry")
+            if not in_part and not any(entry.is_for(item.path, item.case) for item in items):
+                self.tell(f"{entry.expectation.origin}: no case is called {entry.case!r}: delete the entry")
+
+    def selected(self, items: Collection[Named]) -> None:
+        """The items that are part of the run: what else an entry names is not known to be mended."""
+        left_out = set(self._collected) - set(items)
+        self.partial |= {entry.line for entry in self.file.entries if any(_names(entry, item) for item in left_out)}
+
+
+def _names(entry: Entry, item: Named) -> bool:
+    said = entry.expectation
+    return (
+        entry.is_for(item.path, item.case)
+        and fnmatchcase(item.engine, said.engine)
+        and fnmatchcase(item.mode, said.mode)
+    )
 
 
 def _entries(number: int) -> str:

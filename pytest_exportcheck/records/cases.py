@@ -90,6 +90,6 @@ class Case:
     rejects: tuple[Rejection, ...] = ()
     doc: str = ""
 
-    def rejected_at(self, stage: str, *, is_capture: bool) -> tuple[Rejection, ...]:
-        """What must be refused at this stage."""
-        return tuple(each for each in self.rejects if each.at == ("capture" if is_capture else stage))
+    def rejected_at(self, place: str) -> tuple[Rejection, ...]:
+        """What must be refused at ``capture``, at an edge, or at a ``call``."""
+        return tuple(each for each in self.rejects if each.at == place)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import msgspec
 
 from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.reports.report import MAJOR, MINOR, SCHEMA, ErrorReport, ItemReport, LedgerTotal, Report
+from pytest_exportcheck.whole_file import write_whole
 
 
 class _Head(msgspec.Struct):
@@ -43,7 +42,7 @@ def _json(value: object) -> str:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the file beside its place and move it there, so that no reader ever sees half of it.
+    """Write the file whole or not at all.
 
     Raises
     ------
@@ -51,27 +50,11 @@ def write_report(path: Path, report: Report) -> None:
         Where the folder cannot be made or the file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise ReportError(f"the report cannot be written to {path}: it is a folder. Name a file in it.")
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(encoded(report))
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, encoded(report))
     except OSError as error:
         raise ReportError(f"the report cannot be written to {path}: {error.strerror or error}.") from None
-
-
-def _umask() -> int:
-    """The process's umask: a temporary file is private, a report is as readable as any other file."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def read_report(path: Path) -> Report:

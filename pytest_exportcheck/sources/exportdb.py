@@ -11,7 +11,7 @@ import torch
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.optional import needed
-from pytest_exportcheck.sources.spec import Found, Spec, left_out, matching
+from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
 #: The examples bring their inputs and dynamic shapes along.
 OPTIONS: dict[str, str] = {}
@@ -34,12 +34,8 @@ def cases(spec: Spec) -> Found:
             f"{spec}: torch says that it does not support this example yet, so that there is no program to check. "
             "Name another, or exportdb:* for all that it supports."
         )
-    others = [name for name in names if name not in supported]
-    return Found(
-        label=spec.source,
-        cases={str(spec.named(name)): _case(name, examples[name]) for name in supported},
-        left_out=left_out(spec, others, len(names), "which torch says that it does not support yet"),
-    )
+    made = {name: _case(name, examples[name]) for name in supported}
+    return found(spec, names, made, "which torch says that it does not support yet")
 
 
 def _examples() -> dict[str, Any]:

@@ -115,6 +115,16 @@ def matching(spec: Spec, known: Iterable[str], *, what: str, see: str) -> list[s
     raise SelectionError(f"{spec.source} has no {what} {spec.name!r}; {hint}")
 
 
+def found(spec: Spec, names: Sequence[str], cases: Mapping[str, Case], reason: str = "") -> Found:
+    """The cases that a source has for some of the names that a spec matched; ``reason`` says why the others are none."""
+    others = [name for name in names if name not in cases]
+    return Found(
+        label=spec.source,
+        cases={str(spec.named(name)): case for name, case in cases.items()},
+        left_out=left_out(spec, others, len(names), reason),
+    )
+
+
 def left_out(spec: Spec, names: Sequence[str], of: int, reason: str) -> str:
     """A line for the terminal: how many of the names that a glob matched are no cases, and which."""
     if not names:

@@ -12,7 +12,7 @@ import torch
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, dynamic_batch, images
 from pytest_exportcheck.sources.optional import needed
-from pytest_exportcheck.sources.spec import Found, Spec, matching
+from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
 OPTIONS = {**BATCH_OPTIONS, "size": "height and width of an image (default: input_size of the model's default cfg)"}
 
@@ -27,7 +27,7 @@ def cases(spec: Spec) -> Found:
     """
     timm = needed("timm", "timm")
     names = matching(spec, timm.list_models(), what="model", see="timm.list_models()")
-    return Found(label=spec.source, cases={str(spec.named(name)): _case(timm, spec.named(name)) for name in names})
+    return found(spec, names, {name: _case(timm, spec.named(name)) for name in names})
 
 
 def _case(timm: ModuleType, spec: Spec) -> Case:

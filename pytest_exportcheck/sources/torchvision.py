@@ -13,7 +13,7 @@ from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, dynamic_batch, images
 from pytest_exportcheck.sources.optional import needed
-from pytest_exportcheck.sources.spec import Found, Spec, left_out, matching
+from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
 OPTIONS = {**BATCH_OPTIONS, "size": "height and width of an image (default: what the weights were trained at)"}
 
@@ -41,12 +41,8 @@ def cases(spec: Spec) -> Found:
             f"{spec.source}:{spec.name} is no classification, segmentation or video model; "
             "write a case for it, with the inputs that it takes."
         )
-    others = [name for name in names if name not in taken]
-    return Found(
-        label=spec.source,
-        cases={str(spec.named(name)): _case(models, spec.named(name)) for name in taken},
-        left_out=left_out(spec, others, len(names), "which take other inputs than images"),
-    )
+    made = {name: _case(models, spec.named(name)) for name in taken}
+    return found(spec, names, made, "which take other inputs than images")
 
 
 def _folder(models: ModuleType, name: str) -> str:

@@ -21,7 +21,7 @@ from pytest_exportcheck.sources.caches import register_caches
 from pytest_exportcheck.sources.extent import Extent, extent
 from pytest_exportcheck.sources.model_inputs import Argument, arguments_of, one_length
 from pytest_exportcheck.sources.optional import needed
-from pytest_exportcheck.sources.spec import Found, Spec, left_out, matching
+from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 from pytest_exportcheck.sources.tiny_configs import POSITIONS, tiny
 
 OPTIONS = {
@@ -58,7 +58,7 @@ def cases(spec: Spec) -> Found:
             case = _case(transformers, spec.named(name))
             if spec.is_glob:
                 _try(case)
-            made[str(spec.named(name))] = case
+            made[name] = case
         except _NoDefaults as error:
             problems[name] = str(error)
     if not made:
@@ -66,8 +66,7 @@ def cases(spec: Spec) -> Found:
         raise SelectionError(
             f"{spec}: {name} {problem} Write a case for it, with its config and the inputs that it takes."
         )
-    reason = "which need a config or inputs of their own"
-    return Found(spec.source, made, left_out(spec, list(problems), len(names), reason))
+    return found(spec, names, made, "which need a config or inputs of their own")
 
 
 class _NoDefaults(Exception):

@@ -173,3 +173,22 @@ def test_a_file_that_cannot_be_written_is_told_after_the_run(shop, run_faulty):
     result = run_faulty(BROKEN, "--exportcheck-expectations=taken/e.toml", "--exportcheck-update-expectations")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["the expectations file taken/e.toml cannot be written (*)."])
+
+
+def test_a_part_of_its_items_deletes_no_entry(shop, run_faulty):
+    """The entry holds for another item, which is not part of this run: it stays, and the item that passes says so."""
+    path = shop.path / "e.toml"
+    path.write_text(ENTRY.replace("nonstrict-decompose", "nonstrict*"))
+    options = ("--exportcheck-expectations=e.toml", "--exportcheck-update-expectations")
+    before = path.read_text()
+    run_faulty(BROKEN, *options, "-k", "nonstrict-retrace").assert_outcomes(failed=1, deselected=9)
+    assert path.read_text() == before
+    run_faulty(BROKEN, *options).assert_outcomes(passed=8, xfailed=1, skipped=1)
+    assert 'mode = "nonstrict-decompose"' in path.read_text() and "issue 12" in path.read_text()
+
+
+def test_the_file_is_as_readable_as_any_other(shop, run_faulty):
+    run_faulty(BROKEN, "--exportcheck-expectations=e.toml", "--exportcheck-update-expectations")
+    other = shop.path / "other"
+    other.write_text("")
+    assert (shop.path / "e.toml").stat().st_mode == other.stat().st_mode

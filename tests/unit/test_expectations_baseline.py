@@ -28,6 +28,10 @@ VALUE = Finding(check="outputs", place="output", kind="value", expected="1", act
 RAISED = Finding(check="stage", place="serdes", kind="raised", expected="", actual="TypeError: <a at 0x7f3a>\nmore")
 
 
+def text_of(file, tallies):
+    return rewritten(file, tallies).text
+
+
 def failing(mode, check="outputs", found="output: value", case="case_shop.py::mlp"):
     return Failure(case, "torch", mode, check, found)
 
@@ -50,7 +54,7 @@ def entry(line, form="[[expect]]"):
 
 
 def test_a_failure_becomes_an_entry():
-    assert rewritten(ExpectationsFile(Path("e.toml")), [Tally(failures=(failing("strict"),))]) == (
+    assert text_of(ExpectationsFile(Path("e.toml")), [Tally(failures=(failing("strict"),))]) == (
         '[[expect]]\ncase = "case_shop.py::mlp"\nengine = "torch"\nmode = "strict"\ncheck = "outputs"\n'
         'reason = "on board since this file was written: output: value"\n'
     )
@@ -63,7 +67,7 @@ def test_entries_are_sorted_whatever_ran_first():
     texts = set()
     for seed in range(5):
         random.Random(seed).shuffle(tallies)
-        texts.add(rewritten(ExpectationsFile(Path("e.toml")), tallies))
+        texts.add(text_of(ExpectationsFile(Path("e.toml")), tallies))
     (text,) = texts
     modes = [line for line in text.splitlines() if line.startswith(("mode", "check"))]
     assert modes == [
@@ -74,20 +78,20 @@ def test_entries_are_sorted_whatever_ran_first():
 
 def test_several_findings_of_one_check_are_one_entry():
     tallies = [Tally(failures=(failing("strict", found="b: value"), failing("strict", found="a: value")))]
-    assert rewritten(ExpectationsFile(Path("e.toml")), tallies).count("[[expect]]") == 1
+    assert text_of(ExpectationsFile(Path("e.toml")), tallies).count("[[expect]]") == 1
 
 
 def test_what_did_not_run_or_still_fails_stays_word_for_word(file):
-    assert rewritten(file, [Tally(excused=((4, failing("strict")),))]) == FILE
+    assert text_of(file, [Tally(excused=((4, failing("strict")),))]) == FILE
 
 
 def test_what_no_longer_fails_goes(file):
-    text = rewritten(file, [Tally(stale=(4,))])
+    text = text_of(file, [Tally(stale=(4,))])
     assert text == '# The shop\'s.\n\n[[expect]]\ncase = "other"\nreason = "issue 13"\n'
 
 
 def test_what_fails_in_part_is_narrowed_to_that_part(file):
-    text = rewritten(file, [Tally(stale=(4,)), Tally(excused=((4, failing("strict-serdes")),))])
+    text = text_of(file, [Tally(stale=(4,)), Tally(excused=((4, failing("strict-serdes")),))])
     assert (
         '[[expect]]\ncase = "case_shop.py::mlp"\nengine = "torch"\nmode = "strict-serdes"\ncheck = "outputs"\n'
         'reason = "issue 12"\n'
@@ -98,22 +102,22 @@ def test_what_fails_in_part_is_narrowed_to_that_part(file):
 def test_writing_twice_changes_nothing(file, tmp_path):
     tallies = [Tally(failures=(failing("strict"),), stale=(4,))]
     path = tmp_path / "again.toml"
-    path.write_text(rewritten(file, tallies))
+    path.write_text(text_of(file, tallies))
     again = read(path)
     excused = [(each.line, failing("strict")) for each in again.entries if each.expectation.mode == "strict"]
-    assert rewritten(again, [Tally(excused=tuple(excused))]) == path.read_text()
+    assert text_of(again, [Tally(excused=tuple(excused))]) == path.read_text()
 
 
 @pytest.mark.parametrize("text", ['a "quoted" \\ word', "tab\tnew\nline", "\x7f\x00\x1f", "ünïcødé 🙂"])
 def test_any_text_is_read_back_as_it_was(tmp_path, text):
     path = tmp_path / "e.toml"
-    path.write_text(rewritten(ExpectationsFile(path), [Tally(failures=(failing("strict", found=text),))]), "utf-8")
+    path.write_text(text_of(ExpectationsFile(path), [Tally(failures=(failing("strict", found=text),))]), "utf-8")
     assert read(path).entries[0].expectation.reason == f"on board since this file was written: {text}"
 
 
 def test_a_name_with_glob_characters_means_itself(tmp_path):
     path = tmp_path / "e.toml"
-    path.write_text(rewritten(ExpectationsFile(path), [Tally(failures=(failing("strict", case="a[1]/c.py::mlp"),))]))
+    path.write_text(text_of(ExpectationsFile(path), [Tally(failures=(failing("strict", case="a[1]/c.py::mlp"),))]))
     assert read(path).of("a[1]/c.py", "mlp")
     assert not read(path).of("a1/c.py", "mlp")
 
