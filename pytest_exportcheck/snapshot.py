@@ -289,7 +289,10 @@ def generator_digest() -> str:
 
 def seed_everything(seed: int) -> None:
     """Seed torch's, Python's and (where it is loaded) numpy's generators."""
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # not manual_seed: without a device it still queues a call for one, with a stack trace
+        torch.default_generator.manual_seed(seed)
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
