@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,8 +26,13 @@ from pytest_exportcheck.describe import (
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
 from pytest_exportcheck.fingerprint import edited, fingerprint
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.fuzz.boundaries import code_constants
+from pytest_exportcheck.fuzz.ground import Ground, ground_of
+from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
+from pytest_exportcheck.fuzz.trial import fuzz
+from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
+from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -36,6 +42,7 @@ from pytest_exportcheck.policy import (
     contract_for,
     fields_for,
     judge,
+    loosest,
     tolerated,
 )
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
@@ -84,6 +91,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    fuzz: Fuzzing = field(default_factory=Fuzzing)
 
 
 class CaseRun:
@@ -100,6 +108,7 @@ class CaseRun:
         self._settings = settings
         self._seed = settings.seed + case.seed
         self._stages: dict[tuple[str, Mode], Stage] = {}
+        self._ground: Ground | Stage | None = None
         self.seconds: dict[str, float] = {}
         with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
@@ -144,7 +153,10 @@ class CaseRun:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
-                    self._stages[key] = self._make(engine, mode, parent)
+                    if parent is not None and mode.edge == FUZZ:
+                        self._stages[key] = self._fuzz(engine, mode, parent)
+                    else:
+                        self._stages[key] = self._make(engine, mode, parent)
         return self._stages[key]
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
@@ -184,6 +196,87 @@ class CaseRun:
             stage.ledger = ledger_of(evidence, stage.findings)
             stage.notes = tuple(unjudged(mode, stage.record))
         return stage
+
+    # --- fuzzing ----------------------------------------------------------------------------
+
+    def _fuzz(self, engine: Engine, mode: Mode, parent: Stage) -> Stage:
+        """Sizes drawn for the program at the end of a mode; what the case says wrongly of sizes is told once."""
+        try:
+            ground = self._sizes()
+        except CaseError as error:
+            self._ground = Stage(mode, findings=[_unsound_sizes(error)])
+            return self._ground
+        if isinstance(ground, Stage):
+            return Stage(mode, blocker=ground)
+        if parent.mode.parent is not None:  # what a capture computes wrongly, every program behind it does
+            before = self.stage(engine, parent.mode.parent.fuzzed)
+            if before.blocker or any(each.verdict == "broken" for each in before.findings):
+                return Stage(mode, blocker=before.blocker or before)
+        started = time.perf_counter()
+        program = self._program_of(parent)
+        try:
+            with preserved_globals(), quiet(), self._settings.progress(f"fuzzing {engine.name}-{parent.mode}"):
+                run = self._revived(engine, parent).callable()
+                eager = self._subject.fresh_module()
+                subject = FuzzSubject(
+                    eager=lambda call: self._one_call(eager, call),
+                    run=lambda call: self._one_call(run, call),
+                    compare=lambda before, after: self._compared(engine, mode, parent, before, after),
+                    judge=lambda findings: self._judged(engine, mode, findings, ()),
+                    program=program,
+                )
+                fuzzed = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
+        except CaseError as error:  # the case's own way to make inputs
+            return Stage(mode, findings=[_unsound_sizes(error)])
+        finally:
+            self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+        return Stage(mode, findings=list(fuzzed.findings), notes=fuzzed.notes, statistics=fuzzed.statistics)
+
+    def _sizes(self) -> Ground | Stage:
+        """What fuzzing stands on; the stage that told what is wrong with it, once it was told."""
+        if self._ground is None:
+            self._ground = ground_of(
+                self._case,
+                self._declared,
+                self._subject.example,
+                redraw=self._subject.redraw,
+                made=self._subject.made,
+                constants=code_constants(self._subject.module),
+                seed=self._seed,
+            )
+        return self._ground
+
+    def _key(self, engine: Engine, mode: Mode) -> str:
+        return f"{self._case.origin.module}::{self._case.name}[{engine.name}-{mode}]"
+
+    def _program_of(self, stage: Stage) -> ExportedProgram | None:
+        program = getattr(stage.artifact, "program", None)
+        return program if isinstance(program, ExportedProgram) else None
+
+    def _one_call(self, run: Callable[..., Any], call: Inputs) -> Observation:
+        return self._observe(run, (call,), gradients=False)[0]
+
+    def _compared(
+        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+    ) -> Sequence[Finding]:
+        """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
+        record = parent.record or self._oracle
+        evidence = Evidence(
+            case=self._case.name,
+            engine=engine.name,
+            mode=str(mode),
+            stage=FUZZ,
+            before=replace(self._oracle, observations=(before,)),
+            after=replace(record, observations=(after,)),
+            contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
+            module=self._oracle,
+            tolerance=self._case.tolerance,
+            random=self._case.random,
+        )
+        operators = _operators(record.program)
+        return self._judged(engine, mode, run_checks(evidence), operators)
+
+    # --- the parts of a stage ---------------------------------------------------------------
 
     def _refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
         """What is wrong with a stage that the case says must refuse it; None where the case says nothing of it."""
@@ -315,10 +408,22 @@ class CaseRun:
         )
 
     def _observe(
-        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
+        self,
+        run: Callable[..., Any],
+        calls: Sequence[Inputs],
+        like: Observation | None = None,
+        gradients: bool = True,
     ) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
+        return observe(
+            run,
+            calls,
+            snapshot=snapshot,
+            seed=self._seed,
+            context=self._case.context,
+            like=like,
+            gradients=gradients,
+        )
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -365,10 +470,18 @@ def _operators(program: ProgramRecord | None) -> set[str]:
 
 
 def _judged_as(engine: Engine, mode: Mode) -> str:
-    """The stage by whose contract the last stage of a mode is judged: itself, but for an edge that a hook added."""
-    stage = mode.stages[-1]
+    """The stage by whose contract the last stage of a mode is judged."""
+    return _like(engine, mode.stages[-1])
+
+
+def _like(engine: Engine, stage: str) -> str:
+    """The stage by whose contract a stage is judged: itself, but for an edge that a hook added."""
     like: Mapping[str, str] = getattr(engine, "judged_as", {})
     return like.get(stage, stage)
+
+
+def _unsound_sizes(error: CaseError) -> Finding:
+    return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
 
 
 def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:

@@ -43,6 +43,8 @@ def export_case(
     random: bool = False,
     expect: Sequence[Expectation] = (),
     rejects: Sequence[Rejection] = (),
+    inputs: Callable[..., Any] | None = None,
+    sizes: Sequence[Mapping[str, int]] = (),
 ) -> Callable[[T], T]:
     """Mark an ``nn.Module`` class, or a factory that returns a module, as a case.
 
@@ -77,6 +79,12 @@ def export_case(
         Expected failures, from :func:`expect_failure`.
     rejects
         What must be refused, from :func:`rejection`. A case that is refused at its capture has no modes behind it.
+    inputs
+        For fuzzing, inputs that belong together: a callable that is given the size of every dim by the name of its ``Dim``,
+        and returns a tuple of positional arguments, a dict of keyword arguments, or a tuple of both. Default: tensors of
+        the example, resized.
+    sizes
+        For fuzzing, sizes that are always run: ``[{"batch": 7}]``. Dims that are not named have the example's size.
 
     Raises
     ------
@@ -105,6 +113,8 @@ def export_case(
             random=random,
             expect=expect,
             rejects=rejects,
+            inputs=inputs,
+            sizes=sizes,
         )
         # The first case in reading order is the topmost decorator, which is applied last.
         setattr(target, ATTRIBUTE, (case, *vars(target).get(ATTRIBUTE, ())))
@@ -292,6 +302,24 @@ def _declared(label: str, value: Any, origin: Origin) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _callable(label: str, value: Any, origin: Origin) -> Callable[..., Any] | None:
+    if value is None or callable(value):
+        made: Callable[..., Any] | None = value
+        return made
+    raise DeclarationError(f"{origin}: {label} takes a callable that is given sizes by name, got {value!r}.")
+
+
+def _sizes(label: str, value: Any, origin: Origin) -> tuple[Mapping[str, int], ...]:
+    pinned = [value] if isinstance(value, Mapping) else value
+    if isinstance(pinned, Sequence) and all(isinstance(each, Mapping) for each in pinned):
+        wrong = [size for each in pinned for size in each.values() if type(size) is not int or size < 0]
+        if not wrong:
+            return tuple(dict(each) for each in pinned)
+    raise DeclarationError(
+        f'{origin}: {label} takes sizes by the names of dims, such as [{{"batch": 7}}], got {value!r}.'
+    )
+
+
 #: Option -> what reads it: from its name, its value and where it stands.
 _CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
     "modes": _globs,
@@ -302,4 +330,6 @@ _CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
     "tolerance": _tolerance,
     "expect": _declared,
     "rejects": _declared,
+    "inputs": _callable,
+    "sizes": _sizes,
 }

@@ -83,6 +83,8 @@ class CaseItem(pytest.Item):
             self.tally = tally(outcome, self.case_path, keeper.partial)
             outcome = accepted(outcome, keeper.file.path, keeper.partial)
         self.outcome = outcome
+        if outcome.statistics:
+            self.hypothesis_statistics = outcome.statistics  # hypothesis's own plugin shows it
         _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
         if problems:
             raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")

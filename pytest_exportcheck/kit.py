@@ -19,8 +19,9 @@ from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
 from pytest_exportcheck.runner import Runner
 
-#: What an expectation may name beside the checks: a stage that raises or edits, and a case that cannot be set up.
-OTHER_CHECKS = ("stage", "case")
+#: What an expectation may name beside the checks: a stage that raises or edits, a case that cannot be set up, and sizes
+#: that a program takes or refuses otherwise than declared.
+OTHER_CHECKS = ("stage", "case", "sizes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Kit:
     checks: Mapping[str, Check]
     overrides: Overrides
     problems: Sequence[str]
+    fuzz: bool = False
 
     def lattices(self, engines: Iterable[Engine] | None = None) -> list[Lattice]:
         """What each of the engines can run; of every engine unless some are given."""
@@ -48,7 +50,11 @@ class Kit:
                 own = Lattice.of(engine.captures, engine.edges)
                 given = [mode for mode in self.modes if own.has(mode)]
                 chosen = lattice.narrow(given, case.modes, own, may_add=self.may_add)
-                yield from ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
+                planned = ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
+                for each, mode in planned:
+                    yield each, mode
+                    if self.fuzz and may_be_dynamic(case) and not _is_behind_refusal(case, mode.fuzzed):
+                        yield each, mode.fuzzed
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
@@ -89,6 +95,7 @@ class Kit:
             threads=options.threads,
             overrides=self.overrides,
             checks=self.checks,
+            fuzz=options.fuzz,
             **rest,
         )
 
@@ -113,6 +120,7 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
         may_add=options.modes == ("default",),
         checks=_checks(check for each in check_lists for check in each),
         overrides=Overrides.of(options.allow, options.forbid),
+        fuzz=options.fuzz is not None,
         problems=[*engine_problems, *edge_problems, *check_problems],
     )
 
@@ -120,6 +128,23 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
 def _is_behind_refusal(case: Case, mode: Mode) -> bool:
     """Whether an earlier stage of the mode must refuse the case."""
     return any(case.rejected_at(place) for place in ("capture", *mode.stages[1:])[: len(mode.stages) - 1])
+
+
+def may_be_dynamic(case: Case) -> bool:
+    """Whether a case may have a dim to fuzz, as far as one can tell before it is set up."""
+    shapes = case.dynamic_shapes
+    return shapes is not None and (not isinstance(shapes, (Mapping, Sequence)) or any(_sizes_in(shapes)))
+
+
+def _sizes_in(spec: Any) -> Iterator[bool]:
+    """Of every leaf of a nested spec, whether it is more than a number or nothing."""
+    if isinstance(spec, Mapping):
+        spec = list(spec.values())
+    if isinstance(spec, (list, tuple)):
+        for each in spec:
+            yield from _sizes_in(each)
+    else:
+        yield spec is not None and not isinstance(spec, int)
 
 
 def _edges(maps: Iterable[Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ CAPTURES = ("nonstrict", "nonstrict_postdispatch", "strict", "strict_postdispatc
 #: In this order siblings run. ``unflatten`` edits its input, so it comes last and spoils it for nobody.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
+#: What an item does after the last stage of its mode, where sizes are fuzzed: no edge, for nothing comes of it.
+FUZZ = "fuzz"
+
 #: What an edge needs of its input: a program, or just something to call.
 NEEDS_CALLABLE_ONLY = frozenset({"retrace"})
 YIELDS_CALLABLE_ONLY = frozenset({"unflatten"})
@@ -59,7 +62,15 @@ class Mode:
     def parent(self) -> Mode | None:
         return Mode(self.stages[:-1]) if len(self.stages) > 1 else None
 
+    @property
+    def fuzzed(self) -> Mode:
+        """The same path, with sizes fuzzed at its end."""
+        return Mode((*self.stages, FUZZ))
+
     def is_prefix_of(self, other: Mode) -> bool:
+        """Whether the other mode builds on this one. What is fuzzed builds on what was fuzzed before the last edge."""
+        if self.stages[-1] == other.stages[-1] == FUZZ:
+            return Mode(self.stages[:-1]).is_prefix_of(Mode(other.stages[:-1]))
         return other.stages[: len(self.stages)] == self.stages
 
     def __str__(self) -> str:
@@ -130,14 +141,16 @@ def select(names: Sequence[str], lattices: Sequence[Lattice]) -> list[Mode]:
 
 
 def check_names(names: Sequence[str], lattices: Sequence[Lattice]) -> None:
-    """Refuse names and globs that no engine here can run.
+    """Refuse names and globs that no engine here can run. What is fuzzed has a name too: ``nonstrict-fuzz``.
 
     Raises
     ------
     SelectionError
         As :func:`select`.
     """
-    select([name for name in names if name != "*"], lattices)
+    fuzzed = {str(mode.fuzzed) for each in lattices for mode in each.to_depth(ALL_DEPTH)}
+    plain = [name for name in names if name != "*" and not any(fnmatchcase(mode, name) for mode in fuzzed)]
+    select(plain, lattices)
 
 
 def narrow(modes: Sequence[Mode], globs: Sequence[str], lattice: Lattice, *, may_add: bool) -> list[Mode]:

@@ -39,19 +39,20 @@ def observe(
     seed: int,
     context: Callable[[], AbstractContextManager[Any]] | None = None,
     like: Observation | None = None,
+    gradients: bool = True,
 ) -> tuple[Observation, ...]:
     """Call ``run`` once for each of ``calls``, one after the other, and observe each call.
 
     State carries over from call to call, so that a buffer that is updated shows over two calls; afterwards the module
     of ``snapshot``, the generators and the global modes are as before. The series ends early when a call raises.
 
-    The first call is followed by backward. Gradients that hold the same bits as those of ``like`` are its tensors.
+    The first call is followed by backward, where ``gradients`` are wanted. Gradients that hold the same bits as those of ``like`` are its tensors.
     """
     observations: list[Observation] = []
     with preserved_globals(), quiet():
         try:
             for number, call in enumerate(calls):
-                differentiate = _no_gradients if number else partial(gradients_of, like=like)
+                differentiate = _no_gradients if number or not gradients else partial(gradients_of, like=like)
                 observations.append(
                     _one_call(run, call, snapshot, seed + number, context or nullcontext, differentiate)
                 )

@@ -13,6 +13,21 @@ DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
 PROFILES = ("ship", "conformance")
 
 
+#: What can be drawn of inputs besides their sizes.
+ALSO = ("layout", "special", "dtype", "rank")
+
+#: Examples per item where no number is given.
+EXAMPLES = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fuzzing:
+    """How many examples an item draws, and what besides sizes."""
+
+    examples: int = EXAMPLES
+    also: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved."""
@@ -32,6 +47,7 @@ class Options:
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     json: str = ""
+    fuzz: Fuzzing | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -43,6 +59,9 @@ class Options:
         words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
+        if self.fuzz is not None:
+            words.append(f"--exportcheck-fuzz={self.fuzz.examples}")
+            words += [f"--exportcheck-fuzz-also={','.join(sorted(self.fuzz.also))}"] if self.fuzz.also else []
         return tuple(words)
 
 
@@ -89,6 +108,19 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="Write what fails in this run to that file, and delete from it what no longer fails.",
+    )
+    group.addoption(
+        "--exportcheck-fuzz",
+        metavar="N",
+        nargs="?",
+        const=str(EXAMPLES),
+        help="For every case with dynamic dims and every mode, also draw sizes: eager and the program agree at each that is "
+        f"declared, and the program refuses others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
+    )
+    group.addoption(
+        "--exportcheck-fuzz-also",
+        metavar="WHAT",
+        help=f"Comma-separated, what else to draw of inputs: {', '.join(ALSO)}.",
     )
     group.addoption(
         "--exportcheck-seed",
@@ -153,9 +185,13 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def settings(
-    config: pytest.Config, *, modes: Sequence[str] | None = None, engines: Sequence[str] | None = None
+    config: pytest.Config,
+    *,
+    modes: Sequence[str] | None = None,
+    engines: Sequence[str] | None = None,
+    fuzz: int | None = None,
 ) -> Options:
-    """The options as they are when the checks are asked for, with these modes and engines where given.
+    """The options as they are when the checks are asked for, with these modes, engines and examples where given.
 
     Raises
     ------
@@ -181,7 +217,31 @@ def settings(
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
         json=_json_path(config.getoption("exportcheck_json")),
+        fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
+
+
+def _fuzzing(config: pytest.Config) -> Fuzzing | None:
+    given = config.getoption("exportcheck_fuzz")
+    if given is None:
+        if config.getoption("exportcheck_fuzz_also"):
+            raise _usage_error("--exportcheck-fuzz-also goes with --exportcheck-fuzz.")
+        return None
+    if not given.isdecimal() or int(given) < 1:
+        raise _usage_error(
+            f"--exportcheck-fuzz takes a number of examples, at least 1, got {given!r}. Before a path write the number: "
+            f"--exportcheck-fuzz={EXAMPLES}."
+        )
+    return Fuzzing(examples=int(given), also=_also(config))
+
+
+def _also(config: pytest.Config) -> frozenset[str]:
+    words = (config.getoption("exportcheck_fuzz_also") or "").split(",")
+    also = frozenset(word.strip() for word in words if word.strip())
+    unknown = sorted(also - set(ALSO))
+    if unknown:
+        raise _usage_error(f"--exportcheck-fuzz-also takes {', '.join(ALSO)}, got {', '.join(unknown)}.")
+    return also
 
 
 def _profile(value: str) -> Literal["ship", "conformance"]:

@@ -14,6 +14,7 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Outcome
 from pytest_exportcheck.verdicts import Item, not_set_up, outcome_of
@@ -33,6 +34,7 @@ class Runner:
         overrides: Overrides = NO_OVERRIDES,
         checks: Mapping[str, Check] = MappingProxyType({}),
         journal: Journal | None = None,
+        fuzz: Fuzzing | None = None,
     ) -> None:
         self._engines = engines
         self._profile = profile
@@ -45,6 +47,7 @@ class Runner:
             overrides=overrides,
             checks=checks,
             watch=journal.running if journal else unwatched,
+            fuzz=fuzz or Fuzzing(),
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
@@ -83,7 +86,7 @@ class Runner:
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
-        return outcome_of(item, stage)
+        return replace(outcome_of(item, stage), statistics=stage.statistics)
 
     def _item(self, case: Case, engine: str, mode: Mode) -> Item:
         return Item(

@@ -238,7 +238,8 @@ class ActivePlugin:
         terminalreporter.section("exportcheck")
         session = self._config.stash[SESSION]
         lattices = session.kit.lattices(session.kit.engines)
-        order = [str(mode) for each in lattices for mode in each.order(_in(each, session.kit.modes))]
+        planned = [mode for each in lattices for mode in each.order(_in(each, session.kit.modes))]
+        order = [str(each) for mode in planned for each in (mode, mode.fuzzed)]
         for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):

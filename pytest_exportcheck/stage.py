@@ -23,6 +23,7 @@ class Stage:
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[Survival, ...] = ()
     notes: tuple[str, ...] = ()
+    statistics: str = ""
     unsupported: str = ""
     refused: bool = False
     blocker: Stage | None = None

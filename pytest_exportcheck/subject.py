@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -25,7 +26,8 @@ class Subject:
     """A case that is ready to be captured and run.
 
     ``module`` is a deep copy of what the factory built, where it allows one (``copied``); then the user's own module
-    is never touched, and the weights exist twice in all.
+    is never touched, and the weights exist twice in all. ``redraw(seed)`` gives further inputs like the example, from
+    callables where the case has some; ``made(sizes)`` is the case's own way to make inputs of other sizes.
     """
 
     module: torch.nn.Module
@@ -35,6 +37,8 @@ class Subject:
     fresh: Inputs
     dynamic_shapes: Any
     rejected: tuple[tuple[Rejection, Inputs], ...] = ()
+    redraw: Callable[[int], Inputs] = field(kw_only=True)
+    made: Callable[[Mapping[str, int]], Inputs] | None = None
 
     def fresh_module(self) -> torch.nn.Module:
         """The module with attributes of its own and the weights of ``module``."""
@@ -72,6 +76,8 @@ def set_up(case: Case, seed: int) -> Subject:
         fresh=fresh,
         dynamic_shapes=shapes,
         rejected=rejected,
+        redraw=partial(_redrawn, case, given, example),
+        made=partial(_made, case) if case.inputs is not None else None,
     )
 
 
@@ -137,6 +143,24 @@ def _inputs(case: Case, given: tuple[Any, ...], label: str, seed: int) -> Inputs
         )
     args, kwargs = _moved((args, dict(kwargs)), case.device)
     return Inputs(label, args, kwargs)
+
+
+def _redrawn(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> Inputs:
+    if not (callable(case.args) or callable(case.kwargs)):
+        return example
+    with preserved_globals(), quiet():
+        return _inputs(case, given, FRESH, seed)
+
+
+def _made(case: Case, sizes: Mapping[str, int]) -> Inputs:
+    """What the case's ``inputs`` callable returns for these sizes."""
+    named = {name: size for name, size in sizes.items() if name.isidentifier()}
+    made: Any = _value(case, "inputs", partial(case.inputs, **named)) if case.inputs is not None else ()
+    if isinstance(made, dict):
+        made = ((), made)
+    both = isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
+    args, kwargs = made if both else (made, {})
+    return _inputs(replace(case, args=args, kwargs=kwargs), (), "inputs of other sizes", case.seed)
 
 
 def _rejected_call(case: Case, rejection: Rejection, seed: int) -> Inputs:

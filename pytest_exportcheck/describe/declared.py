@@ -33,6 +33,18 @@ def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, 
     return tuple(found)
 
 
+def dims_in(shapes: Any, place: str = "") -> Iterator[DeclaredDim]:
+    """Every ``Dim`` and hint in dynamic shapes, without inputs beside them: what stands for a dim is a leaf."""
+    if isinstance(shapes, Mapping):
+        for key, spec in shapes.items():
+            yield from dims_in(spec, f"{place}[{key!r}]")
+    elif isinstance(shapes, (list, tuple)):
+        for number, spec in enumerate(shapes):
+            yield from dims_in(spec, f"{place}[{number}]")
+    elif shapes is not None:
+        yield _declared(place, 0, shapes)
+
+
 def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
     if spec is None:
         return
@@ -86,6 +98,7 @@ def _declared(place: str, dim: int, size: Any) -> DeclaredDim:
         dynamic=True,
         interval=_interval(size),
         root=_text(root),
+        root_interval=_interval(root),
         derive=getattr(size, "fn", None),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import sympy
 import torch
 import torch.utils._pytree as pytree
 
@@ -46,6 +47,46 @@ def acceptance(
                 setting = f"{dim.place}.size({dim.dim}) alone = {size}"
                 found[setting] = all(_holds(tree, program, inputs) for tree in trees)
     return found
+
+
+def guard_conditions(program: torch.export.ExportedProgram, dims: Mapping[tuple[str, int], Any]) -> list[Any]:
+    """The program's guards as sympy relations; ``dims`` is the size of each dim of each input, (place, dim) -> expression.
+
+    Guards that are about something else than sizes are left out.
+    """
+    spec = program.call_spec.in_spec
+    if spec is None:
+        return []
+    leaves = pytree.tree_unflatten([None] * spec.num_leaves, spec)
+    inputs = pytree.tree_map_with_path(
+        lambda path, _: _Shape(place_of(path), dims), leaves, is_leaf=lambda value: value is None
+    )
+    trees = [_parsed(guard) for guard in getattr(program, "_guards_code", None) or ()]
+    found = [_relation(tree, _Sources(program, inputs)) for tree in trees]
+    return [relation for relation in found if isinstance(relation, sympy.Basic)]
+
+
+def _relation(tree: ast.expr | None, sources: _Sources) -> Any:
+    try:
+        return None if tree is None else _value(tree, sources)
+    except (_Unknown, KeyError, IndexError, AttributeError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+class _Shape:
+    """Stands for a tensor of which only the sizes are known, as expressions."""
+
+    def __init__(self, place: str, dims: Mapping[tuple[str, int], Any]) -> None:
+        self._sizes = [expr for (owner, _), expr in sorted(dims.items()) if owner == place]
+
+    def size(self, dim: int | None = None) -> Any:
+        return tuple(self._sizes) if dim is None else self._sizes[dim]
+
+    def dim(self) -> int:
+        return len(self._sizes)
+
+    def numel(self) -> Any:
+        return sympy.Mul(*self._sizes)
 
 
 def _sizes(dim: DeclaredDim) -> list[int]:
@@ -121,14 +162,10 @@ def _name(node: Any, sources: _Sources) -> Any:
     raise _Unknown
 
 
-def _compare(node: Any, sources: _Sources) -> bool:
-    left = _value(node.left, sources)
-    for sign, other in zip(node.ops, node.comparators, strict=True):
-        right = _value(other, sources)
-        if not _operator(_COMPARE, sign)(left, right):
-            return False
-        left = right
-    return True
+def _compare(node: Any, sources: _Sources) -> Any:
+    values = [_value(each, sources) for each in (node.left, *node.comparators)]
+    pairs = zip(node.ops, values, values[1:], strict=False)
+    return _all([_operator(_COMPARE, sign)(left, right) for sign, left, right in pairs])
 
 
 def _call(node: Any, sources: _Sources) -> Any:
@@ -136,10 +173,13 @@ def _call(node: Any, sources: _Sources) -> Any:
     arguments = [_value(each, sources) for each in node.args]
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
     if name.removeprefix("sym_") in ("min", "max"):
-        return {"min": min, "max": max}[name.removeprefix("sym_")](arguments)
+        extreme = name.removeprefix("sym_")
+        if any(isinstance(each, sympy.Basic) for each in arguments):
+            return {"min": sympy.Min, "max": sympy.Max}[extreme](*arguments)
+        return {"min": min, "max": max}[extreme](arguments)
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("size", "stride", "dim", "storage_offset", "numel"):
         owner = _value(node.func.value, sources)
-        if isinstance(owner, torch.Tensor):
+        if isinstance(owner, (torch.Tensor, _Shape)):
             return getattr(owner, node.func.attr)(*arguments)
     raise _Unknown
 
@@ -153,9 +193,33 @@ def _attribute(node: Any, sources: _Sources) -> Any:
     raise _Unknown
 
 
-def _bool(node: Any, sources: _Sources) -> bool:
-    combine: Callable[[Any], bool] = all if isinstance(node.op, ast.And) else any
-    return combine(_value(each, sources) for each in node.values)
+def _bool(node: Any, sources: _Sources) -> Any:
+    combine = _all if isinstance(node.op, ast.And) else _any
+    return combine([_value(each, sources) for each in node.values])
+
+
+def _all(values: Sequence[Any]) -> Any:
+    return sympy.And(*values) if _symbolic(values) else all(values)
+
+
+def _any(values: Sequence[Any]) -> Any:
+    return sympy.Or(*values) if _symbolic(values) else any(values)
+
+
+def _not(value: Any) -> Any:
+    return sympy.Not(value) if _symbolic([value]) else not value
+
+
+def _equal(left: Any, right: Any) -> Any:
+    return sympy.Eq(left, right) if _symbolic([left, right]) else left == right
+
+
+def _unequal(left: Any, right: Any) -> Any:
+    return sympy.Ne(left, right) if _symbolic([left, right]) else left != right
+
+
+def _symbolic(values: Sequence[Any]) -> bool:
+    return any(isinstance(each, sympy.Basic) for each in values)
 
 
 def _operator(table: Mapping[type, Any], sign: Any) -> Any:
@@ -165,8 +229,8 @@ def _operator(table: Mapping[type, Any], sign: Any) -> Any:
 
 
 _COMPARE: Mapping[type, Any] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
+    ast.Eq: _equal,
+    ast.NotEq: _unequal,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -181,7 +245,7 @@ _BINARY: Mapping[type, Any] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_UNARY: Mapping[type, Any] = {ast.USub: operator.neg, ast.Not: operator.not_, ast.UAdd: operator.pos}
+_UNARY: Mapping[type, Any] = {ast.USub: operator.neg, ast.Not: _not, ast.UAdd: operator.pos}
 
 _EVALUATORS: Mapping[type, Callable[[Any, _Sources], Any]] = {
     ast.Name: _name,

@@ -1,6 +1,15 @@
 """Which difference is broken, known or lost: tables, not code."""
 
-from pytest_exportcheck.policy.contract import ALIGNMENT, BLOCKING, CLOSE, CONTRACT, METADATA, column_of, contract_for
+from pytest_exportcheck.policy.contract import (
+    ALIGNMENT,
+    BLOCKING,
+    CLOSE,
+    CONTRACT,
+    METADATA,
+    column_of,
+    contract_for,
+    loosest,
+)
 from pytest_exportcheck.policy.known import KNOWN, KnownDefect, judge
 from pytest_exportcheck.policy.lost import LOST, NO_OVERRIDES, Lost, Override, Overrides, fields_for, tolerated
 
@@ -21,5 +30,6 @@ __all__ = [
     "contract_for",
     "fields_for",
     "judge",
+    "loosest",
     "tolerated",
 ]

@@ -51,6 +51,10 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }
 
+#: What can be judged, and where: sizes are drawn behind a mode, which is no stage of its own and has no column.
+JUDGED = (*CONTRACT, "sizes")
+JUDGED_AT = (*COLUMNS, "fuzz")
+
 #: How the nodes before and after a stage are paired.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
 
@@ -98,3 +102,9 @@ def contract_for(stage: str, *, unstable: Collection[str] = ()) -> dict[str, str
     column = column_of(stage)
     levels = {check: row[column] for check, row in CONTRACT.items() if column in row}
     return {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}
+
+
+def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> dict[str, str]:
+    """How strictly these checks may compare eager with what several stages made: close, once one of them is."""
+    levels = [contract_for(stage, unstable=unstable) for stage in stages]
+    return {check: "close" if any(each[check] == "close" for each in levels) else "bits" for check in sorted(checks)}

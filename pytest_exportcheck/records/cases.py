@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +88,8 @@ class Case:
     random: bool = False
     expect: tuple[Expectation, ...] = ()
     rejects: tuple[Rejection, ...] = ()
+    inputs: Callable[..., Any] | None = None
+    sizes: tuple[Mapping[str, int], ...] = ()
     doc: str = ""
 
     def rejected_at(self, place: str) -> tuple[Rejection, ...]:

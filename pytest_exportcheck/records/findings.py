@@ -141,7 +141,7 @@ class Reckoning:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one item: what the reports read."""
+    """What became of one item: what the reports read. ``statistics`` is what hypothesis tells of its examples."""
 
     case: str
     engine: str
@@ -153,6 +153,7 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
     ledger: tuple[Survival, ...] = ()
     reckoning: Reckoning | None = None
+    statistics: str = ""
 
 
 Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

@@ -130,7 +130,8 @@ class Interval:
 class DeclaredDim:
     """What a case's ``dynamic_shapes`` says of one dim of one input. ``interval`` is None where it gives no bounds.
 
-    ``root`` names the dim whose size determines this one, by ``derive``; a hint such as ``Dim.DYNAMIC`` has no root.
+    ``root`` names the dim whose size determines this one, by ``derive``, within ``root_interval``; a hint such as
+    ``Dim.DYNAMIC`` has no root.
     """
 
     place: str
@@ -139,6 +140,7 @@ class DeclaredDim:
     dynamic: bool
     interval: Interval | None = None
     root: str = ""
+    root_interval: Interval | None = None
     derive: Callable[[int], int] | None = None
 
     def size_for(self, root: int) -> int:

@@ -39,7 +39,8 @@ def headline(outcome: Outcome | ItemReport) -> str:
     raised = [finding for finding in outcome.findings if finding.kind == "raised"]
     if raised:
         return f"{stage} raised {raised[0].actual.partition(':')[0]}"
-    return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in outcome.findings))}"
+    broken = [finding for finding in outcome.findings if finding.verdict != "lost"] or outcome.findings
+    return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in broken))}"
 
 
 def finding_lines(finding: Finding | FindingReport, verbose: bool = False) -> Iterator[str]:

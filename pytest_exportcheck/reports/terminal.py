@@ -111,7 +111,8 @@ def _staircase(title: str, modes: Sequence[str], width: int) -> Iterator[Line]:
     """A heading in which each mode's name starts above its column."""
     for place, mode in enumerate(modes):
         head = title if place == 0 else ""
-        yield _plain(f"{head:<{width}}" + "| " * place + mode)
+        fuzzed = place > 0 and mode == f"{modes[place - 1]}-fuzz"
+        yield _plain(f"{head:<{width}}" + "| " * place + ("fuzz" if fuzzed else mode))
     yield _plain(" " * width + "| " * len(modes))
 
 

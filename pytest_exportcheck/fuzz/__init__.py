@@ -1,0 +1,5 @@
+"""Sizes that a model says it accepts, and those it says it refuses, as hypothesis strategies and as a check."""
+
+from pytest_exportcheck.fuzz.strategies import inputs_for, sizes_of
+
+__all__ = ["inputs_for", "sizes_of"]

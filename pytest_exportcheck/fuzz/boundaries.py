@@ -1,0 +1,144 @@
+"""The sizes at which models go wrong first: bounds, 0, 1, 2, the example's, powers of two, numbers that stand in the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from types import CodeType, FunctionType
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.fuzz.solve import Axis, Domain
+
+
+def boundaries(
+    domain: Domain, example: Mapping[str, int], constants: Sequence[int], number: int
+) -> list[dict[str, int]]:
+    """At most ``number`` choices of the domain's axes that are in the domain, the most telling ones first.
+
+    ``example`` gives the sizes of the roots in the example inputs, ``constants`` numbers that may mean a size.
+    """
+    if not domain.axes:
+        return []
+    usual = {axis.name: _nearest(axis, example.get(axis.name, axis.first)) for axis in domain.axes}
+    tell = {axis.name: list(dict.fromkeys(_telling(axis, usual[axis.name], constants))) for axis in domain.axes}
+    found: dict[tuple[int, ...], dict[str, int]] = {}
+    for chosen in _points(domain.axes, usual, tell):
+        if len(found) >= number:
+            break
+        if domain.complete(chosen) is not None:
+            found.setdefault(tuple(chosen.values()), chosen)
+    return list(found.values())
+
+
+def code_constants(module: torch.nn.Module) -> list[int]:
+    """Whole numbers in the source of a module's own code: what its forward may compare a size with."""
+    codes = {code for owner in module.modules() for code in _codes(owner)}
+    numbers = {value for code in codes for value in _constants(code)}
+    return sorted(number for number in numbers if 2 < number < _LARGEST)
+
+
+def program_constants(program: torch.export.ExportedProgram) -> list[int]:
+    """Whole numbers among the arguments of the operations of a program."""
+    numbers: set[int] = set()
+    for graph in (each.graph for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule)):
+        for node in graph.nodes:
+            numbers.update(_numbers((node.args, node.kwargs)))
+    return sorted(number for number in numbers if 2 < number < _LARGEST)
+
+
+def condition_constants(conditions: Iterable[Any]) -> list[int]:
+    """Whole numbers in conditions."""
+    numbers = {int(number) for each in conditions for number in getattr(each, "atoms", set)() if number.is_Integer}
+    return sorted(number for number in numbers if 2 < number < _LARGEST)
+
+
+#: Constants above this are no sizes: ids of dtypes, largest ints.
+_LARGEST = 10**6
+
+
+def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
+    """Sizes of one axis, the most telling ones first."""
+    last = axis.last if axis.last is not None else usual * 4 + 64
+    near = [0, 1, 2, axis.first, last, usual, axis.first + axis.step, last - axis.step, usual + axis.step]
+    named = chain.from_iterable((number, number + 1, number - 1) for number in constants)
+    powers = chain.from_iterable((2**power, 2**power + 1, 2**power - 1) for power in range(2, 21))
+    multiples = (usual * factor for factor in (2, 3, 4, 5))
+    mixed = chain.from_iterable(zip_longest(named, powers, multiples))
+    rest = range(axis.first, min(last, axis.first + _RUN * axis.step) + 1, axis.step)
+    for size in chain(near, mixed, rest):
+        if size is not None and axis.has(size):
+            yield size
+
+
+#: How many sizes in a row are tried from the smallest on.
+_RUN = 256
+
+
+def _points(
+    axes: Sequence[Axis], usual: Mapping[str, int], tell: Mapping[str, Sequence[int]]
+) -> Iterator[dict[str, int]]:
+    """Choices of all axes: one axis away from the example at a time, all together, and all equal."""
+    yield dict(usual)
+    if len(axes) > 1:
+        yield {axis.name: axis.first for axis in axes}
+    rows: list[Iterator[dict[str, int]]] = [({**usual, axis.name: size} for size in tell[axis.name]) for axis in axes]
+    if len(axes) > 1:
+        rows.append({axis.name: size for axis in axes} for size in _common(axes, tell))
+        rows.append(
+            {axis.name: size for axis, size in zip(axes, sizes, strict=True)} for sizes in _together(axes, tell)
+        )
+    for row in zip_longest(*rows):
+        yield from (point for point in row if point is not None)
+
+
+def _common(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterator[int]:
+    """Sizes that every axis can have."""
+    every = dict.fromkeys(size for axis in axes for size in tell[axis.name])
+    yield from (size for size in every if all(axis.has(size) for axis in axes))
+
+
+def _together(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, ...]]:
+    """The n-th size of every axis at once: smallest with smallest, largest with largest."""
+    ordered = [sorted(tell[axis.name])[:_RUN] for axis in axes]
+    yield from zip(*ordered, strict=False)
+    yield from zip(ordered[0], *(sizes[::-1] for sizes in ordered[1:]), strict=False)
+
+
+def _nearest(axis: Axis, size: int) -> int:
+    """The size of the axis that is nearest from below, or its first."""
+    if axis.last is not None:
+        size = min(size, axis.last)
+    return axis.first + max(0, size - axis.first) // axis.step * axis.step
+
+
+def _codes(owner: torch.nn.Module) -> Iterator[CodeType]:
+    """The code of a module's own methods, and of functions that it holds, torch's left out."""
+    kind = type(owner)
+    methods = [] if kind.__module__.startswith("torch.") else list(vars(kind).values())
+    for value in [*methods, *vars(owner).values()]:
+        if isinstance(value, FunctionType):
+            yield from _nested(value.__code__)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from _nested(value)
+
+
+def _constants(code: CodeType) -> Iterator[int]:
+    return _numbers(code.co_consts)
+
+
+def _numbers(tree: Any) -> Iterator[int]:
+    """Whole numbers in nested tuples, lists and dicts."""
+    if isinstance(tree, int) and not isinstance(tree, bool):
+        yield tree
+    elif isinstance(tree, (tuple, list, frozenset)):
+        for each in tree:
+            yield from _numbers(each)
+    elif isinstance(tree, dict):
+        yield from _numbers(list(tree.values()))

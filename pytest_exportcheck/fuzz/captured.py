@@ -1,0 +1,71 @@
+"""What a captured program says of sizes: symbolic shapes of its inputs, ranges and guards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sympy
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.describe import guard_conditions, interval_of
+from pytest_exportcheck.fuzz.facts import ANY, Dim, Facts, name_of, root_symbol
+from pytest_exportcheck.records import Interval
+from pytest_exportcheck.tensors import input_leaves
+
+
+def captured_facts(program: torch.export.ExportedProgram) -> Facts:
+    """What capture made of the shapes: a symbol that stands alone is named after the first dim that has it."""
+    shapes = dict(_shapes(program))
+    names = _names(shapes)
+    dims: dict[Dim, Any] = {}
+    for place, shape in shapes.items():
+        for number, size in enumerate(shape):
+            dims[place, number] = _renamed(size, names)
+    roots = {str(symbol): ANY for expr in dims.values() for symbol in expr.free_symbols}
+    conditions: list[Any] = []
+    for expr, bounds in program.range_constraints.items():
+        interval, own = interval_of(bounds), _renamed(expr, names)
+        if own.is_Symbol and str(own) in roots:
+            roots[str(own)] = Interval(max(0, interval.lower or 0), interval.upper)
+        elif {str(symbol) for symbol in own.free_symbols} <= set(roots):
+            conditions += [sympy.Ge(own, interval.lower)] if interval.lower is not None else []
+            conditions += [sympy.Le(own, interval.upper)] if interval.upper is not None else []
+    conditions += guard_conditions(program, dims)
+    return Facts(roots, dims, tuple(each for each in conditions if each is not sympy.true))
+
+
+def _shapes(program: torch.export.ExportedProgram) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Place of every tensor input -> its shape in the program, symbols included."""
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    spec = program.call_spec.in_spec
+    inputs = list(program.graph_signature.user_inputs)
+    if spec is None or spec.num_leaves != len(inputs):
+        return
+    args, kwargs = pytree.tree_unflatten(list(range(len(inputs))), spec)
+    for place, number in input_leaves(args, kwargs):
+        name = inputs[number] if isinstance(number, int) else None
+        value = values.get(name) if isinstance(name, str) else None
+        if isinstance(value, torch.Tensor):
+            yield place, tuple(value.shape)
+
+
+def _names(shapes: dict[str, tuple[Any, ...]]) -> dict[Any, Any]:
+    """Symbols -> the symbols of their roots; one that stands nowhere alone keeps its own name."""
+    names: dict[Any, Any] = {}
+    for place, shape in shapes.items():
+        for number, size in enumerate(shape):
+            expr = _expression(size)
+            if expr.is_Symbol and expr not in names:
+                names[expr] = root_symbol(name_of(place, number))
+    return names
+
+
+def _renamed(size: Any, names: dict[Any, Any]) -> Any:
+    expr = _expression(size)
+    return expr.xreplace({symbol: names.get(symbol, root_symbol(str(symbol))) for symbol in expr.free_symbols})
+
+
+def _expression(size: Any) -> Any:
+    return size.node.expr if isinstance(size, torch.SymInt) else sympy.sympify(size)

@@ -1,0 +1,36 @@
+"""An example database that has some choices to try first, beside those of failures that the user's own keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hypothesis.database import ExampleDatabase, choices_to_bytes
+
+
+class FirstChoices(ExampleDatabase):
+    """hypothesis tries what the database holds under a test's key before it draws anything, and shrinks from there.
+
+    ``first`` are sequences of choices in the order in which the strategy draws them; ``kept`` is where failures are saved,
+    if anywhere.
+    """
+
+    def __init__(self, key: bytes, first: Iterable[Sequence[int]], kept: ExampleDatabase | None) -> None:
+        super().__init__()
+        self._key = key
+        # One choice more than is drawn: an example that is replayed exactly is taken for one that was shrunk before.
+        self._first = [choices_to_bytes([*choices, 0]) for choices in first]
+        self._kept = kept
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        known = list(self._kept.fetch(key)) if self._kept is not None else []
+        yield from known
+        if key == self._key:
+            yield from (each for each in self._first if each not in known)
+
+    def save(self, key: bytes, value: bytes) -> None:
+        if self._kept is not None:
+            self._kept.save(key, value)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        if self._kept is not None:
+            self._kept.delete(key, value)

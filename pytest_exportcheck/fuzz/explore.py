@@ -1,0 +1,115 @@
+"""Runs a test function over drawn choices with hypothesis: some choices first, then random ones, then shrinking."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity, given
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky, Unsatisfiable
+from hypothesis.statistics import collector, describe_statistics
+
+from pytest_exportcheck.fuzz.database import FirstChoices
+
+
+class Draw:
+    """What a test function draws with."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self._data = data.conjecture_data
+
+    def number(self, low: int, high: int) -> int:
+        """A number of a range, both ends included; nothing is drawn where there is only one."""
+        return low if low == high else int(self._data.draw(st.integers(low, high)))
+
+    def value(self, strategy: st.SearchStrategy[Any]) -> Any:
+        """A value of any strategy."""
+        return self._data.draw(strategy)
+
+
+@dataclass(frozen=True)
+class Explored:
+    """``failed``: the test raised for some choice; ``flaky``: and did not when it was repeated; ``statistics`` as hypothesis
+    tells them."""
+
+    failed: bool
+    flaky: bool = False
+    statistics: str = ""
+
+
+def explore(
+    test: Callable[[Draw], None],
+    *,
+    key: str,
+    first: Iterable[Sequence[int]] = (),
+    examples: int,
+    failures: type[Exception],
+) -> Explored:
+    """Call ``test`` for ``examples`` examples, with what draws them; ``failures`` are what it may raise.
+
+    hypothesis's profile, seed and example database hold; ``key`` names the database entry. ``first`` are sequences of
+    numbers to be drawn before all others. The example that is run last is the smallest one that fails.
+    """
+    told: list[str] = []
+
+    @given(st.data())
+    def wrapped(data: st.DataObject) -> None:
+        test(Draw(data))
+
+    name = key.encode()
+    profile = _profile()
+    wrapped = _settings(profile, name, first, examples)(wrapped)
+    wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
+    if profile.derandomize:  # it does not go with a database, and ours holds what is tried first
+        wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
+    outcome = Explored(failed=False)
+    note: Any = lambda stats: told.append(describe_statistics(stats | {"nodeid": key}))  # noqa: E731
+    with collector.with_value(note):
+        try:
+            wrapped()
+        except Unsatisfiable:
+            pass
+        except Flaky:
+            outcome = Explored(failed=True, flaky=True)
+        except Exception as error:
+            if not _are_all(error, failures):
+                raise
+            outcome = Explored(failed=True)
+    return replace(outcome, statistics="\n\n".join(told))
+
+
+def _are_all(error: BaseException, kind: type[Exception]) -> bool:
+    """Whether an exception, or every one of a group, is of a kind."""
+    members = getattr(error, "exceptions", None)
+    return all(_are_all(each, kind) for each in members) if members else isinstance(error, kind)
+
+
+def _profile() -> hypothesis.settings:
+    profile = hypothesis.settings.default
+    if profile is None:  # only while hypothesis itself is being imported
+        raise RuntimeError("hypothesis has no settings profile")
+    return profile
+
+
+def _settings(profile: hypothesis.settings, key: bytes, first: Iterable[Sequence[int]], examples: int) -> Any:
+    kept = profile.database if Phase.reuse in profile.phases else None
+    plain = hypothesis.settings.get_current_profile_name() == "default"
+    return hypothesis.settings(
+        profile,
+        max_examples=examples,
+        database=FirstChoices(key, first, kept),
+        derandomize=False,
+        deadline=None if plain else profile.deadline,
+        phases=[
+            Phase.reuse,
+            *(each for each in profile.phases if each in (Phase.generate, Phase.target, Phase.shrink)),
+        ],
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet if profile.verbosity == Verbosity.normal else profile.verbosity,
+        print_blob=False,
+        report_multiple_bugs=True,
+    )

@@ -1,0 +1,150 @@
+"""What is known of sizes: roots with their intervals, dims as expressions of roots, and conditions, in sympy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import sympy
+
+from pytest_exportcheck.records import DeclaredDim, Interval
+
+#: One dim of one input: the input's place, such as ``args[0]``, and the number of the dim.
+Dim: TypeAlias = tuple[str, int]
+
+ANY = Interval(0, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """One set of facts about sizes.
+
+    ``roots`` are the sizes that one may choose, by name, with the interval of each; ``dims`` gives the size of a dim as an
+    expression of roots (a symbol bears the name of its root); ``conditions`` are relations between roots that must hold;
+    ``promised`` names the roots that the author of a case promises, the others are what a capture made of a hint.
+    """
+
+    roots: Mapping[str, Interval]
+    dims: Mapping[Dim, Any] = field(default_factory=dict)
+    conditions: tuple[Any, ...] = ()
+    promised: frozenset[str] = frozenset()
+
+    def at(self, sizes: Mapping[str, int]) -> dict[Dim, int]:
+        """The size of every dim where the roots have these sizes."""
+        return {dim: evaluated(expr, sizes) for dim, expr in self.dims.items()}
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Whether these sizes of all roots lie within the intervals and meet the conditions."""
+        inside = all(self.roots[name].holds(Interval(size, size)) for name, size in sizes.items() if name in self.roots)
+        return inside and all(is_true(condition, sizes) for condition in self.conditions)
+
+
+def root_symbol(name: str) -> Any:
+    """The symbol that stands for a root: one name, one symbol."""
+    return sympy.Symbol(name, integer=True)
+
+
+def evaluated(expr: Any, sizes: Mapping[str, int]) -> int:
+    """An expression at these sizes of its roots."""
+    if not isinstance(expr, sympy.Basic):
+        return int(expr)
+    return int(expr.xreplace({root_symbol(name): sympy.Integer(size) for name, size in sizes.items()}))
+
+
+def is_true(condition: Any, sizes: Mapping[str, int]) -> bool:
+    """Whether a condition holds; one that cannot be decided there (a division by zero, say) does not."""
+    if not isinstance(condition, sympy.Basic):
+        return bool(condition)
+    try:
+        decided = condition.xreplace({root_symbol(name): sympy.Integer(size) for name, size in sizes.items()})
+    except (ZeroDivisionError, TypeError, ValueError):
+        return False
+    return bool(decided == sympy.true)
+
+
+def name_of(place: str, dim: int) -> str:
+    """The name of a root that no ``Dim`` names: ``args[0].size(1)``."""
+    return f"{place}.size({dim})"
+
+
+def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
+    """What ``dynamic_shapes`` says: the roots of its ``Dim``s by their names; a hint such as ``Dim.DYNAMIC`` is a root by itself."""
+    roots: dict[str, Interval] = {}
+    dims: dict[Dim, Any] = {}
+    promised: set[str] = set()
+    for each in declared:
+        if not each.root:
+            if each.text.startswith("Dim."):
+                name = name_of(each.place, each.dim)
+                roots[name] = _within(each.interval)
+                dims[each.place, each.dim] = root_symbol(name)
+            continue
+        promised.add(each.root)
+        roots[each.root] = _within(each.root_interval)
+        symbol = root_symbol(each.root)
+        dims[each.place, each.dim] = sympy.sympify(each.derive(symbol)) if each.derive else symbol
+    conditions = tuple(sympy.Ge(expr, 0) for expr in dims.values() if not expr.is_Symbol)
+    return Facts(roots, dims, conditions, frozenset(promised))
+
+
+def joined(declared: Facts, captured: Facts | None) -> Facts:
+    """Both sets of facts over one set of roots: those declared, and for hints what capture made of them.
+
+    Conditions of the captured program are taken over only where they say something of a root that nobody promised: what
+    capture made of a promise is not to be believed, but to be found out.
+    """
+    if captured is None:
+        return declared
+    dims = dict(declared.dims)
+    roots = dict(declared.roots)
+    meaning = translation(declared, captured)
+    for dim, expr in captured.dims.items():
+        if dim not in dims and not declared.dims and expr.free_symbols:
+            dims[dim] = expr.xreplace(meaning)
+    for name in {str(symbol) for expr in dims.values() for symbol in expr.free_symbols} - declared.promised:
+        own = captured.roots.get(name, ANY)
+        roots[name] = _meet(roots.get(name, ANY), own)
+    hinted = {root_symbol(name) for name in roots if name not in declared.promised}
+    relations = [sympy.Eq(expr, captured.dims[dim]) for dim, expr in dims.items() if dim in captured.dims]
+    taken = tuple(
+        condition
+        for condition in (each.xreplace(meaning) for each in (*_all_conditions(captured), *relations))
+        if condition.free_symbols & hinted and all(str(symbol) in roots for symbol in condition.free_symbols)
+    )
+    return Facts(roots, dims, (*declared.conditions, *taken), declared.promised)
+
+
+def translation(declared: Facts, captured: Facts) -> dict[Any, Any]:
+    """Symbols of the captured facts -> what they are in terms of the declared roots, where a dim says it."""
+    meaning: dict[Any, Any] = {}
+    for dim, expr in captured.dims.items():
+        own = declared.dims.get(dim)
+        symbols = sorted(getattr(expr, "free_symbols", ()), key=str)
+        if own is None or len(symbols) != 1 or symbols[0] in meaning:
+            continue
+        solved = sympy.solve(sympy.Eq(expr, own), symbols[0])
+        if len(solved) == 1:
+            meaning[symbols[0]] = solved[0]
+    return meaning
+
+
+def _all_conditions(facts: Facts) -> Iterable[Any]:
+    """The conditions, and the intervals as conditions."""
+    yield from facts.conditions
+    for name, interval in facts.roots.items():
+        if interval.lower is not None:
+            yield sympy.Ge(root_symbol(name), interval.lower)
+        if interval.upper is not None:
+            yield sympy.Le(root_symbol(name), interval.upper)
+
+
+def _within(interval: Interval | None) -> Interval:
+    """The interval as far as sizes go: none is negative."""
+    return ANY if interval is None else _meet(ANY, interval)
+
+
+def _meet(one: Interval, other: Interval) -> Interval:
+    lowers = [bound for bound in (one.lower, other.lower) if bound is not None]
+    uppers = [bound for bound in (one.upper, other.upper) if bound is not None]
+    return Interval(max(lowers, default=None), min(uppers, default=None))

@@ -1,0 +1,269 @@
+"""Fuzzes one program: every declared size must give what eager gives, every other one must be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import torch
+from hypothesis import reject
+
+from pytest_exportcheck.fuzz.boundaries import boundaries, condition_constants, program_constants
+from pytest_exportcheck.fuzz.captured import captured_facts
+from pytest_exportcheck.fuzz.explore import Draw, Explored, explore
+from pytest_exportcheck.fuzz.facts import joined
+from pytest_exportcheck.fuzz.ground import Ground, described
+from pytest_exportcheck.fuzz.limits import Limits
+from pytest_exportcheck.fuzz.solve import Domain, solve
+from pytest_exportcheck.fuzz.undeclared import Direction, directions
+from pytest_exportcheck.fuzz.variations import variations_of, varied
+from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.records import Finding, Inputs, Observation
+
+Run: TypeAlias = Callable[[Inputs], Observation]
+#: What differs between what eager did and what the program did, judged.
+Compare: TypeAlias = Callable[[Observation, Observation], Sequence[Finding]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is fuzzed: eager, and a program that should do the same. ``program`` is None where there is only a callable."""
+
+    eager: Run
+    run: Run
+    compare: Compare
+    judge: Callable[[Sequence[Finding]], Sequence[Finding]]
+    program: torch.export.ExportedProgram | None = None
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of it. ``statistics`` is hypothesis's text."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    statistics: str = ""
+
+
+class Disagreement(Exception):
+    """A drawn example at which something is broken. Each kind is shrunk by itself."""
+
+
+class Differs(Disagreement):
+    """The program computes something else."""
+
+
+class Refuses(Disagreement):
+    """The program raises, and eager does not."""
+
+
+class Accepts(Disagreement):
+    """The program takes sizes that nobody declared, and computes something else."""
+
+
+@dataclass
+class _Tally:
+    """What became of the examples so far. ``broken`` holds the last findings of each kind, which are the smallest ones when
+    hypothesis is done."""
+
+    broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
+    excused: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
+    tried: int = 0
+    by_eager: dict[str, int] = field(default_factory=dict)
+    filtered: int = 0
+
+    def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
+        """Keep what is known or lost once; raise for what is broken."""
+        broken = [each for each in findings if each.verdict == "broken"]
+        for each in findings:
+            if each.verdict != "broken":
+                self.excused.setdefault(each.key, each)
+        if broken:
+            self.broken[kind] = broken
+            raise kind
+
+
+def fuzz(ground: Ground, subject: Subject, *, key: str, options: Fuzzing) -> Fuzzed:
+    """Run so many examples of declared sizes, and at most as many of others, pinned ones before them."""
+    return _Fuzzer(ground, subject, key, options.examples, options.also).run()
+
+
+class _Fuzzer:
+    def __init__(self, ground: Ground, subject: Subject, key: str, examples: int, also: frozenset[str]) -> None:
+        self._ground = ground
+        self._subject = subject
+        self._key = key
+        self._examples = examples
+        captured = captured_facts(subject.program) if subject.program is not None else None
+        self._facts = joined(ground.facts, captured)
+        self._variations = variations_of(ground.example, also)
+        self._tally = _Tally()
+        self._usual = ground.usual(self._facts)
+        self._limits = Limits(self._facts, ground.example, self._usual)
+        self._constants = _merged(
+            condition_constants(captured.conditions if captured else ()),
+            program_constants(subject.program) if subject.program is not None else [],
+            ground.constants,
+        )
+
+    def run(self) -> Fuzzed:
+        domain = solve(self._facts)
+        if domain.empty or not self._facts.roots:
+            reason = f"no size is left: {domain.empty}" if domain.empty else "no dim is dynamic in this program"
+            return Fuzzed((), (f"fuzz: {reason}",))
+        domain = self._limits.capped(domain)
+        explored = [*self._explore_pinned(), self._explore_declared(domain), self._explore_undeclared()]
+        found = [finding for each in self._tally.broken.values() for finding in each]
+        statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
+        return Fuzzed((*found, *self._tally.excused.values()), tuple(self._notes(domain, explored)), statistics)
+
+    # --- declared sizes ---------------------------------------------------------------------
+
+    def _explore_declared(self, domain: Domain) -> Explored:
+        """Sizes of the domain, and a variation where some are asked for: none at first."""
+        telling = boundaries(domain, self._usual, self._constants, max(10, self._examples * 2 // 3))
+        first = [
+            [axis.index(chosen[axis.name]) for axis in domain.axes if axis.count != 1]
+            + ([0] if self._variations else [])
+            for chosen in telling
+        ]
+        if self._variations:
+            usual = [axis.index(self._usual[axis.name]) for axis in domain.axes if axis.count != 1]
+            first += [[*usual, number] for number in range(1, len(self._variations) + 1)]
+
+        def test(draw: Draw) -> None:
+            chosen = {axis.name: axis.first + axis.step * draw.number(0, (axis.count or 1) - 1) for axis in domain.axes}
+            number = draw.number(0, len(self._variations))
+            sizes = domain.complete(chosen)
+            if sizes is None or not self._limits.allow(sizes):
+                self._tally.filtered += 1
+                reject()
+            self._declared(draw, sizes, number)
+
+        return explore(test, key=self._key, first=first, examples=self._examples, failures=Disagreement)
+
+    def _explore_pinned(self) -> Iterator[Explored]:
+        for number, pinned in enumerate(self._ground.pins):
+            sizes = {**self._usual, **pinned}
+
+            def test(draw: Draw, sizes: Mapping[str, int] = sizes) -> None:
+                self._declared(draw, sizes, 0)
+
+            yield explore(test, key=f"{self._key} pinned {number}", examples=1, failures=Disagreement)
+
+    def _declared(self, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
+        """One example. Inputs that eager refuses are counted and dropped."""
+        call = self._ground.inputs(self._facts, sizes, draw.value)
+        must_agree = True
+        if number:
+            place, variation = self._variations[number - 1]
+            call, must_agree = varied(call, place, variation), variation.declared
+        expected = self._subject.eager(call)
+        if expected.raised:
+            self._tally.by_eager[expected.raised.type] = self._tally.by_eager.get(expected.raised.type, 0) + 1
+            reject()
+        self._tally.tried += 1
+        got = self._subject.run(call)
+        if not got.raised:
+            self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))
+        elif must_agree:
+            finding = Finding(
+                check="sizes",
+                place=", ".join(sizes),
+                kind="narrowed",
+                expected=f"accepted, as eager does: {described(self._facts)}",
+                actual=str(got.raised),
+                on=(call.label,),
+                detail=self._pin(sizes, number),
+            )
+            self._tally.found(Refuses, self._subject.judge([finding]))
+
+    def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
+        """What differs, and does not differ between two runs of eager itself."""
+        findings = self._subject.compare(expected, got)
+        if any(each.verdict == "broken" for each in findings):
+            noise = {each.key for each in self._subject.compare(expected, self._subject.eager(call))}
+            findings = [each for each in findings if each.key not in noise]
+        return [_with_detail(each, detail) for each in findings]
+
+    def _pin(self, sizes: Mapping[str, int], number: int) -> str:
+        return "" if number else f"to run it always, write in the case: sizes=[{dict(sizes)!r}]"
+
+    # --- other sizes ------------------------------------------------------------------------
+
+    def _explore_undeclared(self) -> Explored:
+        ways = [way for way in directions(self._facts, self._ground.example, self._usual) if self._limits.hold(way)]
+        if not ways:
+            return Explored(failed=False)
+
+        def test(draw: Draw) -> None:
+            way = ways[draw.number(0, len(ways) - 1)]
+            self._undeclared(way, draw.number(1, way.steps))
+
+        first = [
+            [*([number] if len(ways) > 1 else []), *([1] if way.steps > 1 else [])] for number, way in enumerate(ways)
+        ]
+        return explore(test, key=f"{self._key} undeclared", first=first, examples=self._examples, failures=Disagreement)
+
+    def _undeclared(self, way: Direction, number: int) -> None:
+        sizes = way.at(number)
+        call = self._ground.inputs_of(sizes)
+        got = self._subject.run(call)
+        if got.raised:
+            return
+        expected = self._subject.eager(call)
+        if expected.raised:
+            findings = [self._accepted(way, call, "accepted what eager refuses", f"eager raises {expected.raised}")]
+        else:
+            differences = self._differences(call, expected, got, "")
+            worst = next((each for each in differences if each.verdict == "broken"), None)
+            if worst is None:
+                findings = [self._accepted(way, call, "widened", "it computes there what eager computes")]
+            else:
+                what = f"{worst.check}: {worst.place}: {worst.kind}: expected {worst.expected}, got {worst.actual}"
+                findings = [self._accepted(way, call, "accepted and computed otherwise", what)]
+        self._tally.found(Accepts, self._subject.judge(findings))
+
+    def _accepted(self, way: Direction, call: Inputs, kind: str, detail: str) -> Finding:
+        return Finding(
+            check="sizes",
+            place=way.about,
+            kind=kind,
+            expected=f"refused: declared is {described(self._facts)}",
+            actual="accepted",
+            detail=detail,
+            on=(call.label,),
+        )
+
+    # --- notes ------------------------------------------------------------------------------
+
+    def _notes(self, domain: Domain, explored: Sequence[Explored]) -> list[str]:
+        notes: list[str] = []
+        tally, names = self._tally, ", ".join(self._facts.roots)
+        refused = sum(tally.by_eager.values())
+        if refused:
+            kinds = ", ".join(tally.by_eager)
+            notes.append(f"fuzz: eager itself refused {refused} of {tally.tried + refused} inputs ({kinds})")
+        if domain.filters and tally.tried < min(self._examples, 10):
+            facts = "; ".join(map(str, domain.filters))
+            notes.append(
+                f"fuzz: only {tally.tried} of {tally.tried + tally.filtered} drawn sizes of {names} met what cannot be "
+                f"built into the drawing: {facts}. Pin more with sizes=."
+            )
+        if any(each.flaky for each in explored):
+            notes.append("fuzz: an example failed and did not fail again: the model or the program is not repeatable")
+        return [*notes, *self._limits.notes()]
+
+
+def _with_detail(finding: Finding, detail: str) -> Finding:
+    return replace(finding, detail="\n".join(filter(None, [finding.detail, detail])))
+
+
+def _merged(*groups: Sequence[int]) -> list[int]:
+    """Numbers of several groups, those that are in several first."""
+    counted: dict[int, int] = {}
+    for group in groups:
+        for number in dict.fromkeys(group):
+            counted[number] = counted.get(number, 0) + 1
+    return sorted(counted, key=lambda number: (-counted[number], number))

@@ -1,0 +1,63 @@
+"""Inputs of other sizes, made of the example: dtype, device, requires_grad, memory format and the range of values are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.describe import place_of
+from pytest_exportcheck.fuzz.facts import Dim
+from pytest_exportcheck.records import Inputs
+
+
+def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
+    """The inputs with dims of these sizes. Elements are drawn from those of the example, so that indices stay valid; what
+    was one tensor stays one. Tensors of other layouts than strided stay as they are."""
+    generator = torch.Generator().manual_seed(seed)
+    made: dict[tuple[int, tuple[int, ...]], Any] = {}
+
+    def resize(path: Any, leaf: Any) -> Any:
+        if not is_resizable(leaf):
+            return leaf
+        place = place_of(path)
+        shape = tuple(sizes.get((place, dim), size) for dim, size in enumerate(leaf.shape))
+        if shape == tuple(leaf.shape):
+            return leaf
+        if (id(leaf), shape) not in made:
+            made[id(leaf), shape] = _drawn(leaf, shape, generator)
+        return made[id(leaf), shape]
+
+    args, kwargs = pytree.tree_map_with_path(resize, (tuple(call.args), dict(call.kwargs)))
+    return Inputs(label, args, kwargs)
+
+
+def is_resizable(leaf: Any) -> bool:
+    """Whether a leaf is a tensor that can be made anew with another shape."""
+    return (
+        isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_nested and not leaf.is_quantized
+    )
+
+
+def strides_like(tensor: torch.Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Dense strides for a shape, in the order in which the dims of the tensor lie in memory."""
+    order = sorted(range(tensor.dim()), key=lambda dim: (tensor.stride()[dim], tensor.shape[dim], -dim))
+    strides, step = [0] * len(shape), 1
+    for dim in order:
+        strides[dim] = step
+        step *= max(1, shape[dim])
+    return tuple(strides)
+
+
+def _drawn(leaf: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    with torch.no_grad():
+        made = torch.empty_strided(shape, strides_like(leaf, shape), dtype=leaf.dtype, device=leaf.device)
+        source = leaf.detach().reshape(-1)
+        if source.numel() == 0:
+            made.zero_()
+        elif made.numel():
+            picked = torch.randint(source.numel(), (made.numel(),), generator=generator).to(leaf.device)
+            made.copy_(source[picked].reshape(shape))
+    return made.requires_grad_(leaf.requires_grad)
