@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,7 @@ from pytest_exportcheck.declare import case_of
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import kit_of
-from pytest_exportcheck.options import settings
+from pytest_exportcheck.options import Options, settings
 from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
 
@@ -44,11 +44,14 @@ class Exportcheck:
         random: bool = False,
         expect: Sequence[Expectation] = (),
         rejects: Sequence[Rejection] = (),
+        inputs: Callable[..., Any] | None = None,
+        sizes: Sequence[Mapping[str, int]] = (),
+        fuzz: int | None = None,
     ) -> list[Outcome]:
         """Take the model through the modes, with every engine; the outcome of each.
 
         The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and globs
-        as on the command line (default: those of the ini file). ``train=None`` leaves the module in the mode that it is in.
+        as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every mode. ``train=None`` leaves the module in the mode that it is in.
         The module itself stays as it is.
 
         Raises
@@ -76,16 +79,19 @@ class Exportcheck:
             random=random,
             expect=expect,
             rejects=rejects,
+            inputs=inputs,
+            sizes=sizes,
         )
-        outcomes = self._outcomes(case, modes, engines)
+        if fuzz is not None and fuzz < 1:
+            raise DeclarationError(f"fuzz takes a number of examples, at least 1, got {fuzz!r}.")
+        outcomes = self._outcomes(case, settings(self._config, modes=modes, engines=engines, fuzz=fuzz))
         failing = [outcome for outcome in outcomes if outcome.status in FAILING]
         if failing:
             raise AssertionError(self._text(failing, len(outcomes)))
         return outcomes
 
-    def _outcomes(self, case: Case, modes: Sequence[str] | None, engines: Sequence[str] | None) -> list[Outcome]:
+    def _outcomes(self, case: Case, options: Options) -> list[Outcome]:
         __tracebackhide__ = True
-        options = settings(self._config, modes=modes, engines=engines)
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)

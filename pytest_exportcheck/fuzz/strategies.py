@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ def inputs_for(
     if isinstance(source, torch.export.ExportedProgram):
         facts = captured_facts(source)
     else:
-        facts = declared_facts(declared_dims(module or _AnyForward(len(example.args)), example, source))
+        facts = declared_facts(declared_dims(module or _Unnamed(example), example, source))
     ground = Ground(facts, example, redraw=lambda _: example, seed=seed)
     limits = Limits(facts, example, ground.usual(facts))
     variations = variations_of(example, frozenset(also))
@@ -102,14 +103,16 @@ def inputs_for(
     return inputs()
 
 
-class _AnyForward:
-    """Stands for a module whose parameters are not known: arguments by position."""
+class _Unnamed:
+    """Stands for a module of which only the arguments are known: dynamic shapes go by position, and by keyword."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, call: Inputs) -> None:
+        def forward(*_: Any, **__: Any) -> None: ...
 
-    def forward(self, *args: Any, **kwargs: Any) -> None:
-        """Takes anything."""
+        by_position = [Parameter(f"argument_{number}", Parameter.POSITIONAL_ONLY) for number, _ in enumerate(call.args)]
+        by_name = [Parameter(name, Parameter.KEYWORD_ONLY) for name in call.kwargs]
+        forward.__signature__ = Signature([*by_position, *by_name])  # type: ignore[attr-defined]
+        self.forward = forward
 
 
 def _example(source: object, args: tuple[Any, ...] | None, kwargs: Mapping[str, Any] | None) -> Inputs:

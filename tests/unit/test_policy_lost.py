@@ -84,7 +84,7 @@ def test_a_word_that_names_no_field_says_what_to_write(word):
         Overrides.of([word], [])
     assert str(error.value) == (
         f"{word!r} names no field. Write check.field or stage:check.field, such as serdes:metadata.custom. "
-        f"Checks: {', '.join(CONTRACT)}."
+        f"Checks: {', '.join(JUDGED)}."
     )
 
 
