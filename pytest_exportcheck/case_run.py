@@ -216,11 +216,9 @@ class CaseRun:
         program = self._program_of(parent)
         try:
             with preserved_globals(), quiet(), self._settings.progress(f"fuzzing {engine.name}-{parent.mode}"):
-                run = self._revived(engine, parent).callable()
-                eager = self._subject.fresh_module()
                 subject = FuzzSubject(
-                    eager=lambda call: self._one_call(eager, call),
-                    run=lambda call: self._one_call(run, call),
+                    eager=self._caller(self._subject.fresh_module()),
+                    run=self._caller(self._revived(engine, parent).callable()),
                     compare=lambda before, after: self._compared(engine, mode, parent, before, after),
                     judge=lambda findings: self._judged(engine, mode, findings, ()),
                     program=program,
@@ -253,8 +251,15 @@ class CaseRun:
         program = getattr(stage.artifact, "program", None)
         return program if isinstance(program, ExportedProgram) else None
 
-    def _one_call(self, run: Callable[..., Any], call: Inputs) -> Observation:
-        return self._observe(run, (call,), gradients=False)[0]
+    def _caller(self, run: Callable[..., Any]) -> Callable[[Inputs], Observation]:
+        """What calls it many times, one call at a time, each as if it were the first."""
+        snapshot = None
+        if isinstance(run, torch.nn.Module):
+            snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
+        context = self._case.context
+        return lambda call: observe(run, (call,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)[
+            0
+        ]
 
     def _compared(
         self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
@@ -408,22 +413,10 @@ class CaseRun:
         )
 
     def _observe(
-        self,
-        run: Callable[..., Any],
-        calls: Sequence[Inputs],
-        like: Observation | None = None,
-        gradients: bool = True,
+        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
     ) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(
-            run,
-            calls,
-            snapshot=snapshot,
-            seed=self._seed,
-            context=self._case.context,
-            like=like,
-            gradients=gradients,
-        )
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:

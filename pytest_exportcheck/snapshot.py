@@ -84,10 +84,17 @@ class ModuleSnapshot:
     """A module as it was: values, bindings, ``.grad``, ``requires_grad``, training flags and plain Python attributes.
 
     ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
-    that the weights of a case are copied once however many programs hold them.
+    that the weights of a case are copied once however many programs hold them. ``by_version``: a tensor whose version
+    counter stands still is taken for unchanged, which misses writes through ``.data``, and costs nothing.
     """
 
-    def __init__(self, module: torch.nn.Module, pristine: Mapping[str, torch.Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        pristine: Mapping[str, torch.Tensor] | None = None,
+        *,
+        by_version: bool = False,
+    ) -> None:
         pristine = pristine or {}
         self._module = module
         self._slots = [(slot, slot.tensor) for slot in slots_of(module)]
@@ -102,6 +109,11 @@ class ModuleSnapshot:
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
+        self._versions = {id(tensor): _version(tensor) for _, tensor in self._slots} if by_version else {}
+
+    def _stands_still(self, tensor: torch.Tensor) -> bool:
+        before = self._versions.get(id(tensor))
+        return before is not None and before == _version(tensor)
 
     def changed(self) -> dict[str, torch.Tensor]:
         """Clones of the tensors that now differ from the snapshot, by name.
@@ -112,7 +124,10 @@ class ModuleSnapshot:
             slot.name: detached_clone(slot.tensor)
             for slot in slots_of(self._module)
             if (slot.name in self.values or slot.kind != "attribute")
-            and not (slot.name in self.values and same_bits(slot.tensor, self.values[slot.name]))
+            and not (
+                slot.name in self.values
+                and (self._stands_still(slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
+            )
         }
 
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
@@ -138,7 +153,9 @@ class ModuleSnapshot:
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     tensor.requires_grad_(self._requires_grad[slot.name])
-                _write_back(tensor, self.values[slot.name])
+                if not self._stands_still(tensor):
+                    _write_back(tensor, self.values[slot.name])
+                    self._versions.update({id(tensor): _version(tensor)} if self._versions else {})
             for tensor, grad, values in self._grads:
                 tensor.grad = grad
                 if grad is not None and values is not None:
@@ -187,6 +204,14 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
     own = [] if isinstance(value, tuple) else [(value, copy.copy(value))]
     entries = value.values() if isinstance(value, dict) else value
     return own + [inside for entry in entries for inside in _insides(entry)]
+
+
+def _version(tensor: torch.Tensor) -> tuple[int, int] | None:
+    """Changes when a tensor is written to, or gets another storage; None where nothing tells."""
+    try:
+        return tensor._version, tensor.data_ptr()
+    except RuntimeError:  # an inference tensor, or one without a storage
+        return None
 
 
 def _write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
