@@ -210,7 +210,7 @@ class CaseRun:
             return Stage(mode, blocker=ground)
         if parent.mode.parent is not None:  # what a capture computes wrongly, every program behind it does
             before = self.stage(engine, parent.mode.parent.fuzzed)
-            if before.blocker or any(each.verdict == "broken" for each in before.findings):
+            if before.blocker or any(_is_wrong(each) for each in before.findings):
                 return Stage(mode, blocker=before.blocker or before)
         started = time.perf_counter()
         program = self._program_of(parent)
@@ -471,6 +471,11 @@ def _like(engine: Engine, stage: str) -> str:
     """The stage by whose contract a stage is judged: itself, but for an edge that a hook added."""
     like: Mapping[str, str] = getattr(engine, "judged_as", {})
     return like.get(stage, stage)
+
+
+def _is_wrong(finding: Finding) -> bool:
+    """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
+    return finding.verdict == "broken" or (finding.verdict == "known" and finding.check in BLOCKING)
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

@@ -16,7 +16,7 @@ from pytest_exportcheck.fuzz.facts import joined
 from pytest_exportcheck.fuzz.ground import Ground, described
 from pytest_exportcheck.fuzz.limits import Limits
 from pytest_exportcheck.fuzz.solve import Domain, solve
-from pytest_exportcheck.fuzz.undeclared import Direction, directions
+from pytest_exportcheck.fuzz.undeclared import Direction, directions, is_declared
 from pytest_exportcheck.fuzz.variations import variations_of, varied
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Finding, Inputs, Observation
@@ -208,6 +208,8 @@ class _Fuzzer:
 
     def _undeclared(self, way: Direction, number: int) -> None:
         sizes = way.at(number)
+        if is_declared(self._facts, sizes, self._ground.example):
+            reject()
         call = self._ground.inputs_of(sizes)
         got = self._subject.run(call)
         if got.raised:

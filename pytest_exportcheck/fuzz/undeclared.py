@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import sympy
+
 from pytest_exportcheck.fuzz.facts import Dim, Facts, evaluated, name_of, root_symbol
 from pytest_exportcheck.fuzz.values import is_resizable
 from pytest_exportcheck.records import Inputs
@@ -30,7 +32,7 @@ class Direction:
 
 def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[Direction]:
     """Every way out of the declared sizes, from the example's. Only promised roots have an outside."""
-    shapes = {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
+    shapes = _shapes(call)
     return [
         *_beyond_bounds(facts, example),
         *_apart(facts, shapes),
@@ -40,6 +42,28 @@ def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[D
 
 #: How far out sizes are drawn.
 _STEPS = 8
+
+
+def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
+    """Whether these dims, with all others as in the example, are what some sizes of the roots give."""
+    if any(dim not in facts.dims for dim in dims):
+        return False
+    shapes = _shapes(call)
+    sizes: dict[str, int] = {}
+    for (place, number), expr in facts.dims.items():
+        if number >= len(shapes.get(place, ())):
+            continue
+        size = dims.get((place, number), shapes[place][number])
+        for symbol in expr.free_symbols:  # derived dims have one root
+            solved = sympy.solve(sympy.Eq(expr, size), symbol)
+            root = solved[0] if len(solved) == 1 else None
+            if root is None or not root.is_Integer or sizes.setdefault(str(symbol), int(root)) != root:
+                return False
+    return facts.holds(sizes)
+
+
+def _shapes(call: Inputs) -> dict[str, tuple[int, ...]]:
+    return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
 def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:

@@ -18,7 +18,7 @@ from pytest_exportcheck.records import Finding
 class KnownDefect:
     """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs.
 
-    ``operator`` is one that the program before the stage (at a capture: the captured one) must have; ``beside`` the id of a row that must explain
+    ``on`` is about the calls that showed it, such as ``batch=1, length=4``. ``operator`` is one that the program before the stage (at a capture: the captured one) must have; ``beside`` the id of a row that must explain
     another finding of the same item.
     """
 
@@ -36,6 +36,7 @@ class KnownDefect:
     actual: str = "*"
     field: str = "*"
     detail: str = "*"
+    on: str = "*"
     operator: str = ""
     beside: str = ""
 
@@ -367,6 +368,25 @@ KNOWN: tuple[KnownDefect, ...] = (
         field="nn_module_stack",
         actual="*L__self__L__self__L__self__*",
     ),
+    KnownDefect(
+        id="guards-refuse-zero-and-one",
+        title="guards refuse a declared size of 0 or 1: capture takes every dynamic dim for longer",
+        torch=">=2.13",
+        stage="fuzz",
+        check="sizes",
+        kind="narrowed",
+        actual="AssertionError: Guard failed:*",
+        on="*=[01],*",
+    ),
+    KnownDefect(
+        id="lower-bounds-up-to-two-dropped",
+        title="a declared lower bound of 1 or 2 is not enforced: the program takes sizes 0 and 1 and computes something else",
+        torch=">=2.13",
+        stage="fuzz",
+        check="sizes",
+        kind="accepted *",
+        on="*=[01],*",
+    ),
 )
 
 
@@ -399,7 +419,12 @@ def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
 
 
 def _explains(row: KnownDefect, finding: Finding) -> bool:
-    return finding.check == row.check and all(
-        fnmatchcase(getattr(finding, name), getattr(row, name))
-        for name in ("kind", "place", "field", "expected", "actual", "detail")
+    on = "".join(f"{each}," for each in finding.on)
+    return (
+        finding.check == row.check
+        and fnmatchcase(on, row.on)
+        and all(
+            fnmatchcase(getattr(finding, name), getattr(row, name))
+            for name in ("kind", "place", "field", "expected", "actual", "detail")
+        )
     )
