@@ -228,7 +228,13 @@ class CaseRun:
             return Stage(mode, findings=[_unsound_sizes(error)])
         finally:
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
-        return Stage(mode, findings=list(fuzzed.findings), notes=fuzzed.notes, statistics=fuzzed.statistics)
+        return Stage(
+            mode,
+            findings=list(fuzzed.findings),
+            ledger=fuzzed.ledger,
+            notes=fuzzed.notes,
+            statistics=fuzzed.statistics,
+        )
 
     def _sizes(self) -> Ground | Stage:
         """What fuzzing stands on; the stage that told what is wrong with it, once it was told."""

@@ -159,6 +159,11 @@ def _made(case: Case, sizes: Mapping[str, int]) -> Inputs:
     if isinstance(made, dict):
         made = ((), made)
     both = isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
+    if not isinstance(made, tuple):
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): its inputs callable must return a tuple of positional arguments, a dict of "
+            f"keyword arguments, or a tuple of both, got {type(made).__name__}. For one argument write (x,)."
+        )
     args, kwargs = made if both else (made, {})
     return _inputs(replace(case, args=args, kwargs=kwargs), (), "inputs of other sizes", case.seed)
 

@@ -99,6 +99,8 @@ def _judged(item: Item, stage: Stage) -> Outcome:
     reckoning = _reckoned(item, item.mode, stage.findings)
     excused = [finding for _, finding in reckoning.excused]
     rest = [finding for finding in stage.findings if finding not in excused]
+    if any(each.check == "case" for each in reckoning.unexcused):
+        return _outcome(item, "error", findings=rest, reason=reckoning.unexcused[0].actual, reckoning=reckoning)
     if reckoning.unexcused:
         shown = [*reckoning.unexcused, *(each for each in rest if each not in reckoning.unexcused)]
         return _outcome(item, "failed", findings=shown, ledger=stage.ledger, reckoning=reckoning)

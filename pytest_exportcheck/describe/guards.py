@@ -37,7 +37,7 @@ def acceptance(
     found: dict[str, bool] = {}
     for dims in families(declared):
         where = " and ".join(f"{dim.place}.size({dim.dim})" for dim in dims)
-        for size in _sizes(dims[0]):
+        for size in (size for size in _sizes(dims[0]) if all(dim.size_for(size) >= 0 for dim in dims)):
             inputs = _resized(program.example_inputs, dims, size)
             found[f"{where} = {size}"] = all(_holds(tree, program, inputs) for tree in trees)
         for dim in dims if len(dims) > 1 else ():

@@ -19,7 +19,7 @@ from pytest_exportcheck.fuzz.solve import Domain, solve
 from pytest_exportcheck.fuzz.undeclared import Direction, directions, is_declared
 from pytest_exportcheck.fuzz.variations import variations_of, varied
 from pytest_exportcheck.options import Fuzzing
-from pytest_exportcheck.records import Finding, Inputs, Observation
+from pytest_exportcheck.records import Finding, Inputs, Observation, Survival
 
 Run: TypeAlias = Callable[[Inputs], Observation]
 #: What differs between what eager did and what the program did, judged.
@@ -44,6 +44,7 @@ class Fuzzed:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     statistics: str = ""
+    ledger: tuple[Survival, ...] = ()
 
 
 class Disagreement(Exception):
@@ -70,6 +71,8 @@ class _Tally:
     broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
     excused: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     tried: int = 0
+    refused: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
     by_eager: dict[str, int] = field(default_factory=dict)
     filtered: int = 0
 
@@ -114,9 +117,21 @@ class _Fuzzer:
             return Fuzzed((), (f"fuzz: {reason}",))
         domain = self._limits.capped(domain)
         explored = [*self._explore_pinned(), self._explore_declared(domain), self._explore_undeclared()]
-        found = [finding for each in self._tally.broken.values() for finding in each]
+        broken = self._tally.broken
+        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
         statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
-        return Fuzzed((*found, *self._tally.excused.values()), tuple(self._notes(domain, explored)), statistics)
+        return Fuzzed(
+            (*found, *self._tally.excused.values()),
+            tuple(self._notes(domain, explored)),
+            statistics,
+            self._ledger(),
+        )
+
+    def _ledger(self) -> tuple[Survival, ...]:
+        """Of the ways out of the declared sizes, how many the program bars."""
+        accepted = len(self._tally.accepted)
+        refused = len(self._tally.refused - self._tally.accepted)
+        return (Survival(field="sizes.undeclared_refused", kept=refused, dropped=accepted),)
 
     # --- declared sizes ---------------------------------------------------------------------
 
@@ -212,6 +227,7 @@ class _Fuzzer:
             reject()
         call = self._ground.inputs_of(sizes)
         got = self._subject.run(call)
+        (self._tally.refused if got.raised else self._tally.accepted).add(way.about)
         if got.raised:
             return
         expected = self._subject.eager(call)
