@@ -50,6 +50,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.check_cost
 	$(BIN)/python -m benchmarks.sharing
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.fuzz_cost
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -85,7 +85,8 @@ class ModuleSnapshot:
 
     ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
     that the weights of a case are copied once however many programs hold them. ``by_version``: a tensor whose version
-    counter stands still is taken for unchanged, which misses writes through ``.data``, and costs nothing.
+    counter stands still is taken for unchanged, which misses writes through ``.data``, and only the places that hold a tensor
+    now are looked at: for many calls in a row.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class ModuleSnapshot:
         """
         return {
             slot.name: detached_clone(slot.tensor)
-            for slot in slots_of(self._module)
+            for slot in self._places()
             if (slot.name in self.values or slot.kind != "attribute")
             and not (
                 slot.name in self.values
@@ -140,7 +141,12 @@ class ModuleSnapshot:
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
         """The tensors that the module holds now, by name."""
-        return [(slot.name, slot.tensor) for slot in slots_of(self._module)]
+        return [(slot.name, slot.tensor) for slot in self._places()]
+
+    def _places(self) -> list[Slot]:
+        return (
+            [slot for slot, _ in self._slots if slot.tensor is not None] if self._versions else slots_of(self._module)
+        )
 
     def restore(self) -> None:
         """Put values, bindings, ``.grad``, flags and plain attributes back."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import sympy
-
 from pytest_exportcheck.fuzz.facts import Dim, Facts, evaluated, name_of, root_symbol
 from pytest_exportcheck.fuzz.values import is_resizable
 from pytest_exportcheck.records import Inputs
@@ -54,10 +52,10 @@ def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
         if number >= len(shapes.get(place, ())):
             continue
         size = dims.get((place, number), shapes[place][number])
-        for symbol in expr.free_symbols:  # derived dims have one root
-            solved = sympy.solve(sympy.Eq(expr, size), symbol)
-            root = solved[0] if len(solved) == 1 else None
-            if root is None or not root.is_Integer or sizes.setdefault(str(symbol), int(root)) != root:
+        for symbol in expr.free_symbols:  # derived dims have one root, and are linear in it
+            factor = expr.coeff(symbol)
+            root, rest = divmod(size - int(expr - factor * symbol), int(factor))
+            if rest or sizes.setdefault(str(symbol), root) != root:
                 return False
     return facts.holds(sizes)
 
