@@ -257,6 +257,15 @@ REPRODUCERS = {
     "serdes-drops-custom-of-placeholders": Reproducer(calls(annotated_region), of_shape(3), "strict-serdes", ANNOTATED),
     "retrace-region-module-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
     "retrace-region-result-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
+    "guards-refuse-zero-and-one": Reproducer(
+        calls(lambda x: x.view(2, -1)),
+        of_shape(8),
+        "nonstrict-fuzz",
+        {"dynamic_shapes": ({0: 2 * Dim("half", max=9)},)},
+    ),
+    "lower-bounds-up-to-two-dropped": Reproducer(
+        calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
+    ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 

@@ -76,6 +76,23 @@ def test_the_table_of_known_defects_lists_every_row():
     assert sorted(set(listed) - {"id"}) == sorted(row.id for row in KNOWN)
 
 
+def test_the_page_of_fuzzing_shows_what_is_found(pytester):
+    case, _, strategies = examples("fuzzing.md")
+    pytester.makepyfile(case_pool=case, test_strategies=strategies)
+    result = pytester.runpytest_subprocess(
+        "--exportcheck", "--exportcheck-fuzz", "--exportcheck-modes", "nonstrict,nonstrict-serdes"
+    )
+    result.assert_outcomes(passed=4, failed=1, skipped=1)
+    page = (DOCS / "fuzzing.md").read_text()
+    shown = [
+        line
+        for line in result.stdout.lines
+        if re.match(r"  outputs|  sizes: batch|    expected: ref|    to run|  Pool", line)
+    ]
+    assert len(shown) > 5
+    assert [line for line in shown if line not in page] == []
+
+
 def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(pytester):
     """The files and the steps of the page, with the verdicts that it shows."""
     page = (DOCS / "adopting.md").read_text()
