@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, zip_longest
+from itertools import chain, product, zip_longest
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -21,7 +21,7 @@ def boundaries(
     """
     if not domain.axes:
         return []
-    usual = {axis.name: _nearest(axis, example.get(axis.name, axis.first)) for axis in domain.axes}
+    usual = {axis.name: axis.nearest(example.get(axis.name, axis.first)) for axis in domain.axes}
     tell = {axis.name: list(dict.fromkeys(_telling(axis, usual[axis.name], constants))) for axis in domain.axes}
     found: dict[tuple[int, ...], dict[str, int]] = {}
     for chosen in _points(domain.axes, usual, tell):
@@ -30,6 +30,36 @@ def boundaries(
         if domain.complete(chosen) is not None:
             found.setdefault(tuple(chosen.values()), chosen)
     return list(found.values())
+
+
+def smaller(domain: Domain, found: Mapping[str, int], usual: Mapping[str, int], number: int) -> list[dict[str, int]]:
+    """At most ``number`` choices of several axes below ``found``: one axis smaller, those behind it anything telling. Where
+    one dim must grow for another to shrink, step by step does not get there."""
+    points: dict[tuple[int, ...], dict[str, int]] = {}
+    for place, axis in enumerate(domain.axes[:-1]):
+        before = {each.name: found[each.name] for each in domain.axes[:place]}
+        behind = [
+            list(
+                dict.fromkeys(each.nearest(size) for size in _anything(each, found[each.name], usual.get(each.name, 1)))
+            )
+            for each in domain.axes[place + 1 :]
+        ]
+        for size in range(axis.first, found[axis.name], axis.step)[:_LOWER]:
+            for rest in product(*behind):
+                names = (each.name for each in domain.axes[place + 1 :])
+                point = {**before, axis.name: size, **dict(zip(names, rest, strict=True))}
+                if domain.complete(point) is not None:
+                    points.setdefault(tuple(point.values()), point)
+    return list(points.values())[:number]
+
+
+def _anything(axis: Axis, found: int, usual: int) -> list[int]:
+    ends = [axis.first, axis.first + axis.step, axis.last if axis.last is not None else 4 * usual]
+    return [*ends, found, usual, axis.first + 2 * axis.step]
+
+
+#: How many smaller sizes of an axis are tried with others.
+_LOWER = 16
 
 
 def code_constants(module: torch.nn.Module) -> list[int]:
@@ -104,13 +134,6 @@ def _together(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterat
     ordered = [sorted(tell[axis.name])[:_RUN] for axis in axes]
     yield from zip(*ordered, strict=False)
     yield from zip(ordered[0], *(sizes[::-1] for sizes in ordered[1:]), strict=False)
-
-
-def _nearest(axis: Axis, size: int) -> int:
-    """The size of the axis that is nearest from below, or its first."""
-    if axis.last is not None:
-        size = min(size, axis.last)
-    return axis.first + max(0, size - axis.first) // axis.step * axis.step
 
 
 def _codes(owner: torch.nn.Module) -> Iterator[CodeType]:

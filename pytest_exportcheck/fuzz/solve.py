@@ -33,6 +33,12 @@ class Axis:
         """The number of a size, counted from zero."""
         return (size - self.first) // self.step
 
+    def nearest(self, size: int) -> int:
+        """The size of the axis that is nearest from below, or its first."""
+        if self.last is not None:
+            size = min(size, self.last)
+        return self.first + max(0, size - self.first) // self.step * self.step
+
     def up_to(self, cap: int) -> Axis:
         """The axis without the sizes above ``cap``; its first size always stays."""
         end = self.first + max(0, cap - self.first) // self.step * self.step

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from hypothesis import reject
 
-from pytest_exportcheck.fuzz.boundaries import boundaries, condition_constants, program_constants
+from pytest_exportcheck.fuzz.boundaries import boundaries, condition_constants, program_constants, smaller
 from pytest_exportcheck.fuzz.captured import captured_facts
 from pytest_exportcheck.fuzz.explore import Draw, Explored, explore
 from pytest_exportcheck.fuzz.facts import joined
@@ -87,6 +87,10 @@ class _Tally:
             raise kind
 
 
+#: How many more examples are tried for sizes below those that were found.
+_POLISH = 150
+
+
 def fuzz(ground: Ground, subject: Subject, *, key: str, options: Fuzzing) -> Fuzzed:
     """Run so many examples of declared sizes, and at most as many of others, pinned ones before them."""
     return _Fuzzer(ground, subject, key, options.examples, options.also).run()
@@ -138,14 +142,10 @@ class _Fuzzer:
     def _explore_declared(self, domain: Domain) -> Explored:
         """Sizes of the domain, and a variation where some are asked for: none at first."""
         telling = boundaries(domain, self._usual, self._constants, max(10, self._examples * 2 // 3))
-        first = [
-            [axis.index(chosen[axis.name]) for axis in domain.axes if axis.count != 1]
-            + ([0] if self._variations else [])
-            for chosen in telling
-        ]
-        if self._variations:
-            usual = [axis.index(self._usual[axis.name]) for axis in domain.axes if axis.count != 1]
-            first += [[*usual, number] for number in range(1, len(self._variations) + 1)]
+        usual = {axis.name: axis.nearest(self._usual[axis.name]) for axis in domain.axes}
+        first = [self._choices(domain, chosen, 0) for chosen in telling]
+        first += [self._choices(domain, usual, number) for number in range(1, len(self._variations) + 1)]
+        at: dict[type[Disagreement], dict[str, int]] = {}
 
         def test(draw: Draw) -> None:
             chosen = {axis.name: axis.first + axis.step * draw.number(0, (axis.count or 1) - 1) for axis in domain.axes}
@@ -154,9 +154,23 @@ class _Fuzzer:
             if sizes is None or not self._limits.allow(sizes):
                 self._tally.filtered += 1
                 reject()
-            self._declared(draw, sizes, number)
+            try:
+                self._declared(draw, sizes, number)
+            except Disagreement as error:
+                at[type(error)] = chosen
+                raise
 
-        return explore(test, key=self._key, first=first, examples=self._examples, failures=Disagreement)
+        explored = explore(test, key=self._key, first=first, examples=self._examples, failures=Disagreement)
+        below = [point for found in at.values() for point in [found, *smaller(domain, found, usual, _POLISH)]]
+        if explored.failed and len(domain.axes) > 1:
+            again = [self._choices(domain, point, 0) for point in below]
+            explore(test, key=f"{self._key} smaller", first=again, examples=len(again), failures=Disagreement)
+        return explored
+
+    def _choices(self, domain: Domain, chosen: Mapping[str, int], number: int) -> list[int]:
+        """What is drawn to get these sizes and this variation."""
+        indices = [axis.index(chosen[axis.name]) for axis in domain.axes if axis.count != 1]
+        return [*indices, number] if self._variations else indices
 
     def _explore_pinned(self) -> Iterator[Explored]:
         for number, pinned in enumerate(self._ground.pins):
