@@ -27,7 +27,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 exportcheck: $(READY)
-	$(BIN)/python -m pytest --exportcheck cases -n $(WORKERS) \
+	$(BIN)/python -m pytest --exportcheck --exportcheck-fuzz=25 cases -n $(WORKERS) \
 		--exportcheck-source torchvision:resnet18 --exportcheck-source torchvision:mobilenet_v3_small
 
 test: $(READY)

@@ -27,6 +27,7 @@ from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
 from pytest_exportcheck.fingerprint import edited, fingerprint
 from pytest_exportcheck.fuzz.boundaries import code_constants
+from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
@@ -208,20 +209,23 @@ class CaseRun:
             return self._ground
         if isinstance(ground, Stage):
             return Stage(mode, blocker=ground)
-        if parent.mode.parent is not None:  # what a capture computes wrongly, every program behind it does
-            before = self.stage(engine, parent.mode.parent.fuzzed)
-            if before.blocker or any(_is_wrong(each) for each in before.findings):
-                return Stage(mode, blocker=before.blocker or before)
+        before = self.stage(engine, parent.mode.parent.fuzzed) if parent.mode.parent else None
+        if before and (before.blocker or any(_is_wrong(each) for each in before.findings)):
+            return Stage(mode, blocker=before.blocker or before)  # every program behind it does the same
         started = time.perf_counter()
-        program = self._program_of(parent)
         try:
             with preserved_globals(), quiet(), self._settings.progress(f"fuzzing {engine.name}-{parent.mode}"):
+                artifact = self._revived(engine, parent)
+                program = getattr(artifact, "program", None)
+                captured: Captured | None = before.captured if before else None
+                if isinstance(program, ExportedProgram):
+                    captured = Captured.of(program)
                 subject = FuzzSubject(
                     eager=self._caller(self._subject.fresh_module()),
-                    run=self._caller(self._revived(engine, parent).callable()),
+                    run=self._caller(artifact.callable()),
                     compare=lambda before, after: self._compared(engine, mode, parent, before, after),
                     judge=lambda findings: self._judged(engine, mode, findings, ()),
-                    program=program,
+                    captured=captured,
                 )
                 fuzzed = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
         except CaseError as error:  # the case's own way to make inputs
@@ -234,6 +238,7 @@ class CaseRun:
             ledger=fuzzed.ledger,
             notes=fuzzed.notes,
             statistics=fuzzed.statistics,
+            captured=captured,
         )
 
     def _sizes(self) -> Ground | Stage:
@@ -252,10 +257,6 @@ class CaseRun:
 
     def _key(self, engine: Engine, mode: Mode) -> str:
         return f"{self._case.origin.module}::{self._case.name}[{engine.name}-{mode}]"
-
-    def _program_of(self, stage: Stage) -> ExportedProgram | None:
-        program = getattr(stage.artifact, "program", None)
-        return program if isinstance(program, ExportedProgram) else None
 
     def _caller(self, run: Callable[..., Any]) -> Callable[[Inputs], Observation]:
         """What calls it many times, one call at a time, each as if it were the first."""

@@ -15,7 +15,7 @@ from pytest_exportcheck.records import Finding, Record, Survival
 @dataclass(eq=False)
 class Stage:
     """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
-    was spoiled by a stage that edited it."""
+    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed."""
 
     mode: Mode
     artifact: Any = None
@@ -24,6 +24,7 @@ class Stage:
     ledger: tuple[Survival, ...] = ()
     notes: tuple[str, ...] = ()
     statistics: str = ""
+    captured: Any = None
     unsupported: str = ""
     refused: bool = False
     blocker: Stage | None = None

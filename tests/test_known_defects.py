@@ -263,6 +263,12 @@ REPRODUCERS = {
         "nonstrict-fuzz",
         {"dynamic_shapes": ({0: 2 * Dim("half", max=9)},)},
     ),
+    "unflatten-refuses-zero": Reproducer(
+        calls(lambda x: x * 2),
+        of_shape(8),
+        "nonstrict-unflatten-fuzz",
+        {"dynamic_shapes": ({0: 2 * Dim("half", max=9)},)},
+    ),
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),

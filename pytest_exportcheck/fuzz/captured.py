@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -10,9 +11,25 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import guard_conditions, interval_of
+from pytest_exportcheck.fuzz.boundaries import condition_constants, program_constants
 from pytest_exportcheck.fuzz.facts import ANY, Dim, Facts, name_of, root_symbol
 from pytest_exportcheck.records import Interval
 from pytest_exportcheck.tensors import input_leaves
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a program says of sizes, and the numbers in it that may mean one. Holds nothing of the program."""
+
+    facts: Facts
+    constants: tuple[int, ...] = ()
+
+    @staticmethod
+    def of(program: torch.export.ExportedProgram) -> Captured:
+        """Read a program."""
+        facts = captured_facts(program)
+        numbers = {*condition_constants(facts.conditions), *program_constants(program)}
+        return Captured(facts, tuple(sorted(numbers)))
 
 
 def captured_facts(program: torch.export.ExportedProgram) -> Facts:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-import torch
 from hypothesis import reject
 
-from pytest_exportcheck.fuzz.boundaries import boundaries, condition_constants, program_constants, smaller
-from pytest_exportcheck.fuzz.captured import captured_facts
+from pytest_exportcheck.fuzz.boundaries import boundaries, smaller
+from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.explore import Draw, Explored, explore
 from pytest_exportcheck.fuzz.facts import joined
 from pytest_exportcheck.fuzz.ground import Ground, described
@@ -28,13 +27,13 @@ Compare: TypeAlias = Callable[[Observation, Observation], Sequence[Finding]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is fuzzed: eager, and a program that should do the same. ``program`` is None where there is only a callable."""
+    """What is fuzzed: eager, and a program that should do the same. ``captured`` is what the program says of sizes, if it is known."""
 
     eager: Run
     run: Run
     compare: Compare
     judge: Callable[[Sequence[Finding]], Sequence[Finding]]
-    program: torch.export.ExportedProgram | None = None
+    captured: Captured | None = None
 
 
 @dataclass(frozen=True)
@@ -102,17 +101,13 @@ class _Fuzzer:
         self._subject = subject
         self._key = key
         self._examples = examples
-        captured = captured_facts(subject.program) if subject.program is not None else None
-        self._facts = joined(ground.facts, captured)
+        captured = subject.captured
+        self._facts = joined(ground.facts, captured.facts if captured else None)
         self._variations = variations_of(ground.example, also)
         self._tally = _Tally()
         self._usual = ground.usual(self._facts)
         self._limits = Limits(self._facts, ground.example, self._usual)
-        self._constants = _merged(
-            condition_constants(captured.conditions if captured else ()),
-            program_constants(subject.program) if subject.program is not None else [],
-            ground.constants,
-        )
+        self._constants = _merged(captured.constants if captured else (), ground.constants)
 
     def run(self) -> Fuzzed:
         domain = solve(self._facts)

@@ -379,6 +379,16 @@ KNOWN: tuple[KnownDefect, ...] = (
         on="*=[01],*",
     ),
     KnownDefect(
+        id="unflatten-refuses-zero",
+        title="a module made by unflatten refuses a declared size of 0 or 1 of a derived dim",
+        torch=">=2.13",
+        mode="*unflatten-fuzz",
+        check="sizes",
+        kind="narrowed",
+        actual="RuntimeError: Expected input *to be of the form*",
+        on="*=[01],*",
+    ),
+    KnownDefect(
         id="lower-bounds-up-to-two-dropped",
         title="a declared lower bound of 1 or 2 is not enforced: the program takes sizes 0 and 1 and computes something else",
         torch=">=2.13",
