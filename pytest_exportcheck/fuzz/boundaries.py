@@ -113,12 +113,11 @@ def _points(
     yield dict(usual)
     if len(axes) > 1:
         yield {axis.name: axis.first for axis in axes}
-    rows: list[Iterator[dict[str, int]]] = [({**usual, axis.name: size} for size in tell[axis.name]) for axis in axes]
+    names = [axis.name for axis in axes]
+    rows = [[{**usual, axis.name: size} for size in tell[axis.name]] for axis in axes]
     if len(axes) > 1:
-        rows.append({axis.name: size for axis in axes} for size in _common(axes, tell))
-        rows.append(
-            {axis.name: size for axis, size in zip(axes, sizes, strict=True)} for sizes in _together(axes, tell)
-        )
+        rows.append([dict.fromkeys(names, size) for size in _common(axes, tell)])
+        rows.append([dict(zip(names, sizes, strict=True)) for sizes in _together(axes, tell)])
     for row in zip_longest(*rows):
         yield from (point for point in row if point is not None)
 

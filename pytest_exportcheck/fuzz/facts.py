@@ -123,7 +123,7 @@ def translation(declared: Facts, captured: Facts) -> dict[Any, Any]:
         symbols = sorted(getattr(expr, "free_symbols", ()), key=str)
         if own is None or len(symbols) != 1 or symbols[0] in meaning:
             continue
-        solved = sympy.solve(sympy.Eq(expr, own), symbols[0])
+        solved = [own] if expr == symbols[0] else sympy.solve(expr - own, symbols[0])
         if len(solved) == 1:
             meaning[symbols[0]] = solved[0]
     return meaning

@@ -157,19 +157,24 @@ class _Solver:
         self._axes[axis.name] = axis
 
     def _divisible(self, condition: Any, symbol: Any) -> bool:
-        """``Eq(Mod(a*x + b, m), c)``: the sizes of one residue, or of none."""
-        sides = (condition.lhs, condition.rhs) if condition.lhs.has(sympy.Mod) else (condition.rhs, condition.lhs)
-        modulo, wanted = sides
-        if not (isinstance(modulo, sympy.Mod) and wanted.is_Integer and modulo.args[1].is_Integer):
+        """``Eq(k*Mod(a*x + b, m), c)``: the sizes of some residues, where these are evenly spaced, or none."""
+        modulos = condition.atoms(sympy.Mod)
+        modulo = next(iter(modulos))
+        rest = condition.xreplace({modulo: sympy.Dummy()})
+        if len(modulos) > 1 or symbol in rest.free_symbols or not modulo.args[1].is_Integer:
             return False
         linear, modulus = _linear(modulo.args[0], [symbol]), int(modulo.args[1])
         if linear is None or not 0 < modulus <= _LARGEST_MODULUS or not all(each.is_Integer for each in linear[0]):
             return False
-        (factor,), rest = linear
-        residues = [each for each in range(modulus) if (int(factor) * each + int(rest) - int(wanted)) % modulus == 0]
+        (factor,), offset = linear
+        allowed = {each for each in range(modulus) if condition.xreplace({modulo: sympy.Integer(each)}) == sympy.true}
+        residues = [each for each in range(modulus) if (int(factor) * each + int(offset)) % modulus in allowed]
         if not residues:
             raise _Empty(f"{condition} has no solution in whole numbers")
-        self._congruent(symbol, residues[0], modulus // len(residues))
+        step = modulus // len(residues)
+        if residues != list(range(residues[0], modulus, step)):
+            return False
+        self._congruent(symbol, residues[0], step)
         return True
 
     def _congruent(self, symbol: Any, residue: int, modulus: int) -> None:
