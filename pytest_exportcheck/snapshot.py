@@ -84,9 +84,9 @@ class ModuleSnapshot:
     """A module as it was: values, bindings, ``.grad``, ``requires_grad``, training flags and plain Python attributes.
 
     ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
-    that the weights of a case are copied once however many programs hold them. ``by_version``: a tensor whose version
-    counter stands still is taken for unchanged, which misses writes through ``.data``, and only the places that hold a tensor
-    now are looked at: for many calls in a row.
+    that the weights of a case are copied once however many programs hold them. ``by_version``, for many calls in a row: a
+    parameter whose version counter stands still is taken for unchanged, which misses writes through ``.data`` (buffers are
+    compared: batch norm writes past their counters), and only the places that hold a tensor now are looked at.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class ModuleSnapshot:
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
-        self._versions = {id(tensor): _version(tensor) for _, tensor in self._slots} if by_version else {}
+        self._by_version = by_version
+        parameters = [tensor for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
+        self._versions = {id(tensor): _version(tensor) for tensor in parameters}
 
     def _stands_still(self, tensor: torch.Tensor) -> bool:
         before = self._versions.get(id(tensor))
@@ -161,7 +163,8 @@ class ModuleSnapshot:
                     tensor.requires_grad_(self._requires_grad[slot.name])
                 if not self._stands_still(tensor):
                     _write_back(tensor, self.values[slot.name])
-                    self._versions.update({id(tensor): _version(tensor)} if self._versions else {})
+                    if id(tensor) in self._versions:
+                        self._versions[id(tensor)] = _version(tensor)
             for tensor, grad, values in self._grads:
                 tensor.grad = grad
                 if grad is not None and values is not None:

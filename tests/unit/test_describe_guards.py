@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
+import sympy
 import torch
 import torch.utils._pytree as pytree
 from torch.export import Dim
 
 from pytest_exportcheck.describe import declared_dims
-from pytest_exportcheck.describe.guards import acceptance
+from pytest_exportcheck.describe.guards import acceptance, guard_conditions
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
 
 S, T = "L['x'].size()[0]", "L['y'].size()[0]"
@@ -199,3 +200,30 @@ def test_a_derived_dim_changes_with_its_root():
 
     accepts = accepted(forward, {"x": {0: root}, "y": {0: 2 * root}}, torch.ones(5), torch.ones(10))
     assert True in accepts.values()
+
+
+@pytest.mark.parametrize(
+    ("guard", "shown"),
+    [
+        (f"({S} % 4) == 0", "Eq(Mod(a, 4), 0)"),
+        (f"({S} // 2) != 1", "Ne(floor(a/2), 1)"),
+        (f"2 <= {S} <= 9", "(a >= 2) & (a <= 9)"),
+        (f"{S} == {T}", "Eq(a, b)"),
+        (f"not {S} > 3 or {T} == 2", "Eq(b, 2) | (a <= 3)"),
+        (f"max({S}, {T}) < 9", "Max(a, b) < 9"),
+        ("L['x'].numel() <= 12", "6*a <= 12"),
+    ],
+)
+def test_guards_as_relations(guard, shown):
+    given = program(["x", "y"], torch.ones(4, 6), torch.ones(4))
+    given._guards_code = [guard]
+    a, b = sympy.symbols("a b", integer=True)
+    (relation,) = guard_conditions(given, {("args[0]", 0): a, ("args[0]", 1): 6, ("args[1]", 0): b})
+    assert str(relation) == shown
+
+
+@pytest.mark.parametrize("guard", ["L['x'].is_contiguous()", "L['x'].size()[0]", "1 == 1", "not python ("])
+def test_guards_that_are_no_relation_of_sizes_are_left_out(guard):
+    given = program(["x"], torch.ones(4))
+    given._guards_code = [guard]
+    assert guard_conditions(given, {("args[0]", 0): 4}) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.modes import CAPTURES, DEFAULT, EDGES, Lattice, Mode, narrow, select
+from pytest_exportcheck.modes import CAPTURES, DEFAULT, EDGES, Lattice, Mode, check_names, narrow, select
 
 ALL = Lattice.of(CAPTURES, EDGES)
 SMALL = Lattice.of(["nonstrict"], ["serdes", "unflatten", "retrace"])
@@ -198,3 +198,20 @@ def test_a_name_that_the_engine_cannot_run_is_not_added():
 def test_a_mode_that_is_kept_and_named_comes_once():
     modes = narrow([mode("nonstrict")], ["nonstrict"], SMALL, may_add=True)
     assert texts(SMALL.order(modes)) == ["nonstrict"]
+
+
+def test_what_is_fuzzed_builds_on_what_was_fuzzed_before_the_last_edge():
+    mode, behind = Mode(("nonstrict",)), Mode(("nonstrict", "serdes"))
+    assert str(behind.fuzzed) == "nonstrict-serdes-fuzz" and behind.fuzzed.edge == "fuzz"
+    assert mode.fuzzed.is_prefix_of(behind.fuzzed) and behind.is_prefix_of(behind.fuzzed)
+    assert not mode.fuzzed.is_prefix_of(behind) and not behind.fuzzed.is_prefix_of(mode.fuzzed)
+
+
+@pytest.mark.parametrize("name", ["nonstrict-fuzz", "*-fuzz", "nonstrict-serdes*"])
+def test_what_is_fuzzed_has_a_name_that_one_may_expect(name):
+    check_names([name], [Lattice.of(["nonstrict"], ["serdes"])])
+
+
+def test_a_mode_to_run_is_none_that_is_fuzzed():
+    with pytest.raises(SelectionError, match="unknown mode 'nonstrict-fuzz'"):
+        select(["nonstrict-fuzz"], [Lattice.of(["nonstrict"], ["serdes"])])

@@ -360,3 +360,43 @@ def test_one_seed_gives_one_sequence():
 
     with preserved_globals():
         assert draw(3) == draw(3) != draw(4)
+
+
+def test_by_version_what_was_written_to_is_seen_and_put_back():
+    layer = torch.nn.BatchNorm1d(2)
+    snapshot = ModuleSnapshot(layer, by_version=True)
+    for _ in range(2):
+        layer(torch.randn(4, 2) + 3)
+        assert set(snapshot.changed()) == {"running_mean", "running_var", "num_batches_tracked"}
+        snapshot.restore()
+        assert snapshot.changed() == {} and layer.running_mean.tolist() == [0.0, 0.0]
+
+
+def test_by_version_another_tensor_in_a_place_is_seen():
+    layer = torch.nn.BatchNorm1d(2)
+    snapshot = ModuleSnapshot(layer, by_version=True)
+    layer.running_mean = torch.ones(2)
+    assert set(snapshot.changed()) == {"running_mean"}
+    snapshot.restore()
+    assert layer.running_mean.tolist() == [0.0, 0.0]
+
+
+def test_by_version_a_tensor_without_a_counter_is_compared():
+    with torch.inference_mode():
+        module = torch.nn.Linear(2, 2)
+    snapshot = ModuleSnapshot(module, by_version=True)
+    with torch.inference_mode():
+        module.bias.add_(1)
+    assert set(snapshot.changed()) == {"bias"}
+
+
+def test_by_version_a_parameter_is_seen_and_put_back():
+    layer = torch.nn.Linear(2, 2)
+    snapshot = ModuleSnapshot(layer, by_version=True)
+    before = layer.weight.tolist()
+    for _ in range(2):
+        with torch.no_grad():
+            layer.weight.add_(1)
+        assert set(snapshot.changed()) == {"weight"}
+        snapshot.restore()
+        assert layer.weight.tolist() == before and snapshot.changed() == {}
