@@ -111,6 +111,7 @@ class ModuleSnapshot:
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
         self._by_version = by_version
+        self._unchanged: set[str] = set()  # according to the last look, until they are put back
         parameters = [tensor for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
         self._versions = {id(tensor): _version(tensor) for tensor in parameters}
 
@@ -123,7 +124,7 @@ class ModuleSnapshot:
 
         A buffer that was None counts; an attribute that first appeared since does not: it was no state before.
         """
-        return {
+        found = {
             slot.name: detached_clone(slot.tensor)
             for slot in self._places()
             if (slot.name in self.values or slot.kind != "attribute")
@@ -132,6 +133,9 @@ class ModuleSnapshot:
                 and (self._stands_still(slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
             )
         }
+        if self._by_version:
+            self._unchanged = {slot.name for slot, tensor in self._slots if slot.tensor is tensor} - set(found)
+        return found
 
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
         """The tensors whose ``requires_grad`` is another now: name -> (before, now)."""
@@ -146,14 +150,14 @@ class ModuleSnapshot:
         return [(slot.name, slot.tensor) for slot in self._places()]
 
     def _places(self) -> list[Slot]:
-        return (
-            [slot for slot, _ in self._slots if slot.tensor is not None] if self._versions else slots_of(self._module)
-        )
+        held = [slot for slot, _ in self._slots if slot.tensor is not None]
+        return held if self._by_version else slots_of(self._module)
 
     def restore(self) -> None:
         """Put values, bindings, ``.grad``, flags and plain attributes back."""
         for owner in self._owners:
             owner.restore()
+        unchanged, self._unchanged = self._unchanged, set()
         with torch.no_grad():
             for tensor in self._leaves:
                 if not tensor.is_leaf:  # written to in place by something that requires grad
@@ -161,7 +165,7 @@ class ModuleSnapshot:
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     tensor.requires_grad_(self._requires_grad[slot.name])
-                if not self._stands_still(tensor):
+                if slot.name not in unchanged and not self._stands_still(tensor):
                     _write_back(tensor, self.values[slot.name])
                     if id(tensor) in self._versions:
                         self._versions[id(tensor)] = _version(tensor)
