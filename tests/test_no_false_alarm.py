@@ -11,6 +11,7 @@ from benchmarks.models import CASES
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import DEFAULT, Mode
+from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
 
@@ -41,6 +42,18 @@ def outcomes(case, profile):
     return [runner.run(case, engine.name, mode) for mode in MODES]
 
 
+def assert_fuzzing_finds_nothing(case):
+    """Sizes 0 and 1 below a declared bound may be taken; nothing else is said."""
+    engine = as_engine(TorchExport())
+    runner = Runner({engine.name: engine}, profile="conformance", threads=1, fuzz=Fuzzing(examples=25))
+    planned = [each for mode in MODES for each in (mode, mode.fuzzed)]
+    runner.select((case, engine.name, mode) for mode in planned)
+    found = {str(mode): runner.run(case, engine.name, mode) for mode in planned}
+    fuzzed = {mode: outcome for mode, outcome in found.items() if mode.endswith("fuzz")}
+    assert {mode: outcome.findings for mode, outcome in fuzzed.items() if outcome.status != "passed"} == {}
+    assert {finding.kind for outcome in fuzzed.values() for finding in outcome.findings} <= {"widened"}
+
+
 def assert_no_false_alarm(case):
     found = {str(outcome.mode): outcome for outcome in outcomes(case, "conformance")}
     broken = {
@@ -56,6 +69,24 @@ def assert_no_false_alarm(case):
 @pytest.mark.parametrize("name", OWN)
 def test_own_models_are_sound(name):
     assert_no_false_alarm(CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if CASES[name].dynamic_shapes])
+def test_fuzzing_finds_nothing_in_own_models(name):
+    assert_fuzzing_finds_nothing(CASES[name])
+
+
+@zoo
+@pytest.mark.parametrize(
+    "name",
+    [
+        slow(name) if name in SLOW or name == "mobilenet_v3_small" else name
+        for name, case in CASES.items()
+        if name not in OWN and case.dynamic_shapes
+    ],
+)
+def test_fuzzing_finds_nothing_in_torchvision_models(name):
+    assert_fuzzing_finds_nothing(CASES[name])
 
 
 @zoo

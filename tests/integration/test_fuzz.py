@@ -291,6 +291,22 @@ def test_seed_statistics_and_database_are_hypothesis_own(pytester, run, workers)
     again.stdout.fnmatch_lines(["  outputs: output: value  (on batch=5)"])
 
 
+def test_a_case_of_a_source_is_fuzzed(pytester, run):
+    run("--co")
+    (pytester.path / "case_double.py").rename(pytester.path / "shop.py")
+    pytester.makeini("[pytest]\npythonpath = .")
+    result = pytester.runpytest(
+        "--exportcheck",
+        "--exportcheck-engines=echo",
+        "--exportcheck-modes=nonstrict",
+        "--exportcheck-fuzz=30",
+        "--exportcheck-source=import:shop:double",
+        "-p",
+        "no:cacheprovider",
+    )
+    result.stdout.fnmatch_lines(["  outputs: output: value  (on batch=5)"])
+
+
 def test_the_fixture_fuzzes_too(pytester, run):
     run("--co")
     pytester.makepyfile(
