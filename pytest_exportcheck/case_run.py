@@ -214,30 +214,39 @@ class CaseRun:
             return Stage(mode, blocker=before.blocker or before)  # every program behind it does the same
         started = time.perf_counter()
         try:
-            with preserved_globals(), quiet(), self._settings.progress(f"fuzzing {engine.name}-{parent.mode}"):
-                artifact = self._revived(engine, parent)
-                program = getattr(artifact, "program", None)
-                captured: Captured | None = before.captured if before else None
-                if isinstance(program, ExportedProgram):
-                    captured = Captured.of(program)
-                subject = FuzzSubject(
-                    eager=self._caller(self._subject.fresh_module()),
-                    run=self._caller(artifact.callable()),
-                    compare=lambda before, after: self._compared(engine, mode, parent, before, after),
-                    judge=lambda findings: self._judged(engine, mode, findings, ()),
-                    captured=captured,
-                )
-                fuzzed = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
+            progress = self._settings.progress(f"fuzzing {engine.name}-{parent.mode}")
+            with preserved_globals(), quiet(), progress, self._weights_intact():
+                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None)
         except CaseError as error:  # the case's own way to make inputs
             return Stage(mode, findings=[_unsound_sizes(error)])
         finally:
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+
+    def _fuzzed(self, engine: Engine, mode: Mode, parent: Stage, ground: Ground, captured: Captured | None) -> Stage:
+        """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
+        try:
+            artifact = self._revived(engine, parent)
+            run = artifact.callable()
+        except (Exception, SystemExit) as error:
+            found = [raised_finding(FUZZ, "a program that can be called", error, [])]
+            return Stage(mode, findings=self._judged(engine, mode, found, ()))
+        program = getattr(artifact, "program", None)
+        if isinstance(program, ExportedProgram):
+            captured = Captured.of(program)
+        subject = FuzzSubject(
+            eager=self._caller(self._subject.fresh_module()),
+            run=self._caller(run),
+            compare=partial(self._compared, engine, mode, parent),
+            judge=lambda findings: self._judged(engine, mode, findings, ()),
+            captured=captured,
+        )
+        result = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
         return Stage(
             mode,
-            findings=list(fuzzed.findings),
-            ledger=fuzzed.ledger,
-            notes=fuzzed.notes,
-            statistics=fuzzed.statistics,
+            findings=list(result.findings),
+            ledger=result.ledger,
+            notes=result.notes,
+            statistics=result.statistics,
             captured=captured,
         )
 
@@ -263,10 +272,13 @@ class CaseRun:
         snapshot = None
         if isinstance(run, torch.nn.Module):
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
-        context = self._case.context
-        return lambda call: observe(run, (call,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)[
-            0
-        ]
+
+        def call(inputs: Inputs) -> Observation:
+            context = self._case.context
+            (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
+            return observed
+
+        return call
 
     def _compared(
         self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation

@@ -240,8 +240,9 @@ class _Fuzzer:
         if got.raised:
             return
         expected = self._subject.eager(call)
+        taken = "accepted" if way.beyond else "unguarded"
         if expected.raised:
-            findings = [self._accepted(way, call, "accepted what eager refuses", f"eager raises {expected.raised}")]
+            findings = [self._accepted(way, call, f"{taken} where eager refuses", f"eager raises {expected.raised}")]
         else:
             differences = self._differences(call, expected, got, "")
             worst = next((each for each in differences if each.verdict == "broken"), None)
@@ -249,7 +250,7 @@ class _Fuzzer:
                 findings = [self._accepted(way, call, "widened", "it computes there what eager computes")]
             else:
                 what = f"{worst.check}: {worst.place}: {worst.kind}: expected {worst.expected}, got {worst.actual}"
-                findings = [self._accepted(way, call, "accepted and computed otherwise", what)]
+                findings = [self._accepted(way, call, f"{taken} and computed otherwise", what)]
         self._tally.found(Accepts, self._subject.judge(findings))
 
     def _accepted(self, way: Direction, call: Inputs, kind: str, detail: str) -> Finding:

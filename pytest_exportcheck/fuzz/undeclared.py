@@ -15,10 +15,12 @@ from pytest_exportcheck.tensors import input_leaves
 class Direction:
     """A way out of what is declared: the dims that change, by how much at each step, and up to which step.
 
-    ``about`` is what it is about, as a message names it; ``start`` are the sizes one step before the first.
+    ``about`` is what it is about, as a message names it; ``beyond`` tells bounds from dims that change alone; ``start`` are the
+    sizes one step before the first.
     """
 
     about: str
+    beyond: bool
     start: Mapping[Dim, int]
     step: Mapping[Dim, int] = field(default_factory=dict)
     steps: int = 1
@@ -77,7 +79,7 @@ def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Directi
             step = {dim: after[dim] - start[dim] for dim in dims}
             most = min((size // -step[dim] for dim, size in start.items() if step[dim] < 0), default=_STEPS)
             if most > 0:
-                yield Direction(name, start, step, min(most, _STEPS))
+                yield Direction(name, True, start, step, min(most, _STEPS))
 
 
 def _apart(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Direction]:
@@ -101,6 +103,6 @@ def _static(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Dir
 
 def _one(place: str, number: int, size: int) -> Iterator[Direction]:
     dim, about = (place, number), f"{name_of(place, number)} alone"
-    yield Direction(about, {dim: size}, {dim: 1}, _STEPS)
+    yield Direction(about, False, {dim: size}, {dim: 1}, _STEPS)
     if size > 0:
-        yield Direction(about, {dim: size}, {dim: -1}, min(size, _STEPS))
+        yield Direction(about, False, {dim: size}, {dim: -1}, min(size, _STEPS))

@@ -123,7 +123,7 @@ def test_a_size_beyond_is_taken_and_computed_wrongly():
 
 def test_a_size_beyond_is_taken_where_eager_refuses():
     result = fuzzed(guarded(double, *range(2, 10)), guarded(double, *range(2, 12)))
-    assert told(result) == [("sizes", "accepted what eager refuses", "broken", ("args[0].size(0)=10",))]
+    assert told(result) == [("sizes", "accepted where eager refuses", "broken", ("args[0].size(0)=10",))]
     assert result.findings[0].detail.startswith("eager raises AssertionError: Guard failed\n")
 
 
@@ -148,7 +148,7 @@ def test_dims_that_belong_together_apart():
     assert all(each[2] == "lost" for each in told(sound))
     result = fuzzed(lambda x, y: x + y[::2], lambda x, y: x + y[: 2 * len(x) : 2], args=both, shapes=shapes)
     broken = [each for each in told(result) if each[2] == "broken"]
-    assert broken == [("sizes", "accepted what eager refuses", "broken", ("args[0].size(0)=7",))]
+    assert broken == [("sizes", "unguarded where eager refuses", "broken", ("args[0].size(0)=7",))]
 
 
 def test_inputs_that_eager_refuses_are_counted_and_dropped():
