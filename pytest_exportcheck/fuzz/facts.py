@@ -30,6 +30,11 @@ class Facts:
     conditions: tuple[Any, ...] = ()
     promised: frozenset[str] = frozenset()
 
+    def __str__(self) -> str:
+        """Ranges, then conditions."""
+        ranges = [f"{name} {interval}" for name, interval in self.roots.items()]
+        return "; ".join([", ".join(ranges) or "nothing dynamic", *map(str, self.conditions)])
+
     def at(self, sizes: Mapping[str, int]) -> dict[Dim, int]:
         """The size of every dim where the roots have these sizes."""
         return {dim: evaluated(expr, sizes) for dim, expr in self.dims.items()}
@@ -88,14 +93,18 @@ def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
     return Facts(roots, dims, conditions, frozenset(promised))
 
 
-def joined(declared: Facts, captured: Facts | None) -> Facts:
+def without_hints(facts: Facts, sizes: Mapping[str, int]) -> Facts:
+    """The facts with these sizes for all roots that nobody promised."""
+    fixed = {name: Interval(sizes[name], sizes[name]) for name in facts.roots if name not in facts.promised}
+    return Facts({**facts.roots, **fixed}, facts.dims, facts.conditions, facts.promised)
+
+
+def joined(declared: Facts, captured: Facts) -> Facts:
     """Both sets of facts over one set of roots: those declared, and for hints what capture made of them.
 
     Conditions of the captured program are taken over only where they say something of a root that nobody promised: what
     capture made of a promise is not to be believed, but to be found out.
     """
-    if captured is None:
-        return declared
     dims = dict(declared.dims)
     roots = dict(declared.roots)
     meaning = translation(declared, captured)

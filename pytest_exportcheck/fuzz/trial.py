@@ -11,7 +11,7 @@ from hypothesis import reject
 from pytest_exportcheck.fuzz.boundaries import boundaries, smaller
 from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.explore import Draw, Explored, explore
-from pytest_exportcheck.fuzz.facts import joined
+from pytest_exportcheck.fuzz.facts import joined, without_hints
 from pytest_exportcheck.fuzz.ground import Ground, described
 from pytest_exportcheck.fuzz.limits import Limits
 from pytest_exportcheck.fuzz.solve import Domain, solve
@@ -102,11 +102,16 @@ class _Fuzzer:
         self._key = key
         self._examples = examples
         captured = subject.captured
-        self._facts = joined(ground.facts, captured.facts if captured else None)
+        self._facts = (
+            joined(ground.facts, captured.facts)
+            if captured
+            else without_hints(ground.facts, ground.usual(ground.facts))  # nobody knows what became of them
+        )
         self._variations = variations_of(ground.example, also)
         self._tally = _Tally()
         self._usual = ground.usual(self._facts)
         self._limits = Limits(self._facts, ground.example, self._usual)
+        self._made = f"capture made of it: {captured.facts}" if captured else ""
         self._constants = _merged(captured.constants if captured else (), ground.constants)
 
     def run(self) -> Fuzzed:
@@ -199,7 +204,7 @@ class _Fuzzer:
                 expected=f"accepted, as eager does: {described(self._facts)}",
                 actual=str(got.raised),
                 on=(call.label,),
-                detail=self._pin(sizes, number),
+                detail="\n".join(filter(None, [self._made, self._pin(sizes, number)])),
             )
             self._tally.found(Refuses, self._subject.judge([finding]))
 

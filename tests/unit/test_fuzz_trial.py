@@ -199,6 +199,28 @@ def test_sizes_of_hints_meet_what_capture_made_of_them():
     assert len(seen) > 20 and all(one % 4 == 0 and other == one + 1 for one, other in seen)
 
 
+def test_hints_keep_the_sizes_of_the_example_where_nobody_says_what_became_of_them():
+    seen = []
+
+    def program(x, y):
+        seen.append((len(x), len(y)))
+        return x.sum() + y.sum()
+
+    shapes = ({0: N}, {0: Dim.AUTO})
+    args = (torch.ones(8), torch.ones(9))
+    assert fuzzed(lambda x, y: x.sum() + y.sum(), program, args=args, shapes=shapes).notes == ()
+    assert {other for _, other in seen} == {9} and {one for one, _ in seen} >= set(DECLARED)
+
+
+def test_what_capture_made_of_a_promise_is_shown_with_what_it_refuses():
+    captured = Captured(Facts({"args[0].size(0)": Interval(4, 9)}, {("args[0]", 0): root_symbol("args[0].size(0)")}))
+    (finding,) = fuzzed(double, guarded(double, *range(4, 10)), captured=captured).findings
+    assert finding.detail.splitlines() == [
+        "capture made of it: args[0].size(0) 4..9",
+        "to run it always, write in the case: sizes=[{'n': 2}]",
+    ]
+
+
 def test_too_few_sizes_that_meet_the_facts_are_told():
     captured = facts_of_hints(sympy.Eq(sympy.Mod(FIRST * SECOND, 71), 0), sympy.Eq(sympy.Mod(FIRST + SECOND, 53), 0))
     (note,) = fuzzed(lambda x, y: x.sum() + y.sum(), lambda x, y: x.sum() + y.sum(), captured=captured, **HINTS).notes
