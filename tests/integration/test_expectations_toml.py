@@ -146,7 +146,7 @@ def test_an_entry_for_no_case_is_told(shop, run_echo):
     [
         ("mode = 'strct'", "expected.toml:1: unknown mode 'strct'; did you mean 'strict'[?]*"),
         ("engine = 'torhc'", "expected.toml:1: unknown engine 'torhc'. Engines: torch, echo."),
-        ("check = 'output'", "expected.toml:1: unknown check 'output'. Checks: outputs, *, stage, case."),
+        ("check = 'output'", "expected.toml:1: unknown check 'output'. Checks: outputs, *, stage, case, sizes."),
         ("mod = 'x'", "expected.toml:4: unknown key 'mod'; did you mean 'mode'[?] Keys: *"),
     ],
 )
