@@ -157,10 +157,12 @@ class _Solver:
         if not (isinstance(modulo, sympy.Mod) and wanted.is_Integer and modulo.args[1].is_Integer):
             return False
         linear, modulus = _linear(modulo.args[0], [symbol]), int(modulo.args[1])
-        if linear is None or not 0 < modulus <= _LARGEST_MODULUS or not all(each.is_Integer for each in linear[0]):
+        if linear is None or not 0 < modulus <= _LARGEST_MODULUS:
             return False
         (factor,), rest = linear
-        residues = [each for each in range(modulus) if (int(factor) * each + int(rest) - int(wanted)) % modulus == 0]
+        if not (factor.is_Integer and rest.is_Integer):
+            return False
+        residues = [each for each in range(modulus) if (int(factor) * each + int(rest)) % modulus == wanted]
         if not residues:
             raise _Empty(f"{condition} has no solution in whole numbers")
         self._congruent(symbol, residues[0], modulus // len(residues))
