@@ -83,7 +83,7 @@ def _points(
     yield dict(usual)
     if len(axes) > 1:
         yield {axis.name: axis.first for axis in axes}
-    rows: list[Iterator[dict[str, int]]] = [({**usual, axis.name: size} for size in tell[axis.name]) for axis in axes]
+    rows = [_alone(axis.name, usual, tell) for axis in axes]
     if len(axes) > 1:
         rows.append({axis.name: size for axis in axes} for size in _common(axes, tell))
         rows.append(
@@ -91,6 +91,11 @@ def _points(
         )
     for row in zip_longest(*rows):
         yield from (point for point in row if point is not None)
+
+
+def _alone(name: str, usual: Mapping[str, int], tell: Mapping[str, Sequence[int]]) -> Iterator[dict[str, int]]:
+    """One axis at its telling sizes, the others as in the example."""
+    yield from ({**usual, name: size} for size in tell[name])
 
 
 def _common(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterator[int]:
