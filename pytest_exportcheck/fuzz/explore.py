@@ -62,10 +62,10 @@ def explore(
 
     name = key.encode()
     profile = _profile()
-    wrapped = _settings(profile, name, first, examples)(wrapped)
-    wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
     if profile.derandomize:  # it does not go with a database, and ours holds what is tried first
         wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
+    wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed takes the database away
+    wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
     outcome = Explored(failed=False)
     note: Any = lambda stats: told.append(describe_statistics(stats | {"nodeid": key}))  # noqa: E731
     with collector.with_value(note):
