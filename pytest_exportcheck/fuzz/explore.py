@@ -52,7 +52,7 @@ def explore(
     """Call ``test`` for ``examples`` examples, with what draws them; ``failures`` are what it may raise.
 
     hypothesis's profile, seed and example database hold; ``key`` names the database entry. ``first`` are sequences of
-    numbers to be drawn before all others. The example that is run last is the smallest one that fails.
+    numbers to be drawn before all others, as many as there are examples. The example that is run last is the smallest one that fails.
     """
     told: list[str] = []
 
@@ -101,7 +101,7 @@ def _settings(profile: hypothesis.settings, key: bytes, first: Iterable[Sequence
     return hypothesis.settings(
         profile,
         max_examples=examples,
-        database=FirstChoices(key, first, kept),
+        database=FirstChoices(key, first, kept, examples),
         derandomize=False,
         deadline=None if plain else profile.deadline,
         phases=[

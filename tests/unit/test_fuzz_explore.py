@@ -24,11 +24,13 @@ class TooSmall(Wrong): ...
 
 @pytest.fixture(autouse=True)
 def profile():
-    """A profile to run under; as it was, afterwards. Without a database unless one is given."""
+    """A profile to run under; as it was, afterwards. Random, and without a database unless one is given."""
     before = hypothesis.settings.get_current_profile_name()
 
     def load(**options):
-        hypothesis.settings.register_profile("test_fuzz_explore", **{"database": None, "deadline": None, **options})
+        hypothesis.settings.register_profile(
+            "test_fuzz_explore", **{"database": None, "deadline": None, "derandomize": False, **options}
+        )
         hypothesis.settings.load_profile("test_fuzz_explore")
 
     load()
@@ -224,6 +226,19 @@ def test_statistics_are_told_under_the_key():
     assert "during generate phase" in outcome.statistics or "during reuse phase" in outcome.statistics
 
 
+@pytest.mark.parametrize(("examples", "expected"), [(1, {731}), (2, {731, 355}), (3, {731, 355, 12})])
+def test_of_too_many_first_choices_those_that_come_first_are_tried(examples, expected):
+    assert set(tried(first=[[731], [355], [12], [7]], examples=examples)[0]) == expected
+
+
+def test_a_failure_that_was_kept_is_tried_before_too_many_first_choices(profile):
+    profile(database=InMemoryExampleDatabase())
+    tried(wrong_from(417), first=[[731]])
+    numbers, outcome = tried(wrong_from(417), first=[[number] for number in range(20)], examples=3)
+    assert outcome.failed
+    assert numbers[-1] == 417
+
+
 def test_a_database_keeps_the_failure_for_the_next_run(profile):
     profile(database=InMemoryExampleDatabase())
     assert tried(wrong_from(417), key="mine", first=[[731]])[0][-1] == 417
@@ -293,6 +308,13 @@ def test_a_derandomized_profile_repeats(profile):
     assert len(set(one)) == 30
 
 
+@pytest.mark.parametrize("derandomize", [True, False])
+def test_many_first_choices_are_all_tried_before_others(profile, derandomize):
+    profile(derandomize=derandomize)
+    first = [[number * 31] for number in range(1, 20)]
+    assert sorted(tried(first=first)[0][:19]) == [number * 31 for number in range(1, 20)]
+
+
 def test_and_draws_other_numbers_under_another_key(profile):
     profile(derandomize=True)
     assert tried(key="one")[0] != tried(key="other")[0]
@@ -342,8 +364,8 @@ def test_the_deadline_of_a_users_own_profile_holds(profile):
 MINE, OTHER = b"mine", b"other"
 
 
-def first_choices(*first, kept=None):
-    return FirstChoices(MINE, first, kept)
+def first_choices(*first, kept=None, most=9):
+    return FirstChoices(MINE, first, kept, most)
 
 
 def test_a_database_gives_the_first_choices_under_its_key_alone():
@@ -360,6 +382,14 @@ def test_what_is_kept_comes_before_and_once():
     found = list(database.fetch(MINE))
     assert set(found[:2]) == {choices_to_bytes([9]), choices_to_bytes([4, 0])}
     assert found[2:] == [choices_to_bytes([3, 0])]
+
+
+@pytest.mark.parametrize(("most", "number"), [(0, 0), (1, 0), (2, 1), (3, 2), (9, 2)])
+def test_what_is_kept_and_the_first_choices_together_are_no_more_than_asked_for(most, number):
+    kept = InMemoryExampleDatabase()
+    kept.save(MINE, choices_to_bytes([9]))
+    found = list(first_choices([3], [4], kept=kept, most=most).fetch(MINE))
+    assert found == [choices_to_bytes(each) for each in ([9], [3, 0], [4, 0])][: 1 + number]
 
 
 def test_saving_and_deleting_goes_to_what_is_kept():
