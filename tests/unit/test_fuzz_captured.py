@@ -164,6 +164,9 @@ def scaled(self, x, factor):
 
 
 D = {0: Dim.DYNAMIC}
+NAMED_KEYWORDS = pytest.mark.skipif(
+    torch.__version__ < "2.14", reason="torch 2.13 refuses dynamic shapes of variadic keywords by their parameter"
+)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ D = {0: Dim.DYNAMIC}
         (variadic, {"tensors": (None, D)}, (torch.ones(1, 3), X), {}, "args[1]"),
         (by_keyword, {"x": D, "y": None}, (), {"x": X, "y": TWICE}, "kwargs['x']"),
         (by_keyword, {"x": D, "y": None}, (), {"y": TWICE, "x": X}, "kwargs['x']"),
-        (any_keywords, {"x": D}, (), {"x": X}, "kwargs['x']"),
+        pytest.param(any_keywords, {"tensors": {"x": D}}, (), {"x": X}, "kwargs['x']", marks=NAMED_KEYWORDS),
         (nested, {"tree": {"x": [D]}}, ({"x": [X]},), {}, "args[0]['x'][0]"),
         (point, {"given": [None, D]}, (Point(X, X.clone()),), {}, "args[0].b"),
         (scaled, {"x": D, "factor": None}, (X, 3), {}, "args[0]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.modes import CAPTURES, DEFAULT, EDGES, Lattice, Mode, narrow, select
+from pytest_exportcheck.modes import CAPTURES, DEFAULT, EDGES, Lattice, Mode, check_names, narrow, select
 
 ALL = Lattice.of(CAPTURES, EDGES)
 SMALL = Lattice.of(["nonstrict"], ["serdes", "unflatten", "retrace"])
@@ -40,6 +40,14 @@ def test_a_longer_mode_judges_its_last_edge_behind_its_parent():
         ("strict-serdes", "strict", False),
         ("strict", "strict_postdispatch-serdes", False),
         ("strict-serdes", "strict-decompose-serdes", False),
+        ("strict", "strict-fuzz", True),
+        ("strict-fuzz", "strict-fuzz", True),
+        ("strict-fuzz", "strict-serdes-fuzz", True),
+        ("strict-serdes-fuzz", "strict-serdes-retrace-fuzz", True),
+        ("strict-serdes-fuzz", "strict-fuzz", False),
+        ("strict-fuzz", "strict_postdispatch-fuzz", False),
+        ("strict-fuzz", "strict-serdes", False),
+        ("strict-serdes", "strict-fuzz", False),
     ],
 )
 def test_prefixes_are_told_by_whole_stages(one, other, expected):
@@ -198,3 +206,32 @@ def test_a_name_that_the_engine_cannot_run_is_not_added():
 def test_a_mode_that_is_kept_and_named_comes_once():
     modes = narrow([mode("nonstrict")], ["nonstrict"], SMALL, may_add=True)
     assert texts(SMALL.order(modes)) == ["nonstrict"]
+
+
+def test_what_is_fuzzed_is_the_path_with_one_more_stage():
+    fuzzed = mode("strict-serdes").fuzzed
+    assert (str(fuzzed), fuzzed.parent, fuzzed.edge) == ("strict-serdes-fuzz", mode("strict-serdes"), "fuzz")
+
+
+def test_fuzzing_is_no_edge_of_a_lattice():
+    assert not ALL.has(mode("strict-fuzz"))
+    with pytest.raises(SelectionError, match=r"^unknown mode 'strict-fuzz'"):
+        select(["strict-fuzz"], [ALL])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[], ["*"], ["nonstrict-fuzz"], ["nonstrict-serdes-retrace-fuzz"], ["*-fuzz"], ["*-serdes-fuzz", "nonstrict"],
+     ["nonstrict-s*"], ["nonstrict-serdes-serdes-serdes"]],
+)  # fmt: skip
+def test_a_case_may_name_modes_and_what_is_fuzzed_behind_them(names):
+    check_names(names, [SMALL])
+
+
+@pytest.mark.parametrize(
+    "name", ["strict-fuzz", "nonstrict-fuzz-serdes", "nonstrict-fuzz-fuzz", "fuzz", "nonstrict-fuz", "strict*", ""]
+)
+def test_a_case_may_not_name_what_no_engine_can_run(name):
+    with pytest.raises(SelectionError) as raised:
+        check_names(["nonstrict", name], [SMALL])
+    assert str(raised.value).startswith(f"unknown mode {name!r}")
