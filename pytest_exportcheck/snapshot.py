@@ -109,9 +109,7 @@ class ModuleSnapshot:
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
-        self._versions = (
-            {slot.name: (tensor, _version(tensor)) for slot, tensor in self._slots} if by_version else {}
-        )
+        self._versions = {slot.name: (tensor, _version(tensor)) for slot, tensor in self._slots} if by_version else {}
 
     def _stands_still(self, name: str, tensor: torch.Tensor) -> bool:
         """Whether this is the tensor that had the name, and nothing was written to it."""

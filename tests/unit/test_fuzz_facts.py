@@ -228,3 +228,8 @@ def test_a_dim_of_which_nothing_is_declared_stays_beside_declared_ones():
 def test_conditions_about_other_symbols_are_left_out():
     given = joined(declared(Dim.AUTO), captured(first, conditions=[Ge(root_symbol("s99"), first)]))
     assert given.holds({FIRST: 3})
+
+
+def test_no_derived_dim_is_negative_in_both_together():
+    given = joined(declared(Dim("c") - 3), captured(first))
+    assert [size for size in range(6) if given.holds({"c": size})] == [3, 4, 5]

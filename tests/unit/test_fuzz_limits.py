@@ -56,6 +56,12 @@ def test_an_axis_with_an_end_is_cut_where_inputs_would_be_too_large():
     assert given.notes() == [f"fuzz: sizes of c above 65536 were not tried: inputs would have more than {FEW} elements"]
 
 
+def test_a_cut_of_what_has_no_end_is_not_noted():
+    given = limits((4, 2**12), c=2**12)
+    assert capped(given, Axis("b", 0)) == [64]
+    assert given.notes() == []
+
+
 def test_a_cut_keeps_to_the_lattice():
     assert capped(limits((4, 2**10), c=2**10), Axis("b", 1, 100, 10**6)) == [201]
 

@@ -26,7 +26,7 @@ class Even(torch.nn.Module):
         return x.reshape(2, x.shape[0] // 2, 3) if x.shape[0] != 6 else x, y
 
 
-def drawn(strategy, number=60):
+def drawn(strategy, number=40):
     """Values of a strategy."""
 
     @settings(
@@ -46,7 +46,7 @@ def drawn(strategy, number=60):
     return found
 
 
-def shapes(strategy, number=60):
+def shapes(strategy, number=40):
     """The shapes of the arguments that are drawn."""
     return {
         tuple(tuple(each.shape) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
@@ -198,6 +198,11 @@ def test_a_seed_gives_values():
 def test_sizes_of_large_inputs_are_limited():
     strategy = inputs_for(({0: Dim("b", min=2, max=10**6)},), (torch.ones(2, 2**12),))
     assert max(x[0] for (x,) in shapes(strategy, 40)) <= 64
+
+
+def test_large_sizes_are_not_drawn_together():
+    spec = {0: Dim("b", min=2, max=10**3), 1: Dim("w", min=2, max=10**6)}
+    assert max(b * w for ((b, w),) in shapes(inputs_for((spec,), (torch.ones(2, 2**10),)), 30)) <= 2**18
 
 
 def test_layouts_and_special_values_are_drawn_on_request():
