@@ -112,12 +112,13 @@ class ModuleSnapshot:
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
         self._by_version = by_version
         self._unchanged: set[str] = set()  # according to the last look, until they are put back
-        parameters = [tensor for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
-        self._versions = {id(tensor): _version(tensor) for tensor in parameters}
+        parameters = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
+        self._versions = {slot.name: (tensor, _version(tensor)) for slot, tensor in parameters}
 
-    def _stands_still(self, tensor: torch.Tensor) -> bool:
-        before = self._versions.get(id(tensor))
-        return before is not None and before == _version(tensor)
+    def _stands_still(self, name: str, tensor: torch.Tensor) -> bool:
+        """Whether this is the tensor that had the name, and nothing was written to it."""
+        before, version = self._versions.get(name, (None, None))
+        return before is tensor and version is not None and version == _version(tensor)
 
     def changed(self) -> dict[str, torch.Tensor]:
         """Clones of the tensors that now differ from the snapshot, by name.
@@ -130,7 +131,7 @@ class ModuleSnapshot:
             if (slot.name in self.values or slot.kind != "attribute")
             and not (
                 slot.name in self.values
-                and (self._stands_still(slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
+                and (self._stands_still(slot.name, slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
             )
         }
         if self._by_version:
@@ -165,10 +166,10 @@ class ModuleSnapshot:
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     tensor.requires_grad_(self._requires_grad[slot.name])
-                if slot.name not in unchanged and not self._stands_still(tensor):
+                if slot.name not in unchanged and not self._stands_still(slot.name, tensor):
                     _write_back(tensor, self.values[slot.name])
-                    if id(tensor) in self._versions:
-                        self._versions[id(tensor)] = _version(tensor)
+                    if slot.name in self._versions:
+                        self._versions[slot.name] = (tensor, _version(tensor))
             for tensor, grad, values in self._grads:
                 tensor.grad = grad
                 if grad is not None and values is not None:

@@ -77,7 +77,7 @@ def set_up(case: Case, seed: int) -> Subject:
         dynamic_shapes=shapes,
         rejected=rejected,
         redraw=partial(_redrawn, case, given, example),
-        made=partial(_made, case) if case.inputs is not None else None,
+        made=partial(_made, case, seed) if case.inputs is not None else None,
     )
 
 
@@ -152,20 +152,22 @@ def _redrawn(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> 
         return _inputs(case, given, FRESH, seed)
 
 
-def _made(case: Case, sizes: Mapping[str, int]) -> Inputs:
-    """What the case's ``inputs`` callable returns for these sizes."""
+def _made(case: Case, seed: int, sizes: Mapping[str, int]) -> Inputs:
+    """What the case's ``inputs`` callable returns for these sizes, from the same generators every time."""
     named = {name: size for name, size in sizes.items() if name.isidentifier()}
-    made: Any = _value(case, "inputs", partial(case.inputs, **named)) if case.inputs is not None else ()
-    if isinstance(made, dict):
-        made = ((), made)
-    both = isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
-    if not isinstance(made, tuple):
-        raise CaseError(
-            f"case {case.name!r} ({case.origin}): its inputs callable must return a tuple of positional arguments, a dict of "
-            f"keyword arguments, or a tuple of both, got {type(made).__name__}. For one argument write (x,)."
-        )
-    args, kwargs = made if both else (made, {})
-    return _inputs(replace(case, args=args, kwargs=kwargs), (), "inputs of other sizes", case.seed)
+    with preserved_globals(), quiet():
+        seed_everything(seed)
+        made: Any = _value(case, "inputs", partial(case.inputs, **named)) if case.inputs is not None else ()
+        if not isinstance(made, (tuple, dict)):
+            raise CaseError(
+                f"case {case.name!r} ({case.origin}): its inputs callable must return a tuple of positional arguments, a "
+                f"dict of keyword arguments, or a tuple of both, got {type(made).__name__}. For one argument write (x,)."
+            )
+        if isinstance(made, dict):
+            made = ((), made)
+        both = len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
+        args, kwargs = made if both else (made, {})
+        return _inputs(replace(case, args=args, kwargs=kwargs), (), "inputs of other sizes", seed)
 
 
 def _rejected_call(case: Case, rejection: Rejection, seed: int) -> Inputs:

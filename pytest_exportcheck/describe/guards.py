@@ -57,10 +57,8 @@ def guard_conditions(program: torch.export.ExportedProgram, dims: Mapping[tuple[
     spec = program.call_spec.in_spec
     if spec is None:
         return []
-    leaves = pytree.tree_unflatten([None] * spec.num_leaves, spec)
-    inputs = pytree.tree_map_with_path(
-        lambda path, _: _Shape(place_of(path), dims), leaves, is_leaf=lambda value: value is None
-    )
+    leaves = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)  # not None: a dataclass leaves such fields out
+    inputs = pytree.tree_map_with_path(lambda path, _: _Shape(place_of(path), dims), leaves)
     trees = [_parsed(guard) for guard in getattr(program, "_guards_code", None) or ()]
     found = [_relation(tree, _Sources(program, inputs)) for tree in trees]
     return [relation for relation in found if isinstance(relation, sympy.Basic)]

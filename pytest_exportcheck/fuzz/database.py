@@ -11,21 +11,23 @@ class FirstChoices(ExampleDatabase):
     """hypothesis tries what the database holds under a test's key before it draws anything, and shrinks from there.
 
     ``first`` are sequences of choices in the order in which the strategy draws them; ``kept`` is where failures are saved,
-    if anywhere.
+    if anywhere. Both together are ``most``, so that none of the failures is left out: hypothesis tries short ones first.
     """
 
-    def __init__(self, key: bytes, first: Iterable[Sequence[int]], kept: ExampleDatabase | None) -> None:
+    def __init__(self, key: bytes, first: Iterable[Sequence[int]], kept: ExampleDatabase | None, most: int) -> None:
         super().__init__()
         self._key = key
         # One choice more than is drawn: an example that is replayed exactly is taken for one that was shrunk before.
         self._first = [choices_to_bytes([*choices, 0]) for choices in first]
         self._kept = kept
+        self._most = most
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
         known = list(self._kept.fetch(key)) if self._kept is not None else []
         yield from known
         if key == self._key:
-            yield from (each for each in self._first if each not in known)
+            first = [each for each in self._first if each not in known]
+            yield from first[: max(0, self._most - len(known))]
 
     def save(self, key: bytes, value: bytes) -> None:
         if self._kept is not None:

@@ -52,7 +52,7 @@ def explore(
     """Call ``test`` for ``examples`` examples, with what draws them; ``failures`` are what it may raise.
 
     hypothesis's profile, seed and example database hold; ``key`` names the database entry. ``first`` are sequences of
-    numbers to be drawn before all others. The example that is run last is the smallest one that fails.
+    numbers to be drawn before all others, as many as there are examples. The example that is run last is the smallest one that fails.
     """
     told: list[str] = []
 
@@ -64,7 +64,7 @@ def explore(
     profile = _profile()
     if profile.derandomize:  # it does not go with a database, and ours holds what is tried first
         wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
-    wrapped = _settings(profile, name, first, examples)(wrapped)  # after the seed, which takes the database away
+    wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed takes the database away
     wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
     outcome = Explored(failed=False)
     note: Any = lambda stats: told.append(describe_statistics(stats | {"nodeid": key}))  # noqa: E731
@@ -101,7 +101,7 @@ def _settings(profile: hypothesis.settings, key: bytes, first: Iterable[Sequence
     return hypothesis.settings(
         profile,
         max_examples=examples,
-        database=FirstChoices(key, first, kept),
+        database=FirstChoices(key, first, kept, examples),
         derandomize=False,
         deadline=None if plain else profile.deadline,
         phases=[

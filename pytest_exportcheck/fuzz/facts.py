@@ -80,7 +80,7 @@ def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
     promised: set[str] = set()
     for each in declared:
         if not each.root:
-            if each.text.startswith("Dim."):
+            if each.text.startswith("Dim.") and each.text != "Dim.STATIC":
                 name = name_of(each.place, each.dim)
                 roots[name] = _within(each.interval)
                 dims[each.place, each.dim] = root_symbol(name)
@@ -112,25 +112,31 @@ def joined(declared: Facts, captured: Facts) -> Facts:
         if dim not in dims and not declared.dims and expr.free_symbols:
             dims[dim] = expr.xreplace(meaning)
     for name in {str(symbol) for expr in dims.values() for symbol in expr.free_symbols} - declared.promised:
-        own = captured.roots.get(name, ANY)
+        symbol = root_symbol(name)
+        own = captured.roots.get(name, ANY) if meaning.get(symbol, symbol) == symbol else ANY
         roots[name] = _meet(roots.get(name, ANY), own)
     hinted = {root_symbol(name) for name in roots if name not in declared.promised}
-    relations = [sympy.Eq(expr, captured.dims[dim]) for dim, expr in dims.items() if dim in captured.dims]
+    conditions = [each.xreplace(meaning) for each in _all_conditions(captured)]
+    relations = [
+        sympy.Eq(expr, captured.dims[dim].xreplace(meaning)) for dim, expr in dims.items() if dim in captured.dims
+    ]
     taken = tuple(
         condition
-        for condition in (each.xreplace(meaning) for each in (*_all_conditions(captured), *relations))
+        for condition in (*conditions, *relations)
         if condition.free_symbols & hinted and all(str(symbol) in roots for symbol in condition.free_symbols)
     )
     return Facts(roots, dims, (*declared.conditions, *taken), declared.promised)
 
 
 def translation(declared: Facts, captured: Facts) -> dict[Any, Any]:
-    """Symbols of the captured facts -> what they are in terms of the declared roots, where a dim says it."""
+    """Symbols of the captured facts -> what they are in terms of the declared roots, where a dim says it: a promised one
+    rather than one of a hint."""
     meaning: dict[Any, Any] = {}
-    for dim, expr in captured.dims.items():
-        own = declared.dims.get(dim)
-        symbols = sorted(getattr(expr, "free_symbols", ()), key=str)
-        if own is None or len(symbols) != 1 or symbols[0] in meaning:
+    hinted = {root_symbol(name) for name in declared.roots if name not in declared.promised}
+    known = [(expr, declared.dims[dim]) for dim, expr in captured.dims.items() if dim in declared.dims]
+    for expr, own in sorted(known, key=lambda pair: bool(pair[1].free_symbols & hinted)):
+        symbols = sorted(expr.free_symbols, key=str)
+        if len(symbols) != 1 or symbols[0] in meaning:
             continue
         solved = [own] if expr == symbols[0] else sympy.solve(expr - own, symbols[0])
         if len(solved) == 1:

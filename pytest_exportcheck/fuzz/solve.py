@@ -164,9 +164,11 @@ class _Solver:
         if len(modulos) > 1 or symbol in rest.free_symbols or not modulo.args[1].is_Integer:
             return False
         linear, modulus = _linear(modulo.args[0], [symbol]), int(modulo.args[1])
-        if linear is None or not 0 < modulus <= _LARGEST_MODULUS or not all(each.is_Integer for each in linear[0]):
+        if linear is None or not 0 < modulus <= _LARGEST_MODULUS:
             return False
         (factor,), offset = linear
+        if not (factor.is_Integer and offset.is_Integer):
+            return False
         allowed = {each for each in range(modulus) if condition.xreplace({modulo: sympy.Integer(each)}) == sympy.true}
         residues = [each for each in range(modulus) if (int(factor) * each + int(offset)) % modulus in allowed]
         if not residues:

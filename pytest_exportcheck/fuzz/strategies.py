@@ -36,8 +36,9 @@ def sizes_of(source: object, *, largest: int = UNBOUNDED) -> st.SearchStrategy[d
     Raises
     ------
     DeclarationError
-        When no size meets what the source says.
+        When no size meets what the source says, or it is something else.
     """
+    _check_source(source)
     if isinstance(source, torch.export.ExportedProgram):
         facts = captured_facts(source)
     else:
@@ -78,8 +79,10 @@ def inputs_for(
     Raises
     ------
     DeclarationError
-        When there are no example arguments, no size meets what the source says, or ``also`` names something unknown.
+        When there are no example arguments, no size meets what the source says, its dims are not those of the arguments, or
+        ``also`` names something unknown.
     """
+    _check_source(source)
     unknown = sorted(set(also) - set(ALSO))
     if unknown:
         raise DeclarationError(f"also takes {', '.join(ALSO)}, got {', '.join(unknown)}.")
@@ -88,6 +91,11 @@ def inputs_for(
         facts = captured_facts(source)
     else:
         facts = declared_facts(declared_dims(module or _Unnamed(example), example, source))
+        if not facts.roots and declared_facts(dims_in(source)).roots:
+            raise DeclarationError(
+                "the dynamic shapes have dims, and none is one of these arguments. Where they go by the names of parameters, "
+                "pass module=."
+            )
     ground = Ground(facts, example, redraw=lambda _: example, seed=seed)
     limits = Limits(facts, example, ground.usual(facts))
     variations = variations_of(example, frozenset(also))
@@ -101,6 +109,13 @@ def inputs_for(
         return call.args, dict(call.kwargs)
 
     return inputs()
+
+
+def _check_source(source: object) -> None:
+    if source is not None and not isinstance(source, (Mapping, list, tuple, torch.export.ExportedProgram)):
+        raise DeclarationError(
+            f"sizes are those of an ExportedProgram, or of dynamic shapes in a dict, a tuple or a list, got {source!r}."
+        )
 
 
 class _Unnamed:

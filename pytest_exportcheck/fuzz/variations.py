@@ -10,7 +10,7 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import place_of
-from pytest_exportcheck.fuzz.values import is_resizable
+from pytest_exportcheck.fuzz.values import is_resizable, strides_like
 from pytest_exportcheck.records import Inputs
 from pytest_exportcheck.tensors import input_leaves
 
@@ -70,18 +70,24 @@ def _expanded(tensor: torch.Tensor) -> torch.Tensor:
 
 def _offset(tensor: torch.Tensor) -> torch.Tensor:
     base = torch.zeros(tensor.numel() + 3, dtype=tensor.dtype, device=tensor.device)
-    view = base[3:].view(tensor.shape)
+    view = base.as_strided(tensor.shape, strides_like(tensor, tuple(tensor.shape)), 3)
     view.copy_(tensor)
     return view
 
 
 def _with(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    def change(tensor: torch.Tensor) -> torch.Tensor:
-        changed = tensor.clone()
-        changed.reshape(-1)[:: max(1, changed.numel() // 3)] = value  # dense: a view
-        return changed
+    return lambda tensor: _sown(tensor, value)
 
-    return change
+
+def _with_denormals(tensor: torch.Tensor) -> torch.Tensor:
+    return _sown(tensor, torch.finfo(tensor.dtype).smallest_normal / 2)
+
+
+def _sown(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    """A copy with this value at a few places."""
+    changed = tensor.clone()
+    changed.reshape(-1)[:: max(1, changed.numel() // 3)] = value  # dense: a view
+    return changed
 
 
 def _as(dtype: torch.dtype) -> Variation:
@@ -128,7 +134,7 @@ GROUPS: Mapping[str, tuple[Variation, ...]] = {
         Variation("with -inf", _with(float("-inf")), _is_dense_float),
         Variation("with nan", _with(float("nan")), _is_dense_float),
         Variation("with -0.0", _with(-0.0), _is_dense_float),
-        Variation("with denormals", _with(1e-41), _is_dense_float),
+        Variation("with denormals", _with_denormals, _is_dense_float),
     ),
     "dtype": tuple(map(_as, (torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.int64))),
     "rank": (

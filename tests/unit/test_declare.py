@@ -99,6 +99,36 @@ def test_sequences_are_frozen():
     assert isinstance(case.expect, tuple)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), ()),
+        ([{"batch": 7}], ({"batch": 7},)),
+        ({"batch": 7, "length": 0}, ({"batch": 7, "length": 0},)),
+        (({"batch": 7}, {}), ({"batch": 7}, {})),
+    ],
+)
+def test_pinned_sizes_are_one_mapping_or_several(given, expected):
+    assert declared(sizes=given).sizes == expected
+
+
+def test_pinned_sizes_are_frozen():
+    given = [{"batch": 7}]
+    case = declared(sizes=given)
+    given[0]["batch"] = 8
+    given.append({})
+    assert case.sizes == ({"batch": 7},)
+
+
+@pytest.mark.parametrize("inputs", [None, lambda batch: (batch,), Net])
+def test_inputs_are_a_callable(inputs):
+    assert declared(inputs=inputs).inputs is inputs
+
+
+def test_without_a_word_nothing_is_pinned_and_the_example_is_resized():
+    assert (declared().sizes, declared().inputs) == ((), None)
+
+
 def test_several_cases_on_one_object_come_in_reading_order():
     @export_case(name="first")
     @export_case(name="second")
@@ -215,6 +245,25 @@ def test_init_of_another_kind_is_refused(init):
         ({"modes": [1]}, "modes takes a sequence of names or globs, got [1]."),
         ({"tolerance": "1e-3"}, "tolerance takes rtol, (rtol, atol) or a Tolerance, got '1e-3'."),
         ({"tolerance": (1, 2, 3)}, "tolerance takes rtol, (rtol, atol) or a Tolerance, got (1, 2, 3)."),
+        ({"inputs": 3}, "inputs takes a callable that is given sizes by name, got 3."),
+        ({"inputs": ()}, "inputs takes a callable that is given sizes by name, got ()."),
+        *(
+            ({"sizes": wrong}, f'sizes takes sizes by the names of dims, such as [{{"batch": 7}}], got {wrong!r}.')
+            for wrong in (
+                7,
+                "batch",
+                None,
+                [7],
+                [("batch", 7)],
+                [{"batch": -1}],
+                [{"batch": 7.0}],
+                [{"batch": "7"}],
+                [{"batch": True}],
+                {"batch": None},
+                [{"batch": 7}, 7],
+                {1, 2},
+            )
+        ),
         ({"expect": ["strict"]}, "expect takes a sequence of expect_failure(...), got ['strict']."),
     ],
 )

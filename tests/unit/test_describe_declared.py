@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.describe import declared_dims
+from pytest_exportcheck.describe import declared_dims, dims_in
 from pytest_exportcheck.records import Inputs, Interval
 
 X = torch.randn(4, 3)
@@ -144,3 +144,36 @@ def test_a_dim_follows_its_root(size, root, at_five):
     module = type("Net", (torch.nn.Module,), {"forward": two})()
     (found,) = declared_dims(module, Inputs("", (X,), {}), {"x": {0: size}})
     assert (found.root, found.size_for(5)) == (root, at_five)
+
+
+@pytest.mark.parametrize(
+    ("size", "interval"),
+    [
+        (B, Interval(2, 10)),
+        (2 * B + 1, Interval(2, 10)),
+        (B - 2, Interval(2, 10)),
+        (Dim("c"), Interval(0, None)),
+        (Dim("c") + 3, Interval(0, None)),
+        (Dim.AUTO, None),
+        (Dim.DYNAMIC(min=3), None),
+        (4, None),
+    ],
+)
+def test_a_dim_tells_the_interval_of_its_root(size, interval):
+    (found,) = dims_in({0: size})
+    assert found.root_interval == interval
+
+
+@pytest.mark.parametrize(
+    ("shapes", "found"),
+    [
+        (None, []),
+        ({}, []),
+        ({"x": None, "y": {}}, []),
+        ({"x": {0: B, 1: None}, "y": (None, 2 * B)}, [("['x'][0]", "b"), ("['y'][1]", "2*b")]),
+        ([{"k": [{1: Dim.AUTO}]}, {0: 4}], [("[0]['k'][0][1]", "Dim.AUTO"), ("[1][0]", "4")]),
+        (Pair({0: B}, None), [("[0][0]", "b")]),
+    ],
+)
+def test_dims_are_found_in_shapes_without_inputs(shapes, found):
+    assert [(each.place, each.text) for each in dims_in(shapes)] == found

@@ -202,28 +202,89 @@ def test_a_derived_dim_changes_with_its_root():
     assert True in accepts.values()
 
 
+A, B = (sympy.Symbol(name, integer=True) for name in "ab")
+SIZES = {("args[0]", 0): A, ("args[0]", 1): sympy.Integer(6), ("args[1]", 0): B}
+
+
+def relations(*guards, dims=SIZES):
+    """The guards as relations, where ``x`` is a-by-6 and ``y`` has b elements."""
+    given = program(["x", "y"], torch.ones(4, 6), torch.ones(4))
+    given._guards_code = list(guards)
+    return guard_conditions(given, dims)
+
+
 @pytest.mark.parametrize(
-    ("guard", "shown"),
+    ("guard", "relation"),
     [
-        (f"({S} % 4) == 0", "Eq(Mod(a, 4), 0)"),
-        (f"({S} // 2) != 1", "Ne(floor(a/2), 1)"),
-        (f"2 <= {S} <= 9", "(a >= 2) & (a <= 9)"),
-        (f"{S} == {T}", "Eq(a, b)"),
-        (f"not {S} > 3 or {T} == 2", "Eq(b, 2) | (a <= 3)"),
-        (f"max({S}, {T}) < 9", "Max(a, b) < 9"),
-        ("L['x'].numel() <= 12", "6*a <= 12"),
+        (f"{S} == 4", sympy.Eq(A, 4)),
+        (f"4 == {S}", sympy.Eq(4, A)),
+        (f"{S} != 4", sympy.Ne(A, 4)),
+        (f"{S} < 4", A < 4),
+        (f"{S} <= 4", A <= 4),
+        (f"{S} > 4", A > 4),
+        (f"{S} >= 4", A >= 4),
+        (f"2 <= {S} <= 4", sympy.And(A >= 2, A <= 4)),
+        (f"({S} % 2) == 0", sympy.Eq(sympy.Mod(A, 2), 0)),
+        (f"({S} // 2) == 2", sympy.Eq(sympy.floor(A / 2), 2)),
+        (f"({S} / 2) > 1", A / 2 > 1),
+        (f"{S}*{T} + (-1) > 15", A * B - 1 > 15),
+        (f"{S} ** 2 > 15", A**2 > 15),
+        (f"(-{S}) < -4", -A < -4),
+        (f"not {S} == 4", sympy.Ne(A, 4)),
+        (f"not {S} < 4", A >= 4),
+        (f"{S} == 1 or {S} == 2", sympy.Or(sympy.Eq(A, 1), sympy.Eq(A, 2))),
+        (f"{S} > 1 and {T} < 4", sympy.And(A > 1, B < 4)),
+        (f"{S} == {T}", sympy.Eq(A, B)),
+        (f"max({S}, 3) == {T}", sympy.Eq(sympy.Max(A, 3), B)),
+        (f"min({S}, {T}) == 3", sympy.Eq(sympy.Min(A, B), 3)),
+        (f"torch.sym_max({S}, 3) < {T}", sympy.Max(A, 3) < B),
+        ("L['x'].numel() > 20", 6 * A > 20),
+        ("L['x'].size(0) > L['x'].size()[1]", A > 6),
+        ("L['flat_args'][1].size()[0] > 4", B > 4),
     ],
 )
-def test_guards_as_relations(guard, shown):
-    given = program(["x", "y"], torch.ones(4, 6), torch.ones(4))
-    given._guards_code = [guard]
-    a, b = sympy.symbols("a b", integer=True)
-    (relation,) = guard_conditions(given, {("args[0]", 0): a, ("args[0]", 1): 6, ("args[1]", 0): b})
-    assert str(relation) == shown
+def test_a_guard_is_a_relation_between_sizes(guard, relation):
+    assert relations(guard) == [relation]
 
 
-@pytest.mark.parametrize("guard", ["L['x'].is_contiguous()", "L['x'].size()[0]", "1 == 1", "not python ("])
-def test_guards_that_are_no_relation_of_sizes_are_left_out(guard):
-    given = program(["x"], torch.ones(4))
-    given._guards_code = [guard]
-    assert guard_conditions(given, {("args[0]", 0): 4}) == []
+@pytest.mark.parametrize(
+    "guard",
+    ["True", "L['x'].dim() == 2", "L['x'].stride()[0] == 6", "L['gone'] > 3", "f(1)", "1 //",
+     "L['x'] == 'a'", f"{S} @ 2", "", f"{S} > 1 and L['x'].stride()[0] == 6", "L['x'].size()[9] > 2"],
+)  # fmt: skip
+def test_a_guard_about_something_else_is_no_relation(guard):
+    assert relations(guard) == []
+
+
+def test_a_guard_about_a_static_size_is_decided():
+    assert relations("L['x'].size()[1] == 7", "L['x'].size()[1] == 6") == [sympy.false, sympy.true]
+
+
+def test_each_guard_is_a_relation_of_its_own():
+    assert relations(f"{S} > 4", "f(1)", f"{T} > 4") == [A > 4, B > 4]
+
+
+@pytest.mark.parametrize("without", ["guards", "spec"])
+def test_a_program_without_guards_has_no_relations(without):
+    given = program(["x"], torch.ones(4, 6))
+    if without == "spec":
+        given.call_spec.in_spec, given._guards_code = None, [f"{S} > 4"]
+    assert guard_conditions(given, SIZES) == []
+
+
+@pytest.mark.parametrize(
+    ("forward", "shapes", "args", "kwargs", "place"),
+    [
+        (by_position, {"x": D}, (X,), {}, "args[0]"),
+        (variadic, {"tensors": (None, D)}, (torch.ones(2, 2), X), {}, "args[1]"),
+        (after_another, {"x": None, "rest": (D,)}, (torch.ones(2, 2), X), {}, "args[1]"),
+        (by_keyword, {"x": D}, (), {"x": X}, "kwargs['x']"),
+        pytest.param(any_keywords, {"tensors": {"x": D}}, (), {"x": X}, "kwargs['x']", marks=NAMED_KEYWORDS),
+        (nested, {"tree": {"x": [D]}}, ({"x": [X]},), {}, "args[0]['x'][0]"),
+        (point, {"given": [D, None]}, (Point(X, X.clone()),), {}, "args[0].a"),
+    ],
+)
+def test_relations_name_inputs_in_every_way(forward, shapes, args, kwargs, place):
+    module = type("Net", (torch.nn.Module,), {"forward": forward})()
+    exported = torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
+    assert guard_conditions(exported, {(place, 0): A, (place, 1): sympy.Integer(2)}) == [A > 3]

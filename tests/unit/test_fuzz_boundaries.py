@@ -1,88 +1,160 @@
-"""The sizes that are tried first."""
+"""The sizes that are tried first, and the numbers that make them telling."""
 
 from __future__ import annotations
 
 import pytest
 import sympy
 import torch
+from torch.export import Dim
 
-from pytest_exportcheck.fuzz.boundaries import boundaries, code_constants, smaller
+from pytest_exportcheck.fuzz.boundaries import boundaries, code_constants, condition_constants, program_constants
 from pytest_exportcheck.fuzz.facts import root_symbol
 from pytest_exportcheck.fuzz.solve import Axis, Domain
 
-
-def sizes(domain, example=6, constants=(), number=30):
-    return [point["a"] for point in boundaries(domain, {"a": example}, constants, number)]
+X, Y = map(root_symbol, "xy")
 
 
-def domain(*axes, filters=()):
-    return Domain(axes, {}, filters)
+def sizes_of(axis, *, example=4, constants=(), number=1000):
+    """The choices of one axis."""
+    return [each["x"] for each in boundaries(Domain((axis,)), {"x": example}, constants, number)]
 
 
-def test_the_example_comes_first_then_what_models_break_at():
-    found = sizes(domain(Axis("a", 1, 1, 100)))
-    assert found[:8] == [6, 1, 2, 100, 99, 7, 4, 12]
-    assert {3, 8, 9, 12, 16, 17, 18, 32} <= set(found)
+def pairs(domain, *, x=4, y=4, constants=(), number=1000):
+    return [(each["x"], each["y"]) for each in boundaries(domain, {"x": x, "y": y}, constants, number)]
 
 
-@pytest.mark.parametrize("number", [1, 5, 30])
+def test_the_example_comes_first_then_small_sizes_and_both_bounds():
+    assert sizes_of(Axis("x", 0, 1, 100))[:8] == [4, 0, 1, 2, 100, 99, 5, 8]
+
+
+def test_bounds_come_before_constants_and_powers():
+    assert sizes_of(Axis("x", 3, 1, 90), constants=[50])[:7] == [4, 3, 90, 89, 5, 50, 8]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 8])
+@pytest.mark.parametrize("last", [8, 40, 1000, None])
+def test_all_are_in_the_domain_and_none_comes_twice(step, last):
+    axis = Axis("x", 8, step, last)
+    found = sizes_of(axis, example=16, constants=[11, 24, 39])
+    assert found
+    assert all(map(axis.has, found))
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 17])
 def test_there_are_at_most_so_many(number):
-    assert len(sizes(domain(Axis("a", 0, 1, 100)), number=number)) == number
+    assert len(sizes_of(Axis("x", 0, 1, 100), number=number)) == number
+    assert len(pairs(Domain((Axis("x", 0, 1, 50), Axis("y", 0, 1, 50))), number=number)) == number
 
 
-def test_a_small_range_is_tried_whole():
-    assert sorted(sizes(domain(Axis("a", 2, 1, 12)))) == list(range(2, 13))
+def test_a_short_axis_is_tried_as_a_whole():
+    assert sorted(sizes_of(Axis("x", 3, 2, 41))) == list(range(3, 42, 2))
 
 
-def test_every_size_is_on_the_axis():
-    assert set(sizes(domain(Axis("a", 3, 4, 50)))) <= set(range(3, 51, 4))
+def test_a_constant_and_its_neighbours_come_early():
+    found = sizes_of(Axis("x", 0, 1, 500), constants=[77], number=16)
+    assert {76, 77, 78} <= set(found)
+    assert not {76, 77, 78} & set(sizes_of(Axis("x", 0, 1, 500), number=16))
 
 
-def test_what_a_filter_refuses_is_left_out():
-    found = sizes(domain(Axis("a", 1, 1, 20), filters=(sympy.Ne(root_symbol("a"), 7),)))
-    assert 7 not in found and 8 in found
+def test_powers_of_two_and_multiples_of_the_example_come_too():
+    found = sizes_of(Axis("x", 0, 1, 5000), example=7, number=40)
+    assert {16, 17, 15, 64, 14, 21, 28, 35} <= set(found)
 
 
-def test_numbers_that_may_mean_a_size_come_early():
-    found = sizes(domain(Axis("a", 1, 1, 1000)), constants=[777], number=15)
-    assert {776, 777, 778} <= set(found)
+def test_without_an_end_far_sizes_are_tried():
+    assert 1024 in sizes_of(Axis("x", 2), example=8)
 
 
-def test_an_axis_without_an_end_has_boundaries_too():
-    found = sizes(domain(Axis("a", 0, 1)), number=40)
-    assert {0, 1, 2, 6, 8, 16} <= set(found)
+@pytest.mark.parametrize(("example", "nearest"), [(4, 4), (5, 4), (6, 6), (1, 2), (0, 2), (99, 10)])
+def test_the_first_is_the_size_nearest_the_example(example, nearest):
+    assert sizes_of(Axis("x", 2, 2, 10), example=example)[0] == nearest
 
 
-def test_several_axes_go_alone_together_and_equal():
-    axes = (Axis("a", 1, 1, 9), Axis("b", 2, 1, 20))
-    points = boundaries(domain(*axes), {"a": 4, "b": 5}, [], 40)
-    assert points[0] == {"a": 4, "b": 5}
-    assert {"a": 1, "b": 2} in points and {"a": 1, "b": 5} in points and {"a": 4, "b": 20} in points
-    assert {"a": 2, "b": 2} in points
-    assert len({tuple(point.values()) for point in points}) == len(points) == 40
+def test_a_root_that_the_example_does_not_tell_has_its_smallest_size():
+    assert boundaries(Domain((Axis("x", 3, 1, 9),)), {}, (), 1) == [{"x": 3}]
 
 
-def test_no_axis_no_boundary():
-    assert boundaries(Domain(()), {}, [], 9) == []
+def test_without_axes_there_is_nothing_to_choose():
+    assert boundaries(Domain(()), {"x": 3}, (), 10) == []
 
 
-def test_below_what_was_found_other_axes_may_be_larger():
-    points = smaller(domain(Axis("a", 1, 1, 64), Axis("b", 1, 1, 64)), {"a": 3, "b": 43}, {"a": 6, "b": 5}, 99)
-    assert {"a": 2, "b": 64} in points and all(point["a"] < 3 for point in points)
+def test_what_the_filters_refuse_is_left_out():
+    domain = Domain((Axis("x", 0, 1, 9),), {}, (sympy.Ne(X, 4), sympy.Ge(X, 2)))
+    assert sorted(each["x"] for each in boundaries(domain, {"x": 4}, (), 100)) == [2, 3, 5, 6, 7, 8, 9]
 
 
-def test_numbers_in_the_code_of_a_module_of_ones_own():
-    class Inner(torch.nn.Module):
+SQUARE = Domain((Axis("x", 0, 1, 9), Axis("y", 0, 1, 20)))
+
+
+def test_of_several_axes_the_smallest_come_second():
+    assert pairs(SQUARE, x=5, y=7)[:2] == [(5, 7), (0, 0)]
+
+
+def test_every_axis_leaves_the_example_alone_and_with_the_others():
+    found = pairs(SQUARE, x=5, y=7)
+    assert {(size, 7) for size in range(10)} <= set(found)
+    assert {(5, size) for size in range(21)} <= set(found)
+    assert {(size, size) for size in range(10)} <= set(found)
+    assert (0, 20) in found  # the smallest with the largest
+    assert len(set(found)) == len(found)
+
+
+def test_axes_take_turns():
+    found = pairs(SQUARE, x=5, y=7, number=8)
+    assert any(x != 5 and y == 7 for x, y in found)
+    assert any(x == 5 and y != 7 for x, y in found)
+    assert any(x == y for x, y in found)
+
+
+def test_of_several_axes_all_are_in_the_domain():
+    domain = Domain((Axis("x", 1, 3, 30), Axis("y", 2, 2)), {}, (sympy.Ne(X, Y),))
+    found = boundaries(domain, {"x": 4, "y": 4}, [6, 10], 200)
+    assert found
+    assert all(domain.chosen(each) == each for each in found)
+
+
+def helper(x):
+    return x[:5000] if x.shape[0] > 77 else x
+
+
+class Layer(torch.nn.Module):
+    def forward(self, x):
+        return [x * 31 for _ in (1, 2)] if x.shape[0] > 13 else (lambda y: y + 19)(x)
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = Layer()
+        self.linear = torch.nn.Linear(111, 112)
+        self.helper = helper
+
+    def forward(self, x):
+        return self.layer(x) if x.shape[0] in (41, 2) else self.helper(x[: 10**7], True, -6)
+
+
+def test_constants_of_the_code_of_a_module_its_parts_and_its_functions():
+    assert code_constants(Net()) == [13, 19, 31, 41, 77, 111, 112, 5000]
+
+
+def test_the_code_of_torchs_own_modules_tells_nothing():
+    assert code_constants(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.LayerNorm(8))) == []
+
+
+def test_constants_of_the_operations_of_a_program_and_of_its_subgraphs():
+    class Branches(torch.nn.Module):
         def forward(self, x):
-            return x if x.shape[0] == 41 else self.other(x)
+            y = torch.cond(x.sum() > 0, lambda x: x.narrow(1, 0, 23) + 1, lambda x: x.narrow(1, 1, 23) - 1, (x,))
+            return torch.nn.functional.pad(y, (0, 37)).reshape(-1, 60) * 2.5
 
-        def other(self, x):
-            return [each for each in x if each.shape[0] > 97]
+    program = torch.export.export(Branches(), (torch.ones(4, 24),), dynamic_shapes=({0: Dim("b", max=99)},))
+    found = program_constants(program)
+    assert {23, 37, 60} <= set(found)
+    assert found == sorted(found)
+    assert not {0, 1, 2, 2.5} & set(found)
 
-    outer = torch.nn.Sequential(torch.nn.Linear(3, 3), Inner())
-    outer.function = lambda x: x.shape[0] == 53
-    assert code_constants(outer) == [41, 53, 97]
 
-
-def test_numbers_in_torchs_own_code_do_not_count():
-    assert code_constants(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.LSTM(3, 3))) == []
+def test_constants_of_conditions():
+    conditions = [sympy.Eq(sympy.Mod(X, 8), 3), sympy.Ge(X, 2 * Y + 10**7), sympy.Ne(X / 5, -6), True]
+    assert condition_constants(conditions) == [3, 8]

@@ -1,4 +1,4 @@
-"""Facts solved: what is drawn meets them, and nothing that meets them is left out."""
+"""A domain yields the sizes that meet the facts: each of them, and no others."""
 
 from __future__ import annotations
 
@@ -6,152 +6,294 @@ from itertools import product
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sympy import And, Eq, Ge, Gt, Le, Lt, Mod, Ne, Or, Rational, floor
 
 from pytest_exportcheck.fuzz.facts import Facts, root_symbol
-from pytest_exportcheck.fuzz.solve import Axis, solve
+from pytest_exportcheck.fuzz.solve import Axis, Domain, solve
 from pytest_exportcheck.records import Interval
 
-A, B, C = (root_symbol(name) for name in "abc")
-Mod, Eq, Ne = sympy.Mod, sympy.Eq, sympy.Ne
+X, Y, Z = map(root_symbol, "xyz")
+MOST = 9
 
 
-def facts(*conditions, **roots):
-    return Facts({name: Interval(*bounds) for name, bounds in roots.items()}, {}, conditions)
+def facts(*conditions, names="xyz", upper=MOST):
+    return Facts({name: Interval(0, upper) for name in names}, {}, conditions)
 
 
-def drawn(domain):
-    """Every choice of a domain, as the sizes that it stands for."""
-    choices = product(*(range(axis.first, axis.last + 1, axis.step) for axis in domain.axes))
-    whole = (domain.complete(dict(zip((axis.name for axis in domain.axes), each, strict=True))) for each in choices)
-    return [] if domain.empty else [sizes for sizes in whole if sizes is not None]
+def yielded(domain, most=MOST):
+    """All that a domain can yield, each axis up to ``most``."""
+    if domain.empty:
+        return []
+    axes = [range(axis.first, (most if axis.last is None else axis.last) + 1, axis.step) for axis in domain.axes]
+    names = [axis.name for axis in domain.axes]
+    whole = [domain.complete(dict(zip(names, sizes, strict=True))) for sizes in product(*axes)]
+    return [sizes for sizes in whole if sizes is not None]
 
 
-def admitted(given):
+def meeting(given, most=MOST):
+    """All sizes up to ``most`` that meet the facts, by trying every one."""
     names = list(given.roots)
+    tests = [sympy.lambdify(list(map(root_symbol, names)), each, modules="math") for each in given.conditions]
     ranges = [range(interval.lower, interval.upper + 1) for interval in given.roots.values()]
-    every = (dict(zip(names, sizes, strict=True)) for sizes in product(*ranges))
-    return [sizes for sizes in every if given.holds(sizes)]
+    return [
+        dict(zip(names, sizes, strict=True)) for sizes in product(*ranges) if all(is_met(test, sizes) for test in tests)
+    ]
 
 
-def same(one, other):
-    key = lambda sizes: sorted(sizes.items())  # noqa: E731
-    return sorted(one, key=key) == sorted(other, key=key)
+def is_met(test, sizes):
+    try:
+        return bool(test(*sizes))
+    except ZeroDivisionError:
+        return False
+
+
+def as_set(many):
+    return {tuple(sorted(sizes.items())) for sizes in many}
+
+
+def agrees(given):
+    domain = solve(given)
+    found = yielded(domain)
+    assert len(found) == len(as_set(found))  # none twice
+    assert as_set(found) == as_set(meeting(given))
+    return domain
+
+
+def axes_of(*conditions, names="x", upper=MOST):
+    """(first, step, last) of every axis."""
+    return [(axis.first, axis.step, axis.last) for axis in solve(facts(*conditions, names=names, upper=upper)).axes]
+
+
+EXAMPLES = settings(
+    max_examples=50, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+small = st.integers(-6, 12)
+factors = st.sampled_from([-3, -2, -1, 1, 2, 3])
+roots = st.sampled_from([X, Y])
+relations = st.sampled_from([Ge, Gt, Le, Lt, Eq, Ne])
+
+
+@st.composite
+def linear(draw):
+    return draw(factors) * draw(roots) + draw(small)
+
+
+of_one = st.builds(lambda relation, expr, bound: relation(expr, bound), relations, linear(), small)
+divisible = st.builds(
+    lambda expr, modulus, rest: Eq(Mod(expr, modulus), rest), linear(), st.integers(2, 6), st.integers(-1, 6)
+)
+equal = st.builds(lambda one, factor, other, offset: Eq(one, factor * other + offset), roots, factors, roots, small)
+sums = st.builds(lambda relation, total: relation(X + 2 * Y, total), relations, st.integers(0, 20))
+products = st.builds(lambda relation, number: relation(X * Y, number), relations, st.integers(0, 20))
+floors = st.builds(lambda one, other: Eq(floor(one / 2), other), roots, roots)
+plain = st.one_of(of_one, divisible, equal, sums, products, floors)
+both = st.builds(And, plain, plain)
+either = st.builds(Or, plain, plain)
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(plain, both, either), min_size=1, max_size=4))
+def test_a_domain_is_all_sizes_that_meet_the_conditions_and_no_others(conditions):
+    agrees(facts(*conditions, names="xy"))
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(of_one, divisible), max_size=4), st.integers(0, 4), st.integers(0, MOST))
+def test_intervals_bounds_and_divisibility_are_built_in_together(conditions, lower, upper):
+    agrees(Facts({name: Interval(lower, max(lower, upper)) for name in "xy"}, {}, tuple(conditions)))
+
+
+@EXAMPLES
+@given(st.lists(st.one_of(equal, divisible, of_one), min_size=2, max_size=4))
+def test_roots_that_follow_one_another_meet_what_is_asked_of_all(conditions):
+    triple = [each.xreplace({X: Z, Y: X}) if number % 2 else each for number, each in enumerate(conditions)]
+    agrees(facts(*triple, upper=4))
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("condition", "axis"),
     [
-        facts(a=(2, 9)),
-        facts(A > 3, A < 8, a=(0, 20)),
-        facts(3 * A >= 10, 2 * A <= 15, a=(0, 20)),
-        facts(10 - A >= 3, a=(0, 20)),
-        facts(Eq(Mod(A, 4), 0), a=(3, 30)),
-        facts(Eq(Mod(2 * A + 1, 3), 0), a=(0, 30)),
-        facts(Eq(Mod(4 * A, 6), 2), a=(0, 30)),
-        facts(Eq(Mod(A, 4), 1), Eq(Mod(A, 6), 3), a=(0, 60)),
-        facts(Eq(1, Mod(A, 5)), a=(0, 30)),
-        facts(Eq(A, 7), a=(0, 30)),
-        facts(Eq(2 * A, 14), a=(0, 30)),
-        facts(Ne(A, 5), a=(2, 9)),
-        facts(Eq(A, B), a=(2, 9), b=(4, 20)),
-        facts(Eq(A + 1, B), a=(2, 9), b=(4, 20)),
-        facts(Eq(2 * A - 1, B), a=(2, 9), b=(4, 20)),
-        facts(Eq(2 * A, 3 * B), a=(0, 12), b=(0, 12)),
-        facts(Eq(A, B), Eq(B, C), a=(0, 9), b=(2, 12), c=(1, 8)),
-        facts(Eq(A, B), Eq(Mod(A, 2), 0), Eq(Mod(B, 3), 0), a=(0, 20), b=(0, 20)),
-        facts(Eq(Mod(A, 2), 0), Eq(A, B), Eq(Mod(B, 3), 0), a=(0, 20), b=(0, 20)),
-        facts(Eq(A * B, C), a=(1, 5), b=(1, 5), c=(0, 16)),
-        facts(A * B <= 12, a=(1, 6), b=(1, 6)),
-        facts(Eq(Mod(A * B, 6), 0), a=(1, 6), b=(1, 6)),
-        facts(sympy.And(A > 2, Eq(A, B)), a=(0, 6), b=(0, 6)),
-        facts(sympy.Or(A > 4, B > 4), a=(0, 6), b=(0, 6)),
-        facts(sympy.floor(A / 2) > 2, a=(0, 12)),
-        facts(Ne(sympy.floor(A / 2), 1), a=(0, 12)),
-        facts(Eq(sympy.floor(A / 2), B), a=(0, 12), b=(0, 12)),
-        facts(Eq(sympy.Max(A, B), 5), a=(0, 9), b=(0, 9)),
-        facts(Eq(A / 2, B), a=(0, 12), b=(0, 12)),
-        facts(A > 5, a=(0, 5)),
-        facts(Eq(Mod(A, 2), 0), Eq(Mod(A, 2), 1), a=(0, 9)),
-        facts(Eq(2 * A, 7), a=(0, 9)),
-        facts(Eq(A, B), Eq(A, B + 1), a=(0, 9), b=(0, 9)),
-    ],
-    ids=lambda given: "; ".join(map(str, given.conditions)) or "an interval",
-)
-def test_what_can_be_drawn_is_what_meets_the_facts(given):
-    assert same(drawn(solve(given)), admitted(given))
-
-
-CONDITIONS = st.one_of(
-    st.builds(lambda k, c: A * k >= c, st.integers(1, 3), st.integers(-5, 12)),
-    st.builds(lambda k, c: -B * k > c, st.integers(1, 3), st.integers(-30, 5)),
-    st.builds(
-        lambda s, k, c, m: Eq(Mod(k * s + c, m), 0),
-        st.sampled_from([A, B]),
-        st.integers(1, 4),
-        st.integers(0, 5),
-        st.integers(2, 5),
-    ),
-    st.builds(lambda k, c: Eq(k * A + c, B), st.integers(1, 3), st.integers(-4, 4)),
-    st.builds(lambda c: Ne(A, c), st.integers(0, 9)),
-    st.builds(lambda c: c >= A * B, st.integers(0, 60)),
-    st.builds(lambda c: Ne(A, B + c), st.integers(-3, 3)),
-)
-
-
-@settings(max_examples=150)
-@given(st.lists(CONDITIONS, max_size=4), st.integers(0, 4), st.integers(3, 10))
-def test_any_conditions(conditions, lower, upper):
-    given = facts(*conditions, a=(lower, upper), b=(0, 12))
-    assert same(drawn(solve(given)), admitted(given))
-
-
-@pytest.mark.parametrize(
-    ("given", "filters"),
-    [
-        (facts(Eq(Mod(A, 4), 0), a=(0, 9)), 0),
-        (facts(Eq(2 * A - 1, B), a=(0, 9), b=(0, 99)), 0),
-        (facts(Eq(A * B, C), a=(0, 9), b=(0, 9), c=(0, None)), 1),
-        (facts(A * B <= 12, a=(0, 9), b=(0, 9)), 1),
-    ],
-)
-def test_affine_and_divisible_sizes_are_built_in(given, filters):
-    """What remains to be filtered; the product bounds its factor."""
-    assert len(solve(given).filters) == filters
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        (facts(A > 5, a=(0, 5)), "a would have to be at least 6 and at most 5"),
-        (facts(a=(6, 5)), "a has no size"),
-        (facts(Eq(2 * A, 7), a=(0, 9)), "the conditions contradict each other"),
-        (facts(Eq(Mod(3 * A, 6), 2), a=(0, 9)), "Eq(3*(Mod(a, 2)), 2) has no solution in whole numbers"),
-        (facts(Eq(Mod(A, 2), 0), Eq(Mod(A, 2), 1), a=(0, 9)), "a cannot be 1 modulo 2 as well"),
+        (Ge(X, 3), (3, 1, 9)),
+        (Gt(X, 3), (4, 1, 9)),
+        (Le(X, 3), (0, 1, 3)),
+        (Lt(X, 3), (0, 1, 2)),
+        (Ge(2 * X, 5), (3, 1, 9)),
+        (Gt(2 * X, 6), (4, 1, 9)),
+        (Lt(3 * X, 10), (0, 1, 3)),
+        (Le(-2 * X, -5), (3, 1, 9)),
+        (Gt(7, 2 * X + 1), (0, 1, 2)),
+        (Eq(X, 4), (4, 1, 4)),
+        (Eq(8, 2 * X), (4, 1, 4)),
+        (Eq(Mod(X, 4), 0), (0, 4, 9)),
+        (Eq(Mod(X, 4), 3), (3, 4, 9)),
+        (Eq(Mod(X + 1, 4), 0), (3, 4, 9)),
+        (Eq(Mod(2 * X + 1, 6), 3), (1, 3, 9)),
+        (Eq(0, Mod(3 * X, 7)), (0, 7, 9)),
+        (And(Ge(X, 2), Lt(X, 8)), (2, 1, 7)),
     ],
 )
-def test_facts_without_a_size_say_why(given, reason):
-    assert solve(given).empty == reason
+def test_a_condition_on_one_root_becomes_a_part_of_its_axis(condition, axis):
+    domain = agrees(facts(condition, names="x"))
+    assert [(each.first, each.step, each.last) for each in domain.axes] == [axis]
+    assert domain.filters == ()
 
 
-def test_a_choice_is_what_an_axis_has_and_the_rest_follows():
-    domain = solve(facts(Eq(2 * A, B), Eq(Mod(A, 3), 0), a=(1, 20), b=(0, 30)))
-    assert domain.chosen({"a": 6, "b": 12}) == {"a": 6}
-    assert domain.chosen({"a": 6}) == {"a": 6}
-    assert domain.chosen({"a": 6, "b": 13}) is None
-    assert domain.chosen({"a": 7}) is None
-    assert domain.chosen({"b": 12}) is None
+def test_a_bound_keeps_to_the_lattice_and_a_lattice_to_its_bound():
+    assert axes_of(Eq(Mod(X, 4), 1), Ge(X, 3)) == axes_of(Ge(X, 3), Eq(Mod(X, 4), 1)) == [(5, 4, 9)]
+
+
+def test_residues_of_several_moduli_are_joined():
+    assert axes_of(Eq(Mod(X, 4), 1), Eq(Mod(X, 6), 3), upper=None) == [(9, 12, None)]
 
 
 @pytest.mark.parametrize(
-    ("axis", "cap", "last"),
-    [(Axis("a", 3, 4), 20, 19), (Axis("a", 3, 4, 15), 20, 15), (Axis("a", 3, 4, 30), 18, 15), (Axis("a", 3, 4), 1, 3)],
+    "condition",
+    [
+        Ne(X, 3),
+        Or(Eq(X, 1), Eq(X, 5)),
+        Eq(X * X, 9),
+        Eq(Mod(X * X, 4), 1),
+        Eq(Mod(X, 4) + X, 5),
+        Eq(floor(X / 2), 2),
+        Eq(Mod(X / 2, 2), 0),
+        Eq(Mod(X + Rational(1, 2), 2), Rational(1, 2)),
+        Gt(X / (X - 3), 0),
+        Ge(Mod(X, 4), 2),
+    ],
 )
-def test_a_capped_axis_ends_at_one_of_its_sizes(axis, cap, last):
-    assert axis.up_to(cap).last == last
+def test_what_cannot_be_built_in_is_filtered(condition):
+    assert agrees(facts(condition, names="x")).filters == (condition,)
 
 
-@pytest.mark.parametrize(("size", "nearest"), [(0, 3), (3, 3), (6, 3), (7, 7), (14, 11), (99, 15)])
-def test_the_nearest_size_of_an_axis(size, nearest):
-    assert Axis("a", 3, 4, 15).nearest(size) == nearest
+@pytest.mark.parametrize(
+    ("condition", "follows"),
+    [
+        (Eq(X, Y), {"y": X}),
+        (Eq(Y, X + 2), {"y": X + 2}),
+        (Eq(Y, 9 - X), {"y": 9 - X}),
+        (Eq(2 * X, Y), {"y": 2 * X}),
+        (Eq(X, 2 * Y), {"x": 2 * Y}),
+        (Eq(X, 2 * Y + 1), {"x": 2 * Y + 1}),
+        (Eq(X * X, Y), None),
+        (Eq(Y, X / 2), None),
+        (Eq(Y, floor(X / 2)), None),
+    ],
+)
+def test_of_two_equal_roots_one_follows(condition, follows):
+    domain = agrees(facts(condition, names="xy"))
+    if follows is not None:
+        assert domain.follows == follows
+        assert len(domain.axes) == 1
+
+
+def test_a_product_of_roots_may_follow_too():
+    assert agrees(facts(Eq(Z, X * Y))).follows == {"z": X * Y}
+
+
+def test_roots_that_follow_each_other_all_follow_one():
+    domain = agrees(facts(Eq(Z, Y + 1), Eq(Y, X + 1)))
+    assert domain.follows == {"z": X + 2, "y": X + 1}
+
+
+def test_what_is_asked_of_a_root_that_follows_is_asked_of_the_other():
+    assert axes_of(Ge(Y, 5), Eq(Mod(Y, 3), 0), Eq(Y, X + 1), names="xy") == [(5, 3, 8)]
+    assert axes_of(Eq(Y, X + 1), Ge(Y, 5), Eq(Mod(Y, 3), 0), names="xy") == [(5, 3, 8)]
+
+
+def test_a_filter_on_a_root_that_follows_is_about_the_other():
+    assert solve(facts(Ne(Y, 3), Eq(Y, X + 1), names="xy")).filters == (Ne(X + 1, 3),)
+
+
+def test_a_condition_on_two_roots_is_built_in_once_one_follows_the_other():
+    domain = agrees(facts(Ge(X + Y, 5), Eq(Y, X + 1), names="xy"))
+    assert (domain.axes, domain.filters) == ((Axis("x", 2, 1, 8),), ())
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        ([Ge(X, 8), Le(X, 7)], "x would have to be at least 8 and at most 7"),
+        ([Ge(X, 10)], "x would have to be at least 10 and at most 9"),
+        ([Eq(3 * X, 5)], "Eq(3*x, 5) has no solution in whole numbers"),
+        ([Eq(Mod(2 * X + 1, 4), 2)], "Eq(Mod(2*x + 1, 4), 2) has no solution in whole numbers"),
+        ([Eq(Mod(X, 4), 5)], "Eq(Mod(x, 4), 5) has no solution in whole numbers"),
+        ([Eq(Mod(X, 2), 0), Eq(Mod(X, 4), 3)], "x cannot be 3 modulo 4 as well"),
+        ([Ge(X, 6), Eq(Mod(X, 5), 4), Le(X, 8)], "x would have to be at least 9 and at most 8"),
+        ([Le(X, 8), Ge(X, 6), Eq(Mod(X, 5), 4)], "x has no size"),
+        ([sympy.false], "the conditions contradict each other"),
+        ([Eq(X, Y), Eq(X, Y + 1)], "the conditions contradict each other"),
+    ],
+)
+def test_what_no_size_meets_is_empty_and_says_why(conditions, reason):
+    assert solve(facts(*conditions, names="xy")).empty == reason
+
+
+def test_true_conditions_say_nothing():
+    domain = solve(facts(sympy.true, True, Eq(X, X), names="x"))
+    assert (domain.axes, domain.filters) == ((Axis("x", 0, 1, MOST),), ())
+
+
+def test_without_roots_there_is_one_choice():
+    assert yielded(solve(Facts({}))) == [{}]
+
+
+def test_a_root_without_bounds_starts_at_zero_and_has_no_end():
+    assert solve(Facts({"x": Interval(None, None)})).axes == (Axis("x", 0, 1, None),)
+
+
+def test_large_moduli_are_left_to_the_filter():
+    domain = solve(facts(Eq(Mod(X, 2**20), 3), names="x"))
+    assert (domain.axes, len(domain.filters)) == ((Axis("x", 0, 1, MOST),), 1)
+
+
+@pytest.mark.parametrize(
+    ("axis", "count"),
+    [
+        (Axis("x", 2, 1, 5), 4),
+        (Axis("x", 2, 3, 9), 3),
+        (Axis("x", 5, 1, 5), 1),
+        (Axis("x", 5, 2, 4), 0),
+        (Axis("x", 5, 2), None),
+    ],
+)
+def test_an_axis_counts_its_sizes(axis, count):
+    assert axis.count == count
+
+
+def test_an_axis_knows_and_numbers_its_sizes():
+    axis = Axis("x", 2, 3, 10)
+    sizes = [size for size in range(-5, 20) if axis.has(size)]
+    assert sizes == [2, 5, 8]
+    assert [axis.index(size) for size in sizes] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("cap", "last"), [(1, 2), (2, 2), (4, 2), (5, 5), (7, 5), (8, 8), (100, 10)])
+def test_an_axis_is_cut_but_for_its_first_size(cap, last):
+    assert Axis("x", 2, 3, 10).up_to(cap).last == last
+    assert Axis("x", 2, 3).up_to(7).last == 5
+
+
+DOMAIN = Domain((Axis("x", 1, 2, 7),), {"y": X + 1}, (Ne(X, 5),))
+
+
+def test_a_choice_is_completed():
+    assert [DOMAIN.complete({"x": size}) for size in (1, 3, 5)] == [{"x": 1, "y": 2}, {"x": 3, "y": 4}, None]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ({"x": 3, "y": 4}, {"x": 3}),
+        ({"x": 3}, {"x": 3}),
+        ({"x": 3, "y": 5}, None),
+        ({"x": 5, "y": 6}, None),
+        ({"x": 2, "y": 3}, None),
+        ({"x": 9, "y": 10}, None),
+        ({"y": 4}, None),
+    ],
+)
+def test_the_chosen_part_of_sizes_is_told_where_they_are_in_the_domain(sizes, chosen):
+    assert DOMAIN.chosen(sizes) == chosen

@@ -1,135 +1,220 @@
-"""Inputs of other sizes, and what else can be drawn of them."""
+"""Inputs of other sizes keep everything of the example but the sizes."""
 
 from __future__ import annotations
 
 from collections import namedtuple
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from pytest_exportcheck.fuzz.values import resized, strides_like
-from pytest_exportcheck.fuzz.variations import GROUPS, variations_of, varied
+from pytest_exportcheck.fuzz.values import is_resizable, resized, strides_like
 from pytest_exportcheck.records import Inputs
 
-Point = namedtuple("Point", "x y")
+Pair = namedtuple("Pair", "a b")
 
 
-def one(tensor, **sizes):
-    """A tensor with dims of these sizes: ``d0=3``."""
-    dims = {("args[0]", int(name[1:])): size for name, size in sizes.items()}
-    return resized(Inputs("", (tensor,), {}), dims, label="", seed=1).args[0]
+@dataclass
+class Point:
+    a: object
+    b: object
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
-@pytest.mark.parametrize("size", [0, 1, 3, 10])
-def test_dtype_and_the_range_of_values_are_kept(dtype, size):
-    example = torch.tensor([0, 1, 1, 0, 1]).to(dtype)
-    made = one(example, d0=size)
-    assert made.dtype == dtype and made.shape == (size,)
-    assert set(made.tolist()) <= set(example.tolist())
+torch.export.register_dataclass(Point, serialized_type_name="test_fuzz_values.Point")
+
+FIRST = ("args[0]", 0)
 
 
-def test_requires_grad_is_kept_and_the_example_left_alone():
-    example = torch.ones(3, requires_grad=True)
-    made = one(example, d0=5)
-    assert made.requires_grad and made.is_leaf and example.shape == (3,)
+def call(*args, **kwargs):
+    return Inputs("the example inputs", args, kwargs)
+
+
+def one(tensor, *sizes, seed=0):
+    """The tensor with its first dims of these sizes."""
+    dims = {("args[0]", number): size for number, size in enumerate(sizes)}
+    return resized(call(tensor), dims, label="", seed=seed).args[0]
+
+
+def order_of(tensor):
+    """The dims from the outermost in memory to the innermost."""
+    return sorted(range(tensor.dim()), key=lambda dim: -tensor.stride()[dim])
+
+
+def test_only_the_given_dims_change():
+    made = resized(call(torch.ones(4, 3), torch.ones(4)), {FIRST: 7}, label="b=7", seed=0)
+    assert (made.label, made.kwargs) == ("b=7", {})
+    assert [tuple(each.shape) for each in made.args] == [(7, 3), (4,)]
 
 
 @pytest.mark.parametrize(
-    ("example", "order"),
+    "dtype",
+    [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.complex64, torch.bool,
+     torch.int8, torch.uint8, torch.uint16, torch.int32, torch.int64],
+)  # fmt: skip
+def test_the_dtype_stays(dtype):
+    assert one(torch.ones(4, 3).to(dtype), 7).dtype is dtype
+
+
+def test_the_device_stays():
+    made = one(torch.ones(4, 3, device="meta"), 7)
+    assert (made.device.type, tuple(made.shape)) == ("meta", (7, 3))
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_requires_grad_stays_and_the_tensor_is_a_leaf(flag):
+    made = one(torch.ones(4, 3, requires_grad=flag), 7)
+    assert (made.requires_grad, made.is_leaf, made.grad_fn) == (flag, True, None)
+
+
+def test_what_was_computed_becomes_a_leaf():
+    made = one(torch.ones(4, 3, requires_grad=True) * 2, 7)
+    assert (made.requires_grad, made.is_leaf) == (True, True)
+
+
+def test_under_inference_mode_a_tensor_is_made_too():
+    with torch.inference_mode():
+        assert tuple(one(torch.ones(4, 3), 7).shape) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("example", "sizes"),
     [
-        (torch.ones(2, 3, 4, 5), [0, 1, 2, 3]),
-        (torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last), [0, 2, 3, 1]),
-        (torch.ones(3, 2).t(), [1, 0]),
-        (torch.ones(2, 1, 4), [0, 1, 2]),
+        (torch.ones(4, 3), (7,)),
+        (torch.ones(3, 4).t(), (7,)),
+        (torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last), (6, 3, 8, 9)),
+        (torch.ones(1, 3, 4, 5).to(memory_format=torch.channels_last), (6,)),
+        (torch.ones(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d), (3,)),
+        (torch.ones(2, 3, 4).permute(1, 2, 0), (5, 6, 7)),
+        (torch.ones(4, 6)[:, ::2], (7,)),
     ],
 )
-def test_dims_lie_in_memory_as_those_of_the_example(example, order):
-    made = one(example, d0=7)
-    assert made.shape == (7, *example.shape[1:])
-    assert sorted(range(example.dim()), key=lambda dim: (-made.stride(dim), -made.size(dim), dim)) == order
-    assert made.numel() == made.untyped_storage().nbytes() // 4
+def test_the_order_of_dims_in_memory_stays(example, sizes):
+    made = one(example, *sizes)
+    assert order_of(made) == order_of(example)
 
 
-def test_strides_of_an_empty_tensor():
-    assert strides_like(torch.ones(2, 3), (0, 4)) == (4, 1)
+def test_channels_last_stays_channels_last():
+    made = one(torch.ones(1, 3, 4, 4).to(memory_format=torch.channels_last), 2)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert not made.is_contiguous()
+
+
+def test_a_view_with_gaps_becomes_dense():
+    assert one(torch.ones(4, 6)[:, ::2], 7).stride() == (3, 1)
+
+
+def test_an_expanded_tensor_becomes_one_with_a_row_for_each():
+    made = one(torch.ones(1, 3).expand(4, 3), 7)
+    made[0] = 5
+    assert made[1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 4), (4, 1), (1, 1), (2, 1, 4), (0, 3), (3, 0), (2, 0, 3), (5,), ()])
+def test_a_contiguous_tensor_has_the_strides_of_one(shape):
+    tensor = torch.empty(shape)
+    assert strides_like(tensor, shape) == tensor.stride()
+
+
+def test_strides_are_those_of_the_other_shape():
+    assert strides_like(torch.empty(4, 3), (7, 5)) == (5, 1)
+    assert strides_like(torch.empty(3, 4).t(), (7, 5)) == (1, 7)
+    assert strides_like(torch.empty(3, 4).t(), (0, 5)) == (1, 1)
+
+
+def test_elements_are_those_of_the_example():
+    made = one(torch.tensor([3, 8, 9]), 100)
+    assert set(made.tolist()) == {3, 8, 9}
+
+
+def test_of_a_permuted_example_too():
+    assert set(one(torch.arange(6).reshape(2, 3).t(), 50, 2).flatten().tolist()) == set(range(6))
 
 
 def test_an_empty_example_gives_zeros():
-    assert one(torch.ones(0, 3), d0=2).tolist() == [[0.0] * 3] * 2
+    assert one(torch.empty(0, 3), 2).tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
-def test_the_same_seed_gives_the_same_values_and_another_others():
-    example = Inputs("", (torch.arange(100),), {})
-    made = [resized(example, {("args[0]", 0): 50}, label="", seed=seed).args[0].tolist() for seed in (1, 1, 2)]
-    assert made[0] == made[1] != made[2]
+@pytest.mark.parametrize("example", [torch.ones(4, 3), torch.ones(3, 4).t(), torch.empty(0, 3)])
+def test_a_size_may_be_zero(example):
+    made = one(example, 0, 5)
+    assert (tuple(made.shape), made.numel()) == ((0, 5), 0)
 
 
-def test_one_tensor_passed_twice_stays_one():
-    example = torch.ones(3)
-    dims = {("args[0]", 0): 4, ("args[1]", 0): 4, ("kwargs['z']", 0): 5}
-    made = resized(Inputs("", (example, example), {"z": example}), dims, label="", seed=1)
-    assert made.args[0] is made.args[1] is not made.kwargs["z"]
+def test_at_its_own_size_a_tensor_is_the_examples():
+    example = torch.randn(4, 3)
+    assert one(example, 4) is example
 
 
-def test_tensors_in_containers_have_their_places():
-    call = Inputs("", ({"a": [torch.ones(2)]}, Point(torch.ones(2), 3)), {"k": (torch.ones(2),)})
-    dims = {("args[0]['a'][0]", 0): 3, ("args[1].x", 0): 4, ("kwargs['k'][0]", 0): 5}
-    made = resized(call, dims, label="now", seed=1)
-    assert made.args[0]["a"][0].shape == (3,) and made.args[1].x.shape == (4,) and made.kwargs["k"][0].shape == (5,)
-    assert made.args[1].y == 3 and made.label == "now"
+def test_one_tensor_that_is_passed_twice_stays_one():
+    x = torch.ones(4, 3)
+    dims = {FIRST: 7, ("kwargs['y']", 0): 7}
+    made = resized(call(x, y=x), dims, label="", seed=0)
+    assert made.args[0] is made.kwargs["y"]
 
 
-def test_what_keeps_its_size_is_the_very_tensor():
-    example = torch.ones(3)
-    assert one(example, d0=3) is example
+def test_unless_its_sizes_differ():
+    x = torch.ones(4, 3)
+    made = resized(call(x, x), {FIRST: 7, ("args[1]", 0): 5}, label="", seed=0)
+    assert [each.shape[0] for each in made.args] == [7, 5]
 
 
-def test_a_sparse_tensor_stays_as_it_is():
-    example = torch.eye(3).to_sparse()
-    assert one(example, d0=5) is example
+def test_two_tensors_stay_two():
+    made = resized(call(torch.arange(90), torch.arange(90)), {FIRST: 50, ("args[1]", 0): 50}, label="", seed=0)
+    assert made.args[0] is not made.args[1]
+    assert made.args[0].tolist() != made.args[1].tolist()
 
 
-CALL = Inputs("n=2", (torch.arange(48.0).reshape(2, 3, 4, 2), torch.arange(6).reshape(2, 3)), {})
+@pytest.mark.parametrize(
+    ("value", "place", "get"),
+    [
+        ({"p": [torch.ones(4), 3]}, "args[0]['p'][0]", lambda made: made["p"][0]),
+        ((None, [torch.ones(4)]), "args[0][1][0]", lambda made: made[1][0]),
+        (Pair(1, torch.ones(4)), "args[0].b", lambda made: made.b),
+        (Point(torch.ones(2), torch.ones(4)), "args[0].b", lambda made: made.b),
+        (Point(None, torch.ones(4)), "args[0].b", lambda made: made.b),
+    ],
+)
+def test_containers_are_followed_and_stay_what_they_are(value, place, get):
+    made = resized(call(value, flag=True), {(place, 0): 7}, label="", seed=0)
+    assert type(made.args[0]) is type(value)
+    assert (get(made.args[0]).shape[0], get(value).shape[0]) == (7, 4)
+    assert made.kwargs == {"flag": True}
 
 
-def each_of(*groups):
-    return [
-        pytest.param(place, variation, id=f"{place} {variation.name}")
-        for place, variation in variations_of(CALL, frozenset(groups))
-    ]
+def test_keywords_keep_their_order():
+    made = resized(call(y=torch.ones(2), x=torch.ones(4)), {("kwargs['x']", 0): 7}, label="", seed=0)
+    assert list(made.kwargs) == ["y", "x"]
+    assert made.kwargs["x"].shape[0] == 7
 
 
-@pytest.mark.parametrize(("place", "variation"), each_of("layout"))
-def test_a_layout_changes_strides_and_no_values(place, variation):
-    number = int(place[5])
-    made, was = varied(CALL, place, variation).args[number], CALL.args[number]
-    assert made.shape == was.shape and made.dtype == was.dtype
-    assert (made.stride(), made.storage_offset()) != (was.stride(), was.storage_offset())
-    assert torch.equal(made, was) != variation.name.startswith("expanded")
+def test_one_seed_gives_the_same_values_and_another_others():
+    example = torch.randn(50)
+    assert one(example, 40, seed=1).equal(one(example, 40, seed=1))
+    assert not one(example, 40, seed=1).equal(one(example, 40, seed=2))
 
 
-@pytest.mark.parametrize(("place", "variation"), each_of("special"))
-def test_special_values_are_put_among_the_others(place, variation):
-    made = varied(CALL, place, variation).args[0]
-    changed = ~((made == CALL.args[0]) & (made.signbit() == CALL.args[0].signbit()))
-    assert 0 < int(changed.sum()) < made.numel() and made.shape == CALL.args[0].shape
+def test_the_generators_of_the_process_are_left_alone():
+    before = torch.random.get_rng_state()
+    one(torch.ones(4), 7)
+    assert torch.random.get_rng_state().equal(before)
 
 
-@pytest.mark.parametrize(("place", "variation"), each_of("dtype", "rank"))
-def test_of_dtypes_and_ranks_nothing_is_declared(place, variation):
-    number = int(place[5])
-    made, was = varied(CALL, place, variation).args[number], CALL.args[number]
-    assert not variation.declared and (made.dtype, made.dim()) != (was.dtype, was.dim())
+@pytest.mark.parametrize(
+    ("leaf", "expected"),
+    [
+        (torch.ones(2), True),
+        (torch.tensor(1.0), True),
+        (torch.nn.Parameter(torch.ones(2)), True),
+        (torch.eye(2).to_sparse(), False),
+        (3, False),
+        (None, False),
+        ("text", False),
+    ],
+)
+def test_what_can_be_made_anew(leaf, expected):
+    assert is_resizable(leaf) is expected
 
 
-def test_a_variation_is_named_in_the_label():
-    place, variation = variations_of(CALL, frozenset({"layout"}))[0]
-    assert varied(CALL, place, variation).label == "n=2, args[0] every second element of a tensor"
-
-
-def test_where_it_does_not_fit_nothing_changes():
-    """Sizes are drawn after the variations are listed: a dim may be empty by then."""
-    empty = Inputs("", (torch.ones(0, 3),), {})
-    for variation in GROUPS["layout"] + GROUPS["rank"]:
-        assert varied(empty, "args[0]", variation).args[0].numel() == 0
+@pytest.mark.parametrize("leaf", [torch.eye(4).to_sparse(), 3, "text", None])
+def test_what_cannot_be_made_anew_stays(leaf):
+    assert one(leaf, 7) is leaf

@@ -40,6 +40,14 @@ def test_a_longer_mode_judges_its_last_edge_behind_its_parent():
         ("strict-serdes", "strict", False),
         ("strict", "strict_postdispatch-serdes", False),
         ("strict-serdes", "strict-decompose-serdes", False),
+        ("strict", "strict-fuzz", True),
+        ("strict-fuzz", "strict-fuzz", True),
+        ("strict-fuzz", "strict-serdes-fuzz", True),
+        ("strict-serdes-fuzz", "strict-serdes-retrace-fuzz", True),
+        ("strict-serdes-fuzz", "strict-fuzz", False),
+        ("strict-fuzz", "strict_postdispatch-fuzz", False),
+        ("strict-fuzz", "strict-serdes", False),
+        ("strict-serdes", "strict-fuzz", False),
     ],
 )
 def test_prefixes_are_told_by_whole_stages(one, other, expected):
@@ -200,18 +208,30 @@ def test_a_mode_that_is_kept_and_named_comes_once():
     assert texts(SMALL.order(modes)) == ["nonstrict"]
 
 
-def test_what_is_fuzzed_builds_on_what_was_fuzzed_before_the_last_edge():
-    mode, behind = Mode(("nonstrict",)), Mode(("nonstrict", "serdes"))
-    assert str(behind.fuzzed) == "nonstrict-serdes-fuzz" and behind.fuzzed.edge == "fuzz"
-    assert mode.fuzzed.is_prefix_of(behind.fuzzed) and behind.is_prefix_of(behind.fuzzed)
-    assert not mode.fuzzed.is_prefix_of(behind) and not behind.fuzzed.is_prefix_of(mode.fuzzed)
+def test_what_is_fuzzed_is_the_path_with_one_more_stage():
+    fuzzed = mode("strict-serdes").fuzzed
+    assert (str(fuzzed), fuzzed.parent, fuzzed.edge) == ("strict-serdes-fuzz", mode("strict-serdes"), "fuzz")
 
 
-@pytest.mark.parametrize("name", ["nonstrict-fuzz", "*-fuzz", "nonstrict-serdes*"])
-def test_what_is_fuzzed_has_a_name_that_one_may_expect(name):
-    check_names([name], [Lattice.of(["nonstrict"], ["serdes"])])
+def test_fuzzing_is_no_edge_of_a_lattice():
+    assert not ALL.has(mode("strict-fuzz"))
+    with pytest.raises(SelectionError, match=r"^unknown mode 'strict-fuzz'"):
+        select(["strict-fuzz"], [ALL])
 
 
-def test_a_mode_to_run_is_none_that_is_fuzzed():
-    with pytest.raises(SelectionError, match="unknown mode 'nonstrict-fuzz'"):
-        select(["nonstrict-fuzz"], [Lattice.of(["nonstrict"], ["serdes"])])
+@pytest.mark.parametrize(
+    "names",
+    [[], ["*"], ["nonstrict-fuzz"], ["nonstrict-serdes-retrace-fuzz"], ["*-fuzz"], ["*-serdes-fuzz", "nonstrict"],
+     ["nonstrict-s*"], ["nonstrict-serdes-serdes-serdes"]],
+)  # fmt: skip
+def test_a_case_may_name_modes_and_what_is_fuzzed_behind_them(names):
+    check_names(names, [SMALL])
+
+
+@pytest.mark.parametrize(
+    "name", ["strict-fuzz", "nonstrict-fuzz-serdes", "nonstrict-fuzz-fuzz", "fuzz", "nonstrict-fuz", "strict*", ""]
+)
+def test_a_case_may_not_name_what_no_engine_can_run(name):
+    with pytest.raises(SelectionError) as raised:
+        check_names(["nonstrict", name], [SMALL])
+    assert str(raised.value).startswith(f"unknown mode {name!r}")

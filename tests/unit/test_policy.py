@@ -19,8 +19,9 @@ from pytest_exportcheck.policy import (
     contract_for,
     judge,
     known,
+    loosest,
 )
-from pytest_exportcheck.policy.contract import COLUMNS, column_of
+from pytest_exportcheck.policy.contract import COLUMNS, JUDGED, JUDGED_AT, column_of
 from pytest_exportcheck.records import Finding
 
 FINDING = Finding(check="state", place="twin", kind="dropped a tied name", expected="a", actual="b")
@@ -182,4 +183,74 @@ def test_a_row_that_needs_another_names_one_that_exists():
 
 
 def test_rows_are_about_checks_that_exist_or_the_stage_itself():
-    assert {row.check for row in KNOWN} <= {*CHECKS, "stage"}
+    assert {row.check for row in KNOWN} <= {*JUDGED, "stage"}
+
+
+def test_sizes_are_judged_beside_the_checks_where_they_are_drawn():
+    assert (*CONTRACT, "sizes") == JUDGED
+    assert (*COLUMNS, "fuzz") == JUDGED_AT
+    assert contract_for("fuzz") == {}
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        (["strict"], "bits"),
+        (["nonstrict", "serdes", "retrace", "unflatten"], "bits"),
+        (["nonstrict_postdispatch"], "close"),
+        (["nonstrict", "decompose"], "close"),
+        (["nonstrict", "decompose", "serdes"], "close"),
+        ([], "bits"),
+    ],
+)
+def test_what_several_stages_made_is_compared_as_the_loosest_allows(stages, expected):
+    assert loosest(stages, BLOCKING) == dict.fromkeys(BLOCKING, expected)
+
+
+def test_what_eager_does_not_repeat_is_compared_loosely():
+    assert loosest(["strict", "serdes"], BLOCKING, unstable=("outputs",)) == {"outputs": "close", "effects": "bits"}
+
+
+def test_only_the_checks_that_are_asked_for_are_compared():
+    assert loosest(["strict"], ["outputs"]) == {"outputs": "bits"}
+
+
+@pytest.mark.parametrize(
+    ("on", "verdict"),
+    [
+        (("batch=1",), "known"),
+        (("batch=0, length=9",), "known"),
+        (("length=9, batch=1",), "known"),
+        (("batch=1, args[0] with nan",), "known"),
+        (("args[0].size(0)=1",), "known"),
+        (("batch=9", "batch=1"), "known"),
+        (("batch=10",), "broken"),
+        (("batch=21",), "broken"),
+        (("the example inputs",), "broken"),
+        ((), "broken"),
+    ],
+)
+def test_a_row_may_be_narrowed_to_the_calls_that_showed_it(monkeypatch, judged, on, verdict):
+    monkeypatch.setattr(known, "KNOWN", (replace(ROW, on="*=[01],*"),))
+    assert judged(with_field(on=on)).verdict == verdict
+
+
+def test_a_row_about_no_calls_is_about_all(judged):
+    assert judged(with_field(on=("batch=9",))).verdict == "known"
+
+
+@pytest.mark.parametrize(
+    ("kind", "actual", "on", "known_as"),
+    [
+        ("narrowed", "AssertionError: Guard failed: x", "batch=1", "guards-refuse-zero-and-one"),
+        ("narrowed", "AssertionError: Guard failed: x", "batch=3", ""),
+        ("narrowed", "ValueError: x", "batch=1", ""),
+        ("accepted and computed otherwise", "accepted", "batch=0", "lower-bounds-up-to-two-dropped"),
+        ("accepted and computed otherwise", "accepted", "batch=61", ""),
+    ],
+)
+def test_rows_about_sizes_explain_zero_and_one_alone(kind, actual, on, known_as):
+    finding = Finding(check="sizes", place="batch", kind=kind, expected="", actual=actual, on=(on,))
+    for version in ("2.13.0", "2.14.1"):
+        (found,) = judge([finding], engine="torch", mode="nonstrict-serdes-fuzz", torch_version=version)
+        assert found.known_as == known_as

@@ -214,3 +214,92 @@ def test_dynamic_shapes_may_name_what_a_kwarg_catches():
 
     given = case(Net, args=(), kwargs={"mask": torch.ones(2)}, dynamic_shapes={"mask": {0: "batch"}})
     assert set_up(given, seed=0).dynamic_shapes == {"mask": {0: "batch"}}
+
+
+def test_plain_inputs_are_redrawn_as_they_are():
+    x = torch.ones(2, 2)
+    subject = set_up(case(args=(x,)), seed=0)
+    assert subject.redraw(5) is subject.example
+
+
+def test_callable_inputs_are_redrawn_by_seed():
+    subject = set_up(case(), seed=0)
+    one, again, other = (subject.redraw(seed).args[0] for seed in (5, 5, 6))
+    assert one.equal(again)
+    assert not one.equal(other)
+    assert not one.equal(subject.example.args[0])
+
+
+def test_redrawing_takes_the_inputs_that_the_factory_gave_too():
+    given = torch.ones(1)
+    subject = set_up(case(lambda: (torch.nn.Identity(), (given,)), args=None, kwargs=lambda: {"k": torch.rand(1)}), 0)
+    redrawn = subject.redraw(5)
+    assert redrawn.args[0] is given
+    assert not redrawn.kwargs["k"].equal(subject.example.kwargs["k"])
+
+
+def made(inputs, sizes, **options):
+    return set_up(case(inputs=inputs, **options), seed=0).made(sizes)
+
+
+def test_a_case_without_an_inputs_callable_makes_none():
+    assert set_up(case(), seed=0).made is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "args", "kwargs"),
+    [
+        (lambda b: (b, 2), (3, 2), {}),
+        (lambda b: {"x": b}, (), {"x": 3}),
+        (lambda b: ((b,), {"x": 2}), (3,), ({"x": 2})),
+        (lambda b: (b, {"x": 2}), (3, {"x": 2}), {}),
+        (lambda b: ((b,), [2]), ((3,), [2]), {}),
+        (lambda b: (), (), {}),
+        (lambda **sizes: (sizes,), ({"b": 3},), {}),
+    ],
+)
+def test_an_inputs_callable_returns_arguments_in_three_forms(inputs, args, kwargs):
+    call = made(inputs, {"b": 3})
+    assert (call.args, dict(call.kwargs)) == (args, kwargs)
+
+
+def test_only_named_dims_are_passed_to_an_inputs_callable():
+    assert made(lambda **sizes: (sizes,), {"b": 3, "args[0].size(0)": 4}).args == ({"b": 3},)
+
+
+def test_inputs_of_the_same_sizes_have_the_same_values_from_the_first_call_on():
+    subject = set_up(case(inputs=lambda b: (torch.randn(b),)), seed=0)
+    torch.rand(1)
+    first = subject.made({"b": 3}).args[0]
+    torch.rand(1)
+    assert subject.made({"b": 3}).args[0].equal(first)
+
+
+def test_making_inputs_leaves_the_generators_alone():
+    subject = set_up(case(inputs=lambda b: (torch.randn(b),)), seed=0)
+    before = generator_digest()
+    subject.made({"b": 3})
+    assert generator_digest() == before
+
+
+def test_inputs_that_are_made_are_moved_to_the_device():
+    assert made(lambda b: (torch.ones(b),), {"b": 3}, device="meta").args[0].is_meta
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), (torch.ones(1), "Tensor"), ([1], "list")])
+def test_an_inputs_callable_that_returns_something_else_is_told_what_to_return(value, kind):
+    with pytest.raises(CaseError) as raised:
+        made(lambda b: value, {"b": 3})
+    assert str(raised.value) == (
+        "case 'net' (case_shop.py:7): its inputs callable must return a tuple of positional arguments, a dict of keyword "
+        f"arguments, or a tuple of both, got {kind}. For one argument write (x,)."
+    )
+
+
+def test_an_inputs_callable_that_raises_is_named():
+    def explode(b):
+        raise KeyError("gone")
+
+    with pytest.raises(CaseError) as raised:
+        made(explode, {"b": 3})
+    assert str(raised.value).startswith("case 'net' (case_shop.py:7): its inputs callable raised KeyError: 'gone'\n")

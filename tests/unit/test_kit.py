@@ -1,0 +1,109 @@
+"""What a session works with: the items of a case, with and without fuzzing, and the names that a case may use."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from torch.export import Dim, ShapesCollection
+
+from pytest_exportcheck.kit import kit_of, may_be_dynamic
+from pytest_exportcheck.options import Fuzzing, Options
+from pytest_exportcheck.records import Case, Expectation, Origin, Rejection
+
+ORIGIN = Origin("shop", "case_shop.py", 7)
+HOOKS = SimpleNamespace(gather=lambda name: ([], []))
+DYNAMIC = {"x": {0: Dim("batch")}}
+
+
+def case(**options):
+    return Case(**{"name": "net", "build": object, "origin": ORIGIN, "dynamic_shapes": DYNAMIC, **options})
+
+
+def kit(*modes, fuzz=True, **options):
+    fuzzing = Fuzzing() if fuzz else None
+    return kit_of(Options(modes=modes or ("nonstrict", "nonstrict-serdes"), fuzz=fuzzing, **options), HOOKS)
+
+
+def planned(given, *modes, **options):
+    return [str(mode) for _, mode in kit(*modes, **options).plan(given)]
+
+
+def rejection(at):
+    return Rejection(at=at, origin=ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        (None, False),
+        ({}, False),
+        ((), False),
+        ({"x": None}, False),
+        ({"x": {0: 4, 1: None}}, False),
+        (({0: 4}, [None, 5]), False),
+        ({"x": {0: Dim("b")}}, True),
+        (({0: 4}, [None, 2 * Dim("b")]), True),
+        ({"x": {"k": [{0: Dim.AUTO}]}}, True),
+        (({0: Dim.DYNAMIC},), True),
+        (lambda: None, True),
+        (ShapesCollection(), True),
+    ],
+)
+def test_a_case_may_be_dynamic_where_its_shapes_say_more_than_numbers(shapes, expected):
+    assert may_be_dynamic(case(dynamic_shapes=shapes)) is expected
+
+
+def test_without_fuzzing_a_case_has_its_modes():
+    assert planned(case(), fuzz=False) == ["nonstrict", "nonstrict-serdes"]
+
+
+def test_with_fuzzing_every_mode_is_followed_by_what_is_fuzzed():
+    assert planned(case()) == ["nonstrict", "nonstrict-fuzz", "nonstrict-serdes", "nonstrict-serdes-fuzz"]
+
+
+def test_a_case_without_dynamic_dims_is_not_fuzzed():
+    assert planned(case(dynamic_shapes=None)) == ["nonstrict", "nonstrict-serdes"]
+
+
+def test_only_the_modes_of_a_case_are_fuzzed():
+    assert planned(case(modes=("*-serdes",))) == ["nonstrict-serdes", "nonstrict-serdes-fuzz"]
+
+
+def test_what_must_be_refused_is_not_fuzzed():
+    assert planned(case(rejects=(rejection("serdes"),))) == ["nonstrict", "nonstrict-fuzz", "nonstrict-serdes"]
+    assert planned(case(rejects=(rejection("capture"),))) == ["nonstrict"]
+
+
+def test_a_call_that_must_be_refused_is_fuzzed_beside():
+    assert planned(case(rejects=(rejection("call"),)), "strict") == ["strict", "strict-fuzz"]
+
+
+def test_a_case_may_name_what_is_fuzzed():
+    assert kit(fuzz=False).wrong_names(case(modes=("nonstrict-fuzz", "*-serdes-fuzz"))) == ""
+    assert (
+        kit()
+        .wrong_names(case(modes=("nonstrict-fuz",)))
+        .startswith("case 'net' (case_shop.py:7): unknown mode 'nonstrict-fuz'")
+    )
+
+
+def expectation(**options):
+    return Expectation(reason="why", origin=ORIGIN, **options)
+
+
+def test_an_expectation_may_name_what_is_fuzzed_and_its_check():
+    entry = expectation(mode="*-serdes-fuzz", check="sizes")
+    assert kit().wrong_entry(entry) == ""
+    assert kit().wrong_names(case(expect=(entry,))) == ""
+
+
+def test_an_expectation_may_not_name_a_check_that_does_not_exist():
+    assert kit().wrong_entry(expectation(check="size")).startswith("unknown check 'size'. Checks: ")
+    assert kit().wrong_entry(expectation(check="size")).endswith(", stage, case, sizes.")
+
+
+def test_the_runner_is_told_how_much_to_fuzz():
+    options = Options(modes=("nonstrict",), fuzz=Fuzzing(examples=7))
+    runner = kit_of(options, HOOKS).runner(options)
+    assert runner._settings.fuzz == Fuzzing(examples=7)
