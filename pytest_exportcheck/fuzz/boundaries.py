@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, product, zip_longest
+from itertools import chain, islice, product, zip_longest
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -24,7 +24,7 @@ def boundaries(
     usual = {axis.name: axis.nearest(example.get(axis.name, axis.first)) for axis in domain.axes}
     tell = {axis.name: list(dict.fromkeys(_telling(axis, usual[axis.name], constants))) for axis in domain.axes}
     found: dict[tuple[int, ...], dict[str, int]] = {}
-    for chosen in _points(domain.axes, usual, tell):
+    for chosen in _points(domain.axes, usual, tell, constants):
         if len(found) >= number:
             break
         if domain.complete(chosen) is not None:
@@ -34,9 +34,9 @@ def boundaries(
 
 def smaller(domain: Domain, found: Mapping[str, int], usual: Mapping[str, int], number: int) -> list[dict[str, int]]:
     """At most ``number`` choices of several axes below ``found``: one axis smaller, those behind it anything telling. Where
-    one dim must grow for another to shrink, step by step does not get there."""
+    one dim must grow for another to shrink, or sizes in between do not fail, step by step does not get there."""
     points: dict[tuple[int, ...], dict[str, int]] = {}
-    for place, axis in enumerate(domain.axes[:-1]):
+    for place, axis in enumerate(domain.axes):
         before = {each.name: found[each.name] for each in domain.axes[:place]}
         behind = [
             list(
@@ -106,8 +106,12 @@ def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
 _RUN = 256
 
 
+#: How many numbers of the code are tried with each other on several axes.
+_NAMED = 6
+
+
 def _points(
-    axes: Sequence[Axis], usual: Mapping[str, int], tell: Mapping[str, Sequence[int]]
+    axes: Sequence[Axis], usual: Mapping[str, int], tell: Mapping[str, Sequence[int]], constants: Sequence[int]
 ) -> Iterator[dict[str, int]]:
     """Choices of all axes: one axis away from the example at a time, all together, and all equal."""
     yield dict(usual)
@@ -118,6 +122,8 @@ def _points(
     if len(axes) > 1:
         rows.append([dict.fromkeys(names, size) for size in _common(axes, tell)])
         rows.append([dict(zip(names, sizes, strict=True)) for sizes in _together(axes, tell)])
+        named = [[number for number in constants if axis.has(number)][:_NAMED] for axis in axes]
+        rows.append([dict(zip(names, sizes, strict=True)) for sizes in islice(product(*named), _RUN)])
     for row in zip_longest(*rows):
         yield from (point for point in row if point is not None)
 

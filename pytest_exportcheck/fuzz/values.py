@@ -14,8 +14,8 @@ from pytest_exportcheck.records import Inputs
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
-    """The inputs with dims of these sizes. Elements are drawn from those of the example, so that indices stay valid; what
-    was one tensor stays one. Tensors of other layouts than strided stay as they are."""
+    """The inputs with dims of these sizes. Elements are drawn from those of the example, so that indices stay valid, floating
+    ones from their range; what was one tensor stays one. Tensors of other layouts than strided stay as they are."""
     generator = torch.Generator().manual_seed(seed)
     made: dict[tuple[int, tuple[int, ...]], Any] = {}
 
@@ -57,7 +57,22 @@ def _drawn(leaf: torch.Tensor, shape: tuple[int, ...], generator: torch.Generato
         source = leaf.detach().reshape(-1)
         if source.numel() == 0:
             made.zero_()
+        elif _is_measured(source):  # between the least and the greatest: of few elements some would repeat
+            spread = torch.rand(made.numel(), generator=generator, dtype=torch.float64).to(leaf.device)
+            low, high = source.min().double(), source.max().double()
+            made.copy_((low + (high - low) * spread).reshape(shape))
         elif made.numel():
             picked = torch.randint(source.numel(), (made.numel(),), generator=generator).to(leaf.device)
             made.copy_(source[picked].reshape(shape))
     return made.requires_grad_(leaf.requires_grad)
+
+
+def _is_measured(source: torch.Tensor) -> bool:
+    """Whether elements are numbers of a range, rather than codes such as 0 and 1, or infinities."""
+    if source.is_meta or not source.is_floating_point() or source.element_size() < 2:
+        return False
+    return bool(source.isfinite().all()) and len(set(source[:_FEW].tolist())) > 2
+
+
+#: How many elements tell whether there are more than two kinds.
+_FEW = 1000

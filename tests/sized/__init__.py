@@ -1,1 +1,1 @@
-"""Small functions with a size-dependent defect, and what fuzzing finds of them."""
+"""Small functions whose programs are wrong at some sizes, and what is known of each."""
