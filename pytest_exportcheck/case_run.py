@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
@@ -240,7 +241,11 @@ class CaseRun:
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
-        result = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
+        try:
+            result = fuzz(ground, subject, key=self._key(engine, mode), options=self._settings.fuzz)
+        except DeadlineExceeded as error:
+            found = [raised_finding(FUZZ, "examples within the deadline of hypothesis's profile", error, [])]
+            return Stage(mode, findings=self._judged(engine, mode, found, ()))
         return Stage(
             mode,
             findings=list(result.findings),

@@ -65,23 +65,26 @@ _LOWER = 16
 def code_constants(module: torch.nn.Module) -> list[int]:
     """Whole numbers in the source of a module's own code: what its forward may compare a size with."""
     codes = {code for owner in module.modules() for code in _codes(owner)}
-    numbers = {value for code in codes for value in _constants(code)}
-    return sorted(number for number in numbers if 2 < number < _LARGEST)
+    return _sizes_among(number for code in codes for number in _numbers(code.co_consts))
 
 
 def program_constants(program: torch.export.ExportedProgram) -> list[int]:
     """Whole numbers among the arguments of the operations of a program."""
-    numbers: set[int] = set()
-    for graph in (each.graph for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule)):
-        for node in graph.nodes:
-            numbers.update(_numbers((node.args, node.kwargs)))
-    return sorted(number for number in numbers if 2 < number < _LARGEST)
+    graphs = [each.graph for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule)]
+    return _sizes_among(
+        number for graph in graphs for node in graph.nodes for number in _numbers((node.args, node.kwargs))
+    )
 
 
 def condition_constants(conditions: Iterable[Any]) -> list[int]:
     """Whole numbers in conditions."""
-    numbers = {int(number) for each in conditions for number in getattr(each, "atoms", set)() if number.is_Integer}
-    return sorted(number for number in numbers if 2 < number < _LARGEST)
+    atoms = (atom for each in conditions for atom in getattr(each, "atoms", set)())
+    return _sizes_among(int(atom) for atom in atoms if atom.is_Integer)
+
+
+def _sizes_among(numbers: Iterable[int]) -> list[int]:
+    """Those that may be a size which is not tried anyway, sorted."""
+    return sorted({number for number in numbers if 2 < number < _LARGEST})
 
 
 #: Constants above this are no sizes: ids of dtypes, largest ints.
@@ -104,7 +107,6 @@ def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
 
 #: How many sizes in a row are tried from the smallest on.
 _RUN = 256
-
 
 #: How many numbers of the code are tried with each other on several axes.
 _NAMED = 6
@@ -155,10 +157,6 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
     for value in code.co_consts:
         if isinstance(value, CodeType):
             yield from _nested(value)
-
-
-def _constants(code: CodeType) -> Iterator[int]:
-    return _numbers(code.co_consts)
 
 
 def _numbers(tree: Any) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import hypothesis
@@ -52,7 +53,13 @@ def explore(
     """Call ``test`` for ``examples`` examples, with what draws them; ``failures`` are what it may raise.
 
     hypothesis's profile, seed and example database hold; ``key`` names the database entry. ``first`` are sequences of
-    numbers to be drawn before all others, as many as there are examples. The example that is run last is the smallest one that fails.
+    numbers to be drawn before all others, as many as there are examples. The example that is run last is the smallest one
+    that fails.
+
+    Raises
+    ------
+    DeadlineExceeded
+        Where a profile sets a deadline of its own, and an example takes longer.
     """
     told: list[str] = []
 
@@ -73,7 +80,9 @@ def explore(
             wrapped()
         except Unsatisfiable:
             pass
-        except Flaky:
+        except Flaky as error:  # a group of what was raised, or what hypothesis itself says of the draws
+            if hasattr(error, "exceptions") and not _are_all(error, (failures, Flaky)):
+                raise
             outcome = Explored(failed=True, flaky=True)
         except Exception as error:
             if not _are_all(error, failures):
@@ -82,8 +91,8 @@ def explore(
     return replace(outcome, statistics="\n\n".join(told))
 
 
-def _are_all(error: BaseException, kind: type[Exception]) -> bool:
-    """Whether an exception, or every one of a group, is of a kind."""
+def _are_all(error: BaseException, kind: type[Exception] | tuple[type[Exception], ...]) -> bool:
+    """Whether an exception, or every one of a group, is of a kind, or of one of several."""
     members = getattr(error, "exceptions", None)
     return all(_are_all(each, kind) for each in members) if members else isinstance(error, kind)
 
@@ -95,15 +104,18 @@ def _profile() -> hypothesis.settings:
     return profile
 
 
+#: The deadline of every profile that says nothing of it: meant for tests of a few lines, not for models.
+_INHERITED = timedelta(milliseconds=200)
+
+
 def _settings(profile: hypothesis.settings, key: bytes, first: Iterable[Sequence[int]], examples: int) -> Any:
     kept = profile.database if Phase.reuse in profile.phases else None
-    plain = hypothesis.settings.get_current_profile_name() == "default"
     return hypothesis.settings(
         profile,
         max_examples=examples,
         database=FirstChoices(key, first, kept, examples),
         derandomize=False,
-        deadline=None if plain else profile.deadline,
+        deadline=None if profile.deadline == _INHERITED else profile.deadline,
         phases=[
             Phase.reuse,
             *(each for each in profile.phases if each in (Phase.generate, Phase.target, Phase.shrink)),

@@ -14,9 +14,8 @@ from hypothesis.strategies import SearchStrategy
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.fuzz.facts import Dim, Facts, declared_facts, evaluated
 from pytest_exportcheck.fuzz.solve import solve
-from pytest_exportcheck.fuzz.values import is_resizable, resized
+from pytest_exportcheck.fuzz.values import resized, shapes_of
 from pytest_exportcheck.records import Case, DeclaredDim, Inputs
-from pytest_exportcheck.tensors import input_leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +106,13 @@ def described(facts: Facts) -> str:
 
 def _root_sizes(facts: Facts, example: Inputs) -> dict[str, int]:
     """The sizes of roots that give dims of the example the sizes that they have."""
-    shapes = {place: leaf.shape for place, leaf in input_leaves(example.args, example.kwargs) if is_resizable(leaf)}
+    shapes = shapes_of(example)
     sizes: dict[str, int] = {}
     for (place, number), expr in facts.dims.items():
         symbols = [str(symbol) for symbol in expr.free_symbols]
         if len(symbols) != 1 or symbols[0] in sizes or number >= len(shapes.get(place, ())):
             continue
-        size = int(shapes[place][number])
+        size = shapes[place][number]
         root = next((each for each in range(2 * size + 64) if evaluated(expr, {symbols[0]: each}) == size), None)
         if root is not None:
             sizes[symbols[0]] = root

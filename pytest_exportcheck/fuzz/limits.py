@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-import torch
-
 from pytest_exportcheck.fuzz.facts import Facts
 from pytest_exportcheck.fuzz.solve import Axis, Domain
 from pytest_exportcheck.fuzz.undeclared import Direction
+from pytest_exportcheck.fuzz.values import shapes_of
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import input_leaves
 
 #: Elements of all inputs together that are always allowed; sizes that a program is to refuse may be larger.
 FEW, MANY = 2**18, 2**24
@@ -29,11 +27,7 @@ class Limits:
     def __init__(self, facts: Facts, example: Inputs, usual: Mapping[str, int]) -> None:
         self._facts = facts
         self._usual = usual
-        self._shapes = {
-            place: tuple(leaf.shape)
-            for place, leaf in input_leaves(example.args, example.kwargs)
-            if isinstance(leaf, torch.Tensor) and not leaf.is_nested
-        }
+        self._shapes = shapes_of(example)
         self._most = max(FEW, TIMES * self._elements({}))
         self._cut: dict[str, int] = {}
 

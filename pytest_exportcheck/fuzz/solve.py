@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +57,10 @@ class Domain:
     follows: Mapping[str, Any] = field(default_factory=dict)
     filters: tuple[Any, ...] = ()
     empty: str = ""
+
+    def choose(self, number: Callable[[int, int], int]) -> dict[str, int]:
+        """A size for every axis; ``number(low, high)`` draws a number of a range, both ends included."""
+        return {axis.name: axis.first + axis.step * number(0, (axis.count or 1) - 1) for axis in self.axes}
 
     def complete(self, chosen: Mapping[str, int]) -> dict[str, int] | None:
         """The sizes of all roots where the axes have these; None where a filter says no."""

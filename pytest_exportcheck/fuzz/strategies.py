@@ -148,8 +148,7 @@ def _solved(facts: Facts) -> Domain:
 
 @st.composite
 def _sizes(draw: st.DrawFn, domain: Domain, limits: Limits | None = None) -> dict[str, int]:
-    chosen = {axis.name: axis.first + axis.step * draw(st.integers(0, (axis.count or 1) - 1)) for axis in domain.axes}
-    sizes = domain.complete(chosen)
+    sizes = domain.complete(domain.choose(lambda low, high: draw(st.integers(low, high))))
     if sizes is None or (limits is not None and not limits.allow(sizes)):
         reject()
     return sizes

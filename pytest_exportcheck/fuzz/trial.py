@@ -74,6 +74,7 @@ class _Tally:
     accepted: set[str] = field(default_factory=set)
     by_eager: dict[str, int] = field(default_factory=dict)
     filtered: int = 0
+    unpinned: list[Mapping[str, int]] = field(default_factory=list)
 
     def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
         """Keep what is known or lost once; raise for what is broken."""
@@ -148,7 +149,7 @@ class _Fuzzer:
         at: dict[type[Disagreement], dict[str, int]] = {}
 
         def test(draw: Draw) -> None:
-            chosen = {axis.name: axis.first + axis.step * draw.number(0, (axis.count or 1) - 1) for axis in domain.axes}
+            chosen = domain.choose(draw.number)
             number = draw.number(0, len(self._variations))
             sizes = domain.complete(chosen)
             if sizes is None or not self._limits.allow(sizes):
@@ -175,6 +176,9 @@ class _Fuzzer:
     def _explore_pinned(self) -> Iterator[Explored]:
         for number, pinned in enumerate(self._ground.pins):
             sizes = {**self._usual, **pinned}
+            if not self._facts.holds(sizes):  # of hints, which promise nothing
+                self._tally.unpinned.append(pinned)
+                continue
 
             def test(draw: Draw, sizes: Mapping[str, int] = sizes) -> None:
                 self._declared(draw, sizes, 0)
@@ -286,6 +290,7 @@ class _Fuzzer:
             )
         if any(each.flaky for each in explored):
             notes.append("fuzz: an example failed and did not fail again: the model or the program is not repeatable")
+        notes += [f"fuzz: pinned sizes are not what capture made of hints: {dict(each)!r}" for each in tally.unpinned]
         return [*notes, *self._limits.notes()]
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pytest_exportcheck.fuzz.facts import Dim, Facts, evaluated, name_of, root_symbol
-from pytest_exportcheck.fuzz.values import is_resizable
+from pytest_exportcheck.fuzz.values import shapes_of
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import input_leaves
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Direction:
 
 def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[Direction]:
     """Every way out of the declared sizes, from the example's. Only promised roots have an outside."""
-    shapes = _shapes(call)
+    shapes = shapes_of(call)
     return [
         *_beyond_bounds(facts, example),
         *_apart(facts, shapes),
@@ -48,7 +47,7 @@ def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
     """Whether these dims, with all others as in the example, are what some sizes of the roots give."""
     if any(dim not in facts.dims for dim in dims):
         return False
-    shapes = _shapes(call)
+    shapes = shapes_of(call)
     sizes: dict[str, int] = {}
     for (place, number), expr in facts.dims.items():
         if number >= len(shapes.get(place, ())):
@@ -60,10 +59,6 @@ def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
             if rest or sizes.setdefault(str(symbol), root) != root:
                 return False
     return facts.holds(sizes)
-
-
-def _shapes(call: Inputs) -> dict[str, tuple[int, ...]]:
-    return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
 def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:

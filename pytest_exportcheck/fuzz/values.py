@@ -11,6 +11,7 @@ import torch.utils._pytree as pytree
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.fuzz.facts import Dim
 from pytest_exportcheck.records import Inputs
+from pytest_exportcheck.tensors import input_leaves
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
@@ -39,6 +40,11 @@ def is_resizable(leaf: Any) -> bool:
     return (
         isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_nested and not leaf.is_quantized
     )
+
+
+def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
+    """Place of every tensor that can be resized -> its shape."""
+    return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
 def strides_like(tensor: torch.Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:

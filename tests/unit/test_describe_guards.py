@@ -175,7 +175,7 @@ NAMED_KEYWORDS = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
+EVERY_WAY = pytest.mark.parametrize(
     ("forward", "shapes", "args", "kwargs", "place"),
     [
         (by_position, {"x": D}, (X,), {}, "args[0]"),
@@ -187,6 +187,9 @@ NAMED_KEYWORDS = pytest.mark.skipif(
         (point, {"given": [D, None]}, (Point(X, X.clone()),), {}, "args[0].a"),
     ],
 )
+
+
+@EVERY_WAY
 def test_every_way_to_name_an_input_is_understood(forward, shapes, args, kwargs, place):
     accepts = accepted(forward, shapes, *args, **kwargs)
     assert (accepts[f"{place}.size(0) = 3"], accepts[f"{place}.size(0) = 4"]) == (False, True)
@@ -272,18 +275,7 @@ def test_a_program_without_guards_has_no_relations(without):
     assert guard_conditions(given, SIZES) == []
 
 
-@pytest.mark.parametrize(
-    ("forward", "shapes", "args", "kwargs", "place"),
-    [
-        (by_position, {"x": D}, (X,), {}, "args[0]"),
-        (variadic, {"tensors": (None, D)}, (torch.ones(2, 2), X), {}, "args[1]"),
-        (after_another, {"x": None, "rest": (D,)}, (torch.ones(2, 2), X), {}, "args[1]"),
-        (by_keyword, {"x": D}, (), {"x": X}, "kwargs['x']"),
-        pytest.param(any_keywords, {"tensors": {"x": D}}, (), {"x": X}, "kwargs['x']", marks=NAMED_KEYWORDS),
-        (nested, {"tree": {"x": [D]}}, ({"x": [X]},), {}, "args[0]['x'][0]"),
-        (point, {"given": [D, None]}, (Point(X, X.clone()),), {}, "args[0].a"),
-    ],
-)
+@EVERY_WAY
 def test_relations_name_inputs_in_every_way(forward, shapes, args, kwargs, place):
     module = type("Net", (torch.nn.Module,), {"forward": forward})()
     exported = torch.export.export(module, args, kwargs, dynamic_shapes=shapes)

@@ -349,6 +349,30 @@ def test_the_default_profile_sets_no_deadline():
     assert not tried(slow, high=0)[1].failed
 
 
+def test_a_profile_that_says_nothing_of_deadlines_has_none(profile):
+    profile(deadline=200)  # what it inherits
+
+    def slow(number):
+        import time
+
+        time.sleep(0.3)
+
+    assert not tried(slow, high=0)[1].failed
+
+
+def test_an_error_of_another_kind_that_does_not_repeat_comes_through():
+    calls = []
+
+    def test(number):
+        calls.append(number)
+        if len(calls) == 3:
+            raise ZeroDivisionError("once")
+
+    with pytest.raises(Exception) as raised:
+        tried(test)
+    assert "once" in "".join(map(str, getattr(raised.value, "exceptions", [raised.value])))
+
+
 def test_the_deadline_of_a_users_own_profile_holds(profile):
     profile(deadline=1)
 

@@ -241,6 +241,20 @@ def test_a_pinned_size_is_run_besides_the_examples():
     assert told(fuzzed(double, program, examples=1, sizes=({"n": 7},))) == [("outputs", "value", "broken", ("n=7",))]
 
 
+def test_a_pinned_size_that_capture_made_impossible_for_a_hint_is_told():
+    captured = facts_of_hints(sympy.Eq(SECOND, FIRST + 1))
+    pins = ({"args[0].size(0)": 5},)
+    result = fuzzed(
+        lambda x, y: x.sum() + y.sum(),
+        lambda x, y: x.sum() + y.sum() if len(y) == len(x) + 1 else 1 / 0,
+        captured=captured,
+        sizes=pins,
+        **HINTS,
+    )
+    assert result.findings == ()
+    assert result.notes == ("fuzz: pinned sizes are not what capture made of hints: {'args[0].size(0)': 5}",)
+
+
 @pytest.mark.parametrize(
     ("also", "program", "kind"),
     [
