@@ -166,11 +166,13 @@ class ActivePlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Before anything is deselected: a run that was meant to check and has no case must not go green."""
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
-        chosen_by_hand = self._config.args_source is pytest.Config.ArgsSource.ARGS
-        if not found and not self._is_xdist_worker() and not (chosen_by_hand and items):
+        in_part = _collects_in_part(self._config)
+        if not found and not self._is_xdist_worker() and not (in_part and items):
             raise pytest.UsageError(self._no_case())
         if self._expectations is not None:
-            self._expectations.collected([_named(item) for item in items if isinstance(item, CaseItem)], chosen_by_hand)
+            ours = [_named(item) for item in items if isinstance(item, CaseItem)]
+            broken = any(isinstance(item, BrokenItem) for item in items)
+            self._expectations.collected(ours, in_part or broken)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
@@ -221,7 +223,8 @@ class ActivePlugin:
             self._config.workeroutput[_TOLD] = list(self._told())  # type: ignore[attr-defined]
             return
         try:
-            self._expectations.write()
+            interrupted = any(row.status == "interrupted" for row in self._rows)
+            self._expectations.write(ended_early=interrupted or _ended_early(session))
         except ExportcheckError as error:
             self._expectations.tell(str(error))
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
@@ -258,6 +261,19 @@ class ActivePlugin:
         if reporter is not None:  # workers of pytest-xdist have none
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.write_line(text)
+
+
+def _collects_in_part(config: pytest.Config) -> bool:
+    """Whether some files are left out of the collection: named by hand, ignored, or without a failure in the last run."""
+    by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
+    options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
+    return by_hand or any(options)
+
+
+def _ended_early(session: pytest.Session) -> bool:
+    """Whether items that were selected did not run: after ``-x``, or an interruption."""
+    broken_off = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+    return bool(session.shouldstop or session.shouldfail) or session.exitstatus in broken_off
 
 
 def _named(item: CaseItem) -> Named:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,9 @@ class Keeper:
         if tally:
             self._tallies.append(msgspec.convert(tally, Tally))
 
-    def write(self) -> None:
-        """Write the file anew, if that was asked for and anything ran.
+    def write(self, *, ended_early: bool = False) -> None:
+        """Write the file anew, if that was asked for and anything ran. Of a run that ended early nobody knows which items it
+        left out: only entries that name a single one can be stale then.
 
         Raises
         ------
@@ -59,7 +60,9 @@ class Keeper:
         """
         if not self._update or not self._tallies:
             return
-        after = rewritten(self.file, self._tallies)
+        open_ended = {entry.line for entry in self.file.entries if ended_early and not _names_one_item(entry)}
+        tallies = [replace(each, stale=tuple(set(each.stale) - open_ended)) for each in self._tallies]
+        after = rewritten(self.file, tallies)
         if after.text or self.file.path.exists():
             write(self.file.path, after.text)
         gone = len(self.file.entries) - after.kept
@@ -76,17 +79,30 @@ class Keeper:
         self._told.append(text)
 
     def collected(self, items: Sequence[Named], in_part: bool) -> None:
-        """All items before any is deselected; ``in_part``: of some files only. Entries for no case are told."""
+        """All items before any is deselected; ``in_part``: there may be cases that were not collected. Entries for no case are
+        told."""
         self._collected = items
         self.partial = {entry.line for entry in self.file.entries if in_part and glob.has_magic(entry.case)}
         for entry in self.file.entries:
-            if not in_part and not any(entry.is_for(item.path, item.case) for item in items):
+            is_there = any(entry.is_for(item.path, item.case) for item in items)
+            if not in_part and not is_there and not _is_of_a_source(entry):
                 self.tell(f"{entry.expectation.origin}: no case is called {entry.case!r}: delete the entry")
 
     def selected(self, items: Collection[Named]) -> None:
         """The items that are part of the run: what else an entry names is not known to be mended."""
         left_out = set(self._collected) - set(items)
         self.partial |= {entry.line for entry in self.file.entries if any(_names(entry, item) for item in left_out)}
+
+
+def _is_of_a_source(entry: Entry) -> bool:
+    """Whether the case comes from a source, which another run may name."""
+    path, colons, _ = entry.case.partition("::")
+    return bool(colons) and not path.endswith(".py") and not glob.has_magic(path)
+
+
+def _names_one_item(entry: Entry) -> bool:
+    said = entry.expectation
+    return not any(glob.has_magic(each) for each in (entry.case, said.engine, said.mode))
 
 
 def _names(entry: Entry, item: Named) -> bool:

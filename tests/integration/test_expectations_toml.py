@@ -192,3 +192,62 @@ def test_the_file_is_as_readable_as_any_other(shop, run_faulty):
     other = shop.path / "other"
     other.write_text("")
     assert (shop.path / "e.toml").stat().st_mode == other.stat().st_mode
+
+
+ALL = '[[expect]]\ncase = "*"\nreason = "all"\n'
+UPDATE = (
+    "--exportcheck-expectations=e.toml",
+    "--exportcheck-update-expectations",
+    "--exportcheck-modes=nonstrict-decompose",
+)
+
+
+@pytest.fixture
+def two(shop, linear):
+    """A case that fails in a file that comes last, one that is sound, and a test that fails between them."""
+    shop.path.joinpath("case_linear.py").rename(shop.path / "zz_cases.py")
+    shop.makepyfile(case_other=linear.replace("class Linear", "class Other"), test_m="def test_fail(): assert 0")
+    shop.path.joinpath("e.toml").write_text(ALL)
+    return shop
+
+
+ONLY_LINEAR = """
+def decompose(self, program, decomp_table=None):
+    if type(program.module()).__name__ == "Linear":
+        raise ValueError("no table")
+    return program
+"""
+
+
+def test_what_lf_does_not_collect_deletes_no_entry(two, run_faulty):
+    run_faulty(ONLY_LINEAR, *UPDATE[::2], "-p", "cacheprovider").assert_outcomes(failed=2, xfailed=1)
+    result = run_faulty(ONLY_LINEAR, *UPDATE, "--lf")
+    assert two.path.joinpath("e.toml").read_text() == ALL
+    result.stdout.no_fnmatch_line("*no case is called*")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_what_an_early_end_leaves_out_deletes_no_entry(two, run_faulty, workers):
+    run_faulty(ONLY_LINEAR, *UPDATE, "-x", *workers)
+    assert two.path.joinpath("e.toml").read_text() == ALL
+
+
+@pytest.mark.parametrize(
+    ("entry", "arguments", "told"),
+    [
+        ("zz_cases.py::Linear", ("--ignore=zz_cases.py",), False),
+        ("torchvision::resnet18", (), False),
+        ("gone.py::Linear", (), True),
+        ("Linaer", (), True),
+    ],
+)
+def test_an_entry_for_no_case_is_told_where_all_cases_are_there(two, run_faulty, entry, arguments, told):
+    two.path.joinpath("e.toml").write_text(f'[[expect]]\ncase = "{entry}"\nreason = "r"\n')
+    result = run_faulty(ONLY_LINEAR, *UPDATE[::2], *arguments)
+    assert ("no case is called" in result.stdout.str()) == told
+
+
+def test_a_case_file_that_cannot_be_imported_has_its_entries(two, run_faulty):
+    two.makepyfile(case_new="import nothing_such")
+    two.path.joinpath("e.toml").write_text('[[expect]]\ncase = "case_new.py::thing"\nreason = "r"\n')
+    run_faulty(ONLY_LINEAR, *UPDATE[::2]).stdout.no_fnmatch_line("*no case is called*")

@@ -110,3 +110,11 @@ def test_case_narrows_and_adds_modes(echo, run_echo):
         "strict-serdes]",
         "strict-retrace]",
     ]
+
+
+def test_lf_runs_the_tests_that_failed_where_no_case_did(pytester, run_faulty, linear):
+    pytester.makepyfile(case_linear=linear, test_m="def test_fail(): assert 0")
+    run_faulty("pass", "--exportcheck-modes=nonstrict").assert_outcomes(passed=1, failed=1)
+    result = run_faulty("pass", "--exportcheck-modes=nonstrict", "--lf")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
