@@ -279,15 +279,17 @@ def test_seed_statistics_and_database_are_hypothesis_own(pytester, run, workers)
         "--exportcheck",
         "--exportcheck-engines=echo",
         "--exportcheck-modes=nonstrict",
-        "--exportcheck-fuzz=30",
+        "--hypothesis-profile=default",  # where CI is set, hypothesis takes a profile without a database
+        *workers,
     )
-    first = pytester.runpytest_subprocess(*arguments, "--hypothesis-show-statistics", "--hypothesis-seed=1", *workers)
+    seeded = ("--exportcheck-fuzz=30", "--hypothesis-show-statistics", "--hypothesis-seed=1")
+    first = pytester.runpytest_subprocess(*arguments, *seeded)
     first.stdout.fnmatch_lines(["  outputs: output: value  (on batch=5)"])
     assert first.parseoutcomes()["failed"] == 1
     if not workers:  # pytest-xdist's workers do not hand statistics on
         first.stdout.fnmatch_lines(["case_double::double[[]echo-nonstrict-fuzz[]]:", "*passing*failing*"])
     assert (pytester.path / ".hypothesis" / "examples").is_dir()
-    again = pytester.runpytest_subprocess(*arguments[:-1], "--exportcheck-fuzz=2", *workers)
+    again = pytester.runpytest_subprocess(*arguments, "--exportcheck-fuzz=2")
     again.stdout.fnmatch_lines(["  outputs: output: value  (on batch=5)"])
 
 
