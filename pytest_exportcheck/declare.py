@@ -263,7 +263,14 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
     )
 
 
-def _globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
+def globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
+    """Names or globs as they are kept. A plain string is a mistake: it would be taken letter by letter.
+
+    Raises
+    ------
+    DeclarationError
+        When the value is no sequence of strings.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(each, str) for each in value):
         raise DeclarationError(f"{origin}: {label} takes a sequence of names or globs, got {value!r}.")
     return tuple(value)
@@ -322,9 +329,9 @@ def _sizes(label: str, value: Any, origin: Origin) -> tuple[Mapping[str, int], .
 
 #: Option -> what reads it: from its name, its value and where it stands.
 _CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
-    "modes": _globs,
-    "engines": _globs,
-    "tags": _globs,
+    "modes": globs,
+    "engines": globs,
+    "tags": globs,
     "seed": _seed,
     "context": _context,
     "tolerance": _tolerance,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
-from pytest_exportcheck.declare import case_of
+from pytest_exportcheck.declare import case_of, globs
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import kit_of
@@ -51,8 +53,8 @@ class Exportcheck:
         """Take the model through the modes, with every engine; the outcome of each.
 
         The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and globs
-        as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every mode. ``train=None`` leaves the module in the mode that it is in.
-        The module itself stays as it is.
+        as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every mode.
+        ``train=None`` leaves the module in the mode that it is in. The module itself stays as it is.
 
         Raises
         ------
@@ -65,10 +67,12 @@ class Exportcheck:
         if not isinstance(module, torch.nn.Module):
             raise DeclarationError(f"exportcheck takes an nn.Module and its example inputs, got {module!r}.")
         caller = sys._getframe(1)
-        case = case_of(
+        origin = Origin(caller.f_globals.get("__name__", "?"), caller.f_code.co_filename, caller.f_lineno)
+        declared = partial(
+            case_of,
             lambda: module,
-            Origin(caller.f_globals.get("__name__", "?"), caller.f_code.co_filename, caller.f_lineno),
-            name=type(module).__name__,
+            origin,
+            name=re.sub(r"[^\w.+-]", "_", type(module).__name__),
             args=args,
             kwargs=kwargs,
             dynamic_shapes=dynamic_shapes,
@@ -82,16 +86,20 @@ class Exportcheck:
             inputs=inputs,
             sizes=sizes,
         )
-        if fuzz is not None and fuzz < 1:
-            raise DeclarationError(f"fuzz takes a number of examples, at least 1, got {fuzz!r}.")
-        outcomes = self._outcomes(case, settings(self._config, modes=modes, engines=engines, fuzz=fuzz))
+        try:
+            if fuzz is not None and fuzz < 1:
+                raise DeclarationError(f"fuzz takes a number of examples, at least 1, got {fuzz!r}.")
+            chosen = {"modes": globs("modes", modes or (), origin), "engines": globs("engines", engines or (), origin)}
+            with _same_mode(module):
+                outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
+        except ExportcheckError as error:  # a reader wants the message, not where in the plugin it was raised
+            raise type(error)(str(error)) from None
         failing = [outcome for outcome in outcomes if outcome.status in FAILING]
         if failing:
             raise AssertionError(self._text(failing, len(outcomes)))
         return outcomes
 
     def _outcomes(self, case: Case, options: Options) -> list[Outcome]:
-        __tracebackhide__ = True
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)
@@ -102,6 +110,8 @@ class Exportcheck:
         if wrong:
             raise DeclarationError(wrong)
         planned = [(case, engine.name, mode) for engine, mode in kit.plan(case)]
+        if not planned:
+            raise DeclarationError(f"no engine of {', '.join(options.engines)} runs any mode of {', '.join(options.modes)}.")
         runner = kit.runner(options)
         runner.select(planned)
         return [runner.run(*each) for each in planned]
@@ -116,3 +126,14 @@ class Exportcheck:
                 failure_text(outcome, reproduce=reproduce),
             ]
         return "\n".join(parts)
+
+
+@contextmanager
+def _same_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Every submodule trains afterwards if it does now."""
+    before = {each: each.training for each in module.modules()}
+    try:
+        yield
+    finally:
+        for each, training in before.items():
+            each.training = training

@@ -6,14 +6,18 @@ from __future__ import annotations
 import difflib
 import inspect
 import traceback
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pluggy
+import pytest
 
 from pytest_exportcheck import hookspecs
 from pytest_exportcheck.errors import DeclarationError
 
 PREFIX = "exportcheck_"
+#: What a function may raise that costs only what it would have added. ``pytest.exit`` ends the run as ever.
+_RAISED = (Exception, pytest.skip.Exception, pytest.fail.Exception)
 
 
 class Hooks(pluggy.PluginManager):
@@ -45,18 +49,36 @@ class Hooks(pluggy.PluginManager):
 
     def gather(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
         """What the functions of this hook return, and of those that raise, what: one broken function ends no session."""
-        results: list[Any] = []
+        returned, problems = self._returned(name, arguments)
+        return [result for _, result in returned], problems
+
+    def gather_lists(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
+        """The members of what the functions of this hook return, generators too, and in words what went wrong."""
+        returned, problems = self._returned(name, arguments)
+        members: list[Any] = []
+        for plugin, result in returned:
+            if isinstance(result, Iterable) and not isinstance(result, (str, bytes, Mapping)):
+                members += result
+            else:
+                problems.append(f"{name} of {_where(plugin)} returned {result!r}; it returns a list.")
+        return members, problems
+
+    def _returned(self, name: str, arguments: Mapping[str, Any]) -> tuple[list[tuple[object, Any]], list[str]]:
+        """Each function's plugin and what it returned, unless that is nothing; what raised, in words."""
+        returned: list[tuple[object, Any]] = []
         problems: list[str] = []
         for function in reversed(getattr(self.hook, name).get_hookimpls()):
             try:
                 given = {key: value for key, value in arguments.items() if key in function.argnames}
                 result = function.function(**given)
-            except Exception as error:
+                if inspect.isgenerator(result):
+                    result = list(result)
+            except _RAISED as error:
                 problems.append(f"{name} of {_where(function.plugin)} raised {_raised_at(error)}")
                 continue
             if result is not None:
-                results.append(result)
-        return results, problems
+                returned.append((function.plugin, result))
+        return returned, problems
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """An ``exportcheck_*`` function counts without a marker."""
@@ -66,7 +88,7 @@ class Hooks(pluggy.PluginManager):
         return {**dict.fromkeys(flags, False), "specname": None}
 
 
-def _raised_at(error: Exception) -> str:
+def _raised_at(error: BaseException) -> str:
     """The exception in a line, and where."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error}\n(raised at {frame.filename}:{frame.lineno}: {frame.line})"

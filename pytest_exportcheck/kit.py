@@ -11,7 +11,7 @@ from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import EngineError, SelectionError
+from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
@@ -50,11 +50,10 @@ class Kit:
                 own = Lattice.of(engine.captures, engine.edges)
                 given = [mode for mode in self.modes if own.has(mode)]
                 chosen = lattice.narrow(given, case.modes, own, may_add=self.may_add)
-                planned = ((engine, mode) for mode in own.order(chosen) if not _is_behind_refusal(case, mode))
-                for each, mode in planned:
-                    yield each, mode
-                    if self.fuzz and may_be_dynamic(case) and not _is_behind_refusal(case, mode.fuzzed):
-                        yield each, mode.fuzzed
+                for mode in own.order(_up_to_refusal(case, each) for each in chosen):
+                    yield engine, mode
+                    if self.fuzz and may_be_dynamic(case) and _up_to_refusal(case, mode.fuzzed) == mode.fuzzed:
+                        yield engine, mode.fuzzed
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
@@ -67,19 +66,21 @@ class Kit:
         for each in case.rejects:
             if each.at not in places:
                 return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
-        wrong = ((each.origin, self.wrong_entry(each)) for each in case.expect)
-        return next((f"{origin}: {message}" for origin, message in wrong if message), "")
+        wrong = ((each.origin, message) for each in case.expect for _, message in self.wrong_keys(each))
+        return next((f"{origin}: {message}" for origin, message in wrong), "")
 
-    def wrong_entry(self, entry: Expectation) -> str:
-        """What an expected failure names that does not exist. Empty where all is well."""
+    def wrong_keys(self, entry: Expectation) -> Iterator[tuple[str, str]]:
+        """What an expected failure names that does not exist: the key, and a message."""
         try:
             lattice.check_names([entry.mode], self.lattices())
+        except SelectionError as error:
+            yield "mode", str(error)
+        try:
             select_engines(self.every_engine, [entry.engine])
         except SelectionError as error:
-            return str(error)
-        if any(fnmatchcase(check, entry.check) for check in self.check_names):
-            return ""
-        return f"unknown check {entry.check!r}. Checks: {', '.join(self.check_names)}."
+            yield "engine", str(error)
+        if not any(fnmatchcase(check, entry.check) for check in self.check_names):
+            yield "check", f"unknown check {entry.check!r}. Checks: {', '.join(self.check_names)}."
 
     @property
     def check_names(self) -> list[str]:
@@ -108,26 +109,32 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
     ExportcheckError
         For a name that does not exist, and for what hooks add that is no engine, no edge or no check.
     """
-    engine_lists, engine_problems = hooks.gather("exportcheck_engines")
+    added_engines, engine_problems = hooks.gather_lists("exportcheck_engines")
     edge_maps, edge_problems = hooks.gather("exportcheck_edges")
-    check_lists, check_problems = hooks.gather("exportcheck_checks")
-    every = all_engines((engine for each in engine_lists for engine in each), _edges(edge_maps))
-    engines = select_engines(every, options.engines)
-    return Kit(
-        every_engine=every,
-        engines=engines,
-        modes=lattice.select(options.modes, [Lattice.of(engine.captures, engine.edges) for engine in engines]),
-        may_add=options.modes == ("default",),
-        checks=_checks(check for each in check_lists for check in each),
-        overrides=Overrides.of(options.allow, options.forbid),
-        fuzz=options.fuzz is not None,
-        problems=[*engine_problems, *edge_problems, *check_problems],
-    )
+    added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
+    problems = [*engine_problems, *edge_problems, *check_problems]
+    try:
+        every = all_engines(added_engines, _edges(edge_maps))
+        engines = select_engines(every, options.engines)
+        return Kit(
+            every_engine=every,
+            engines=engines,
+            modes=lattice.select(options.modes, [Lattice.of(engine.captures, engine.edges) for engine in engines]),
+            may_add=options.modes == ("default",),
+            checks=_checks(added_checks),
+            overrides=Overrides.of(options.allow, options.forbid),
+            fuzz=options.fuzz is not None,
+            problems=problems,
+        )
+    except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
+        raise type(error)("\n".join([str(error), *problems])) from None
 
 
-def _is_behind_refusal(case: Case, mode: Mode) -> bool:
-    """Whether an earlier stage of the mode must refuse the case."""
-    return any(case.rejected_at(place) for place in ("capture", *mode.stages[1:])[: len(mode.stages) - 1])
+def _up_to_refusal(case: Case, mode: Mode) -> Mode:
+    """The mode, or as much of it as there is up to a stage that must refuse the case."""
+    places = ("capture", *mode.stages[1:])
+    refused = [number for number, place in enumerate(places, 1) if case.rejected_at(place)]
+    return Mode(mode.stages[: min(refused)]) if refused else mode
 
 
 def may_be_dynamic(case: Case) -> bool:
@@ -153,6 +160,8 @@ def _edges(maps: Iterable[Any]) -> dict[str, Any]:
         if not isinstance(added, Mapping):
             raise EngineError(f"exportcheck_edges returns a mapping of names to edges, got {added!r}.")
         for name, edge in added.items():
+            if name in (*lattice.CAPTURES, lattice.FUZZ):
+                raise EngineError(f"edge {name!r} has the name of another part of a mode; rename it.")
             if name in edges:
                 raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
             edges[name] = edge

@@ -261,6 +261,8 @@ def _json_path(given: str | None) -> str:
 def _expectations(config: pytest.Config) -> str:
     """The path of the file: the command line's relative to where pytest was called, the ini file's to where it stands."""
     given, ini = config.getoption("exportcheck_expectations"), str(config.getini("exportcheck_expectations"))
+    if given == "":
+        raise _usage_error("--exportcheck-expectations takes the path of a TOML file, got an empty one.")
     if given:
         return str(given)
     if ini:

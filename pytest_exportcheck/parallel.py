@@ -29,7 +29,8 @@ _ITEM = re.compile(
 
 class ParallelPlugin:
     """Registered beside ``ActivePlugin``. ``options`` are the session's with the threads of each process settled,
-    ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them."""
+    ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them; ``in_part``:
+    some files are left out of the collection, which a worker cannot tell from its own arguments."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
@@ -41,11 +42,13 @@ class ParallelPlugin:
             self.workers: int = given[_KEY]["workers"]
             self.options = replace(options, threads=given[_KEY]["threads"])
             self.journal = Journal(Path(given[_KEY]["journal"]), given["workerid"])
+            self.in_part: bool = given[_KEY]["in_part"]
         else:
             self._folder = TemporaryDirectory(prefix="exportcheck-", ignore_cleanup_errors=True)
             self.workers = _workers(config)
             self.options = replace(options, threads=options.threads or _share(self.workers))
             self.journal = Journal(Path(self._folder.name))
+            self.in_part = _collects_in_part(config)
 
     def pytest_unconfigure(self) -> None:
         if self._folder is not None:
@@ -79,6 +82,7 @@ class ParallelPlugin:
                 "workers": self.workers,
                 "threads": self.options.threads,
                 "journal": self._folder.name,
+                "in_part": self.in_part,
             }
 
     @pytest.hookimpl(optionalhook=True)
@@ -129,6 +133,13 @@ class ParallelPlugin:
         match = _ITEM.fullmatch(nodeid)
         engines = {engine.name for engine in self._config.stash[SESSION].kit.engines}
         return match if match and match["engine"] in engines else None
+
+
+def _collects_in_part(config: pytest.Config) -> bool:
+    """Whether some files are left out of the collection: named by hand, ignored, or without a failure in the last run."""
+    by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
+    options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
+    return by_hand or any(options)
 
 
 def _workers(config: pytest.Config) -> int:

@@ -40,7 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_exportcheck.session import ActivePlugin
 
         parallel = ParallelPlugin(config, options)
-        active = ActivePlugin(config, parallel.options, journal=parallel.journal, workers=parallel.workers)
+        active = ActivePlugin(
+            config,
+            parallel.options,
+            journal=parallel.journal,
+            workers=parallel.workers,
+            in_part=parallel.in_part,
+        )
         config.pluginmanager.register(active, "exportcheck-active")
         config.pluginmanager.register(parallel, "exportcheck-parallel")
         register(config, parallel.options)

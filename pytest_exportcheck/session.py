@@ -39,24 +39,29 @@ from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
 from pytest_exportcheck.sources import cases_from
 
-_TOLD = "exportcheck_told"
+_TOLD, _REFUSED = "exportcheck_told", "exportcheck_refused"
 NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 class ActivePlugin:
     """Registered only where ``--exportcheck`` was given. ``workers`` is how many processes run items beside each other,
-    0 for this one alone; ``journal`` is theirs together."""
+    0 for this one alone; ``journal`` is theirs together; ``in_part``: some files are left out of the collection."""
 
-    def __init__(self, config: pytest.Config, options: Options, *, journal: Journal, workers: int = 0) -> None:
+    def __init__(
+        self, config: pytest.Config, options: Options, *, journal: Journal, workers: int = 0, in_part: bool = False
+    ) -> None:
         self._config = config
+        self._in_part = in_part
         self._options = options
         self._journal = journal
         self._workers = workers
-        self._rows: list[Row] = []
+        self._rows: dict[str, Row] = {}
+        self._order: dict[str, int] = {}
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
         self._left_out: list[str] = []
         self._told_by_workers: dict[str, None] = {}
+        self._refused_by_workers = ""
 
     # --- the session ------------------------------------------------------------------------
 
@@ -82,9 +87,9 @@ class ActivePlugin:
         """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
         session = self._config.stash[SESSION]
         for entry in session.expectations.file.entries:
-            wrong = session.kit.wrong_entry(entry.expectation)
-            if wrong:
-                raise pytest.UsageError(f"exportcheck: {entry.expectation.origin}: {wrong}")
+            for key, message in session.kit.wrong_keys(entry.expectation):
+                text = "\n".join([f"{entry.place_of(key)}: {message}", *session.kit.problems])
+                raise pytest.UsageError(f"exportcheck: {text}")
 
     def pytest_report_header(self) -> str:
         options = self._options
@@ -133,14 +138,13 @@ class ActivePlugin:
             try:
                 found = cases_from(spec)
             except ExportcheckError as error:
-                raise pytest.UsageError(f"exportcheck: {error}") from None
+                raise self._refusal(str(error)) from None
             self._left_out += [found.left_out] if found.left_out else []
             alone = {case.name: exact for exact, case in found.cases.items()}
             yield _collector(session, found.label, list(found.cases.values()), alone)
-        groups, problems = self._hooks.gather("exportcheck_cases", config=self._config)
-        for cases in groups:
-            yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
-            problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
+        cases, problems = self._hooks.gather_lists("exportcheck_cases", config=self._config)
+        yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
+        problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
         problems = [*self._config.stash[SESSION].kit.problems, *problems]
         for number, problem in enumerate(problems, 1):
             yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
@@ -149,8 +153,8 @@ class ActivePlugin:
         try:
             module = import_module(name)
         except Exception as error:
-            raise pytest.UsageError(
-                f"exportcheck: exportcheck_import names {name!r}, which cannot be imported "
+            raise self._refusal(
+                f"exportcheck_import names {name!r}, which cannot be imported "
                 f"({type(error).__name__}: {error}). Correct the name, or install what it needs."
             ) from None
         return _collector(session, name, cases_in(module))
@@ -166,13 +170,15 @@ class ActivePlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Before anything is deselected: a run that was meant to check and has no case must not go green."""
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
-        in_part = _collects_in_part(self._config)
-        if not found and not self._is_xdist_worker() and not (in_part and items):
-            raise pytest.UsageError(self._no_case())
+        if not found and not (self._in_part and items):
+            refusal = self._refusal(self._no_case())
+            if not self._is_xdist_worker():
+                raise refusal
+            items.clear()  # a worker that raises here has its items given out all the same
         if self._expectations is not None:
             ours = [_named(item) for item in items if isinstance(item, CaseItem)]
             broken = any(isinstance(item, BrokenItem) for item in items)
-            self._expectations.collected(ours, in_part or broken)
+            self._expectations.collected(ours, self._in_part or broken)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
@@ -186,11 +192,17 @@ class ActivePlugin:
 
     def _no_case(self) -> str:
         return (
-            "exportcheck: no case found. Decorate a module class or a factory with "
+            "no case found. Decorate a module class or a factory with "
             "@export_case(args=...) in a test module or in a file that matches exportcheck_files "
             f"({' '.join(self._options.files)}), name a module in exportcheck_import, "
             "or name a model: --exportcheck-source torchvision:resnet18."
         )
+
+    def _refusal(self, text: str) -> pytest.UsageError:
+        """What ends the session while it collects. Nobody sees what a worker of pytest-xdist writes: its controller tells."""
+        if self._is_xdist_worker():
+            self._config.workeroutput[_REFUSED] = text  # type: ignore[attr-defined]
+        return pytest.UsageError(f"exportcheck: {text}")
 
     def _is_xdist_worker(self) -> bool:
         return hasattr(self._config, "workerinput")
@@ -213,7 +225,7 @@ class ActivePlugin:
         if row is not None:  # a worker of pytest-xdist sends it on after this
             if self._expectations is not None:
                 self._expectations.add(row.get("tally"))
-            self._rows.append(Row.of(row))
+            self._rows[report.nodeid] = Row.of(row)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -222,20 +234,30 @@ class ActivePlugin:
         if self._is_xdist_worker():
             self._config.workeroutput[_TOLD] = list(self._told())  # type: ignore[attr-defined]
             return
+        if self._refused_by_workers:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         try:
-            interrupted = any(row.status == "interrupted" for row in self._rows)
+            interrupted = any(row.status == "interrupted" for row in self._rows.values())
             self._expectations.write(ended_early=interrupted or _ended_early(session))
         except ExportcheckError as error:
             self._expectations.tell(str(error))
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Workers report items as they end; the summary has them as they were collected."""
+        self._order = {nodeid: number for number, nodeid in enumerate(ids)}
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """What a worker of pytest-xdist has to tell at its end: only workers collect."""
-        told = getattr(node, "workeroutput", {}).get(_TOLD, ())
-        self._told_by_workers.update(dict.fromkeys(told))
+        output = getattr(node, "workeroutput", {})
+        self._told_by_workers.update(dict.fromkeys(output.get(_TOLD, ())))
+        self._refused_by_workers = output.get(_REFUSED, self._refused_by_workers)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._refused_by_workers:
+            terminalreporter.write_line(f"ERROR: exportcheck: {self._refused_by_workers}", red=True)
         if not self._rows:
             return
         terminalreporter.section("exportcheck")
@@ -243,7 +265,8 @@ class ActivePlugin:
         lattices = session.kit.lattices(session.kit.engines)
         planned = [mode for each in lattices for mode in each.order(_in(each, session.kit.modes))]
         order = [str(each) for mode in planned for each in (mode, mode.fuzzed)]
-        for line in summary(self._rows, order=order, verbose=self._config.get_verbosity() > 0):
+        rows = [self._rows[nodeid] for nodeid in sorted(self._rows, key=lambda each: self._order.get(each, 0))]
+        for line in summary(rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
@@ -261,13 +284,6 @@ class ActivePlugin:
         if reporter is not None:  # workers of pytest-xdist have none
             with capture.global_and_fixture_disabled() if capture else nullcontext():
                 reporter.write_line(text)
-
-
-def _collects_in_part(config: pytest.Config) -> bool:
-    """Whether some files are left out of the collection: named by hand, ignored, or without a failure in the last run."""
-    by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
-    options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
-    return by_hand or any(options)
 
 
 def _ended_early(session: pytest.Session) -> bool:

@@ -56,7 +56,8 @@ def set_up(case: Case, seed: int) -> Subject:
     with preserved_globals(), quiet():
         seed_everything(seed)
         module, given = _build(case)
-        _prepare(case, module)
+        if case.device is not None:
+            _put(case, f"device={case.device!r}", partial(module.to, case.device))
         _check_initialised(case, module)
         example = _inputs(case, given, EXAMPLE, seed)
         fresh = _fresh(case, given, example, seed + 1)
@@ -66,6 +67,8 @@ def set_up(case: Case, seed: int) -> Subject:
         if not case.rejected_at("capture"):  # the engine is to refuse them
             _check_shapes(case, module, shapes, example)
         working = _deep_copy(module)
+        if case.train is not None:  # a factory may return a module that others use too
+            _put(case, f"train={case.train}", partial((module if working is None else working).train, case.train))
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
         rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejected_at("call"))
     return Subject(
@@ -106,16 +109,12 @@ def _described(value: object) -> str:
     return f"{type(value).__name__} {value!r}" if not isinstance(value, type) else f"the class {value.__name__}"
 
 
-def _prepare(case: Case, module: torch.nn.Module) -> None:
+def _put(case: Case, what: str, act: Callable[[], object]) -> None:
     try:
-        if case.train is not None:
-            module.train(case.train)
-        if case.device is not None:
-            module.to(case.device)
+        act()
     except (Exception, SystemExit) as error:
         raise CaseError(
-            f"case {case.name!r} ({case.origin}): the module cannot be put into train={case.train}, "
-            f"device={case.device!r}: {raised_from(error)}"
+            f"case {case.name!r} ({case.origin}): the module cannot be put into {what}: {raised_from(error)}"
         ) from error
 
 

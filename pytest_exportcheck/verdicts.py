@@ -147,5 +147,6 @@ def _reasons(reckoning: Reckoning) -> str:
 def _stale_text(stale: Sequence[Expectation]) -> str:
     return "\n".join(
         f"expected to fail (check {each.check!r}: {each.reason}), and no longer does: delete the {each.place}"
+        + (", or narrow it to the items that still fail" if each.names_several else "")
         for each in stale
     )

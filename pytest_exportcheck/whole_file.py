@@ -8,13 +8,15 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write the file beside its place and move it there, so that no reader ever sees half of it. Its folder is made.
+    """Write the file beside its place and move it there, so that no reader ever sees half of it. Its folder is made, and
+    where the path is a link, what it leads to is written.
 
     Raises
     ------
     OSError
         Where the folder cannot be made or the file cannot be written; the old file is as it was.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

@@ -51,7 +51,7 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
         edge = given if isinstance(given, ProgramEdge) else ProgramEdge(given)
         if not callable(edge.run):
             raise EngineError(f"edge {name!r} takes a function from a program to a program, got {edge.run!r}.")
-        if not name.isidentifier() or name in own:
+        if not isinstance(name, str) or not name.isidentifier() or name in own:
             raise EngineError(
                 f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
             )

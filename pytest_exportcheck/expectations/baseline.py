@@ -108,8 +108,8 @@ def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> Rewriting:
     return Rewriting(text, kept=len(kept), new=len(joining))
 
 
-def write(path: Path, text: str) -> None:
-    """Write the file whole or not at all.
+def write(path: Path, text: str, line_end: str = "\n") -> None:
+    """Write the file whole or not at all, with these line ends.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def write(path: Path, text: str) -> None:
         When it cannot be written.
     """
     try:
-        write_whole(path, text.encode())
+        write_whole(path, text.replace("\n", line_end).encode())
     except OSError as error:
         raise ExpectationsError(f"the expectations file {path} cannot be written ({error.strerror}).") from None
 

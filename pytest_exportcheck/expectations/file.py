@@ -39,15 +39,24 @@ _HEADER = re.compile(r"\s*\[\[\s*expect\s*\]\]\s*(#.*)?$")
 
 @dataclass(frozen=True)
 class Entry:
-    """One table of the file: which cases it is for, what it excuses, and its text with the comments above it."""
+    """One table of the file: which cases it is for and what it excuses, and its text with the comments above it."""
 
-    case: str
     expectation: Expectation
     text: str
 
     @property
+    def case(self) -> str:
+        return self.expectation.case
+
+    @property
     def line(self) -> int:
         return self.expectation.origin.line
+
+    def place_of(self, key: str) -> str:
+        """Where the key stands; where the entry begins if it does not say it."""
+        header = next(number for number, line in enumerate(self.text.splitlines()) if _HEADER.match(line))
+        line = _line_of(self.text, key, self.line - header, self.line)
+        return f"{self.expectation.origin.file}:{line}"
 
     def is_for(self, path: str, name: str) -> bool:
         """Whether it is for the case of this name in the file ``path``."""
@@ -56,11 +65,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class ExpectationsFile:
-    """What the file says. ``preamble`` is its text before the first entry."""
+    """What the file says. ``preamble`` is its text before the first entry; ``line_end`` is how its lines end on disk."""
 
     path: Path
     preamble: str = ""
     entries: tuple[Entry, ...] = ()
+    line_end: str = "\n"
 
     def of(self, path: str, name: str) -> tuple[Expectation, ...]:
         """The expected failures of one case."""
@@ -76,17 +86,24 @@ def read(path: Path) -> ExpectationsFile:
         When it cannot be read, is no TOML, or an entry says what no entry may say: with the line and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a mark
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with a mark
+    except OSError as error:
         raise ExpectationsError(
-            f"the expectations file {path} cannot be read ({what}). Correct the path, or create the file with "
-            f"--exportcheck-expectations={path} --exportcheck-update-expectations."
+            f"the expectations file {path} cannot be read ({error.strerror or error}). Correct the path, or create the "
+            f"file with --exportcheck-expectations={path} --exportcheck-update-expectations."
         ) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ExpectationsError(f"{path}:{line}: not UTF-8 ({error}). Save the file as UTF-8.") from None
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ExpectationsError(f"{path}: not valid TOML: {error}") from None
+        message = str(error)
+        at = re.search(r" \(at line (\d+), column \d+\)$", message)
+        where, message = (f"{path}:{at[1]}", message[: at.start()]) if at else (str(path), message)
+        raise ExpectationsError(f"{where}: not valid TOML: {message}") from None
     preamble, *blocks = _blocks(text)
     tables = data.get("expect", [])
     for key in data:
@@ -99,9 +116,8 @@ def read(path: Path) -> ExpectationsFile:
             f"{path}:{_line_of(text, 'expect')}: write every expected failure as a table of its own that begins with a "
             "line [[expect]]."
         )
-    return ExpectationsFile(
-        path, preamble.text, tuple(_entry(path, block, table) for block, table in zip(blocks, tables, strict=True))
-    )
+    entries = tuple(_entry(path, block, table) for block, table in zip(blocks, tables, strict=True))
+    return ExpectationsFile(path, preamble.text, entries, line_end)
 
 
 @dataclass(frozen=True)
@@ -130,7 +146,7 @@ def _with_comments(lines: Sequence[str], number: int) -> int:
 
 
 def _line_of(text: str, key: str, first: int = 1, default: int = 1) -> int:
-    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[\]=.]""")
+    pattern = re.compile(rf"""\s*\[*\s*(?:expect\s*\.\s*)?["']?{re.escape(key)}["']?\s*[\]=.]""")
     return next((first + place for place, line in enumerate(text.splitlines()) if pattern.match(line)), default)
 
 
@@ -148,8 +164,7 @@ def _entry(path: Path, block: _Block, table: Any) -> Entry:
             raise fail(key, f"{key} takes a string, got {value!r}.")
     if not table.get("case", "").strip():
         raise fail("case", f"{FORM} needs the case that it is for: case = 'path::name' or case = 'name', globs too.")
-    rest = {"reason": "", **{key: value for key, value in table.items() if key != "case"}}
-    expectation = Expectation(**rest, origin=Origin("", str(path), block.line), form=FORM)
+    expectation = Expectation(**{"reason": "", **table}, origin=Origin("", str(path), block.line), form=FORM)
     for key, message in problems(expectation):
         raise fail(key, message)
-    return Entry(table["case"], expectation, block.text)
+    return Entry(expectation, block.text)

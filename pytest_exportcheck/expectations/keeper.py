@@ -60,11 +60,11 @@ class Keeper:
         """
         if not self._update or not self._tallies:
             return
-        open_ended = {entry.line for entry in self.file.entries if ended_early and not _names_one_item(entry)}
+        open_ended = {entry.line for entry in self.file.entries if ended_early and entry.expectation.names_several}
         tallies = [replace(each, stale=tuple(set(each.stale) - open_ended)) for each in self._tallies]
         after = rewritten(self.file, tallies)
         if after.text or self.file.path.exists():
-            write(self.file.path, after.text)
+            write(self.file.path, after.text, self.file.line_end)
         gone = len(self.file.entries) - after.kept
         self._told.append(
             f"wrote {self.file.path}: {_entries(after.kept + after.new)} ({after.new} new, {gone} deleted)"
@@ -98,11 +98,6 @@ def _is_of_a_source(entry: Entry) -> bool:
     """Whether the case comes from a source, which another run may name."""
     path, colons, _ = entry.case.partition("::")
     return bool(colons) and not path.endswith(".py") and not glob.has_magic(path)
-
-
-def _names_one_item(entry: Entry) -> bool:
-    said = entry.expectation
-    return not any(glob.has_magic(each) for each in (entry.case, said.engine, said.mode))
 
 
 def _names(entry: Entry, item: Named) -> bool:

@@ -32,18 +32,25 @@ class Tolerance:
 class Expectation:
     """A declared, reasoned, strict expected failure of (engine, mode, check, torch versions).
 
-    ``mode``, ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a
+    ``case`` is a glob on ``path::name`` or on the name alone, empty where the expectation stands on its case; ``mode``,
+    ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a
     finding; ``torch`` a version specifier such as ``<2.15``. ``form`` is how it is written where it stands.
     """
 
     reason: str
     origin: Origin
+    case: str = ""
     mode: str = "*"
     engine: str = "*"
     check: str = "*"
     error: str = ""
     torch: str = ""
     form: str = "expect_failure"
+
+    @property
+    def names_several(self) -> bool:
+        """Whether it may name more than one item."""
+        return any(sign in glob for glob in (self.case, self.mode, self.engine) for sign in "*?[")
 
     @property
     def place(self) -> str:

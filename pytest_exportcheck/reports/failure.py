@@ -13,15 +13,13 @@ LONGEST = 20  # lines of one value before it is cut, unless all is asked for
 
 def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> str:
     """The text under a failed item. ``verbose`` shows long values whole."""
-    return "\n".join([*_body(outcome, verbose), "", f"Reproduce with: {reproduce}"])
+    return "\n".join([*body_lines(outcome, verbose), "", f"Reproduce with: {reproduce}"])
 
 
-def _body(outcome: Outcome, verbose: bool) -> Iterator[str]:
-    if outcome.status == "error":
-        yield outcome.reason
-        return
-    if outcome.status == "stale":
-        yield outcome.reason
+def body_lines(outcome: Outcome | ItemReport, verbose: bool = False) -> Iterator[str]:
+    """What failed, line by line: the findings, or the reason where that says it all."""
+    if outcome.status in ("error", "stale") or not outcome.findings:
+        yield from outcome.reason.splitlines()
         return
     yield headline(outcome)
     for finding in outcome.findings:

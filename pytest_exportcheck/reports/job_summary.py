@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pytest_exportcheck.reports.failure import finding_lines, headline
+from pytest_exportcheck.reports.failure import body_lines
 from pytest_exportcheck.reports.report import HARMLESS, ItemReport, Report, Settings, is_failing
 from pytest_exportcheck.reports.terminal import SIGNS, count
 
@@ -82,21 +82,11 @@ def _legend(report: Report) -> Iterator[str]:
 
 def _failures(report: Report) -> Iterator[str]:
     texts = [(error.nodeid, error.reason.splitlines()) for error in report.errors]
-    texts += [(item.nodeid, list(_text(item))) for item in report.items if is_failing(item.status)]
+    texts += [(item.nodeid, list(body_lines(item))) for item in report.items if is_failing(item.status)]
     for nodeid, lines in texts[:_FAILURES]:
         yield from _details(nodeid, lines)
     if len(texts) > _FAILURES:
         yield f"\nand {count(len(texts) - _FAILURES, 'more failure')}"
-
-
-def _text(item: ItemReport) -> Iterator[str]:
-    if not item.findings:
-        yield from item.reason.splitlines()
-        return
-    yield headline(item)
-    for finding in item.findings:
-        yield ""
-        yield from finding_lines(finding)
 
 
 def _details(title: str, lines: Sequence[str]) -> Iterator[str]:

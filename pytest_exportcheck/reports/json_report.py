@@ -65,6 +65,8 @@ def read_report(path: Path) -> Report:
     ReportError
         Where the file cannot be read, is no report, is damaged, or has another major version.
     """
+    if path.exists() and not path.is_file():  # a pipe is read but once, and may never end
+        raise ReportError(f"{path} cannot be read: it is no file.")
     try:
         content = path.read_bytes()
     except OSError as error:

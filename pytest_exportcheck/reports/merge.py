@@ -109,8 +109,8 @@ def merged_lines(report: Report) -> Iterator[str]:
         yield f"error {error.nodeid}: {_first_line(error.reason)}"
     for item in report.items:
         if is_failing(item.status):
-            text = headline(item).removesuffix(":") if item.findings or item.reason else "no reason is told"
-            yield f"{item.status} {_named(report, item)}: {_first_line(text)}"
+            text = headline(item) if item.findings or item.reason else "no reason is told"
+            yield f"{item.status} {_named(report, item)}: {_first_line(text).removesuffix(':')}"
     kept = {_key(report, item): item for item in report.items}
     for item in report.overruled:
         other = kept[_key(report, item)]

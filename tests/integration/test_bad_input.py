@@ -122,7 +122,7 @@ NET = "class Net(torch.nn.Module):\n    def forward(self, x):\n        return x 
         (
             "@export_case(args=(torch.ones(2),), device='nosuch')",
             NET,
-            "case 'Net' (*): the module cannot be put into train=False, device='nosuch': RuntimeError: *",
+            "case 'Net' (*): the module cannot be put into device='nosuch': RuntimeError: *",
         ),
         (
             "@export_case(args=(torch.ones(2, 3),))",

@@ -59,7 +59,8 @@ def test_an_entry_that_no_longer_holds_fails_and_is_named(shop, run_echo):
     result.assert_outcomes(passed=9, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "expected to fail (check 'stage': issue 12), and no longer does: delete the [[][[]expect[]][]] at expected.toml:1",
+            "expected to fail (check 'stage': issue 12), and no longer does: "
+            "delete the [[][[]expect[]][]] at expected.toml:1, or narrow it to the items that still fail",
             'Reproduce with: pytest --exportcheck --exportcheck-engines=echo --exportcheck-expectations=expected.toml "*"',
         ]
     )
@@ -144,9 +145,9 @@ def test_an_entry_for_no_case_is_told(shop, run_echo):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("mode = 'strct'", "expected.toml:1: unknown mode 'strct'; did you mean 'strict'[?]*"),
-        ("engine = 'torhc'", "expected.toml:1: unknown engine 'torhc'. Engines: torch, echo."),
-        ("check = 'output'", "expected.toml:1: unknown check 'output'. Checks: outputs, *, stage, case, sizes."),
+        ("mode = 'strct'", "expected.toml:4: unknown mode 'strct'; did you mean 'strict'[?]*"),
+        ("engine = 'torhc'", "expected.toml:4: unknown engine 'torhc'. Engines: torch, echo."),
+        ("check = 'output'", "expected.toml:4: unknown check 'output'. Checks: outputs, *, stage, case, sizes."),
         ("mod = 'x'", "expected.toml:4: unknown key 'mod'; did you mean 'mode'[?] Keys: *"),
     ],
 )
@@ -155,6 +156,22 @@ def test_a_wrong_entry_ends_the_session_before_anything_runs(shop, run_echo, ent
     result = run_echo("--exportcheck-expectations=expected.toml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}"])
+
+
+def test_an_empty_path_is_no_file(shop, run_echo):
+    result = run_echo("--exportcheck-expectations=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: exportcheck: --exportcheck-expectations takes the path of a TOML file, got *"])
+
+
+def test_a_linked_file_is_written_where_it_lies(shop, run_faulty):
+    shop.mkdir("shared")
+    shop.path.joinpath("e.toml").symlink_to("shared/e.toml")
+    shop.path.joinpath("shared/e.toml").write_bytes(b"# ours\r\n")
+    run_faulty(BROKEN, "--exportcheck-expectations=e.toml", "--exportcheck-update-expectations")
+    assert shop.path.joinpath("e.toml").is_symlink()
+    written = shop.path.joinpath("shared/e.toml").read_bytes().decode()
+    assert written == ("# ours\n\n" + WRITTEN).replace("\n", "\r\n")
 
 
 def test_update_needs_a_file(shop, run_echo):

@@ -68,6 +68,26 @@ def test_the_module_stays_as_it_is(run):
     ).assert_outcomes(passed=1)
 
 
+def test_the_module_stays_as_it_is_where_another_mode_is_asked_for(run):
+    run(
+        arguments="net, (torch.ones(2),), engines=['echo'], train=False",
+        before="net.part = torch.nn.Dropout().eval()",
+        after="assert net.training; assert not net.part.training",
+    ).assert_outcomes(passed=1)
+
+
+def test_a_class_of_any_name_is_a_case(run):
+    result = run("net, (torch.ones(2),), engines=['echo']", before="Net.__name__ = 'Net[int]'", what="x")
+    result.assert_outcomes(passed=1)
+
+
+def test_what_must_be_refused_runs_where_only_modes_behind_it_are_asked_for(run):
+    rejects = "rejects=[rejection('capture')]"
+    result = run(f"net, (torch.ones(2),), engines=['torch'], modes=['nonstrict-serdes'], {rejects}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   *AssertionError: 1 of 1 modes failed", "E   *Net[[]torch-nonstrict[]]"])
+
+
 def test_modes_and_rejections_are_as_in_the_decorator(run):
     run(
         "net, (torch.ones(2),), engines=['torch'], modes=['nonstrict'], "
@@ -89,6 +109,8 @@ def test_modes_and_rejections_are_as_in_the_decorator(run):
         ),
         ("net, (torch.ones(2),), modes=['strct']", "*SelectionError: unknown mode 'strct'; did you mean 'strict'[?]*"),
         ("net, (torch.ones(2),), engines=['torhc']", "*SelectionError: unknown engine 'torhc'. Engines: torch, echo."),
+        ("net, (torch.ones(2),), modes='strict'", "*DeclarationError: *test_*.py:16: modes takes a sequence of names *"),
+        ("net, (torch.ones(2),), engines='echo'", "*DeclarationError: *test_*.py:16: engines takes a sequence of *"),
         ("net, (torch.ones(2),), seed='x'", "*DeclarationError: *test_*.py:16: seed takes an integer, got 'x'."),
         (
             "net, (torch.ones(2),), expect=[expect_failure(check='x', reason='r')]",
@@ -101,3 +123,4 @@ def test_wrong_arguments_are_told(run, arguments, message):
     result = run(arguments)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message])
+    assert "fixture.py" not in str(result.stdout)  # whose frames say nothing to who called it

@@ -121,6 +121,10 @@ def test_an_outcome_hook_that_raises_fails_the_item_with_both(run):
             "edge 'serdes': a name of letters, digits and '_' that engine 'torch' has no edge of.",
         ),
         (
+            "def exportcheck_edges():\n    return {'strict': len}",
+            "edge 'strict' has the name of another part of a mode; rename it.",
+        ),
+        (
             "def exportcheck_edges():\n    return {'a': 5}",
             "edge 'a' takes a function from a program to a program, got 5.",
         ),
@@ -138,6 +142,39 @@ def test_what_is_added_wrongly_ends_the_session(run, hooks, message):
     result = run(f"\n{hooks}\n")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}"])
+
+
+@pytest.mark.parametrize("hook", ["exportcheck_engines", "exportcheck_checks", "exportcheck_cases"])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 5", "{hook} of *plug.py returned 5; it returns a list."),
+        ("return len", "{hook} of *plug.py returned <built-in function len>; it returns a list."),
+        ("yield 1; raise ValueError('not now')", "{hook} of *plug.py raised ValueError: not now"),
+        ("import pytest; pytest.skip('no GPU')", "{hook} of *plug.py raised Skipped: no GPU"),
+    ],
+)
+def test_a_hook_that_returns_nonsense_is_told_and_the_rest_runs(run, echo, hook, body, message):
+    echo.makepyfile(plug=f"def {hook}():\n    {body}\n")
+    echo.syspathinsert()
+    result = run("", "-p", "plug", "--exportcheck-modes=nonstrict")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([message.format(hook=hook)])
+
+
+@pytest.mark.parametrize(
+    ("hook", "option", "message"),
+    [
+        ("exportcheck_engines", "--exportcheck-engines=mine", "unknown engine 'mine'. Engines: torch."),
+        ("exportcheck_edges", "--exportcheck-modes=nonstrict-mine", "unknown mode 'nonstrict-mine'*"),
+        ("exportcheck_checks", "--exportcheck-expectations=e.toml", "e.toml:4: unknown check 'mine'. Checks: *"),
+    ],
+)
+def test_a_name_that_a_raising_hook_would_have_added_is_told_with_it(run, echo, hook, option, message):
+    echo.path.joinpath("e.toml").write_text("[[expect]]\ncase='Linear'\nreason='r'\ncheck='mine'\n")
+    result = run(f"\ndef {hook}():\n    raise ValueError('not now')\n", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}", f"{hook} of *conftest.py raised ValueError: not now"])
 
 
 def test_cases_that_are_none_are_told(run):

@@ -174,6 +174,32 @@ def test_threads_are_divided_among_workers(echo, run_echo, linear):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "no case found. Decorate a module class *"),
+        (("--exportcheck-source=torchvison:resnet18",), "*torchvison*"),
+        (("-o", "exportcheck_import=no_such_module"), "exportcheck_import names 'no_such_module', which cannot be *"),
+    ],
+)
+def test_what_ends_the_collection_of_workers_is_told_by_the_controller(echo, run_echo, options, message):
+    echo.makepyfile(test_plain="def test_passes(): pass")
+    for workers in ((), ("-n", "2")):
+        result = run_echo(*options, *workers)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        told = result.stdout if workers else result.stderr
+        told.fnmatch_lines([f"ERROR: exportcheck: {message}"])
+        assert str(told).count("ERROR: exportcheck") == 1
+
+
+def test_the_rows_are_in_the_order_of_collection(echo, run_echo, linear):
+    names = ["Last", "Middle", "First", "Another"]
+    echo.makepyfile(case_linear="\n".join(linear.replace("Linear(torch", f"{name}(torch") for name in names))
+    for workers in ((), ("-n", "2")):
+        result = run_echo(*workers, "--exportcheck-modes=nonstrict,strict")
+        result.stdout.fnmatch_lines([f"  {name} *. ." for name in names], consecutive=True)
+
+
 def test_without_xdist_nothing_asks_for_it(echo, run_echo, linear):
     echo.makepyfile(case_linear=linear)
     run_echo("-p", "no:xdist", "--exportcheck-modes=strict").assert_outcomes(passed=1)

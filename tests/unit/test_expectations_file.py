@@ -40,6 +40,7 @@ def reading(tmp_path):
 def test_an_entry_has_its_line_and_its_words(reading):
     first, second = reading(GOOD).entries
     assert first.expectation == Expectation(
+        case=first.case,
         mode="strict*",
         engine="torch",
         check="stage",
@@ -77,9 +78,14 @@ ENTRY = '[[expect]]\ncase = "net"\n'
     ("text", "line", "message"),
     [
         (
-            "[[expect]\n",
-            None,
-            "not valid TOML: Expected ']]' at the end of an array declaration (at line 1, column 9)",
+            "\n[[expect]\n",
+            2,
+            "not valid TOML: Expected ']]' at the end of an array declaration",
+        ),
+        (
+            ENTRY + 'reason = "r"\n[expect.sub]\nmode = "strict"\n',
+            4,
+            "unknown key 'sub'. Keys: case, mode, engine, check, error, torch, reason.",
         ),
         ("\nexpected = 1\n", 2, "unknown key 'expected'. The file holds [[expect]] tables."),
         (
@@ -122,8 +128,7 @@ ENTRY = '[[expect]]\ncase = "net"\n'
 def test_what_is_wrong_is_said_with_its_line(reading, tmp_path, text, line, message):
     with pytest.raises(ExpectationsError) as caught:
         reading(text)
-    where = f"{tmp_path / 'expected.toml'}:{line}" if line else f"{tmp_path / 'expected.toml'}"
-    assert str(caught.value) == f"{where}: {message}"
+    assert str(caught.value) == f"{tmp_path / 'expected.toml'}:{line}: {message}"
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
@@ -138,8 +143,9 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "expected.toml"
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ExpectationsError, match=r"cannot be read \('utf-8' codec can't decode byte 0xff"):
+    path.write_bytes(b"# nothing\n\xff\xfe")
+    message = r"expected.toml:2: not UTF-8 \('utf-8' codec can't decode byte 0xff .*\). Save the file as UTF-8\."
+    with pytest.raises(ExpectationsError, match=message):
         read(path)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from torch.export import Dim, ShapesCollection
 
+from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import kit_of, may_be_dynamic
 from pytest_exportcheck.options import Fuzzing, Options
 from pytest_exportcheck.records import Case, Expectation, Origin, Rejection
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
-HOOKS = SimpleNamespace(gather=lambda name: ([], []))
+HOOKS = Hooks()
 DYNAMIC = {"x": {0: Dim("batch")}}
 
 
@@ -75,6 +74,14 @@ def test_what_must_be_refused_is_not_fuzzed():
     assert planned(case(rejects=(rejection("capture"),))) == ["nonstrict"]
 
 
+def test_of_a_mode_behind_a_refusal_there_is_what_leads_to_it():
+    refused = case(rejects=(rejection("capture"),), modes=("nonstrict-serdes", "nonstrict-decompose-serdes"))
+    assert planned(refused, "nonstrict-serdes", "nonstrict-decompose-serdes") == ["nonstrict"]
+    assert planned(case(rejects=(rejection("decompose"),)), "nonstrict-decompose-serdes", fuzz=False) == [
+        "nonstrict-decompose"
+    ]
+
+
 def test_a_call_that_must_be_refused_is_fuzzed_beside():
     assert planned(case(rejects=(rejection("call"),)), "strict") == ["strict", "strict-fuzz"]
 
@@ -94,13 +101,15 @@ def expectation(**options):
 
 def test_an_expectation_may_name_what_is_fuzzed_and_its_check():
     entry = expectation(mode="*-serdes-fuzz", check="sizes")
-    assert kit().wrong_entry(entry) == ""
+    assert list(kit().wrong_keys(entry)) == []
     assert kit().wrong_names(case(expect=(entry,))) == ""
 
 
 def test_an_expectation_may_not_name_a_check_that_does_not_exist():
-    assert kit().wrong_entry(expectation(check="size")).startswith("unknown check 'size'. Checks: ")
-    assert kit().wrong_entry(expectation(check="size")).endswith(", stage, case, sizes.")
+    ((key, message),) = kit().wrong_keys(expectation(check="size"))
+    assert key == "check"
+    assert message.startswith("unknown check 'size'. Checks: ")
+    assert message.endswith(", stage, case, sizes.")
 
 
 def test_the_runner_is_told_how_much_to_fuzz():

@@ -100,8 +100,13 @@ def test_an_expectation_that_no_longer_holds_is_stale_and_names_its_line():
     assert outcome.status == "stale"
     assert outcome.reason == (
         "expected to fail (check 'outputs': issue 7), and no longer does: "
-        "delete the expect_failure('strict-*', ...) at case_shop.py:7"
+        "delete the expect_failure('strict-*', ...) at case_shop.py:7, or narrow it to the items that still fail"
     )
+
+
+def test_a_stale_expectation_of_one_item_is_to_be_deleted():
+    outcome = outcome_of(item(expecting("strict-serdes", engine="torch", check="outputs")), stage())
+    assert outcome.reason.endswith("no longer does: delete the expect_failure('strict-serdes', ...) at case_shop.py:7")
 
 
 def test_of_two_expectations_the_stale_one_is_named():
