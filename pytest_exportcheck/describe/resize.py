@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import sympy
 import torch
 import torch.utils._pytree as pytree
 
@@ -12,14 +14,23 @@ from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
 from pytest_exportcheck.tensors import input_leaves
 
 
-def at_other_sizes(call: Inputs, declared: Sequence[DeclaredDim]) -> Inputs | None:
+Sizes = dict[tuple[str, int], int]
+
+
+def at_other_sizes(
+    call: Inputs, declared: Sequence[DeclaredDim], symbolic: Mapping[tuple[str, int], Any] = MappingProxyType({})
+) -> Inputs | None:
     """The inputs with every dynamic dim by one longer, or shorter where the declared range ends, derived dims as their root
     demands: elements are repeated, or left out. None where no dim is dynamic.
+
+    ``symbolic``: (place, dim) -> the sympy expression that a program has for it; a dim of which no more is declared than a
+    hint has the size that it demands.
     """
     leaves = dict(input_leaves(call.args, call.kwargs))
     sizes = dict(_other_sizes([dim for dim in declared if dim.dynamic], leaves))
     if not sizes:
         return None
+    sizes |= _following(sizes, leaves, [dim for dim in declared if not dim.root], symbolic)
 
     def resize(path: Any, leaf: Any) -> Any:
         if not isinstance(leaf, torch.Tensor) or leaf.layout is not torch.strided or leaf.is_nested:
@@ -32,6 +43,19 @@ def at_other_sizes(call: Inputs, declared: Sequence[DeclaredDim]) -> Inputs | No
 
     args, kwargs = pytree.tree_map_with_path(resize, (call.args, dict(call.kwargs)))
     return Inputs("at other sizes", args, kwargs)
+
+
+def _following(
+    sizes: Sizes, leaves: Mapping[str, Any], hinted: Sequence[DeclaredDim], symbolic: Mapping[tuple[str, int], Any]
+) -> Sizes:
+    """The sizes of hinted dims that those of other dims determine."""
+    fixed: dict[Any, Any] = {}
+    theirs = {(dim.place, dim.dim) for dim in hinted}
+    for at in sorted(symbolic, key=lambda at: (at in theirs, at not in sizes)):
+        if symbolic[at].is_Symbol:
+            fixed.setdefault(symbolic[at], sympy.Integer(sizes.get(at, leaves[at[0]].shape[at[1]])))
+    known = {at: symbolic[at].xreplace(fixed) for at in theirs & symbolic.keys()}
+    return {at: int(size) for at, size in known.items() if size.is_Integer and size >= 0}
 
 
 def families(dims: Sequence[DeclaredDim]) -> list[list[DeclaredDim]]:

@@ -23,9 +23,26 @@ def node_runs(
 ) -> tuple[NodeRun, ...]:
     """A run on the example inputs, and where dims are dynamic another at other sizes, at which a number that stands for a
     symbol shows."""
-    other = at_other_sizes(example, declared)
+    other = at_other_sizes(example, declared, _symbolic(program, example))
     on_example = _run(program, example, "on the example inputs")
     return (on_example,) if other is None else (on_example, _run(program, other, "at other sizes"))
+
+
+def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple[str, int], Any]:
+    """(place, dim) of the inputs -> the sympy expression that the program has for it, where it depends on symbols."""
+    places: dict[int, list[str]] = {}  # one tensor may be passed twice
+    for place, leaf in input_leaves(call.args, call.kwargs):
+        places.setdefault(id(leaf), []).append(place)
+    leaves = _flat_inputs(program, call.args, call.kwargs)
+    vals = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    found: dict[tuple[str, int], Any] = {}
+    for name, leaf in zip(program.graph_signature.user_inputs, leaves, strict=False):
+        val, place = vals.get(str(name)), places[id(leaf)].pop(0)
+        if isinstance(val, torch.Tensor) and isinstance(leaf, torch.Tensor):
+            for dim, size in enumerate(val.shape):
+                if isinstance(size, torch.SymInt):
+                    found[place, dim] = size.node.expr
+    return found
 
 
 def _sizes(call: Inputs) -> dict[str, int]:

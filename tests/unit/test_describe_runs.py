@@ -9,6 +9,7 @@ import torch
 
 from pytest_exportcheck.checks.val import _against_run
 from pytest_exportcheck.describe import node_runs, program_of
+from pytest_exportcheck.describe.declared import declared_dims
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval, TensorValue
 
 
@@ -172,3 +173,30 @@ def test_nodes_that_write_to_parameters_run_without_grad():
     (run,) = node_runs(program, Inputs("", (torch.ones(2),), {}), ())
     assert run.stopped is None
     assert module.weight.tolist() == [1, 1]
+
+
+class Grown(torch.nn.Module):
+    def forward(self, x, y):
+        return torch.cat([x, x]) + y
+
+
+@pytest.mark.parametrize("hint", [torch.export.Dim.AUTO, torch.export.Dim.DYNAMIC], ids=["AUTO", "DYNAMIC"])
+def test_a_dim_that_is_only_hinted_at_goes_with_the_dims_that_determine_it(hint):
+    """Eager refuses any other size: three rows and twice as many."""
+    inputs = (torch.ones(3), torch.ones(6))
+    shapes = ({0: torch.export.Dim.DYNAMIC}, {0: hint})
+    program = torch.export.export(Grown(), inputs, dynamic_shapes=shapes)
+    call = Inputs("", inputs, {})
+    _, other = node_runs(program, call, declared_dims(Grown(), call, shapes))
+    assert other.stopped is None
+    assert other.sizes == {"args[0].size(0)": 4, "args[1].size(0)": 8}
+
+
+def test_a_dim_that_is_hinted_at_goes_with_a_named_one_behind_it():
+    inputs = (torch.ones(3), torch.ones(3))
+    shapes = ({0: torch.export.Dim.AUTO}, {0: torch.export.Dim("n")})
+    module = type("Net", (torch.nn.Module,), {"forward": lambda self, x, y: x + y})()
+    program = torch.export.export(module, inputs, dynamic_shapes=shapes)
+    call = Inputs("", inputs, {})
+    _, other = node_runs(program, call, declared_dims(module, call, shapes))
+    assert other.sizes == {"args[0].size(0)": 4, "args[1].size(0)": 4}
