@@ -90,6 +90,7 @@ def main() -> None:
         "exportdb": cases_of("exportdb:*"),
         **{name: cases_of(f"torchvision:{name}") for name in given.models},
     }
+    torch.set_num_threads(1)  # threads that wait for each other spend CPU seconds too
     for run in HARNESSES:  # warm up
         run(populations["exportdb"][0])
     ratios: list[tuple[float, float]] = []

@@ -111,7 +111,9 @@ class Exportcheck:
             raise DeclarationError(wrong)
         planned = [(case, engine.name, mode) for engine, mode in kit.plan(case)]
         if not planned:
-            raise DeclarationError(f"no engine of {', '.join(options.engines)} runs any mode of {', '.join(options.modes)}.")
+            raise DeclarationError(
+                f"no engine of {', '.join(options.engines)} runs any mode of {', '.join(options.modes)}."
+            )
         runner = kit.runner(options)
         runner.select(planned)
         return [runner.run(*each) for each in planned]

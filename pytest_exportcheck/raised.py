@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pytest_exportcheck.records import Raised
 
 
+class _Kept:
+    """A stream that a model may write to and not close: pytest reads what is captured from it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+@contextmanager
+def _kept_streams() -> Iterator[None]:
+    """Whatever a model does with ``sys.stdout`` and ``sys.stderr``, they are as before."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Kept(before[0]), _Kept(before[1])
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, nothing that pytest does with warnings and log records changes what torch does.
+    """Inside, nothing that pytest does with warnings, log records and captured output changes what torch does, and nothing
+    that a model does changes what pytest does.
 
     Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured trace,
     and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that the
@@ -27,7 +54,7 @@ def quiet() -> Iterator[None]:
     for logger, handler in attached:
         logger.removeHandler(handler)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _kept_streams():
             warnings.simplefilter("ignore")
             yield
     finally:

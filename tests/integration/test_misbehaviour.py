@@ -63,6 +63,11 @@ def test_a_model_that_prints_harms_nothing(run):
     assert "hello" not in str(result.stdout)
 
 
+@pytest.mark.parametrize("body", ["sys.stdout.close(); sys.stderr.close()", "sys.stdout = sys.stderr = None"])
+def test_a_model_that_closes_its_output_harms_nothing(run, body):
+    run(body).assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize("body", ["sys.exit(3)", "raise SystemExit"])
 def test_a_model_that_exits_is_a_case_that_cannot_be_set_up(run, body):
     result = run(body)
