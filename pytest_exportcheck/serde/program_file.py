@@ -1,0 +1,103 @@
+"""Programs as files: the records of an archive, and what each of them holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.errors import ArchiveError, SchemaWarning
+from pytest_exportcheck.serde.archive import ArchiveReader, extra_records, write_archive
+from pytest_exportcheck.serde.build_program import build_program
+from pytest_exportcheck.serde.example_inputs import example_records, read_example
+from pytest_exportcheck.serde.json_codec import decode_program, encode_program
+from pytest_exportcheck.serde.payloads import CONSTANTS, WEIGHTS, restore, store
+from pytest_exportcheck.serde.plain_program import plain_program
+from pytest_exportcheck.serde.structures import from_structures, to_structures
+
+MODEL = "model"
+PROGRAM = f"models/{MODEL}.json"
+EXAMPLE = f"data/sample_inputs/{MODEL}.pt"
+Place = str | Path | IO[bytes]
+
+
+def save(
+    program: ExportedProgram,
+    file: Place,
+    *,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    opset_version: Mapping[str, int] | None = None,
+) -> None:
+    """Write the program to a path, a pathlib path, an open file or a buffer. A path has the new file, or the old one, never half.
+
+    Raises
+    ------
+    UnsupportedError
+        For a program that no file can hold: which node, and what to do.
+    ArchiveError
+        When the file cannot be written.
+    """
+    records: dict[str, Any] = {PROGRAM: program_json(program, opset_version)}
+    records |= store(dict(program.state_dict), WEIGHTS)
+    records |= store(dict(program.constants), CONSTANTS)
+    records |= example_records(program.example_inputs, EXAMPLE)
+    write_archive(file, {**records, **extra_records(dict(extra_files or {}))})
+
+
+def load(
+    file: Place,
+    *,
+    extra_files: dict[str, Any] | None = None,
+    expected_opset_version: Mapping[str, int] | None = None,
+    trust: bool = False,
+) -> ExportedProgram:
+    """Read a program, by whichever writer. ``extra_files`` names the extra files to read: their contents are put in it as
+    text. Nothing that the file holds is run, unless ``trust`` says that its pickles may be read.
+
+    Raises
+    ------
+    ArchiveError
+        For a file that is no archive of a program, is damaged, or needs ``trust``.
+    SchemaError
+        For a program that is not what the schema says: where, expected, got.
+    UnsupportedError
+        For an operator or a class that is not there.
+    """
+    archive = ArchiveReader(file)
+    if PROGRAM not in archive:
+        raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
+    where = f"{archive.label}: {PROGRAM}"
+    structures, _ = decode_program(archive.read(PROGRAM), where=where)
+    _compare_opsets(structures.opset_version, expected_opset_version, where)
+    program = build_program(
+        from_structures(structures),
+        state=restore(archive, WEIGHTS, trust=trust),
+        constants=restore(archive, CONSTANTS, trust=trust),
+        example_inputs=read_example(archive, EXAMPLE, archive.label, trust=trust),
+    )
+    found = archive.extra_files()
+    for name in extra_files if extra_files is not None else ():
+        extra_files[name] = found[name].decode() if name in found else ""
+    return program
+
+
+def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
+    """The program but for its tensors as JSON, as it stands in an archive."""
+    own = {"aten": torch._C._get_max_operator_version()}
+    return encode_program(to_structures(plain_program(program), {**(opset_version or {}), **own}))
+
+
+def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+    known = {"aten": torch._C._get_max_operator_version(), **(expected or {})}
+    for name, version in found.items():
+        if name in known and version > known[name]:
+            warnings.warn(
+                f"{where}: the program uses version {version} of the operators of {name!r}, here is {known[name]}: "
+                "what changed between them may compute something else.",
+                SchemaWarning,
+                stacklevel=3,
+            )
