@@ -33,6 +33,18 @@ class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 
 
+class SchemaError(ExportcheckError):
+    """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
+
+
+class SchemaWarning(UserWarning):
+    """A file has a newer minor version of the schema than this reader knows."""
+
+
+class UnsupportedError(ExportcheckError):
+    """A program holds what the format cannot, or a file names what is not there to read it into."""
+
+
 class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 
