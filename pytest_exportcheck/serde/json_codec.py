@@ -160,7 +160,7 @@ def encode(record: Record, unknown: Unknown | None = None) -> bytes:
 def _written_tagged(value: object) -> dict[str, object]:
     if isinstance(value, Tagged):
         return {value.tag: value.value}
-    raise SchemaError(f"a {type(value).__qualname__} cannot be written: it is no type of the schema.")
+    raise SchemaError(f"{type(value).__qualname__} cannot be written: it is no type of the schema.")
 
 
 def _put(tree: Any, path: Path, value: object) -> None:

@@ -106,8 +106,11 @@ def _located(text: str, where: str) -> SchemaError:
         except _Fault as large:
             return large
 
-    tree = json.loads(text, object_pairs_hook=pairs_or_fault, parse_int=int_or_fault)
-    path, first = next(_faults(tree, ()))
+    try:
+        tree = json.loads(text, object_pairs_hook=pairs_or_fault, parse_int=int_or_fault)
+        path, first = next(_faults(tree, ()))
+    except RecursionError:
+        return too_deep(where)
     return fault(where, path, first.expected, first.got)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 import msgspec
 
 from pytest_exportcheck.serde.schema.base import Record
@@ -12,6 +14,11 @@ SCHEMA_VERSION = (8, 20)
 """Major and minor: another major is refused, a newer minor is read with a warning."""
 
 TREESPEC_VERSION = 1
+
+if TYPE_CHECKING:
+    Supplement: TypeAlias = msgspec.Raw | None
+else:
+    Supplement = msgspec.Raw  # msgspec decodes no union with Raw; a default it does not check
 
 
 class SchemaVersion(Record, frozen=True):
@@ -67,7 +74,7 @@ class ExportedProgram(Record, frozen=True):
     verifiers: list[str] = msgspec.field(default_factory=list)
     torch_version: str = "<=2.4"
     guards_code: list[str] = msgspec.field(default_factory=list)
-    exportcheck: msgspec.Raw | None = None
+    exportcheck: Supplement = None
 
 
 __all__ = [
