@@ -33,6 +33,22 @@ class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 
 
+class SchemaError(ExportcheckError):
+    """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
+
+
+class SchemaWarning(UserWarning):
+    """A file has a newer minor version of the schema than this reader knows."""
+
+
+class SerializationWarning(UserWarning):
+    """Something of a program is left out of a file, or something of a file is not taken into a program."""
+
+
+class UnsupportedError(ExportcheckError):
+    """A program holds what the format cannot, or a file names what is not there to read it into."""
+
+
 class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 
