@@ -36,8 +36,10 @@ def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) 
     """The structures, in which torch finds all that it can hold, and the supplement in which we find the rest."""
     written = _written(given, opset_version)
     change = difference(given, _read(written))
-    supplement = {"version": SUPPLEMENT_VERSION, "of": _digest(written), "difference": change} if change else None
-    return msgspec.structs.replace(written, exportcheck=supplement)
+    if not change:
+        return written
+    supplement = {"version": SUPPLEMENT_VERSION, "of": _digest(written), "difference": change}
+    return msgspec.structs.replace(written, exportcheck=msgspec.Raw(msgspec.json.encode(supplement)))
 
 
 def from_structures(given: schema.ExportedProgram) -> Plain:
@@ -53,9 +55,9 @@ def from_structures(given: schema.ExportedProgram) -> Plain:
 
 def _difference_for(given: schema.ExportedProgram) -> Plain:
     """What the supplement says, if it is about this program: another tool may have changed the structures."""
-    supplement = given.exportcheck
-    if supplement is None:
+    if given.exportcheck is None:
         return {}
+    supplement = msgspec.json.decode(given.exportcheck)
     if not isinstance(supplement, dict) or not {"version", "of", "difference"} <= supplement.keys():
         raise SchemaError("$.exportcheck: expected an object with version, of and difference. Another program wrote this key.")
     if supplement["version"] != SUPPLEMENT_VERSION:

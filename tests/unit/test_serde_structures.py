@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.errors import SchemaError, SerializationWarning, UnsupportedError
 from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.difference import difference
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
@@ -19,9 +19,6 @@ from pytest_exportcheck.serde.structures import from_structures, to_structures
 
 OPSET = {"aten": 10}
 Pair = collections.namedtuple("Pair", ["first", "second"])
-torch.utils._pytree._register_namedtuple(Pair, serialized_type_name="tests.Pair") if hasattr(
-    torch.utils._pytree, "_register_namedtuple"
-) else None
 
 
 def module(forward, **attributes):
@@ -96,6 +93,7 @@ PROGRAMS = {
     "no grad": (quiet_region, BATCH),
     "autocast": (mixed, None),
     "several results, one used": (lambda self, x: torch.split(x, 1, 1)[1] + torch.max(x, 1).values.sum(), BATCH),
+    "results of classes": (lambda self, x: (Pair(x, [x + 1]), torch.aminmax(x)), None),
     "result taken twice": (lambda self, x: [torch.sort(x)[0] + torch.sort(x)[0], torch.aminmax(x)], None),
     "constant outputs": (lambda self, x: {"a": (x, None, 3, 2.5, "text", True), "b": [float("inf"), -0.0]}, None),
     "tensor with an offset": (lambda self, x: (x[1:, 1:], x.T, x.expand(2, 4, 3)), None),
@@ -204,10 +202,6 @@ def test_parameters_buffers_and_constants_keep_their_places():
     ]
 
 
-def supplement_of(program):
-    return json.loads(encode_program(to_structures(plain_program(program), OPSET)))["exportcheck"]
-
-
 def test_the_structures_without_the_supplement_are_a_program_too():
     """As a file by torch is read."""
     program = torch.export.export(module(branches), ONE, dynamic_shapes=BATCH)
@@ -247,11 +241,20 @@ def test_a_file_calls_operators_only(target, error):
 
 def test_a_supplement_cannot_pass_functions_to_operators():
     data = json.loads(encode_program(to_structures(plain_program(simple()), OPSET)))
-    nodes = data["exportcheck"].setdefault("in", {}).setdefault("graph", {"in": {}})["in"].setdefault("nodes", {"in": {}})
-    nodes["in"].setdefault("add", {"in": {}})["in"]["args"] = {"is": [{"node": "x"}, {"global": "os:system"}]}
+    changes = data["exportcheck"]["difference"]["in"]["graph"]["in"]["nodes"]["in"]
+    changes["add"]["in"]["args"] = {"is": [{"node": "x"}, {"global": "os:system"}]}
     structures, _ = decode_program(json.dumps(data).encode(), where="here")
     with pytest.raises(SchemaError, match="'os:system' stands where a program takes an operator, a number or a tensor"):
         build_program(from_structures(structures), state={}, constants={}, example_inputs=None)
+
+
+def test_a_supplement_of_another_program_is_left_out_with_a_warning():
+    data = json.loads(encode_program(to_structures(plain_program(simple()), OPSET)))
+    data["graph_module"]["graph"]["nodes"][0]["metadata"]["stack_trace"] = "edited"
+    structures, _ = decode_program(json.dumps(data).encode(), where="here")
+    with pytest.warns(SerializationWarning, match="the program beside it was changed after it was saved"):
+        plain = from_structures(structures)
+    assert plain["graph"]["nodes"]["add"]["meta"]["stack_trace"] == "edited"
 
 
 def test_writing_warns_of_nothing():
