@@ -33,6 +33,10 @@ class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 
 
+class PayloadError(ExportcheckError):
+    """A tensor that an archive cannot hold, one that this machine cannot have, or one that needs trust to be read."""
+
+
 class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 

@@ -1,0 +1,1 @@
+"""The reference reader and writer of the PT2 archive."""
