@@ -47,6 +47,8 @@ class SerializationWarning(UserWarning):
 
 class UnsupportedError(ExportcheckError):
     """A program holds what the format cannot, or a file names what is not there to read it into."""
+class PayloadError(ExportcheckError):
+    """A tensor that an archive cannot hold, one that this machine cannot have, or one that needs trust to be read."""
 
 
 class ReportError(ExportcheckError):
