@@ -43,6 +43,8 @@ def read_tagged(kind: Any, data: Any) -> Tagged:
 @lru_cache(maxsize=4096)
 def _of_int(kind: Any, value: int) -> Tagged:
     """Sizes and strides are many, and few numbers: one frozen union serves wherever a number recurs."""
+    if "as_int" not in kind.tags():
+        raise ValueError
     made: Tagged = kind("as_int", value)
     return made
 

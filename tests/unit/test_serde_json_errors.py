@@ -129,6 +129,12 @@ META = (*GRAPH, "tensor_values", "x")
             "an object (Argument) with one key",
             "an object with the keys 'as_int', 'as_bool'",
         ),
+        (
+            (*GRAPH, "sym_bool_values"),
+            {"b": {"as_int": 1}},
+            "an object (SymBool) with one key of as_expr, as_bool",
+            "an object with the keys 'as_int'",
+        ),
         (ARG, 3, "an object (Argument) with one key", "3"),
         ((*ARG, "as_tensor"), "x", "an object (TensorArgument)", '"x"'),
         ((*ARG, "as_tensor", "name"), None, "a string", "null"),
