@@ -30,6 +30,7 @@ def refused(data: bytes) -> str:
         (b"", "JSON", "Expecting value at line 1, column 1"),
         (b"{", "JSON", "Expecting property name enclosed in double quotes at line 1, column 2"),
         (b'{"a":\n]}', "JSON", "Expecting value at line 2, column 1"),
+        (b'[{"a": 1, "a": 2}, }]', "JSON", "Expecting value at line 1, column 20"),
         (b'{"a": "\xff"}', "UTF-8", "the byte 0xff at 7"),
         (b"[" * 200_000, "JSON nested as a program is", "JSON nested too deeply to read"),
         (b'{"a": ' * 200_000, "JSON nested as a program is", "JSON nested too deeply to read"),
