@@ -8,25 +8,22 @@ for as the strings ``"Infinity"``, ``"-Infinity"`` and ``"NaN"``.
 from __future__ import annotations
 
 import json
-import math
-import typing
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from pytest_exportcheck.errors import SchemaError, SchemaWarning
+from pytest_exportcheck.errors import SchemaWarning
+from pytest_exportcheck.serde.json_quick import read_tagged, spelled, write_quickly, write_tagged
 from pytest_exportcheck.serde.json_text import Path, fault, path_text, text_of, too_deep
-from pytest_exportcheck.serde.json_walk import NOT_FINITE, Walk
-from pytest_exportcheck.serde.schema import SCHEMA_VERSION, ExportedProgram, Record, Tagged
-from pytest_exportcheck.serde.schema.base import set_tag, set_value
+from pytest_exportcheck.serde.json_walk import Walk
+from pytest_exportcheck.serde.schema import SCHEMA_VERSION, ExportedProgram, Record
 
 MAJOR, MINOR = SCHEMA_VERSION
 _KNOWN = f"{MAJOR}.{MINOR}"
+_NO_SUPPLEMENT = b', "exportcheck": null}'
 R = TypeVar("R", bound=Record)
 
 
@@ -81,7 +78,7 @@ def decode(data: bytes, kind: type[R], *, where: str) -> tuple[R, Unknown]:
 def _decode(data: bytes, kind: type[R], where: str, remedy: Callable[[object, str], str]) -> tuple[R, Unknown]:
     text = text_of(data, where=where)
     try:
-        return msgspec.json.decode(data, type=kind, dec_hook=_read_tagged), Unknown()
+        return msgspec.json.decode(data, type=kind, dec_hook=read_tagged), Unknown()
     except RecursionError:
         raise too_deep(where) from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -90,7 +87,7 @@ def _decode(data: bytes, kind: type[R], where: str, remedy: Callable[[object, st
         tree = json.loads(text)
         walk = Walk(where, remedy(tree, where))
         conforming = walk.conform(tree, kind)
-        return msgspec.convert(conforming, kind, dec_hook=_read_tagged), Unknown(tuple(walk.unknown.items()))
+        return msgspec.convert(conforming, kind, dec_hook=read_tagged), Unknown(tuple(walk.unknown.items()))
     except RecursionError:
         raise too_deep(where) from None
 
@@ -134,8 +131,8 @@ def encode_program(program: ExportedProgram, unknown: Unknown | None = None) -> 
         Where a value is none that the schema knows.
     """
     supplement = program.exportcheck
-    written = encode(msgspec.structs.replace(program, exportcheck=None), unknown)
-    return written if supplement is None else b'%b, "exportcheck": %b}' % (written[:-1], bytes(supplement))
+    bare = _write(msgspec.structs.replace(program, exportcheck=None), unknown).removesuffix(_NO_SUPPLEMENT)
+    return bare + (b"}" if supplement is None else b', "exportcheck": %b}' % bytes(supplement))
 
 
 def encode(record: Record, unknown: Unknown | None = None) -> bytes:
@@ -146,21 +143,28 @@ def encode(record: Record, unknown: Unknown | None = None) -> bytes:
     SchemaError
         Where a value is none that the schema knows.
     """
-    tree = msgspec.to_builtins(record, enc_hook=_written_tagged)
     if isinstance(record, ExportedProgram):
-        del tree["exportcheck"]
-    for path, value in unknown.fields if unknown else ():
-        _put(tree, path, value)
+        return encode_program(record, unknown)
+    return _write(record, unknown)
+
+
+def _write(record: Any, unknown: Unknown | None) -> bytes:
+    if unknown:
+        return _write_with(record, unknown)
     try:
-        return json.dumps(tree, allow_nan=False).encode()
-    except ValueError:
-        return json.dumps(_spelled(tree), allow_nan=False).encode()
+        return write_quickly(record)
+    except UnicodeEncodeError:  # half of a character, which Python's texts may hold, and torch's JSON
+        return _write_with(record, Unknown())
 
 
-def _written_tagged(value: object) -> dict[str, object]:
-    if isinstance(value, Tagged):
-        return {value.tag: value.value}
-    raise SchemaError(f"{type(value).__qualname__} cannot be written: it is no type of the schema.")
+def _write_with(record: Record, unknown: Unknown) -> bytes:
+    tree = msgspec.to_builtins(record, enc_hook=write_tagged)
+    supplement = tree.pop("exportcheck", None) if isinstance(record, ExportedProgram) else None
+    for path, value in unknown.fields:
+        _put(tree, path, value)
+    if isinstance(record, ExportedProgram):
+        tree["exportcheck"] = supplement
+    return json.dumps(_spelled(tree), allow_nan=False).encode()
 
 
 def _put(tree: Any, path: Path, value: object) -> None:
@@ -178,53 +182,4 @@ def _spelled(value: Any) -> Any:
         return {key: _spelled(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_spelled(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return next(
-            name for name, number in NOT_FINITE.items() if number == value or number != number != value != value
-        )
-    return value
-
-
-def _read_tagged(kind: Any, data: Any) -> Tagged:
-    """A union, quickly. What is wrong is not told apart: the careful walk finds it again."""
-    if type(data) is not dict or len(data) != 1:
-        raise ValueError
-    ((tag, value),) = data.items()
-    made: Tagged = object.__new__(kind)
-    set_value(made, _readers(kind)[tag](value))
-    set_tag(made, tag)
-    return made
-
-
-class _Readers(dict[str, Callable[[Any], object]]):
-    def __missing__(self, tag: str) -> Callable[[Any], object]:
-        raise ValueError
-
-
-@cache
-def _readers(kind: Any) -> _Readers:
-    return _Readers({tag: _reader(member) for tag, member in kind.tags().items()})
-
-
-def _reader(kind: Any) -> Callable[[Any], object]:
-    if typing.get_origin(kind) is None and issubclass(kind, Tagged):
-        return partial(_read_tagged, kind)
-    if kind in (int, str, bool):
-        return partial(_exact, kind)
-    if kind is float:
-        return _read_float
-    if typing.get_origin(kind) is None and issubclass(kind, IntEnum):
-        return lambda value: kind(_exact(int, value))
-    return partial(msgspec.convert, type=kind, dec_hook=_read_tagged)
-
-
-def _exact(kind: type, value: object) -> Any:
-    if type(value) is not kind:
-        raise ValueError
-    return value
-
-
-def _read_float(value: object) -> float:
-    if type(value) is str:
-        return NOT_FINITE[value] if value in NOT_FINITE else _exact(float, value)
-    return float(value) if type(value) is int else _exact(float, value)
+    return spelled(value) if isinstance(value, float) else value

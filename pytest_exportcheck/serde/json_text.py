@@ -55,9 +55,10 @@ def text_of(data: bytes, *, where: str) -> str:
     """
     try:
         text = data.decode()
-        json.loads(text, object_pairs_hook=_refuse_twice, parse_int=_refuse_large)
-    except _Fault:
-        raise _located(text, where) from None
+        try:
+            json.loads(text, object_pairs_hook=_refuse_twice, parse_int=_refuse_large)
+        except _Fault:
+            raise _located(text, where) from None
     except UnicodeDecodeError as error:
         raise fault(where, (), "UTF-8", f"the byte 0x{data[error.start]:02x} at {error.start}") from None
     except json.JSONDecodeError as error:
@@ -106,11 +107,8 @@ def _located(text: str, where: str) -> SchemaError:
         except _Fault as large:
             return large
 
-    try:
-        tree = json.loads(text, object_pairs_hook=pairs_or_fault, parse_int=int_or_fault)
-        path, first = next(_faults(tree, ()))
-    except RecursionError:
-        return too_deep(where)
+    tree = json.loads(text, object_pairs_hook=pairs_or_fault, parse_int=int_or_fault)
+    path, first = next(_faults(tree, ()))
     return fault(where, path, first.expected, first.got)
 
 

@@ -96,6 +96,17 @@ def test_any_argument_comes_back_and_is_written_as_torch_writes_it(argument: Arg
     assert torch_json._to_json_bytes(theirs) == data
 
 
+@given(NESTED)
+def test_the_way_with_unknown_fields_writes_what_the_way_without_writes(argument: Argument) -> None:
+    named = NamedArgument(name="\x7f", arg=argument)
+    assert encode(named, Unknown(((("arg", "nowhere", "x"), 1),))) == encode(named)
+
+
+def test_half_a_character_is_written_as_it_was_read() -> None:
+    data = b'{"field_names": ["\\ud800"]}'
+    assert encode(decode(data, schema.NamedTupleDef, where="m.pt2")[0]) == data
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(math.inf, '"Infinity"'), (-math.inf, '"-Infinity"'), (1e-05, "1e-05"), (1e16, "1e+16")]
 )

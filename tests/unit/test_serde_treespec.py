@@ -94,7 +94,7 @@ IN_TORCHS_TEXT: dict[str, Any] = {
     "none": None,
     "args": ((1, [2, 3]), {}),
     "kwargs": ({}, {"b": 1, "a": [1, {"é": 2}]}),
-    "int_keys": {1: 1, True: 2, 2.5: 3},
+    "int_keys": {1: 1, False: 2, 2.5: 3, None: 4},
     "ordered": OrderedDict(b=1, a=2),
     "defaultdict": defaultdict(list, a=1),
     "deque": deque([1, 2], maxlen=3),
