@@ -37,6 +37,10 @@ class SchemaError(ExportcheckError):
     """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
 
 
+class ExpressionError(ExportcheckError):
+    """A symbolic expression of a file is none, or one that no file may hold."""
+
+
 class SchemaWarning(UserWarning):
     """A file has a newer minor version of the schema than this reader knows."""
 
@@ -47,6 +51,8 @@ class SerializationWarning(UserWarning):
 
 class UnsupportedError(ExportcheckError):
     """A program holds what the format cannot, or a file names what is not there to read it into."""
+
+
 class PayloadError(ExportcheckError):
     """A tensor that an archive cannot hold, one that this machine cannot have, or one that needs trust to be read."""
 

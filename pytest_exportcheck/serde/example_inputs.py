@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.errors import ArchiveError, SerializationWarning, UnsupportedError
+from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning, UnsupportedError
+from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.treespec import describe_spec, spec_of
 
 LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
@@ -39,29 +39,33 @@ def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
     return {record: theirs or b"", LEAVES: ours, STRUCTURE: described}
 
 
-def read_example(records: Mapping[str, bytes], record: str, where: str, *, trust: bool = False) -> Inputs | None:
+def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) -> Inputs | None:
     """The example inputs; None where there are none. What only Python's unpickler can read is not read, unless ``trust`` says
     that the file may run code.
 
     Raises
     ------
-    ArchiveError
+    PayloadError
         For inputs that the weights-only unpickler refuses.
+    ArchiveError
+        For inputs that are no arguments.
     UnsupportedError
         For a structure of a class that is not there.
     """
-    if LEAVES in records and STRUCTURE in records:
-        leaves = _loaded(records[LEAVES], f"{where}: {LEAVES}", trust)
-        return _checked(pytree.tree_unflatten(leaves, spec_of(msgspec.json.decode(records[STRUCTURE]))), where)
-    if not records.get(record):
-        return None
-    return _checked(_loaded(records[record], f"{where}: {record}", trust), where)
+    where = archive.label
+    if LEAVES in archive and STRUCTURE in archive:
+        leaves = _loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
+        return _checked(pytree.tree_unflatten(leaves, spec_of(msgspec.json.decode(archive.read(STRUCTURE)))), where)
+    data = archive.read(record) if record in archive else b""
+    return _checked(_loaded(data, f"{where}: {record}", trust), where) if data else None
 
 
 def _checked(inputs: Any, where: str) -> Inputs:
     if isinstance(inputs, tuple) and len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):
         return inputs
-    raise ArchiveError(f"{where}: the example inputs are a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}.")
+    raise ArchiveError(
+        f"{where}: the example inputs are a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}."
+    )
 
 
 def _saved(value: Any) -> bytes | None:
@@ -85,7 +89,7 @@ def _loaded(data: bytes, where: str, trust: bool) -> Any:
     try:
         return torch.load(io.BytesIO(data), weights_only=not trust)
     except Exception as error:
-        raise ArchiveError(
+        raise PayloadError(
             f"{where}: refused by torch's weights-only unpickler ({str(error).splitlines()[0]}). "
             "If you trust whoever made the file, read it with trust=True: that may run code of theirs."
         ) from error

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import ArchiveError, SchemaWarning
-from pytest_exportcheck.serde.archive import ArchiveReader, extra_records, write_archive
+from pytest_exportcheck.serde.archive import ArchiveReader, Place, extra_records, write_archive
 from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.example_inputs import example_records, read_example
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
-from pytest_exportcheck.serde.payloads import CONSTANTS, WEIGHTS, restore, store
+from pytest_exportcheck.serde.payload_config import (
+    CONSTANTS,
+    WEIGHTS,
+    PayloadConfig,
+    decode_config,
+    decode_extras,
+    encode,
+)
+from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.serde.plain_program import plain_program
 from pytest_exportcheck.serde.structures import from_structures, to_structures
 
 MODEL = "model"
 PROGRAM = f"models/{MODEL}.json"
 EXAMPLE = f"data/sample_inputs/{MODEL}.pt"
-Place = str | Path | IO[bytes]
+PAYLOADS = "exportcheck/payloads.json"
 
 
 def save(
@@ -38,14 +45,22 @@ def save(
     ------
     UnsupportedError
         For a program that no file can hold: which node, and what to do.
-    ArchiveError
+    PayloadError
+        For a tensor that no file can hold.
+    OSError
         When the file cannot be written.
     """
-    records: dict[str, Any] = {PROGRAM: program_json(program, opset_version)}
-    records |= store(dict(program.state_dict), WEIGHTS)
-    records |= store(dict(program.constants), CONSTANTS)
-    records |= example_records(program.example_inputs, EXAMPLE)
-    write_archive(file, {**records, **extra_records(dict(extra_files or {}))})
+    stored = store(program.state_dict, program.constants)
+    records: dict[str, Any] = {
+        PROGRAM: program_json(program, opset_version),
+        **stored.records,
+        WEIGHTS.config_record(MODEL): encode(stored.weights),
+        CONSTANTS.config_record(MODEL): encode(stored.constants),
+        PAYLOADS: encode(stored.extras),
+        **example_records(program.example_inputs, EXAMPLE),
+        **extra_records(dict(extra_files or {})),
+    }
+    write_archive(file, records)
 
 
 def load(
@@ -61,7 +76,9 @@ def load(
     Raises
     ------
     ArchiveError
-        For a file that is no archive of a program, is damaged, or needs ``trust``.
+        For a file that is no archive of a program, or is damaged.
+    PayloadError
+        For tensors that this machine cannot have, and for pickles without ``trust``.
     SchemaError
         For a program that is not what the schema says: where, expected, got.
     UnsupportedError
@@ -73,16 +90,26 @@ def load(
     where = f"{archive.label}: {PROGRAM}"
     structures, _ = decode_program(archive.read(PROGRAM), where=where)
     _compare_opsets(structures.opset_version, expected_opset_version, where)
+    payloads = _payloads(archive, trust)
     program = build_program(
         from_structures(structures),
-        state=restore(archive, WEIGHTS, trust=trust),
-        constants=restore(archive, CONSTANTS, trust=trust),
-        example_inputs=read_example(archive, EXAMPLE, archive.label, trust=trust),
+        state=payloads.weights,
+        constants=payloads.constants,
+        example_inputs=read_example(archive, EXAMPLE, trust=trust),
     )
     found = archive.extra_files()
     for name in extra_files if extra_files is not None else ():
         extra_files[name] = found[name].decode() if name in found else ""
     return program
+
+
+def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
+    configs = [
+        decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig({})
+        for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
+    ]
+    extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
+    return restore(archive, *configs, extras, trust=trust)
 
 
 def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:

@@ -106,12 +106,14 @@ def _read(given: schema.ExportedProgram) -> dict[str, Plain]:
     inputs = [_read_input(each) for each in module.signature.input_specs]
     graph = read_graph(module.graph, [_argument_name(each["arg"]) or f"arg{n}" for n, each in enumerate(inputs)])
     graph["meta"] = read_graph_metadata(module.metadata)
-    symbols = dict(_symbols_of(graph))
+    table = SymbolTable()
+    for _, text in _symbols_of(graph):
+        parse(text, table)
     return {
         "graph": graph,
         "inputs": inputs,
         "outputs": [_read_output(each) for each in module.signature.output_specs],
-        "ranges": [_read_range(name, each, symbols) for name, each in given.range_constraints.items()],
+        "ranges": [_read_range(name, each, table) for name, each in given.range_constraints.items()],
         "calls": [_read_call(each) for each in module.module_call_graph],
         "verifiers": list(given.verifiers),
         "guards": list(given.guards_code),
@@ -316,17 +318,11 @@ def _write_range(symbol: str, lower: str, upper: str) -> tuple[str, schema.Range
     )
 
 
-def _read_range(name: str, given: schema.RangeConstraint, symbols: Mapping[str, str]) -> Plain:
+def _read_range(name: str, given: schema.RangeConstraint, table: SymbolTable) -> Plain:
+    """``name`` is a symbol, or an expression of symbols as Python would write it."""
     lower = "-int_oo" if given.min_val is None else f"Integer({given.min_val})"
     upper = "int_oo" if given.max_val is None else f"Integer({given.max_val})"
-    return [symbols.get(name) or _symbol(name), lower, upper]
-
-
-def _symbol(name: str) -> str:
-    """A symbol that no node mentions, as a shape environment makes it."""
-    backed = re.fullmatch(r"s\d+", name) is not None
-    made = sympy.Symbol(name, positive=True, integer=True) if backed else sympy.Symbol(name, integer=True)
-    return write_expression(made)
+    return [write_expression(parse(name, table)), lower, upper]
 
 
 _SYMBOL = re.compile(r"Symbol\('([^']*)'[^)]*\)")
