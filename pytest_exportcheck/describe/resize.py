@@ -13,7 +13,6 @@ import torch.utils._pytree as pytree
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
 from pytest_exportcheck.tensors import input_leaves
 
-
 Sizes = dict[tuple[str, int], int]
 
 
