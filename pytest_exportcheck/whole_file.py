@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,14 +27,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
+    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(beside, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as file:
             yield file
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        Path(name).replace(path)
+        if mode is not None:  # the umask may have taken from it
+            beside.chmod(mode)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
 
 
@@ -48,10 +51,3 @@ def write_whole(path: Path, data: bytes) -> None:
     path.resolve().parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(data)
-
-
-def _umask() -> int:
-    """The process's umask: a temporary file is private, one that is written for good as readable as any other."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -25,6 +25,8 @@ from pytest_exportcheck.serde.archive_frame import (
 )
 from pytest_exportcheck.serde.zip_format import ALIGNMENT, Entry, damaged, read_directory
 
+_AGAIN = "Save the program again with torch.export.save."
+
 
 class ArchiveReader:
     """The records of an archive. A file on disk is mapped, not read: what is asked for comes into memory, and writing to
@@ -160,16 +162,17 @@ def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str
     roots = {entry.name.partition("/")[0] for entry in entries}
     if len(roots) != 1:
         raise ArchiveError(
-            f"{label} is no PT2 archive: its records lie under {len(roots)} root folders, expected one. "
-            "Save the program again with torch.export.save."
+            f"{label} is no PT2 archive: its records lie under {len(roots)} root folders, expected one. {_AGAIN}"
         )
     for entry in entries:
         _, _, name = entry.name.partition("/")
         if entry.name.endswith("/") and not entry.size:
             continue
         if reason := "it has no root folder" if not name else flaw(entry.name):
-            raise ArchiveError(f"{label} cannot be trusted: the record {entry.name!r} has a bad name: {reason}.")
+            raise ArchiveError(
+                f"{label} cannot be trusted: the record {entry.name!r} has a bad name: {reason}. {_AGAIN}"
+            )
         if name in found:
-            raise ArchiveError(f"{label} cannot be trusted: it has two records {entry.name!r}.")
+            raise ArchiveError(f"{label} cannot be trusted: it has two records {entry.name!r}. {_AGAIN}")
         found[name] = entry
     return roots.pop(), found

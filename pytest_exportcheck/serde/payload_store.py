@@ -127,7 +127,7 @@ def _stored(shelf: _Shelf, kind: Kind, values: Mapping[str, object]) -> PayloadC
         ref, place = Ref(kind.table, name), f"{kind.table}: {name!r}"
         shelf.refer(value, ref)
         if isinstance(value, torch.ScriptObject):
-            record = shelf.add(kind.folder, "custom_obj_", pickled(value))
+            record = shelf.add(kind.folder, "custom_obj_", pickled(value, place))
             config[name] = PayloadMeta(record.removeprefix(kind.folder), False, True, None)
             continue
         tensor = _storable(value, place)
@@ -151,7 +151,7 @@ def _storable(value: object, place: str) -> torch.Tensor:
         Where it is none.
     """
     if not isinstance(value, torch.Tensor):
-        reason = f"it is a {type(value).__name__}, neither a tensor nor a script object"
+        reason = f"it is of the class {type(value).__name__}, neither a tensor nor a script object"
     elif type(value) not in (torch.Tensor, torch.nn.Parameter) and not isinstance(value, FakeTensor):
         reason = f"it is a tensor of the class {type(value).__name__}, of which its bytes are not all. Unwrap it"
     elif value.is_quantized:

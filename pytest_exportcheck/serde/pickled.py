@@ -14,9 +14,20 @@ from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.zip_format import damaged
 
 
-def pickled(value: torch.ScriptObject) -> bytes:
-    """A script object as torch keeps it in an archive."""
-    return torch._C._pickle_save(value)
+def pickled(value: torch.ScriptObject, place: str) -> bytes:
+    """A script object as torch keeps it in an archive; ``place`` is what messages call it.
+
+    Raises
+    ------
+    PayloadError
+        Where its class does not say how to pickle it.
+    """
+    try:
+        return torch._C._pickle_save(value)
+    except Exception as error:  # code of the class's own choice may raise anything
+        raise PayloadError(
+            f"{place} cannot be saved: it cannot be pickled: {type(error).__name__}: {error}. Let its class say how."
+        ) from error
 
 
 def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> Any:
