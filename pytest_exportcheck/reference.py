@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.json_codec import decode_program
-from pytest_exportcheck.serde.program_file import load, program_json, save
+from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
 from pytest_exportcheck.serde.structures import from_structures
 
 __all__ = ["SerializedArtifact", "deserialize", "load", "save", "serialize"]
@@ -33,9 +33,7 @@ class SerializedArtifact:
     example_inputs: bytes = b""
 
 
-def serialize(
-    exported_program: ExportedProgram, opset_version: Mapping[str, int] | None = None
-) -> SerializedArtifact:
+def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> SerializedArtifact:
     """The program as bytes, without an archive around them.
 
     Raises
@@ -65,7 +63,9 @@ def deserialize(
     UnsupportedError
         For an operator or a class that is not there.
     """
-    structures, _ = decode_program(artifact.exported_program, where="artifact.exported_program")
+    where = "artifact.exported_program"
+    structures, _ = decode_program(artifact.exported_program, where=where)
+    compare_opsets(structures.opset_version, expected_opset_version, where)
     return build_program(
         from_structures(structures),
         state=_unpickled(artifact.state_dict, "state_dict", trust) or {},

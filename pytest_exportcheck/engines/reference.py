@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from torch.export import ExportedProgram
 
@@ -32,11 +32,11 @@ class Reference:
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         return self._torch.decompose(program, decomp_table)
 
-    def save(self, program: ExportedProgram, file: IO[bytes], *, extra_files: dict[str, Any] | None = None) -> None:
+    def save(self, program: ExportedProgram, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> None:
         try:
             reference.save(program, file, extra_files=extra_files)
         except UnsupportedError as error:
             raise Unsupported(str(error)) from error
 
-    def load(self, file: IO[bytes], *, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
+    def load(self, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
         return reference.load(file, extra_files=extra_files, trust=True)  # an edge saved it a moment ago

@@ -37,7 +37,7 @@ class Scope:
 def kind_of(val: Plain) -> str:
     """What a node yields, by its value: a tensor, a symbolic or plain number, an object, or something else."""
     if isinstance(val, dict):
-        return next(iter(val))
+        return str(next(iter(val)))
     return {bool: "sym_bool", int: "sym_int", float: "sym_float"}.get(type(val), type(val).__name__)
 
 
@@ -64,11 +64,11 @@ def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Arg
     return Argument({bool: "as_bool", int: "as_int", float: "as_float", str: "as_string"}[type(value)], value)
 
 
-def _node(name: str, scope: Scope, empty: str) -> Argument:
+def _node(name: str, scope: Scope, _: str) -> Argument:
     graph = scope.graphs(name)
     if graph is not None:
         return Argument("as_graph", graph)
-    val = scope.vals.get(name)
+    val: Any = scope.vals.get(name)
     kind = kind_of(val)
     if kind in _SYMBOLIC:
         tag, argument, _ = _SYMBOLIC[kind]
@@ -82,7 +82,7 @@ def _tensor(name: str, scope: Scope) -> schema.TensorArgument:
     return schema.TensorArgument(name=scope.same.get(name, name))
 
 
-def _mapping(pairs: Any, scope: Scope, empty: str) -> Argument:
+def _mapping(pairs: Any, scope: Scope, _: str) -> Argument:
     if not all(isinstance(key, str) for key, _ in pairs):
         raise Inexpressible("a mapping with keys that are no strings")
     return Argument("as_string_to_argument", {key: write_argument(value, scope) for key, value in pairs})
@@ -133,7 +133,7 @@ def _list(values: Sequence[Plain], scope: Scope, empty: str) -> Argument:
 class _ListKind:
     tag: str
     fits: Callable[[Plain, Scope], bool]
-    write: Callable[[Plain, Scope], Any] = lambda value, scope: value
+    write: Callable[[Plain, Scope], Any] = lambda value, _: value
 
 
 def _is_node(value: Plain, scope: Scope) -> bool:
@@ -141,7 +141,7 @@ def _is_node(value: Plain, scope: Scope) -> bool:
 
 
 def _of_type(kind: type) -> Callable[[Plain, Scope], bool]:
-    return lambda value, scope: type(_bare(value)) is kind
+    return lambda value, _: type(_bare(value)) is kind
 
 
 def _bare(value: Plain) -> Plain:
@@ -161,7 +161,7 @@ def _symbolic_list(kind: str, number: type) -> _ListKind:
     def fits(value: Plain, scope: Scope) -> bool:
         return type(value) is number or (_is_node(value, scope) and kind_of(scope.vals.get(value["node"])) == kind)
 
-    def write(value: Plain, scope: Scope) -> Any:
+    def write(value: Plain, _: Scope) -> Any:
         return argument("as_name", value["node"]) if isinstance(value, dict) else argument(own, value)
 
     return _ListKind(tag, fits, write)
@@ -174,7 +174,7 @@ def _elements(value: Plain) -> list[Plain] | None:
 
 
 def _inner(kind: type) -> Callable[[Plain, Scope], bool]:
-    def fits(value: Plain, scope: Scope) -> bool:
+    def fits(value: Plain, _: Scope) -> bool:
         inner = _elements(value)
         return inner is not None and all(type(_bare(each)) is kind for each in inner)
 
@@ -194,17 +194,19 @@ def _optional(value: Plain, scope: Scope) -> schema.OptionalTensorArgument:
 
 _LISTS = (
     _ListKind("as_bools", _of_type(bool)),
-    _ListKind("as_ints", _of_type(int), lambda value, scope: _bare(value)),
-    _ListKind("as_floats", _of_type(float), lambda value, scope: _bare(value)),
+    _ListKind("as_ints", _of_type(int), lambda value, _: _bare(value)),
+    _ListKind("as_floats", _of_type(float), lambda value, _: _bare(value)),
     _ListKind("as_strings", _of_type(str)),
     _symbolic_list("sym_int", int),
     _symbolic_list("sym_float", float),
     _symbolic_list("sym_bool", bool),
     _ListKind("as_tensors", _is_node, lambda value, scope: _tensor(value["node"], scope)),
-    _ListKind("as_nested_tensors", _nested, lambda v, scope: [_tensor(each["node"], scope) for each in _elements(v) or ()]),
+    _ListKind(
+        "as_nested_tensors", _nested, lambda v, scope: [_tensor(each["node"], scope) for each in _elements(v) or ()]
+    ),
     _ListKind("as_optional_tensors", lambda value, scope: value is None or _is_node(value, scope), _optional),
-    _ListKind("as_int_lists", _inner(int), lambda value, scope: [_bare(each) for each in _elements(value) or ()]),
-    _ListKind("as_float_lists", _inner(float), lambda value, scope: [_bare(each) for each in _elements(value) or ()]),
+    _ListKind("as_int_lists", _inner(int), lambda value, _: [_bare(each) for each in _elements(value) or ()]),
+    _ListKind("as_float_lists", _inner(float), lambda value, _: [_bare(each) for each in _elements(value) or ()]),
 )
 
 # --- reading ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.fx
-from torch._export.verifier import load_verifier
+from torch._export.verifier import load_verifier  # noqa: TID251 -- the verifiers that a program names are torch's
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
@@ -120,7 +120,7 @@ class _Builder:
         bounds = self.ranges.get(symbol)
         if bounds is not None:
             env.constrain_symbol_range(symbol, compiler_min=bounds.lower, compiler_max=bounds.upper)
-        env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()
+        env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()  # type: ignore[no-untyped-call]
 
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
         shape, stride = value_of(facts["shape"], self), value_of(facts.get("stride", []), self)
@@ -236,4 +236,5 @@ def _sparse(facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> tor
     tensor = torch.ops.aten._sparse_coo_tensor_with_dims(
         parts["sparse_dim"], parts["dense_dim"], tuple(shape), layout=torch.sparse_coo, **kind
     )
-    return tensor._coalesced_(parts["coalesced"])
+    coalesced: torch.Tensor = tensor._coalesced_(parts["coalesced"])
+    return coalesced

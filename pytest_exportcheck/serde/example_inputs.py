@@ -10,7 +10,7 @@ import msgspec
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning, UnsupportedError
+from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
 from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.treespec import describe_spec, spec_of
 

@@ -68,7 +68,9 @@ class SymbolTable:
 
 
 def _said(assumptions: Mapping[str, bool | None]) -> str:
-    return ", ".join(f"{key}={assumptions[key]}" for key in ASSUMPTIONS if assumptions.get(key)) or "without assumptions"
+    return (
+        ", ".join(f"{key}={assumptions[key]}" for key in ASSUMPTIONS if assumptions.get(key)) or "without assumptions"
+    )
 
 
 def parse(text: str, table: SymbolTable) -> Any:
@@ -95,7 +97,9 @@ def write(expression: Any) -> str:
     for each in sympy.preorder_traversal(expression):
         name = type(each).__name__
         if each.args and name not in FUNCTIONS:
-            raise ExpressionError(f"expression {str(expression)[:100]!r} has the function {name!r}, which no file can hold.")
+            raise ExpressionError(
+                f"expression {str(expression)[:100]!r} has the function {name!r}, which no file can hold."
+            )
     return str(sympy.printing.repr.srepr(expression))
 
 
@@ -145,7 +149,9 @@ class _Parser:
         match = _TOKEN.match(self._text, at)
         if match is None or match.lastgroup is None:
             place = at + len(self._text[at:]) - len(self._text[at:].lstrip())
-            raise ExpressionError(f"expression {self._shown}: {self._text[place]!r} at character {place + 1} is no part of one.")
+            raise ExpressionError(
+                f"expression {self._shown}: {self._text[place]!r} at character {place + 1} is no part of one."
+            )
         return _Token(match.lastgroup, match[match.lastgroup], match.end())
 
     def _take(self) -> _Token:
@@ -281,7 +287,9 @@ class _Parser:
 
     def _float(self, args: list[Any], options: dict[str, Any]) -> Any:
         text, precision = (args[0] if args else ""), options.pop("precision", sympy.Integer(53))
-        plain = isinstance(text, _String) and re.fullmatch(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,4})?", text)
+        plain = isinstance(text, _String) and re.fullmatch(
+            r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,4})?", text
+        )
         if len(args) != 1 or options or not plain or not precision.is_Integer or not 1 <= precision <= 1024:
             raise self._refused("Float takes a number in quotes and a precision")
         return sympy.Float(str(text), precision=int(precision))
@@ -299,5 +307,5 @@ _ATOMS: Mapping[str, Callable[[_Parser, list[Any], dict[str, Any]], Any]] = {
 }
 
 
-def _is_as_written(made: Any, make: type, args: tuple[Any, ...]) -> bool:
+def _is_as_written(made: Any, make: Any, args: tuple[Any, ...]) -> bool:
     return isinstance(made, make) and Counter(made.args) == Counter(args)

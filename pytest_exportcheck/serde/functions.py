@@ -34,13 +34,49 @@ _SYMPY = (
     sympy.exp,
 )
 #: torch's. Not every version has each of them.
-_TORCH = (
-    "FloorDiv ModularIndexing Where PythonMod Mod CleanDiv CeilToInt FloorToInt CeilDiv LShift RShift Max Min PowByNatural "
-    "FloatPow FloatTrueDiv IntTrueDiv IsNonOverlappingAndDenseIndicator TruncToFloat TruncToInt RoundToInt RoundDecimal ToFloat "
-    "Identity OpaqueUnaryFn_sqrt OpaqueUnaryFn_cos OpaqueUnaryFn_cosh OpaqueUnaryFn_sin OpaqueUnaryFn_sinh OpaqueUnaryFn_tan "
-    "OpaqueUnaryFn_tanh OpaqueUnaryFn_asin OpaqueUnaryFn_acos OpaqueUnaryFn_atan OpaqueUnaryFn_exp OpaqueUnaryFn_log "
-    "OpaqueUnaryFn_asinh OpaqueUnaryFn_log2 BitwiseFn_bitwise_and BitwiseFn_bitwise_or BitwiseFn_bitwise_xor"
-).split()
+_TORCH = [
+    "FloorDiv",
+    "ModularIndexing",
+    "Where",
+    "PythonMod",
+    "Mod",
+    "CleanDiv",
+    "CeilToInt",
+    "FloorToInt",
+    "CeilDiv",
+    "LShift",
+    "RShift",
+    "Max",
+    "Min",
+    "PowByNatural",
+    "FloatPow",
+    "FloatTrueDiv",
+    "IntTrueDiv",
+    "IsNonOverlappingAndDenseIndicator",
+    "TruncToFloat",
+    "TruncToInt",
+    "RoundToInt",
+    "RoundDecimal",
+    "ToFloat",
+    "Identity",
+    "OpaqueUnaryFn_sqrt",
+    "OpaqueUnaryFn_cos",
+    "OpaqueUnaryFn_cosh",
+    "OpaqueUnaryFn_sin",
+    "OpaqueUnaryFn_sinh",
+    "OpaqueUnaryFn_tan",
+    "OpaqueUnaryFn_tanh",
+    "OpaqueUnaryFn_asin",
+    "OpaqueUnaryFn_acos",
+    "OpaqueUnaryFn_atan",
+    "OpaqueUnaryFn_exp",
+    "OpaqueUnaryFn_log",
+    "OpaqueUnaryFn_asinh",
+    "OpaqueUnaryFn_log2",
+    "BitwiseFn_bitwise_and",
+    "BitwiseFn_bitwise_or",
+    "BitwiseFn_bitwise_xor",
+]
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -70,4 +106,16 @@ CONSTANTS: Mapping[str, Any] = MappingProxyType(
     }
 )
 #: What a symbol may be said to be.
-ASSUMPTIONS = ("integer", "positive", "nonnegative", "negative", "nonpositive", "nonzero", "zero", "real", "finite", "even", "odd")
+ASSUMPTIONS = (
+    "integer",
+    "positive",
+    "nonnegative",
+    "negative",
+    "nonpositive",
+    "nonzero",
+    "zero",
+    "real",
+    "finite",
+    "even",
+    "odd",
+)

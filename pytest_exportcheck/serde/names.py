@@ -17,14 +17,46 @@ from pytest_exportcheck.errors import UnsupportedError
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *(
         getattr(operator, name)
-        for name in (
-            "eq ne le ge lt gt neg pos mul add sub floordiv mod pow truediv and_ or_ xor lshift rshift getitem abs not_"
-        ).split()
+        for name in [
+            "eq",
+            "ne",
+            "le",
+            "ge",
+            "lt",
+            "gt",
+            "neg",
+            "pos",
+            "mul",
+            "add",
+            "sub",
+            "floordiv",
+            "mod",
+            "pow",
+            "truediv",
+            "and_",
+            "or_",
+            "xor",
+            "lshift",
+            "rshift",
+            "getitem",
+            "abs",
+            "not_",
+        ]
     ),
-    *(getattr(math, name) for name in "trunc ceil floor sqrt".split()),
+    *(getattr(math, name) for name in ["trunc", "ceil", "floor", "sqrt"]),
     *(
         getattr(torch, name)
-        for name in "sym_not sym_int sym_float sym_ite sym_max sym_min sym_sqrt sym_sum sym_fresh_size".split()
+        for name in [
+            "sym_not",
+            "sym_int",
+            "sym_float",
+            "sym_ite",
+            "sym_max",
+            "sym_min",
+            "sym_sqrt",
+            "sym_sum",
+            "sym_fresh_size",
+        ]
         if hasattr(torch, name)
     ),
     round,
@@ -47,10 +79,10 @@ def target_name(target: Any) -> str:
         namespace, _, name = target._schema.name.partition("::")
         return f"{_OPS}{namespace}.{name}.{target._overloadname}"
     if isinstance(target, torch._ops.HigherOrderOperator):
-        return f"{_OPS}higher_order.{target.name()}"
-    module, name = getattr(target, "__module__", None), getattr(target, "__name__", None)
+        return f"{_OPS}higher_order.{target.name()}"  # type: ignore[no-untyped-call]
+    module = getattr(target, "__module__", None)
     if target in _FUNCTIONS or module == _PREDISPATCH:
-        return f"{module}.{name}"
+        return f"{module}.{target.__name__}"
     raise UnsupportedError(
         f"{target!r} is no operator that a file can name. Wrap what it does in a custom operator (torch.library.custom_op), "
         "or register a handler for it."

@@ -94,8 +94,10 @@ def read_device(device: schema.Device) -> str:
 
 
 def write_sym_int(value: Plain) -> schema.SymInt:
-    return schema.SymInt("as_expr", _expression(value, "sym_int", "as_int")) if _is_symbolic(value) else schema.SymInt(
-        "as_int", _whole(value)
+    return (
+        schema.SymInt("as_expr", _expression(value, "sym_int", "as_int"))
+        if _is_symbolic(value)
+        else schema.SymInt("as_int", _whole(value))
     )
 
 

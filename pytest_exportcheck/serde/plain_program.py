@@ -70,7 +70,9 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
     try:
         return {
             "op": node.op,
-            "target": str(node.target) if node.op in ("placeholder", "get_attr", "output") else target_name(node.target),
+            "target": str(node.target)
+            if node.op in ("placeholder", "get_attr", "output")
+            else target_name(node.target),
             "args": [plain(each) for each in node.args],
             "kwargs": {key: plain(value) for key, value in node.kwargs.items()},
             "meta": dict(_meta(node.meta, f"node {place}{node.name}")),

@@ -89,7 +89,7 @@ def load(
         raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
     where = f"{archive.label}: {PROGRAM}"
     structures, _ = decode_program(archive.read(PROGRAM), where=where)
-    _compare_opsets(structures.opset_version, expected_opset_version, where)
+    compare_opsets(structures.opset_version, expected_opset_version, where)
     payloads = _payloads(archive, trust)
     program = build_program(
         from_structures(structures),
@@ -97,19 +97,19 @@ def load(
         constants=payloads.constants,
         example_inputs=read_example(archive, EXAMPLE, trust=trust),
     )
-    found = archive.extra_files()
-    for name in extra_files if extra_files is not None else ():
-        extra_files[name] = found[name].decode() if name in found else ""
+    if extra_files:
+        found = archive.extra_files()
+        extra_files.update({name: found[name].decode() if name in found else "" for name in extra_files})
     return program
 
 
 def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
-    configs = [
+    weights, constants = (
         decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig({})
         for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
-    ]
+    )
     extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
-    return restore(archive, *configs, extras, trust=trust)
+    return restore(archive, weights, constants, extras, trust=trust)
 
 
 def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
@@ -118,7 +118,8 @@ def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | No
     return encode_program(to_structures(plain_program(program), {**(opset_version or {}), **own}))
 
 
-def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+def compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+    """Warn where the program uses newer operators than there are here."""
     known = {"aten": torch._C._get_max_operator_version(), **(expected or {})}
     for name, version in found.items():
         if name in known and version > known[name]:

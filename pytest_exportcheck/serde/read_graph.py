@@ -50,7 +50,12 @@ class _Reader:
             except (SchemaError, UnsupportedError) as error:
                 raise type(error)(f"node {node.name or number} ({node.target}): {error}") from None
         self._output()
-        return {"order": list(self._nodes), "nodes": self._nodes, "graphs": dict(sorted(self._graphs.items())), "meta": {}}
+        return {
+            "order": list(self._nodes),
+            "nodes": self._nodes,
+            "graphs": dict(sorted(self._graphs.items())),
+            "meta": {},
+        }
 
     def _add(self, name: str, op: str, target: str, args: Plain = (), kwargs: Any = None, meta: Any = None) -> None:
         if name in self._nodes:
@@ -172,9 +177,11 @@ def _called_with(node: schema.Node, values: Sequence[Plain]) -> tuple[list[Plain
     by_position = _positional_names(node)
     for argument, value in zip(node.inputs, values, strict=True):
         kind = argument.kind
-        if kind == schema.ArgumentKind.POSITIONAL or (kind != schema.ArgumentKind.KEYWORD and argument.name in by_position):
-            positional.append(value)
-        elif kind == schema.ArgumentKind.KEYWORD and keyword.iskeyword(argument.name) and node.target in by_position:
+        if (
+            kind == schema.ArgumentKind.POSITIONAL
+            or (kind != schema.ArgumentKind.KEYWORD and argument.name in by_position)
+            or (kind == schema.ArgumentKind.KEYWORD and keyword.iskeyword(argument.name) and node.target in by_position)
+        ):
             positional.append(value)
         else:
             named[argument.name] = value

@@ -29,7 +29,7 @@ from pytest_exportcheck.serde.write_graph import write_graph
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
 #: Of what stands under the key ``exportcheck``.
 SUPPLEMENT_VERSION = 1
-_NO_SCOPE = Scope({}, lambda name: None, {})
+_NO_SCOPE = Scope({}, lambda _: None, {})
 
 
 def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> schema.ExportedProgram:
@@ -59,7 +59,9 @@ def _difference_for(given: schema.ExportedProgram) -> Plain:
         return {}
     supplement = msgspec.json.decode(given.exportcheck)
     if not isinstance(supplement, dict) or not {"version", "of", "difference"} <= supplement.keys():
-        raise SchemaError("$.exportcheck: expected an object with version, of and difference. Another program wrote this key.")
+        raise SchemaError(
+            "$.exportcheck: expected an object with version, of and difference. Another program wrote this key."
+        )
     if supplement["version"] != SUPPLEMENT_VERSION:
         _leave_out(f"it has version {supplement['version']!r}, this reader knows {SUPPLEMENT_VERSION}")
         return {}
@@ -157,9 +159,7 @@ def _write_input(given: Plain) -> schema.InputSpec:
             )
         return schema.InputSpec("user_input", schema.UserInputSpec(arg=_write_arg(arg)))
     if kind == "TOKEN":
-        return schema.InputSpec(
-            "token", schema.InputTokenSpec(arg=schema.TokenArgument(name=_argument_name(arg)))
-        )
+        return schema.InputSpec("token", schema.InputTokenSpec(arg=schema.TokenArgument(name=_argument_name(arg))))
     tag, structure, field = _INPUTS[kind]
     rest = {"persistent": bool(given["persistent"])} if kind == "BUFFER" else {}
     named: Any = schema.TensorArgument(name=_argument_name(arg))

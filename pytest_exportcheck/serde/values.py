@@ -110,7 +110,9 @@ def value_of(given: Plain, reader: Reader) -> Any:
     try:
         return kind.read(content, reader)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
-        raise SchemaError(f"a value tagged {tag!r} holds {str(content)[:100]!r}, which does not fit: {error}.") from error
+        raise SchemaError(
+            f"a value tagged {tag!r} holds {str(content)[:100]!r}, which does not fit: {error}."
+        ) from error
 
 
 def same(one: Plain, other: Plain) -> bool:
@@ -154,7 +156,7 @@ class _Kind:
     write: Callable[[Any], Plain]
     read: Callable[[Any, Reader], Any]
     types: tuple[type, ...] = ()
-    fits: Callable[[Any], bool] = lambda value: False
+    fits: Callable[[Any], bool] = lambda _: False
 
 
 def _items(pairs: Any) -> list[Plain]:
@@ -246,7 +248,7 @@ def _constant(tag: str, kind: type) -> _Kind:
     return _Kind(
         tag,
         lambda value: str(value).removeprefix("torch."),
-        lambda given, reader: _torch_constant(given, kind),
+        lambda given, _: _torch_constant(given, kind),
         types=(kind,),
     )
 
@@ -257,7 +259,9 @@ def _custom_object(value: Any) -> Plain:
 
 _KINDS: tuple[_Kind, ...] = (
     _Kind("int", str, lambda given, _: int(given)),
-    _Kind("float", str, lambda given, _: math.nan if given == "nan" else float(given)),  # one nan: it equals itself only
+    _Kind(
+        "float", str, lambda given, _: math.nan if given == "nan" else float(given)
+    ),  # one nan: it equals itself only
     _Kind("node", lambda node: node.name, lambda given, reader: reader.node(given), types=(torch.fx.Node,)),
     _Kind(
         "tuple",
@@ -323,7 +327,9 @@ _KINDS: tuple[_Kind, ...] = (
         lambda given, _: base64.b64decode(given),
         types=(bytes,),
     ),
-    _Kind("node_source", lambda value: value.to_dict(), lambda given, _: NodeSource._from_dict(given), types=(NodeSource,)),
+    _Kind(
+        "node_source", lambda value: value.to_dict(), lambda given, _: NodeSource._from_dict(given), types=(NodeSource,)
+    ),
     _Kind(
         "path_key",
         _record,
@@ -382,7 +388,12 @@ _KINDS: tuple[_Kind, ...] = (
         lambda given, _: _enum(given),
         fits=lambda v: isinstance(v, Enum),
     ),
-    _Kind("global", global_name, lambda given, reader: reader.named(given), fits=lambda v: callable(v) and hasattr(v, "__name__")),
+    _Kind(
+        "global",
+        global_name,
+        lambda given, reader: reader.named(given),
+        fits=lambda v: callable(v) and hasattr(v, "__name__"),
+    ),
 )
 _BY_TAG = {kind.tag: kind for kind in _KINDS}
 _BY_TYPE = {each: kind for kind in _KINDS for each in kind.types}

@@ -168,7 +168,7 @@ def _several(val: Plain) -> Any:
     if isinstance(val, dict):
         tag, content = next(iter(val.items()))
         if tag == "dict":
-            return {key: each for key, each in content}
+            return dict(content)
         return content if tag == "tuple" else content[1] if tag in ("namedtuple", "return_type") else None
     return None
 
@@ -253,12 +253,12 @@ def _by_schema(arguments: Any, node: Mapping[str, Plain], scope: Scope) -> list[
 def _empty_list(kind: Any) -> str:
     """The tag of an empty list where the operator takes this type."""
     while isinstance(kind, torch.OptionalType):
-        kind = kind.getElementType()  # type: ignore[no-untyped-call]
-    element = kind.getElementType() if isinstance(kind, torch.ListType) else None  # type: ignore[no-untyped-call]
+        kind = kind.getElementType()
+    element = kind.getElementType() if isinstance(kind, torch.ListType) else None
     if isinstance(element, torch.OptionalType):
-        element = element.getElementType()  # type: ignore[no-untyped-call]
+        element = element.getElementType()
     if isinstance(element, torch.ListType):
-        inner = element.getElementType()  # type: ignore[no-untyped-call]
+        inner = element.getElementType()
         return "as_float_lists" if isinstance(inner, torch.FloatType) else "as_int_lists"
     table = (
         (torch.BoolType, "as_bools"),

@@ -109,7 +109,10 @@ def test_modes_and_rejections_are_as_in_the_decorator(run):
         ),
         ("net, (torch.ones(2),), modes=['strct']", "*SelectionError: unknown mode 'strct'; did you mean 'strict'[?]*"),
         ("net, (torch.ones(2),), engines=['torhc']", "*SelectionError: unknown engine 'torhc'. Engines: torch, echo."),
-        ("net, (torch.ones(2),), modes='strict'", "*DeclarationError: *test_*.py:16: modes takes a sequence of names *"),
+        (
+            "net, (torch.ones(2),), modes='strict'",
+            "*DeclarationError: *test_*.py:16: modes takes a sequence of names *",
+        ),
         ("net, (torch.ones(2),), engines='echo'", "*DeclarationError: *test_*.py:16: engines takes a sequence of *"),
         ("net, (torch.ones(2),), seed='x'", "*DeclarationError: *test_*.py:16: seed takes an integer, got 'x'."),
         (

@@ -174,7 +174,9 @@ def test_a_name_that_a_raising_hook_would_have_added_is_told_with_it(run, echo, 
     echo.path.joinpath("e.toml").write_text("[[expect]]\ncase='Linear'\nreason='r'\ncheck='mine'\n")
     result = run(f"\ndef {hook}():\n    raise ValueError('not now')\n", option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}", f"{hook} of *conftest.py raised ValueError: not now"])
+    result.stderr.fnmatch_lines(
+        [f"ERROR: exportcheck: {message}", f"{hook} of *conftest.py raised ValueError: not now"]
+    )
 
 
 def test_cases_that_are_none_are_told(run):

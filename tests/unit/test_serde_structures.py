@@ -83,7 +83,10 @@ def mixed(self, x):
 BATCH = ({0: Dim("batch", min=2, max=64)},)
 ONE = (torch.arange(12.0).reshape(4, 3),)
 PROGRAMS = {
-    "symbols": (lambda self, x: (x.view(-1), x.shape[0] * 3 + 1, x.shape[0] // 2, x.shape[0] % 3, x.shape[0] > 5), BATCH),
+    "symbols": (
+        lambda self, x: (x.view(-1), x.shape[0] * 3 + 1, x.shape[0] // 2, x.shape[0] % 3, x.shape[0] > 5),
+        BATCH,
+    ),
     "float of a symbol": (lambda self, x: (x * (x.shape[0] / 2), x.shape[0] ** 0.5), BATCH),
     "rounded symbol": (lambda self, x: (x + 1, round(x.shape[0] * 0.3)), BATCH),
     "data dependent": (data_dependent, None),
@@ -97,7 +100,10 @@ PROGRAMS = {
     "result taken twice": (lambda self, x: [torch.sort(x)[0] + torch.sort(x)[0], torch.aminmax(x)], None),
     "constant outputs": (lambda self, x: {"a": (x, None, 3, 2.5, "text", True), "b": [float("inf"), -0.0]}, None),
     "tensor with an offset": (lambda self, x: (x[1:, 1:], x.T, x.expand(2, 4, 3)), None),
-    "types as arguments": (lambda self, x: x.to(torch.bfloat16).contiguous(memory_format=torch.contiguous_format), None),
+    "types as arguments": (
+        lambda self, x: x.to(torch.bfloat16).contiguous(memory_format=torch.contiguous_format),
+        None,
+    ),
     "empty lists": (lambda self, x: x.sum(dim=[]).new_zeros([]), None),
     "complex": (lambda self, x: torch.view_as_real(x * (1 + 2j)), None),
     "input changed": (lambda self, x: x.add_(1), None),
@@ -110,9 +116,7 @@ def test_nothing_is_lost(name):
     forward, shapes = PROGRAMS[name]
     program = torch.export.export(module(forward), ONE, dynamic_shapes=shapes)
     after = assert_lossless(program)
-    before, now = (
-        torch.utils._pytree.tree_leaves(each.module()(ONE[0].clone())) for each in (program, after)
-    )
+    before, now = (torch.utils._pytree.tree_leaves(each.module()(ONE[0].clone())) for each in (program, after))
     assert [str(each) for each in now] == [str(each) for each in before]
 
 
@@ -141,7 +145,13 @@ def simple():
         {"nn_module_stack": {"a,b;c": ("path,with;signs", "Type[int, (str)]")}},
         {"nn_module_stack": collections.OrderedDict([("k", ("", "m.T"))])},
         {"torch_fn": ("name;1", "a.b")},
-        {"source_fn_stack": [("relu", torch.nn.functional.relu), ("l", torch.nn.Linear), ("o", torch.ops.aten.add.Tensor)]},
+        {
+            "source_fn_stack": [
+                ("relu", torch.nn.functional.relu),
+                ("l", torch.nn.Linear),
+                ("o", torch.ops.aten.add.Tensor),
+            ]
+        },
         {"source_fn_stack": [("a,b", "no,such;function")]},
         {"stack_trace": "File 'ü'\n\x00"},
         {"partitioner_tag": "x", "seq_nr": 5, "desc": {1: {2, 3}}},
@@ -161,7 +171,9 @@ def test_metadata_of_placeholders_and_outputs_is_not_lost():
 
 def test_metadata_that_no_file_can_hold_is_left_out_with_a_warning():
     program = meta_of(simple(), engine=object())
-    with pytest.warns(UserWarning, match=r"metadata 'engine' of node add is left out: a value of type builtins\.object"):
+    with pytest.warns(
+        UserWarning, match=r"metadata 'engine' of node add is left out: a value of type builtins\.object"
+    ):
         plain_program(program)
 
 

@@ -158,7 +158,17 @@ def test_a_name_imports_nothing():
     assert "this" not in sys.modules
 
 
-@pytest.mark.parametrize("name", ["torch.ops.aten.add.nothing", "torch.ops.aten.__class__", "torch.ops.load_library", "os.system", "builtins.eval", "torch.ops..."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.ops.aten.add.nothing",
+        "torch.ops.aten.__class__",
+        "torch.ops.load_library",
+        "os.system",
+        "builtins.eval",
+        "torch.ops...",
+    ],
+)
 def test_a_target_is_an_operator_or_one_of_a_few_functions(name):
     with pytest.raises(UnsupportedError):
         value_of({"target": name}, Names())
