@@ -135,6 +135,7 @@ class _Parser:
         self._text = text
         self._table = table
         self._depth = 0
+        self._end = 0  # of what was taken
         if len(text) > _LONGEST:
             raise ExpressionError(f"an expression of {len(text)} characters is too long; at most {_LONGEST} are read.")
         self._token = self._after(0)
@@ -156,6 +157,7 @@ class _Parser:
 
     def _take(self) -> _Token:
         taken, self._token = self._token, self._after(self._token.at)
+        self._end = taken.at
         return taken
 
     def _expect(self, sign: str) -> None:
@@ -225,7 +227,8 @@ class _Parser:
             )
         if options or any(isinstance(each, str) for each in args):
             raise self._refused(f"{name.text} takes expressions only")
-        return self._made(function, tuple(args), name.text)
+        written = self._text[name.at - len(name.text) : self._end]
+        return self._made(function, tuple(args), name.text, written)
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         args: list[Any] = []
@@ -244,12 +247,12 @@ class _Parser:
         self._take()
         return args, options
 
-    def _made(self, make: Callable[..., Any], args: tuple[Any, ...], name: str) -> Any:
+    def _made(self, make: Callable[..., Any], args: tuple[Any, ...], name: str, written: str = "") -> Any:
         """The function of these arguments, as the text has it: where sympy would make something else of it, unevaluated."""
         self._refuse_large(name, args)
         try:
             made = make(*args)
-            if isinstance(make, type) and not _is_as_written(made, make, args):
+            if written and not _is_as_written(made, make, args, written):
                 made = make(*args, evaluate=False)
         except (TypeError, ValueError, ZeroDivisionError, AttributeError, AssertionError, RecursionError) as error:
             raise self._refused(f"{name} does not take these arguments ({str(error)[:100]})") from None
@@ -307,5 +310,8 @@ _ATOMS: Mapping[str, Callable[[_Parser, list[Any], dict[str, Any]], Any]] = {
 }
 
 
-def _is_as_written(made: Any, make: Any, args: tuple[Any, ...]) -> bool:
-    return isinstance(made, make) and Counter(made.args) == Counter(args)
+def _is_as_written(made: Any, make: Any, args: tuple[Any, ...], written: str) -> bool:
+    """By its arguments, or by its text: sympy writes ``-2*s0`` as a product of three."""
+    if isinstance(make, type) and isinstance(made, make) and Counter(made.args) == Counter(args):
+        return True
+    return not isinstance(make, type) or str(sympy.printing.repr.srepr(made)) == written

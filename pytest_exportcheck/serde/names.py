@@ -130,10 +130,21 @@ def global_name(value: Any) -> str:
     UnsupportedError
         For what is local to a function, or is hidden by something else of its name.
     """
-    name = f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
-    if _lookup(name) is not value:
+    module = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
+    name = f"{module}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
+    found = name if _lookup(name) is value else _name_in_torch(value)
+    if found is None:
         raise UnsupportedError(f"{value!r} cannot be found again by its name: define it at the top of a module.")
-    return name
+    return found
+
+
+def _name_in_torch(value: Any) -> str | None:
+    """Many of torch's functions say of themselves that they are elsewhere: ``torch.rand``, ``torch.nn.functional.max_pool2d``."""
+    for module in (torch, torch.nn.functional, torch._C._nn, torch.linalg, torch.special, torch.fft):
+        for name, found in vars(module).items():
+            if found is value:
+                return f"{module.__name__}:{name}"
+    return None
 
 
 def global_of(name: str) -> Any:

@@ -85,9 +85,21 @@ def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
     """In the order of keys, which means nothing."""
     for key, value in sorted(meta.items()):
         try:
-            yield key, plain(value)
+            yield key, _functions(value) if key == "source_fn_stack" else plain(value)
         except UnsupportedError as error:
             warnings.warn(f"metadata {key!r} of {owner} is left out: {error}.", SerializationWarning, stacklevel=2)
+
+
+def _functions(stack: Any) -> Plain:
+    """What was called, each as it can be found again, or by its name alone, as torch's writer has it."""
+
+    def named(function: Any) -> Plain:
+        try:
+            return plain(function)
+        except UnsupportedError:
+            return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+
+    return [{"tuple": [plain(name), named(function)]} for name, function in stack]
 
 
 def _spec(spec: Any) -> dict[str, Plain]:
