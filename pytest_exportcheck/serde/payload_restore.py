@@ -214,7 +214,10 @@ def _put_sparse(storages: _Storages, values: _Values, tensors: Sequence[SparseTe
         except TORCH_REFUSALS as error:
             raise refused(place, error) from None
         items = list(values[ref.table].items())
-        items.insert(sparse.position, (ref.name, _finished(tensor, sparse.is_param, sparse.requires_grad, place)))
+        items.insert(
+            min(sparse.position, len(items)),
+            (ref.name, _finished(tensor, sparse.is_param, sparse.requires_grad, place)),
+        )
         values[ref.table] = dict(items)
 
 

@@ -323,12 +323,11 @@ def test_writing_to_a_tensor_over_a_file_changes_no_file(tmp_path: Path) -> None
     found = restore(reader, stored.weights).weights["a"]
     address = torch.frombuffer(reader.memory("data/weights/weight_0"), dtype=torch.uint8).data_ptr()
     assert found.data_ptr() == address
-    del reader
     found.zero_()
+    assert path.read_bytes() == before
+    del reader
     path.unlink()
     assert found.sum().item() == 0
-    write_archive(path, store({"a": torch.ones(1000)}).records)
-    assert path.read_bytes() == before
 
 
 def test_a_payload_that_another_tool_left_unaligned_is_copied_to_an_aligned_address() -> None:

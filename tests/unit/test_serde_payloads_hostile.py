@@ -231,6 +231,11 @@ def test_components_that_make_no_sparse_tensor_are_refused(extras: PayloadExtras
     )
 
 
+def test_a_place_beyond_the_end_of_the_table_is_its_end() -> None:
+    found = restored(extras=sparse(position=2**63), indices=index(3)).weights
+    assert list(found) == ["a", "b", "s"]
+
+
 def test_a_sparse_tensor_that_is_there_already_is_refused() -> None:
     assert (
         refusal(extras=sparse("a"), indices=index(0))
