@@ -37,7 +37,7 @@ _CAPTURES = {
 class BareEngine:
     """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
     contract it is judged; ``made_by``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines to meet; one that is ``on_request`` runs only where it is named."""
+    other engines that have the same ``format``; one that is ``on_request`` runs only where it is named."""
 
     name: str
     captures: Mapping[str, Capture]
@@ -48,6 +48,7 @@ class BareEngine:
     save: Callable[[Any, io.BytesIO], Any] | None = None
     load: Callable[[io.BytesIO], Any] | None = None
     on_request: bool = False
+    format: str = ""
 
 
 def as_engine(candidate: Any) -> Engine:
@@ -82,6 +83,7 @@ def as_engine(candidate: Any) -> Engine:
         save=candidate.save if _has(candidate, "save") else None,
         load=candidate.load if _has(candidate, "load") else None,
         on_request=bool(getattr(candidate, "on_request", False)),
+        format=str(getattr(candidate, "format", "")),
     )
 
 

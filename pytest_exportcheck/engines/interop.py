@@ -1,4 +1,4 @@
-"""The edge ``interop``: what one engine saves is loaded by every other one."""
+"""The edge ``interop``: what one engine saves is loaded by every other one of its format."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pytest_exportcheck.serde.inexpressible import MARK
 
 
 def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
-    """The engines; those that save have an edge to each other one that loads."""
+    """The engines; those that save have an edge to each other one that loads files of the same format."""
+    bare = [each for each in engines.values() if isinstance(each, BareEngine) and each.format]
     found = dict(engines)
-    for name, engine in engines.items():
-        others = [each for key, each in engines.items() if key != name and isinstance(each, BareEngine) and each.load]
-        if isinstance(engine, BareEngine) and engine.save and others and "interop" not in engine.edges:
-            found[name] = replace(engine, edges={**engine.edges, "interop": _edge(engine, others)})
+    for engine in bare:
+        others = [each for each in bare if each is not engine and each.load and each.format == engine.format]
+        if engine.save and others and "interop" not in engine.edges:
+            found[engine.name] = replace(engine, edges={**engine.edges, "interop": _edge(engine, others)})
     return found
 
 

@@ -16,6 +16,7 @@ class Reference:
     """A bare engine. It runs when it is asked for by name: what it captures is captured by torch."""
 
     name = "reference"
+    format = "pt2"
     on_request = True
     #: Stages that are another engine's work: its known defects explain them.
     made_by: Mapping[str, str] = {

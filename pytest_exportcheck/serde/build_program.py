@@ -129,11 +129,34 @@ class _Builder:
             "dtype": value_of({"dtype": facts["dtype"]}, self),
             "device": torch.device(facts["device"]),
         }
+        if facts.get("layout", "sparse_coo") != "sparse_coo":
+            return self._compressed(facts, shape, kind)
         with self._fake_mode, torch.no_grad():
-            tensor = _sparse(facts, shape, kind) if "layout" in facts else _strided(shape, stride, offset, kind)
+            tensor = self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
         if facts.get("parameter"):
             return torch.nn.Parameter(tensor, requires_grad=facts.get("requires_grad", False))
         return tensor.requires_grad_() if facts.get("requires_grad") else tensor
+
+    def _coo(self, parts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
+        tensor = torch.ops.aten._sparse_coo_tensor_with_dims(
+            parts["sparse_dim"], parts["dense_dim"], tuple(shape), layout=torch.sparse_coo, **kind
+        )
+        coalesced: torch.Tensor = tensor._coalesced_(parts["coalesced"])
+        return coalesced
+
+    def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
+        """Of a real tensor of these shapes: a fake one cannot be put together."""
+        parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
+        shapes = {name: tuple(value_of(parts[name], self)) for name in ("compressed", "plain", "values")}
+        real = torch.sparse_compressed_tensor(
+            torch.zeros(shapes["compressed"], dtype=index),
+            torch.zeros(shapes["plain"], dtype=index),
+            torch.zeros(shapes["values"], **kind),
+            tuple(shape),
+            layout=value_of({"layout": facts["layout"]}, self),
+            check_invariants=False,
+        )
+        return self._fake_mode.from_tensor(real.requires_grad_(facts.get("requires_grad", False)))
 
     def node(self, name: str) -> torch.fx.Node:
         if name not in self._nodes:
@@ -227,14 +250,3 @@ def _strided(shape: Any, stride: Any, offset: Any, kind: dict[str, Any]) -> torc
     for size, step in zip(shape, stride, strict=True):
         extent = extent + (size - 1) * step
     return torch.empty(extent, **kind).as_strided(tuple(shape), tuple(stride), offset)
-
-
-def _sparse(facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
-    if facts["layout"] != "sparse_coo":
-        raise UnsupportedError(f"a value of layout {facts['layout']} cannot be restored.")
-    parts = facts["parts"]
-    tensor = torch.ops.aten._sparse_coo_tensor_with_dims(
-        parts["sparse_dim"], parts["dense_dim"], tuple(shape), layout=torch.sparse_coo, **kind
-    )
-    coalesced: torch.Tensor = tensor._coalesced_(parts["coalesced"])
-    return coalesced

@@ -312,6 +312,6 @@ _ATOMS: Mapping[str, Callable[[_Parser, list[Any], dict[str, Any]], Any]] = {
 
 def _is_as_written(made: Any, make: Any, args: tuple[Any, ...], written: str) -> bool:
     """By its arguments, or by its text: sympy writes ``-2*s0`` as a product of three."""
-    if isinstance(make, type) and isinstance(made, make) and Counter(made.args) == Counter(args):
+    if type(made) is make and Counter(made.args) == Counter(args):
         return True
-    return not isinstance(make, type) or str(sympy.printing.repr.srepr(made)) == written
+    return str(sympy.printing.repr.srepr(made)) == written

@@ -145,7 +145,12 @@ def tensor_facts(tensor: torch.Tensor) -> dict[str, Plain]:
 def _sparse_parts(tensor: torch.Tensor) -> dict[str, Plain]:
     if tensor.layout is torch.sparse_coo:
         return {"dense_dim": tensor.dense_dim(), "sparse_dim": tensor.sparse_dim(), "coalesced": tensor.is_coalesced()}
-    return {"values": [plain(size) for size in tensor.values().shape]}
+    by_rows = tensor.layout in (torch.sparse_csr, torch.sparse_bsr)
+    compressed = tensor.crow_indices() if by_rows else tensor.ccol_indices()
+    other = tensor.col_indices() if by_rows else tensor.row_indices()
+    shapes = {"compressed": compressed, "plain": other, "values": tensor.values()}
+    parts: dict[str, Plain] = {name: [plain(size) for size in each.shape] for name, each in shapes.items()}
+    return {**parts, "index": str(other.dtype).removeprefix("torch.")}
 
 
 @dataclass(frozen=True, eq=False)

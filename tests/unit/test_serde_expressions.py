@@ -54,7 +54,9 @@ def test_an_expression_comes_back_as_it_was(expression):
 def test_the_text_is_what_torch_writes_and_reads(expression):
     text = write(expression)
     assert text == sympy.printing.repr.srepr(expression)
-    theirs = {name: getattr(functions, name) for name in ("FloorDiv", "PythonMod", "Max", "Min", "ToFloat", "RoundToInt")}
+    theirs = {
+        name: getattr(functions, name) for name in ("FloorDiv", "PythonMod", "Max", "Min", "ToFloat", "RoundToInt")
+    }
     assert sympy.sympify(text, locals=theirs) == expression
 
 

@@ -135,7 +135,9 @@ def test_a_failed_save_leaves_the_old_file(program, tmp_path, monkeypatch):
     path.write_bytes(b"old")
     node = next(node for node in program.graph.nodes if node.op == "call_function")
     node.target = print
-    with pytest.raises(UnsupportedError, match=r"is no operator that a file can name\. Wrap what it does in a custom operator"):
+    with pytest.raises(
+        UnsupportedError, match=r"is no operator that a file can name\. Wrap what it does in a custom operator"
+    ):
         reference.save(program, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -165,7 +167,9 @@ def test_example_inputs_of_classes_are_kept_without_a_pickle_being_read():
 def test_a_pickle_is_read_with_trust_only():
     program = torch.export.export(OfPoints(), (Point(torch.ones(2), torch.zeros(2)),))
     theirs = saved(program, torch.export.save)
-    with pytest.raises(PayloadError, match=r"refused by torch's weights-only unpickler .* read it with trust=True: that may run"):
+    with pytest.raises(
+        PayloadError, match=r"refused by torch's weights-only unpickler .* read it with trust=True: that may run"
+    ):
         reference.load(theirs)
     theirs.seek(0)
     assert isinstance(reference.load(theirs, trust=True).example_inputs[0][0], Point)
