@@ -132,7 +132,9 @@ class _Builder:
         if facts.get("layout", "sparse_coo") != "sparse_coo":
             return self._compressed(facts, shape, kind)
         with self._fake_mode, torch.no_grad():
-            tensor = self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
+            tensor = (
+                self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
+            )
         if facts.get("parameter"):
             return torch.nn.Parameter(tensor, requires_grad=facts.get("requires_grad", False))
         return tensor.requires_grad_() if facts.get("requires_grad") else tensor
