@@ -339,7 +339,8 @@ class CaseRun:
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
         told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
-        return judge(told, engine=engine.name, mode=str(mode), torch_version=torch.__version__, operators=operators)
+        maker = getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
+        return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""

@@ -33,6 +33,30 @@ class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 
 
+class SchemaError(ExportcheckError):
+    """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
+
+
+class ExpressionError(ExportcheckError):
+    """A symbolic expression of a file is none, or one that no file may hold."""
+
+
+class SchemaWarning(UserWarning):
+    """A file has a newer minor version of the schema than this reader knows."""
+
+
+class SerializationWarning(UserWarning):
+    """Something of a program is left out of a file, or something of a file is not taken into a program."""
+
+
+class UnsupportedError(ExportcheckError):
+    """A program holds what the format cannot, or a file names what is not there to read it into."""
+
+
+class PayloadError(ExportcheckError):
+    """A tensor that an archive cannot hold, one that this machine cannot have, or one that needs trust to be read."""
+
+
 class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 

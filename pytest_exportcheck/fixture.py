@@ -111,9 +111,8 @@ class Exportcheck:
             raise DeclarationError(wrong)
         planned = [(case, engine.name, mode) for engine, mode in kit.plan(case)]
         if not planned:
-            raise DeclarationError(
-                f"no engine of {', '.join(options.engines)} runs any mode of {', '.join(options.modes)}."
-            )
+            names = ", ".join(engine.name for engine in kit.engines)
+            raise DeclarationError(f"no engine of {names} runs any mode of {', '.join(options.modes)}.")
         runner = kit.runner(options)
         runner.select(planned)
         return [runner.run(*each) for each in planned]

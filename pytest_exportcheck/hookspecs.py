@@ -21,7 +21,8 @@ def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
 
     An engine is any object with a ``name`` and ``export(module, args, kwargs=None, *, dynamic_shapes=None,
     strict=False, pre_dispatch=True)``, and, as far as it can, ``decompose(program)``, ``save(program, file)``,
-    ``load(file)`` and ``unflatten(program)``. A method that it lacks leaves the modes out that need it. For what it
+    ``load(file)`` and ``unflatten(program)``. Engines of one ``format`` (``"pt2"``, as torch's) also load what the others
+    save. A method that it lacks leaves the modes out that need it. For what it
     cannot do for one model it raises :class:`pytest_exportcheck.Unsupported`.
     """
 

@@ -34,7 +34,7 @@ class Options:
 
     active: bool = False
     modes: tuple[str, ...] = ("default",)
-    engines: tuple[str, ...] = ("*",)
+    engines: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     profile: Literal["ship", "conformance"] = "ship"
     seed: int = 0
@@ -54,7 +54,7 @@ class Options:
         """The options of this session that an item needs to run again as it did, as on the command line."""
         words = ["--exportcheck"]
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
-        words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines != ("*",) else []
+        words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines else []
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
         words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
@@ -83,7 +83,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--exportcheck-engines",
         metavar="ENGINES",
-        help="Comma-separated engine names and globs. Default: every engine. Ini: exportcheck_engines.",
+        help="Comma-separated engine names and globs. Default: every engine but reference. Ini: exportcheck_engines.",
     )
     group.addoption(
         "--exportcheck-source",
@@ -204,7 +204,7 @@ def settings(
     return Options(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
-        engines=tuple(engines or ()) or _words(config, "exportcheck_engines") or ("*",),
+        engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
         expectations=_expectations(config),

@@ -264,7 +264,7 @@ class ActivePlugin:
         session = self._config.stash[SESSION]
         lattices = session.kit.lattices(session.kit.engines)
         planned = [mode for each in lattices for mode in each.order(_in(each, session.kit.modes))]
-        order = [str(each) for mode in planned for each in (mode, mode.fuzzed)]
+        order = list(dict.fromkeys(str(each) for mode in planned for each in (mode, mode.fuzzed)))
         rows = [self._rows[nodeid] for nodeid in sorted(self._rows, key=lambda each: self._order.get(each, 0))]
         for line in summary(rows, order=order, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)

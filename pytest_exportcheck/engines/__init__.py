@@ -8,7 +8,9 @@ from typing import Any
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.custom import with_edges
+from pytest_exportcheck.engines.interop import with_interop
 from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import EngineError, SelectionError
 
@@ -22,16 +24,16 @@ def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = Non
         When an added object is no engine, or it or an edge takes a name that is taken.
     """
     engines: dict[str, Engine] = {}
-    for candidate in (TorchExport(), *added):
+    for candidate in (TorchExport(), Reference(), *added):
         engine = with_edges(as_engine(candidate), edges or {})
         if engine.name in engines:
             raise EngineError(f"two engines are called {engine.name!r}; rename the one that your hook adds.")
         engines[engine.name] = engine
-    return engines
+    return with_interop(engines)
 
 
 def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[Engine]:
-    """The engines that names and globs stand for.
+    """The engines that names and globs stand for; without any, those that need not be asked for.
 
     Raises
     ------
@@ -41,4 +43,6 @@ def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in engines):
             raise SelectionError(f"unknown engine {glob!r}. Engines: {', '.join(engines)}.")
+    if not globs:
+        return [engine for engine in engines.values() if not getattr(engine, "on_request", False)]
     return [engine for name, engine in engines.items() if any(fnmatchcase(name, glob) for glob in globs)]

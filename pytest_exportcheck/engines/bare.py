@@ -36,13 +36,19 @@ _CAPTURES = {
 @dataclass(frozen=True, eq=False)
 class BareEngine:
     """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
-    contract it is judged."""
+    contract it is judged; ``made_by``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
+    other engines that have the same ``format``; one that is ``on_request`` runs only where it is named."""
 
     name: str
     captures: Mapping[str, Capture]
     edges: Mapping[str, Edge]
     edits_input: frozenset[str] = field(default_factory=frozenset)
     judged_as: Mapping[str, str] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    save: Callable[[Any, io.BytesIO], Any] | None = None
+    load: Callable[[io.BytesIO], Any] | None = None
+    on_request: bool = False
+    format: str = ""
 
 
 def as_engine(candidate: Any) -> Engine:
@@ -73,6 +79,11 @@ def as_engine(candidate: Any) -> Engine:
         captures={capture: _capture(candidate, flags) for capture, flags in _CAPTURES.items()},
         edges=dict(_edges(candidate)),
         edits_input=frozenset(getattr(candidate, "edits_input", ())),
+        made_by=dict(getattr(candidate, "made_by", {})),
+        save=candidate.save if _has(candidate, "save") else None,
+        load=candidate.load if _has(candidate, "load") else None,
+        on_request=bool(getattr(candidate, "on_request", False)),
+        format=str(getattr(candidate, "format", "")),
     )
 
 

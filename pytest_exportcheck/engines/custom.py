@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_exportcheck.engines.bare import BareEngine, on_program
@@ -57,5 +57,7 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
             )
         own[name] = on_program(edge.run)
         judged_as[name] = edge.judged_as
+    if isinstance(engine, BareEngine):
+        return replace(engine, edges=own, judged_as=judged_as)
     edits = frozenset(getattr(engine, "edits_input", ()))
     return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, judged_as=judged_as)

@@ -15,6 +15,7 @@ class TorchExport:
     """``torch.export`` as a bare engine."""
 
     name = "torch"
+    format = "pt2"
     edits_input = ("unflatten",)
 
     def export(

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from packaging.specifiers import SpecifierSet
 
+from pytest_exportcheck.policy.contract import column_of
 from pytest_exportcheck.records import Finding
 
 
@@ -409,7 +410,7 @@ def judge(
         row
         for row in KNOWN
         if fnmatchcase(engine, row.engine)
-        and fnmatchcase(stages[-1], row.stage)
+        and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
         and (not row.operator or any(fnmatchcase(each, row.operator) for each in operators))

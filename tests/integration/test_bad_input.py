@@ -32,7 +32,10 @@ def test_no_case_in_the_tests_named_by_hand_is_no_error(echo, run_echo):
             "ERROR: exportcheck: unknown mode 'nonstrct'; did you mean 'nonstrict'[?] A mode is a capture, then edges,*",
         ),
         ("--exportcheck-modes=tri*", "ERROR: exportcheck: unknown mode 'tri[*]'*"),
-        ("--exportcheck-engines=tensorrt", "ERROR: exportcheck: unknown engine 'tensorrt'. Engines: torch, echo."),
+        (
+            "--exportcheck-engines=tensorrt",
+            "ERROR: exportcheck: unknown engine 'tensorrt'. Engines: torch, reference, echo.",
+        ),
         (
             "--exportcheck-source=hub:bert",
             "ERROR: exportcheck: unknown source 'hub' in 'hub:bert'. Sources: *torchvision*",
@@ -194,7 +197,7 @@ def test_engine_without_export(pytester, linear):
     ("argument", "message"),
     [
         ("modes=['nonstrct']", "case 'Net' (*case_bad.py:*): unknown mode 'nonstrct'; did you mean 'nonstrict'[?]*"),
-        ("engines=['torhc']", "case 'Net' (*): unknown engine 'torhc'. Engines: torch, echo."),
+        ("engines=['torhc']", "case 'Net' (*): unknown engine 'torhc'. Engines: torch, reference, echo."),
         ("expect=[expect_failure('strct*', reason='r')]", "*case_bad.py:*: unknown mode 'strct[*]'*"),
         (
             "expect=[expect_failure(check='output', reason='r')]",

@@ -146,7 +146,7 @@ def test_an_entry_for_no_case_is_told(shop, run_echo):
     ("entry", "message"),
     [
         ("mode = 'strct'", "expected.toml:4: unknown mode 'strct'; did you mean 'strict'[?]*"),
-        ("engine = 'torhc'", "expected.toml:4: unknown engine 'torhc'. Engines: torch, echo."),
+        ("engine = 'torhc'", "expected.toml:4: unknown engine 'torhc'. Engines: torch, reference, echo."),
         ("check = 'output'", "expected.toml:4: unknown check 'output'. Checks: outputs, *, stage, case, sizes."),
         ("mod = 'x'", "expected.toml:4: unknown key 'mod'; did you mean 'mode'[?] Keys: *"),
     ],

@@ -108,7 +108,10 @@ def test_modes_and_rejections_are_as_in_the_decorator(run):
             "*DeclarationError: exportcheck takes an nn.Module and its example inputs, got <class *",
         ),
         ("net, (torch.ones(2),), modes=['strct']", "*SelectionError: unknown mode 'strct'; did you mean 'strict'[?]*"),
-        ("net, (torch.ones(2),), engines=['torhc']", "*SelectionError: unknown engine 'torhc'. Engines: torch, echo."),
+        (
+            "net, (torch.ones(2),), engines=['torhc']",
+            "*SelectionError: unknown engine 'torhc'. Engines: torch, reference, echo.",
+        ),
         (
             "net, (torch.ones(2),), modes='strict'",
             "*DeclarationError: *test_*.py:16: modes takes a sequence of names *",

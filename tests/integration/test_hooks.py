@@ -165,7 +165,7 @@ def test_a_hook_that_returns_nonsense_is_told_and_the_rest_runs(run, echo, hook,
 @pytest.mark.parametrize(
     ("hook", "option", "message"),
     [
-        ("exportcheck_engines", "--exportcheck-engines=mine", "unknown engine 'mine'. Engines: torch."),
+        ("exportcheck_engines", "--exportcheck-engines=mine", "unknown engine 'mine'. Engines: torch, reference."),
         ("exportcheck_edges", "--exportcheck-modes=nonstrict-mine", "unknown mode 'nonstrict-mine'*"),
         ("exportcheck_checks", "--exportcheck-expectations=e.toml", "e.toml:4: unknown check 'mine'. Checks: *"),
     ],

@@ -122,7 +122,7 @@ def test_a_model_that_eager_refuses_too_may_be_refused_at_capture(pytester, run_
         ("'capture', args=()", "*case_net.py:4: rejection('call') takes the inputs that the program must refuse*"),
         (
             "'save'",
-            "*case_net.py:4: a rejection is at one of capture, decompose, serdes, retrace, unflatten, call, "
+            "*case_net.py:4: a rejection is at one of capture, decompose, serdes, retrace, interop, unflatten, call, "
             "got 'save'.",
         ),
         ("'call', args=[1]", "case 'Net' (*case_net.py:4): args must be a tuple of positional arguments, got list. *"),

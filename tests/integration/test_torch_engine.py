@@ -23,8 +23,8 @@ def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
     (pytester.path / "shop.py").write_text(example(1))
     (pytester.path / "case_shop.py").write_text(example(0))
     result = check(pytester)
-    result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . .", "exportcheck: 1 case, 11 items: 11 passed"])
+    result.assert_outcomes(passed=12)
+    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . . .", "exportcheck: 1 case, 12 items: 12 passed"])
 
 
 def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
@@ -35,7 +35,7 @@ def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
     (pytester.path / "shop.py").write_text(broken)
     (pytester.path / "case_shop.py").write_text(example(0))
     result = check(pytester)
-    result.assert_outcomes(failed=3, skipped=8)
+    result.assert_outcomes(failed=3, skipped=9)
     shown = re.search(
         r"nonstrict broke outputs and effects\n.*?Reproduce with: [^\n]*\n", README.read_text(), re.DOTALL
     )

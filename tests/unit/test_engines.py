@@ -144,7 +144,7 @@ def test_captures_without_edges_are_refused():
 
 
 def test_the_torch_engine_is_always_there_and_first():
-    assert list(all_engines([Bare()])) == ["torch", "bare"]
+    assert list(all_engines([Bare()])) == ["torch", "reference", "bare"]
 
 
 def test_two_engines_of_one_name_are_refused():
@@ -156,13 +156,17 @@ def test_two_engines_of_one_name_are_refused():
 def test_engines_are_picked_by_glob():
     engines = all_engines([Bare()])
     assert [engine.name for engine in select_engines(engines, ["b*"])] == ["bare"]
-    assert [engine.name for engine in select_engines(engines, ["*", "bare"])] == ["torch", "bare"]
+    assert [engine.name for engine in select_engines(engines, ["*", "bare"])] == ["torch", "reference", "bare"]
+
+
+def test_without_a_name_the_reference_engine_does_not_run():
+    assert [engine.name for engine in select_engines(all_engines([Bare()]), [])] == ["torch", "bare"]
 
 
 def test_a_glob_that_matches_no_engine_is_an_error():
     with pytest.raises(SelectionError) as raised:
         select_engines(all_engines([Bare()]), ["torch", "onnx"])
-    assert str(raised.value) == "unknown engine 'onnx'. Engines: torch, bare."
+    assert str(raised.value) == "unknown engine 'onnx'. Engines: torch, reference, bare."
 
 
 class Net(torch.nn.Module):

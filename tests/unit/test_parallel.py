@@ -13,10 +13,16 @@ from pytest_exportcheck.options import Options
 from pytest_exportcheck.parallel import ParallelPlugin
 
 
-def plugin_of(*, threads=None, maxfail=0, **option):
+def plugin_of(*, threads=None, maxfail=0, source=pytest.Config.ArgsSource.TESTPATHS, **option):
     """The plugin of a controller, and those that it would have in its workers gw0 and gw1."""
     given = {"dist": "load", "tx": ["2*popen"], "collectonly": False, "maxfail": maxfail, **option}
-    config = SimpleNamespace(option=SimpleNamespace(**given), getvalue=given.get, stash=stash())
+    config = SimpleNamespace(
+        option=SimpleNamespace(**given),
+        getvalue=given.get,
+        getoption=lambda name, default: given.get(name, default),
+        args_source=source,
+        stash=stash(),
+    )
     plugin = ParallelPlugin(config, Options(active=True, threads=threads))
     workers = []
     for name in ("gw0", "gw1"):
@@ -46,6 +52,20 @@ def test_threads_are_divided_by_the_controller_for_every_worker(monkeypatch):
     assert [each.options.threads for each in plugin_of()] == [3, 3, 3]
     assert [each.options.threads for each in plugin_of(tx=["popen"] * 9)] == [1, 1, 1]
     assert [each.workers for each in plugin_of()] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, False),
+        ({"source": pytest.Config.ArgsSource.ARGS}, True),
+        ({"lf": True}, True),
+        ({"ignore": ["a.py"]}, True),
+        ({"ignore_glob": ["a*"]}, True),
+    ],
+)
+def test_workers_are_told_whether_files_are_left_out(options, expected):
+    assert [each.in_part for each in plugin_of(**options)] == [expected] * 3
 
 
 def test_threads_that_were_given_are_everyones():

@@ -1,0 +1,92 @@
+"""The reference reader and writer of programs as plain functions, with torch's names, positions and defaults.
+
+They are independent of torch's: where the two disagree, that tells who is wrong. ``docs/pt2-format.md`` says what they read and write.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.errors import PayloadError
+from pytest_exportcheck.serde.build_program import build_program
+from pytest_exportcheck.serde.json_codec import decode_program
+from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
+from pytest_exportcheck.serde.structures import from_structures
+
+__all__ = ["SerializedArtifact", "deserialize", "load", "save", "serialize"]
+
+
+@dataclass(frozen=True)
+class SerializedArtifact:
+    """A program as bytes: ``exported_program`` is its JSON; the others are what ``torch.save`` makes of its tensors and its
+    example inputs, empty where there are none."""
+
+    exported_program: bytes
+    state_dict: bytes = b""
+    constants: bytes = b""
+    example_inputs: bytes = b""
+
+
+def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> SerializedArtifact:
+    """The program as bytes, without an archive around them.
+
+    Raises
+    ------
+    UnsupportedError
+        For a program that no file can hold: which node, and what to do.
+    """
+    return SerializedArtifact(
+        program_json(exported_program, opset_version),
+        _pickled(dict(exported_program.state_dict)),
+        _pickled(dict(exported_program.constants)),
+        _pickled(exported_program.example_inputs) if exported_program.example_inputs is not None else b"",
+    )
+
+
+def deserialize(
+    artifact: Any, expected_opset_version: Mapping[str, int] | None = None, *, trust: bool = False
+) -> ExportedProgram:
+    """The program of an artifact, ours or torch's. Pickles that the weights-only unpickler refuses are read with ``trust`` only.
+
+    Raises
+    ------
+    SchemaError
+        For JSON that is not what the schema says: where, expected, got.
+    PayloadError
+        For a pickle that may run code.
+    UnsupportedError
+        For an operator or a class that is not there.
+    """
+    where = "artifact.exported_program"
+    structures, _ = decode_program(artifact.exported_program, where=where)
+    compare_opsets(structures.opset_version, expected_opset_version, where)
+    return build_program(
+        from_structures(structures),
+        state=_unpickled(artifact.state_dict, "state_dict", trust) or {},
+        constants=_unpickled(artifact.constants, "constants", trust) or {},
+        example_inputs=_unpickled(artifact.example_inputs, "example_inputs", trust),
+    )
+
+
+def _pickled(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def _unpickled(data: bytes, what: str, trust: bool) -> Any:
+    if not data:
+        return None
+    try:
+        return torch.load(io.BytesIO(data), weights_only=not trust)
+    except Exception as error:
+        raise PayloadError(
+            f"artifact.{what} is refused by torch's weights-only unpickler ({str(error).splitlines()[0]}). "
+            "If you trust whoever made it, pass trust=True: that may run code of theirs."
+        ) from error

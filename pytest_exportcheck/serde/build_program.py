@@ -1,0 +1,254 @@
+"""A program from its plain value: symbols, fake tensors, graphs, signature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.fx
+from torch._export.verifier import load_verifier  # noqa: TID251 -- the verifiers that a program names are torch's
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
+from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbols_with_path
+from torch.utils._sympy.value_ranges import ValueRanges
+
+from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.serde.expressions import SymbolTable, parse
+from pytest_exportcheck.serde.names import global_of, target_of
+from pytest_exportcheck.serde.treespec import spec_of
+from pytest_exportcheck.serde.values import Plain, value_of
+
+_UNBACKED = re.compile(r"(?P<kind>zu?f|u)(?P<number>\d+)")
+
+
+def build_program(
+    given: Mapping[str, Plain],
+    *,
+    state: Mapping[str, torch.Tensor],
+    constants: Mapping[str, Any],
+    example_inputs: tuple[tuple[Any, ...], dict[str, Any]] | None,
+) -> ExportedProgram:
+    """The program of a plain one, with these tensors.
+
+    Raises
+    ------
+    SchemaError
+        Where the plain program contradicts itself.
+    UnsupportedError
+        For an operator, a class or a verifier that is not there.
+    """
+    builder = _Builder(given)
+    module = builder.graph_module(given["graph"])
+    builder.bind_unbacked(module)
+    program = ExportedProgram(
+        root=module,
+        graph=module.graph,
+        graph_signature=ExportGraphSignature(
+            [builder.input_spec(each) for each in given["inputs"]],
+            [builder.output_spec(each) for each in given["outputs"]],
+        ),
+        state_dict=dict(state),
+        range_constraints=builder.ranges,
+        module_call_graph=[builder.module_call(each) for each in given["calls"]],
+        example_inputs=example_inputs,
+        constants=dict(constants),
+        verifiers=[_verifier(name) for name in given["verifiers"]],
+    )
+    program.graph_module.meta.update(module.meta)
+    program._guards_code = list(given["guards"])
+    return program
+
+
+def _verifier(name: str) -> Any:
+    try:
+        return load_verifier(name)
+    except Exception as error:
+        raise UnsupportedError(f"there is no verifier for the dialect {name!r} here: {error}.") from None
+
+
+class _Builder:
+    """Holds the symbols and the fake mode of one program, and the nodes that are built so far: a ``values.Reader``."""
+
+    def __init__(self, given: Mapping[str, Plain]) -> None:
+        self._shape_env = ShapeEnv(assume_static_by_default=True)
+        self._fake_mode = FakeTensorMode(
+            allow_fallback_kernels=False, allow_non_fake_inputs=True, shape_env=self._shape_env
+        )
+        self._table = SymbolTable()
+        self._hints = dict(given["hints"])
+        self._known: set[Any] = set()
+        self._nodes: dict[str, torch.fx.Node] = {}
+        self._trusts_names = False
+        self.ranges = {
+            self.expression(symbol): ValueRanges(self.expression(lower), self.expression(upper))
+            for symbol, lower, upper in given["ranges"]
+        }
+        for symbol in self.ranges:
+            for each in symbol.free_symbols:
+                self._introduce(each)
+
+    # --- what values need -------------------------------------------------------------------
+
+    def expression(self, text: str) -> Any:
+        return parse(text, self._table)
+
+    def symbolic(self, kind: str, text: str, hint: Any) -> Any:
+        expression = self.expression(text)
+        for symbol in sorted(expression.free_symbols, key=str):
+            self._introduce(symbol)
+        if kind == "sym_bool":
+            return self._shape_env.create_symboolnode(expression)
+        make = self._shape_env.create_symintnode if kind == "sym_int" else self._shape_env.create_symfloatnode
+        return make(expression, hint=hint)
+
+    def _introduce(self, symbol: Any) -> None:
+        """Make the symbol known to the shape environment, with its example size and its range."""
+        if symbol in self._known:
+            return
+        self._known.add(symbol)
+        env = self._shape_env
+        unbacked = _UNBACKED.fullmatch(str(symbol))
+        hint = self._hints.get(str(symbol))
+        if unbacked:
+            counter = "unbacked_symint_counter" if unbacked["kind"] == "u" else "unbacked_symfloat_counter"
+            setattr(env, counter, max(getattr(env, counter), int(unbacked["number"]) + 1))
+        elif hint is not None:
+            env.add_backed_var_to_val(symbol, hint)
+        bounds = self.ranges.get(symbol)
+        if bounds is not None:
+            env.constrain_symbol_range(symbol, compiler_min=bounds.lower, compiler_max=bounds.upper)
+        env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()  # type: ignore[no-untyped-call]
+
+    def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
+        shape, stride = value_of(facts["shape"], self), value_of(facts.get("stride", []), self)
+        offset = value_of(facts.get("offset", 0), self)
+        kind: dict[str, Any] = {
+            "dtype": value_of({"dtype": facts["dtype"]}, self),
+            "device": torch.device(facts["device"]),
+        }
+        if facts.get("layout", "sparse_coo") != "sparse_coo":
+            return self._compressed(facts, shape, kind)
+        with self._fake_mode, torch.no_grad():
+            tensor = (
+                self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
+            )
+        if facts.get("parameter"):
+            return torch.nn.Parameter(tensor, requires_grad=facts.get("requires_grad", False))
+        return tensor.requires_grad_() if facts.get("requires_grad") else tensor
+
+    def _coo(self, parts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
+        tensor = torch.ops.aten._sparse_coo_tensor_with_dims(
+            parts["sparse_dim"], parts["dense_dim"], tuple(shape), layout=torch.sparse_coo, **kind
+        )
+        coalesced: torch.Tensor = tensor._coalesced_(parts["coalesced"])
+        return coalesced
+
+    def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
+        """Of a real tensor of these shapes: a fake one cannot be put together."""
+        parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
+        shapes = {name: tuple(value_of(parts[name], self)) for name in ("compressed", "plain", "values")}
+        real = torch.sparse_compressed_tensor(
+            torch.zeros(shapes["compressed"], dtype=index),
+            torch.zeros(shapes["plain"], dtype=index),
+            torch.zeros(shapes["values"], **kind),
+            tuple(shape),
+            layout=value_of({"layout": facts["layout"]}, self),
+            check_invariants=False,
+        )
+        return self._fake_mode.from_tensor(real.requires_grad_(facts.get("requires_grad", False)))
+
+    def node(self, name: str) -> torch.fx.Node:
+        if name not in self._nodes:
+            raise SchemaError(f"node {name!r} is used before it is defined.")
+        return self._nodes[name]
+
+    def named(self, name: str) -> Any:
+        """A class or function stands in metadata only: an argument might be called."""
+        if not self._trusts_names:
+            raise SchemaError(f"{name!r} stands where a program takes an operator, a number or a tensor.")
+        return global_of(name)
+
+    # --- graphs -----------------------------------------------------------------------------
+
+    def graph_module(self, given: Mapping[str, Plain]) -> torch.fx.GraphModule:
+        root = torch.nn.Module()
+        for name, inner in given["graphs"].items():
+            outer, self._nodes = self._nodes, {}
+            root.register_module(name, self.graph_module(inner))
+            self._nodes = outer
+        graph = torch.fx.Graph()
+        for name in given["order"]:
+            self._add(graph, name, given["nodes"][name])
+        module = torch.fx.GraphModule(root, graph)
+        module.meta.update(self._meta(given["meta"]))
+        return module
+
+    def _add(self, graph: torch.fx.Graph, name: str, given: Mapping[str, Plain]) -> None:
+        args = tuple(value_of(each, self) for each in given["args"])
+        kwargs = {key: value_of(value, self) for key, value in given["kwargs"].items()}
+        target = target_of(given["target"]) if given["op"] == "call_function" else given["target"]
+        node = graph.create_node(given["op"], target, args, kwargs, name=name)
+        if node.name != name:  # FX renames what Python would not like as a variable
+            node.name = name
+        node.meta.update(self._meta(given["meta"]))
+        self._nodes[name] = node
+        if target is torch.ops.aten._assert_scalar.default and isinstance(args[0], torch.fx.Node):
+            condition = args[0].meta.get("val")
+            if isinstance(condition, torch.SymBool):
+                self._shape_env.guard_or_defer_runtime_assert(condition.node.expr, "", node)
+
+    def _meta(self, given: Mapping[str, Plain]) -> dict[str, Any]:
+        self._trusts_names = True
+        try:
+            return {key: value_of(value, self) for key, value in given.items()}
+        finally:
+            self._trusts_names = False
+
+    def bind_unbacked(self, module: torch.fx.GraphModule) -> None:
+        """Which node yields an unbacked symbol first, in a program that does not say so."""
+        if any("unbacked_bindings" in node.meta for node in module.graph.nodes):
+            return
+        pending = {symbol for symbol in self._known if _UNBACKED.fullmatch(str(symbol))}
+        for node in module.graph.nodes if pending else ():
+            found = _free_unbacked_symbols_with_path(
+                node.meta.get("val"), (), shape_env=self._shape_env, pending=pending, simplify=True
+            )
+            if found:
+                node.meta["unbacked_bindings"] = found
+
+    # --- signature --------------------------------------------------------------------------
+
+    def input_spec(self, given: Mapping[str, Plain]) -> InputSpec:
+        arg = value_of(given["arg"], self)
+        return InputSpec(InputKind[given["kind"]], arg, given["target"], given.get("persistent"))
+
+    def output_spec(self, given: Mapping[str, Plain]) -> OutputSpec:
+        return OutputSpec(OutputKind[given["kind"]], value_of(given["arg"], self), given["target"])
+
+    def module_call(self, given: Mapping[str, Plain]) -> ModuleCallEntry:
+        signature = given["signature"]
+        if signature is None:
+            return ModuleCallEntry(given["fqn"])
+        return ModuleCallEntry(
+            given["fqn"],
+            ModuleCallSignature(
+                inputs=[value_of(each, self) for each in signature["inputs"]],
+                outputs=[value_of(each, self) for each in signature["outputs"]],
+                in_spec=spec_of(signature["in_spec"]),
+                out_spec=spec_of(signature["out_spec"]),
+                forward_arg_names=signature["forward_arg_names"],
+            ),
+        )
+
+
+def _strided(shape: Any, stride: Any, offset: Any, kind: dict[str, Any]) -> torch.Tensor:
+    tensor = torch.empty_strided(tuple(shape), tuple(stride), **kind)
+    if isinstance(offset, int) and offset == 0:
+        return tensor
+    extent = offset + 1
+    for size, step in zip(shape, stride, strict=True):
+        extent = extent + (size - 1) * step
+    return torch.empty(extent, **kind).as_strided(tuple(shape), tuple(stride), offset)

@@ -1,0 +1,95 @@
+"""Example inputs: as torch writes them, and where its weights-only unpickler would refuse that, as leaves and a structure."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import msgspec
+import torch
+import torch.utils._pytree as pytree
+
+from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
+from pytest_exportcheck.serde.archive import ArchiveReader
+from pytest_exportcheck.serde.treespec import describe_spec, spec_of
+
+LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
+    """The records: torch's, and ours where torch's alone would be refused."""
+    if inputs is None:
+        return {record: b""}
+    theirs = _saved(inputs)
+    if theirs is not None and _is_safe(theirs):
+        return {record: theirs}
+    leaves, structure = pytree.tree_flatten(inputs)
+    ours = _saved(list(leaves))
+    if ours is None or not _is_safe(ours):
+        kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)}))
+        warnings.warn(
+            f"the example inputs are left out of the file: values of {kinds} can only be pickled.",
+            SerializationWarning,
+            stacklevel=2,
+        )
+        return {record: theirs or b""}
+    described = msgspec.json.encode(describe_spec(structure))
+    return {record: theirs or b"", LEAVES: ours, STRUCTURE: described}
+
+
+def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) -> Inputs | None:
+    """The example inputs; None where there are none. What only Python's unpickler can read is not read, unless ``trust`` says
+    that the file may run code.
+
+    Raises
+    ------
+    PayloadError
+        For inputs that the weights-only unpickler refuses.
+    ArchiveError
+        For inputs that are no arguments.
+    UnsupportedError
+        For a structure of a class that is not there.
+    """
+    where = archive.label
+    if LEAVES in archive and STRUCTURE in archive:
+        leaves = _loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
+        return _checked(pytree.tree_unflatten(leaves, spec_of(msgspec.json.decode(archive.read(STRUCTURE)))), where)
+    data = archive.read(record) if record in archive else b""
+    return _checked(_loaded(data, f"{where}: {record}", trust), where) if data else None
+
+
+def _checked(inputs: Any, where: str) -> Inputs:
+    if isinstance(inputs, tuple) and len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):
+        return inputs
+    raise ArchiveError(
+        f"{where}: the example inputs are a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}."
+    )
+
+
+def _saved(value: Any) -> bytes | None:
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+    except Exception:  # pickle says in many ways that it cannot
+        return None
+    return buffer.getvalue()
+
+
+def _is_safe(data: bytes) -> bool:
+    try:
+        torch.load(io.BytesIO(data), weights_only=True)
+    except Exception:  # the unpickler's own error, or what the archive below it raises
+        return False
+    return True
+
+
+def _loaded(data: bytes, where: str, trust: bool) -> Any:
+    try:
+        return torch.load(io.BytesIO(data), weights_only=not trust)
+    except Exception as error:
+        raise PayloadError(
+            f"{where}: refused by torch's weights-only unpickler ({str(error).splitlines()[0]}). "
+            "If you trust whoever made the file, read it with trust=True: that may run code of theirs."
+        ) from error

@@ -1,0 +1,173 @@
+"""Symbolic numbers and tensor metadata: plain values <-> structures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_exportcheck.serde import schema
+from pytest_exportcheck.serde.inexpressible import Inexpressible
+from pytest_exportcheck.serde.values import Plain
+
+#: torch's name of a dtype -> the schema's.
+_DTYPES = {
+    "uint8": "BYTE",
+    "int8": "CHAR",
+    "int16": "SHORT",
+    "int32": "INT",
+    "int64": "LONG",
+    "float16": "HALF",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "complex32": "COMPLEXHALF",
+    "complex64": "COMPLEXFLOAT",
+    "complex128": "COMPLEXDOUBLE",
+    "bool": "BOOL",
+    "bfloat16": "BFLOAT16",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "float8_e4m3fn": "FLOAT8E4M3FN",
+    "float8_e5m2": "FLOAT8E5M2",
+    "float8_e4m3fnuz": "FLOAT8E4M3FNUZ",
+    "float8_e5m2fnuz": "FLOAT8E5M2FNUZ",
+    "float8_e8m0fnu": "FLOAT8E8M0FNU",
+}
+_LAYOUTS = {
+    "strided": "Strided",
+    "sparse_coo": "SparseCoo",
+    "sparse_csr": "SparseCsr",
+    "sparse_csc": "SparseCsc",
+    "sparse_bsr": "SparseBsr",
+    "sparse_bsc": "SparseBsc",
+    "_mkldnn": "_mkldnn",
+}
+_MEMORY_FORMATS = {
+    "contiguous_format": "ContiguousFormat",
+    "channels_last": "ChannelsLast",
+    "channels_last_3d": "ChannelsLast3d",
+    "preserve_format": "PreserveFormat",
+}
+
+
+def write_dtype(name: str) -> schema.ScalarType:
+    return schema.ScalarType[_named(_DTYPES, name, "dtype")]
+
+
+def read_dtype(value: schema.ScalarType) -> str:
+    return _back(_DTYPES, value.name)
+
+
+def write_layout(name: str) -> schema.Layout:
+    return schema.Layout[_named(_LAYOUTS, name, "layout")]
+
+
+def read_layout(value: schema.Layout) -> str:
+    return _back(_LAYOUTS, value.name)
+
+
+def write_memory_format(name: str) -> schema.MemoryFormat:
+    return schema.MemoryFormat[_named(_MEMORY_FORMATS, name, "memory format")]
+
+
+def read_memory_format(value: schema.MemoryFormat) -> str:
+    return _back(_MEMORY_FORMATS, value.name)
+
+
+def _named(table: Mapping[str, str], name: str, what: str) -> str:
+    if name not in table:
+        raise Inexpressible(f"{what} {name}")
+    return table[name]
+
+
+def _back(table: Mapping[str, str], name: str) -> str:
+    return next((key for key, value in table.items() if value == name), name)
+
+
+def write_device(text: str) -> schema.Device:
+    kind, _, index = text.partition(":")
+    return schema.Device(type=kind, index=int(index) if index else None)
+
+
+def read_device(device: schema.Device) -> str:
+    return device.type if device.index is None else f"{device.type}:{device.index}"
+
+
+def write_sym_int(value: Plain) -> schema.SymInt:
+    return (
+        schema.SymInt("as_expr", _expression(value, "sym_int", "as_int"))
+        if _is_symbolic(value)
+        else schema.SymInt("as_int", _whole(value))
+    )
+
+
+def write_sym_float(value: Plain) -> schema.SymFloat:
+    if _is_symbolic(value):
+        return schema.SymFloat("as_expr", _expression(value, "sym_float", "as_float"))
+    return schema.SymFloat("as_float", _real(value))
+
+
+def write_sym_bool(value: Plain) -> schema.SymBool:
+    if _is_symbolic(value):
+        return schema.SymBool("as_expr", schema.SymExpr(expr_str=value["sym_bool"][0]))
+    return schema.SymBool("as_bool", value)
+
+
+def read_symbolic(value: Any) -> Plain:
+    """Of a ``SymInt``, ``SymFloat`` or ``SymBool``."""
+    if value.tag != "as_expr":
+        return _plain_float(value.value) if isinstance(value, schema.SymFloat) else value.value
+    tag = {schema.SymInt: "sym_int", schema.SymFloat: "sym_float", schema.SymBool: "sym_bool"}[type(value)]
+    hint = value.value.hint
+    return {tag: [value.value.expr_str, None if hint is None else hint.value]}
+
+
+def _is_symbolic(value: Plain) -> bool:
+    return isinstance(value, dict) and next(iter(value)) in ("sym_int", "sym_float", "sym_bool")
+
+
+def _expression(value: Plain, tag: str, hint_tag: str) -> schema.SymExpr:
+    if tag not in value:
+        raise Inexpressible(f"{next(iter(value))} for a {tag}")
+    text, hint = value[tag]
+    if hint is None:
+        return schema.SymExpr(expr_str=text)
+    return schema.SymExpr(expr_str=text, hint=schema.SymExprHint(hint_tag, hint))
+
+
+def _whole(value: Plain) -> int:
+    return int(value["int"]) if isinstance(value, dict) else value
+
+
+def _real(value: Plain) -> float:
+    return float(value["float"]) if isinstance(value, dict) else value
+
+
+def _plain_float(value: float) -> Plain:
+    return value if value == value and abs(value) != float("inf") else {"float": str(value)}
+
+
+def write_tensor_meta(facts: Mapping[str, Plain]) -> schema.TensorMeta:
+    layout = facts.get("layout", "strided")
+    return schema.TensorMeta(
+        dtype=write_dtype(facts["dtype"]),
+        sizes=[write_sym_int(size) for size in facts["shape"]],
+        requires_grad=facts.get("requires_grad", False),
+        device=write_device(facts["device"]),
+        strides=[write_sym_int(size) for size in facts.get("stride", [])],
+        storage_offset=write_sym_int(facts.get("offset", 0)),
+        layout=write_layout(layout),
+    )
+
+
+def read_tensor_meta(meta: schema.TensorMeta) -> Plain:
+    facts: dict[str, Plain] = {
+        "dtype": read_dtype(meta.dtype),
+        "shape": [read_symbolic(size) for size in meta.sizes],
+        "device": read_device(meta.device),
+        "stride": [read_symbolic(size) for size in meta.strides],
+    }
+    offset = read_symbolic(meta.storage_offset)
+    facts |= {"offset": offset} if offset != 0 else {}
+    facts |= {"requires_grad": True} if meta.requires_grad else {}
+    return {"tensor": facts}

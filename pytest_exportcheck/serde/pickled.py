@@ -1,0 +1,64 @@
+"""Payloads that the format keeps as pickles: reading one runs what it says, so none is read without trust."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.errors import PayloadError
+from pytest_exportcheck.serde.archive import ArchiveReader
+from pytest_exportcheck.serde.zip_format import damaged
+
+
+def pickled(value: torch.ScriptObject, place: str) -> bytes:
+    """A script object as torch keeps it in an archive; ``place`` is what messages call it.
+
+    Raises
+    ------
+    PayloadError
+        Where its class does not say how to pickle it.
+    """
+    try:
+        return torch._C._pickle_save(value)
+    except Exception as error:  # code of the class's own choice may raise anything
+        raise PayloadError(
+            f"{place} cannot be saved: it cannot be pickled: {type(error).__name__}: {error}. Let its class say how."
+        ) from error
+
+
+def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> Any:
+    """The object that a pickled payload makes; ``place`` is what messages call it.
+
+    Raises
+    ------
+    PayloadError
+        Where there is no trust.
+    ArchiveError
+        Where there is no such record, or it cannot be unpickled.
+    """
+    if not trust:
+        raise PayloadError(
+            f"{place} is pickled (record {record!r}): to read it is to run code from the file. "
+            "Where you trust whoever made the file, pass trust=True."
+        )
+    data = reader.read(record)
+    load = next(load for prefix, load in _LOADERS if record.rpartition("/")[2].startswith(prefix))
+    try:
+        return load(data)
+    except Exception as error:  # code of the file's own choice may raise anything
+        raise damaged(place, f"its pickle cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _tensor(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), weights_only=False)
+
+
+_LOADERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
+    ("custom_obj_", torch._C._pickle_load_obj),
+    ("opaque_obj_", pickle.loads),
+    ("", _tensor),
+)

@@ -1,0 +1,131 @@
+"""Programs as files: the records of an archive, and what each of them holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.errors import ArchiveError, SchemaWarning
+from pytest_exportcheck.serde.archive import ArchiveReader, Place, extra_records, write_archive
+from pytest_exportcheck.serde.build_program import build_program
+from pytest_exportcheck.serde.example_inputs import example_records, read_example
+from pytest_exportcheck.serde.json_codec import decode_program, encode_program
+from pytest_exportcheck.serde.payload_config import (
+    CONSTANTS,
+    WEIGHTS,
+    PayloadConfig,
+    decode_config,
+    decode_extras,
+    encode,
+)
+from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
+from pytest_exportcheck.serde.plain_program import plain_program
+from pytest_exportcheck.serde.structures import from_structures, to_structures
+
+MODEL = "model"
+PROGRAM = f"models/{MODEL}.json"
+EXAMPLE = f"data/sample_inputs/{MODEL}.pt"
+PAYLOADS = "exportcheck/payloads.json"
+
+
+def save(
+    program: ExportedProgram,
+    file: Place,
+    *,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    opset_version: Mapping[str, int] | None = None,
+) -> None:
+    """Write the program to a path, a pathlib path, an open file or a buffer. A path has the new file, or the old one, never half.
+
+    Raises
+    ------
+    UnsupportedError
+        For a program that no file can hold: which node, and what to do.
+    PayloadError
+        For a tensor that no file can hold.
+    OSError
+        When the file cannot be written.
+    """
+    stored = store(program.state_dict, program.constants)
+    records: dict[str, Any] = {
+        PROGRAM: program_json(program, opset_version),
+        **stored.records,
+        WEIGHTS.config_record(MODEL): encode(stored.weights),
+        CONSTANTS.config_record(MODEL): encode(stored.constants),
+        PAYLOADS: encode(stored.extras),
+        **example_records(program.example_inputs, EXAMPLE),
+        **extra_records(dict(extra_files or {})),
+    }
+    write_archive(file, records)
+
+
+def load(
+    file: Place,
+    *,
+    extra_files: dict[str, Any] | None = None,
+    expected_opset_version: Mapping[str, int] | None = None,
+    trust: bool = False,
+) -> ExportedProgram:
+    """Read a program, by whichever writer. ``extra_files`` names the extra files to read: their contents are put in it as
+    text. Nothing that the file holds is run, unless ``trust`` says that its pickles may be read.
+
+    Raises
+    ------
+    ArchiveError
+        For a file that is no archive of a program, or is damaged.
+    PayloadError
+        For tensors that this machine cannot have, and for pickles without ``trust``.
+    SchemaError
+        For a program that is not what the schema says: where, expected, got.
+    UnsupportedError
+        For an operator or a class that is not there.
+    """
+    archive = ArchiveReader(file)
+    if PROGRAM not in archive:
+        raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
+    where = f"{archive.label}: {PROGRAM}"
+    structures, _ = decode_program(archive.read(PROGRAM), where=where)
+    compare_opsets(structures.opset_version, expected_opset_version, where)
+    payloads = _payloads(archive, trust)
+    program = build_program(
+        from_structures(structures),
+        state=payloads.weights,
+        constants=payloads.constants,
+        example_inputs=read_example(archive, EXAMPLE, trust=trust),
+    )
+    if extra_files:
+        found = archive.extra_files()
+        extra_files.update({name: found[name].decode() if name in found else "" for name in extra_files})
+    return program
+
+
+def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
+    weights, constants = (
+        decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig({})
+        for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
+    )
+    extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
+    return restore(archive, weights, constants, extras, trust=trust)
+
+
+def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
+    """The program but for its tensors as JSON, as it stands in an archive."""
+    own = {"aten": torch._C._get_max_operator_version()}
+    return encode_program(to_structures(plain_program(program), {**(opset_version or {}), **own}))
+
+
+def compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+    """Warn where the program uses newer operators than there are here."""
+    known = {"aten": torch._C._get_max_operator_version(), **(expected or {})}
+    for name, version in found.items():
+        if name in known and version > known[name]:
+            warnings.warn(
+                f"{where}: the program uses version {version} of the operators of {name!r}, here is {known[name]}: "
+                "what changed between them may compute something else.",
+                SchemaWarning,
+                stacklevel=3,
+            )
