@@ -48,14 +48,19 @@ class Faulty(TorchExport):
 
 
 def faulty_engine(stage: int, inject: Inject) -> Engine:
-    """The engine, with ``interop`` as a stage that loses nothing."""
+    """The engine, with ``exchange`` as a stage that is judged as serdes and loses nothing, not even what torch's does."""
     bare = Faulty(stage, inject)
     engine = as_engine(bare)
 
-    def interop(artifact: Any) -> Any:
+    def exchange(artifact: Any) -> Any:
         return replace(artifact, program=bare.exchange(artifact.program))
 
-    return BareEngine(name=engine.name, captures=engine.captures, edges={**engine.edges, "interop": interop})
+    return BareEngine(
+        name=engine.name,
+        captures=engine.captures,
+        edges={**engine.edges, "exchange": exchange},
+        judged_as={"exchange": "serdes"},
+    )
 
 
 def duplicate(program: ExportedProgram) -> ExportedProgram:

@@ -152,7 +152,7 @@ def guard_added_to_a_static_program(program: ExportedProgram) -> None:
     program._guards_code = ["L['x'].size()[0] == 3"]
 
 
-@fault("nonstrict-interop", "resizing", owner="constraints", field="guard*")
+@fault("nonstrict-exchange", "resizing", owner="constraints", field="guard*")
 def guard_reversed(program: ExportedProgram) -> None:
     """``!=`` for ``==``: no input passes any more."""
     program._guards_code = [guard.replace("==", "!=") for guard in program._guards_code]

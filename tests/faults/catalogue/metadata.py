@@ -136,7 +136,7 @@ _KEYS = (
     _Key("source_fn_stack", _SERDES, "branching", _operations_of_branches, _functions, on=_BRANCH),
     _Key(
         "custom",
-        "nonstrict-interop",
+        "nonstrict-exchange",
         "annotated_whole",
         _placeholders,
         _annotation,
@@ -145,7 +145,7 @@ _KEYS = (
     ),
     _Key(
         "custom",
-        "nonstrict-interop",
+        "nonstrict-exchange",
         "annotated_whole",
         _output_and_placeholder,
         _annotation,
@@ -251,7 +251,7 @@ def one_annotation_of_two_dropped(program: ExportedProgram) -> None:
     meta["custom"] = {key: value for key, value in meta["custom"].items() if key != "number"}
 
 
-@fault("nonstrict-interop", "annotated_whole", owner="metadata", field="custom")
+@fault("nonstrict-exchange", "annotated_whole", owner="metadata", field="custom")
 def annotated_tuple_becomes_list(program: ExportedProgram) -> None:
     meta = call(program, "aten.relu").meta
     meta["custom"] = {**meta["custom"], "whole": list(meta["custom"]["whole"])}
@@ -343,15 +343,15 @@ class _LostKey:
             meta[self.name] = self.value
 
 
-_INTEROP, _DECOMPOSE, _RETRACE = "nonstrict-interop", "nonstrict-decompose", "nonstrict-retrace"
+_EXCHANGE, _DECOMPOSE, _RETRACE = "nonstrict-exchange", "nonstrict-decompose", "nonstrict-retrace"
 
 _LOST_KEYS = (
-    _LostKey("tensor_meta", _INTEROP, "layered", _operations),
-    _LostKey("tensor_meta", _INTEROP, "layered", _placeholders, field="placeholder.tensor_meta"),
-    _LostKey("seq_nr", _INTEROP, "annotated", _operations),
-    _LostKey("seq_nr", _INTEROP, "annotated", _operations, value=99),
-    _LostKey("original_aten", _INTEROP, "annotated", _operations),
-    _LostKey("original_aten", _INTEROP, "annotated", _operations, value="aten.other.default"),
+    _LostKey("tensor_meta", _EXCHANGE, "layered", _operations),
+    _LostKey("tensor_meta", _EXCHANGE, "layered", _placeholders, field="placeholder.tensor_meta"),
+    _LostKey("seq_nr", _EXCHANGE, "annotated", _operations),
+    _LostKey("seq_nr", _EXCHANGE, "annotated", _operations, value=99),
+    _LostKey("original_aten", _EXCHANGE, "annotated", _operations),
+    _LostKey("original_aten", _EXCHANGE, "annotated", _operations, value="aten.other.default"),
     _LostKey("mystery", _SERDES, "layered", _operations, value="gained"),
     _LostKey("mystery", _SERDES, "layered", _output_and_placeholder, value="gained", field="output.mystery"),
     _LostKey("torch_fn", _DECOMPOSE, "annotated", _operations),

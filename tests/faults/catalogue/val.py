@@ -159,6 +159,6 @@ def storage_offset_changed(program: ExportedProgram) -> None:
         node.meta["val"] = aten.slice.Tensor(torch.empty(3, 3), 0, 1, 3)
 
 
-@fault("nonstrict-interop", "layered", ledger="val.output")
+@fault("nonstrict-exchange", "layered", ledger="val.output")
 def output_given_a_val(program: ExportedProgram) -> None:
     output(program).meta["val"] = [node.meta["val"] for node in output(program).all_input_nodes]
