@@ -8,17 +8,16 @@ from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.serde import schema
-from pytest_exportcheck.serde.inexpressible import Inexpressible
-from pytest_exportcheck.serde.numbers import (
-    read_device,
+from pytest_exportcheck.serde.dtypes import (
     read_dtype,
     read_layout,
     read_memory_format,
-    write_device,
     write_dtype,
     write_layout,
     write_memory_format,
 )
+from pytest_exportcheck.serde.inexpressible import Inexpressible
+from pytest_exportcheck.serde.numbers import read_device, write_device
 from pytest_exportcheck.serde.values import Plain
 
 Argument = schema.Argument

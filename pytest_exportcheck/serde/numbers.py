@@ -6,82 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_exportcheck.serde import schema
+from pytest_exportcheck.serde.dtypes import read_dtype, write_dtype, write_layout
 from pytest_exportcheck.serde.inexpressible import Inexpressible
 from pytest_exportcheck.serde.values import Plain
-
-#: torch's name of a dtype -> the schema's.
-_DTYPES = {
-    "uint8": "BYTE",
-    "int8": "CHAR",
-    "int16": "SHORT",
-    "int32": "INT",
-    "int64": "LONG",
-    "float16": "HALF",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "complex32": "COMPLEXHALF",
-    "complex64": "COMPLEXFLOAT",
-    "complex128": "COMPLEXDOUBLE",
-    "bool": "BOOL",
-    "bfloat16": "BFLOAT16",
-    "uint16": "UINT16",
-    "uint32": "UINT32",
-    "uint64": "UINT64",
-    "float8_e4m3fn": "FLOAT8E4M3FN",
-    "float8_e5m2": "FLOAT8E5M2",
-    "float8_e4m3fnuz": "FLOAT8E4M3FNUZ",
-    "float8_e5m2fnuz": "FLOAT8E5M2FNUZ",
-    "float8_e8m0fnu": "FLOAT8E8M0FNU",
-}
-_LAYOUTS = {
-    "strided": "Strided",
-    "sparse_coo": "SparseCoo",
-    "sparse_csr": "SparseCsr",
-    "sparse_csc": "SparseCsc",
-    "sparse_bsr": "SparseBsr",
-    "sparse_bsc": "SparseBsc",
-    "_mkldnn": "_mkldnn",
-}
-_MEMORY_FORMATS = {
-    "contiguous_format": "ContiguousFormat",
-    "channels_last": "ChannelsLast",
-    "channels_last_3d": "ChannelsLast3d",
-    "preserve_format": "PreserveFormat",
-}
-
-
-def write_dtype(name: str) -> schema.ScalarType:
-    return schema.ScalarType[_named(_DTYPES, name, "dtype")]
-
-
-def read_dtype(value: schema.ScalarType) -> str:
-    return _back(_DTYPES, value.name)
-
-
-def write_layout(name: str) -> schema.Layout:
-    return schema.Layout[_named(_LAYOUTS, name, "layout")]
-
-
-def read_layout(value: schema.Layout) -> str:
-    return _back(_LAYOUTS, value.name)
-
-
-def write_memory_format(name: str) -> schema.MemoryFormat:
-    return schema.MemoryFormat[_named(_MEMORY_FORMATS, name, "memory format")]
-
-
-def read_memory_format(value: schema.MemoryFormat) -> str:
-    return _back(_MEMORY_FORMATS, value.name)
-
-
-def _named(table: Mapping[str, str], name: str, what: str) -> str:
-    if name not in table:
-        raise Inexpressible(f"{what} {name}")
-    return table[name]
-
-
-def _back(table: Mapping[str, str], name: str) -> str:
-    return next((key for key, value in table.items() if value == name), name)
 
 
 def write_device(text: str) -> schema.Device:

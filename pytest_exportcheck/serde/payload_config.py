@@ -2,105 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import IntEnum
-from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
-import torch
 
-from pytest_exportcheck.errors import ArchiveError
+from pytest_exportcheck.errors import ArchiveError, SchemaError
+from pytest_exportcheck.serde import json_codec
+from pytest_exportcheck.serde.json_quick import read_tagged, write_tagged
+from pytest_exportcheck.serde.schema import Layout, PayloadConfig, TensorMeta
 
-
-class ScalarType(IntEnum):
-    """The schema's numbers for dtypes."""
-
-    UINT8 = 1
-    INT8 = 2
-    INT16 = 3
-    INT32 = 4
-    INT64 = 5
-    FLOAT16 = 6
-    FLOAT32 = 7
-    FLOAT64 = 8
-    COMPLEX32 = 9
-    COMPLEX64 = 10
-    COMPLEX128 = 11
-    BOOL = 12
-    BFLOAT16 = 13
-    UINT16 = 28
-    FLOAT8_E4M3FN = 29
-    FLOAT8_E5M2 = 30
-    FLOAT8_E4M3FNUZ = 31
-    FLOAT8_E5M2FNUZ = 32
-    FLOAT8_E8M0FNU = 33
-    UINT32 = 34
-    UINT64 = 35
-
-
-class Layout(IntEnum):
-    """The schema's numbers for layouts that can be stored."""
-
-    SPARSE_COO = 1
-    SPARSE_CSR = 2
-    SPARSE_CSC = 3
-    SPARSE_BSR = 4
-    SPARSE_BSC = 5
-    STRIDED = 7
-
-
-DTYPES: Mapping[ScalarType, torch.dtype] = MappingProxyType(
-    {scalar: getattr(torch, scalar.name.lower()) for scalar in ScalarType}
-)
-SCALAR_TYPES: Mapping[torch.dtype, ScalarType] = MappingProxyType({dtype: scalar for scalar, dtype in DTYPES.items()})
-LAYOUTS: Mapping[Layout, torch.layout] = MappingProxyType(
-    {layout: getattr(torch, layout.name.lower()) for layout in Layout}
-)
-LAYOUT_NUMBERS: Mapping[torch.layout, Layout] = MappingProxyType({layout: number for number, layout in LAYOUTS.items()})
-
-
-class Size(msgspec.Struct, frozen=True):
-    """A size, stride or offset; those of a payload are never symbolic."""
-
-    as_int: int
-
-
-class Device(msgspec.Struct, frozen=True):
-    """Where a tensor was."""
-
-    type: str
-    index: int | None = None
-
-
-class TensorMeta(msgspec.Struct, frozen=True):
-    """A tensor's view of its storage; the offset and the strides count elements."""
-
-    dtype: ScalarType
-    sizes: tuple[Size, ...]
-    requires_grad: bool
-    device: Device
-    strides: tuple[Size, ...]
-    storage_offset: Size
-    layout: Layout
-
-
-class PayloadMeta(msgspec.Struct, frozen=True):
-    """One tensor or object, and the record that holds it: the bytes of a whole storage, or a pickle."""
-
-    path_name: str
-    is_param: bool
-    use_pickle: bool
-    tensor_meta: TensorMeta | None
-
-
-class PayloadConfig(msgspec.Struct, frozen=True):
-    """The file ``model_weights_config.json`` or ``model_constants_config.json``: name -> payload, in order."""
-
-    config: dict[str, PayloadMeta]
-
-
-_Structure = TypeVar("_Structure", bound=msgspec.Struct)
 Table: TypeAlias = Literal["weights", "constants"]
 
 
@@ -180,10 +90,10 @@ def decode_config(data: bytes, place: str) -> PayloadConfig:
 
     Raises
     ------
-    ArchiveError
-        Where the bytes are no configuration.
+    SchemaError
+        Where the bytes are no configuration: where in them, expected, got.
     """
-    return _decode(data, PayloadConfig, place)
+    return json_codec.decode(data, PayloadConfig, where=place)[0]
 
 
 def decode_extras(data: bytes, place: str) -> PayloadExtras:
@@ -194,16 +104,14 @@ def decode_extras(data: bytes, place: str) -> PayloadExtras:
     ArchiveError
         Where the bytes are no such record.
     """
-    return _decode(data, PayloadExtras, place)
+    try:
+        return msgspec.json.decode(data, type=PayloadExtras, dec_hook=read_tagged)
+    except (msgspec.MsgspecError, SchemaError, ValueError, RecursionError) as error:
+        raise ArchiveError(f"{place} cannot be read: {error}. Save the program again with torch.export.save.") from None
 
 
 def encode(structure: PayloadConfig | PayloadExtras) -> bytes:
     """The JSON of a configuration or of extras."""
-    return msgspec.json.encode(structure)
-
-
-def _decode(data: bytes, kind: type[_Structure], place: str) -> _Structure:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ArchiveError(f"{place} cannot be read: {error}. Save the program again with torch.export.save.") from None
+    if isinstance(structure, PayloadConfig):
+        return json_codec.encode(structure)
+    return msgspec.json.encode(structure, enc_hook=write_tagged)

@@ -14,20 +14,16 @@ from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
     WEIGHTS,
     AbsentStorage,
-    Device,
     Kind,
-    Layout,
     LazyTensor,
-    PayloadConfig,
     PayloadExtras,
-    PayloadMeta,
     Ref,
     SparseTensor,
     Table,
-    TensorMeta,
     View,
 )
 from pytest_exportcheck.serde.pickled import unpickled
+from pytest_exportcheck.serde.schema import Device, Layout, PayloadConfig, PayloadMeta, TensorMeta
 from pytest_exportcheck.serde.sparse import sparse_of
 from pytest_exportcheck.serde.storages import (
     TORCH_REFUSALS,
@@ -107,7 +103,7 @@ class _Storages:
         ArchiveError, PayloadError
             As ``restore``.
         """
-        if meta.layout is not Layout.STRIDED:
+        if meta.layout is not Layout.Strided:
             raise damaged(place, f"its layout is {meta.layout.name}, and only strided tensors are stored so")
         record = self._origin(record, place)
         absent = self._absent.get(record)
@@ -137,7 +133,7 @@ class _Storages:
         if absent is None:
             made = storage_on(storage_over(self.reader.memory(record)), device, place)
         else:
-            made = storage_without_data(absent.nbytes, device if absent.is_fake else Device("meta"), mode)
+            made = storage_without_data(absent.nbytes, device if absent.is_fake else Device(type="meta"), mode)
         self._made[record, device] = made
         return made
 

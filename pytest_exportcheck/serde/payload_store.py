@@ -12,21 +12,20 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.serde.archive import Record
+from pytest_exportcheck.serde.dtypes import LAYOUT_NUMBERS
 from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
-    LAYOUT_NUMBERS,
     WEIGHTS,
     AbsentStorage,
     Kind,
     LazyTensor,
-    PayloadConfig,
     PayloadExtras,
-    PayloadMeta,
     Ref,
     SparseTensor,
     View,
 )
 from pytest_exportcheck.serde.pickled import pickled
+from pytest_exportcheck.serde.schema import PayloadConfig, PayloadMeta
 from pytest_exportcheck.serde.sparse import components_of
 from pytest_exportcheck.serde.storages import bytes_of, meta_of
 
@@ -128,7 +127,9 @@ def _stored(shelf: _Shelf, kind: Kind, values: Mapping[str, object]) -> PayloadC
         shelf.refer(value, ref)
         if isinstance(value, torch.ScriptObject):
             record = shelf.add(kind.folder, "custom_obj_", pickled(value, place))
-            config[name] = PayloadMeta(record.removeprefix(kind.folder), False, True, None)
+            config[name] = PayloadMeta(
+                path_name=record.removeprefix(kind.folder), is_param=False, use_pickle=True, tensor_meta=None
+            )
             continue
         tensor = _storable(value, place)
         if tensor.layout is not torch.strided:
@@ -138,8 +139,13 @@ def _stored(shelf: _Shelf, kind: Kind, values: Mapping[str, object]) -> PayloadC
             shelf.lazy.append(LazyTensor(ref, _view(shelf, kind, tensor, place)))
             tensor = _resolved(tensor)
         path = shelf.record_for_torch(kind, tensor).removeprefix(kind.folder)
-        config[name] = PayloadMeta(path, isinstance(value, torch.nn.Parameter), False, meta_of(tensor, place))
-    return PayloadConfig(config)
+        config[name] = PayloadMeta(
+            path_name=path,
+            is_param=isinstance(value, torch.nn.Parameter),
+            use_pickle=False,
+            tensor_meta=meta_of(tensor, place),
+        )
+    return PayloadConfig(config=config)
 
 
 def _storable(value: object, place: str) -> torch.Tensor:

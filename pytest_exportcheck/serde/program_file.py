@@ -17,13 +17,13 @@ from pytest_exportcheck.serde.json_codec import decode_program, encode_program
 from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
     WEIGHTS,
-    PayloadConfig,
     decode_config,
     decode_extras,
     encode,
 )
 from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.serde.plain_program import plain_program
+from pytest_exportcheck.serde.schema import PayloadConfig
 from pytest_exportcheck.serde.structures import from_structures, to_structures
 
 MODEL = "model"
@@ -105,7 +105,7 @@ def load(
 
 def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
     weights, constants = (
-        decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig({})
+        decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig(config={})
         for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
     )
     extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None

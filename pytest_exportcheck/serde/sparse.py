@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.serde.payload_config import LAYOUTS, Layout
+from pytest_exportcheck.serde.dtypes import LAYOUTS
+from pytest_exportcheck.serde.schema import Layout
 
 
 def components_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -25,7 +26,7 @@ def sparse_of(
     RuntimeError, ValueError, TypeError, IndexError
         As torch does, where they make none.
     """
-    if layout is Layout.SPARSE_COO:
+    if layout is Layout.SparseCoo:
         indices, values = components
         return torch.sparse_coo_tensor(
             indices, values, tuple(sizes), is_coalesced=is_coalesced, check_invariants=True

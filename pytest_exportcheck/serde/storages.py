@@ -10,7 +10,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError
-from pytest_exportcheck.serde.payload_config import DTYPES, LAYOUT_NUMBERS, SCALAR_TYPES, Device, Size, TensorMeta
+from pytest_exportcheck.serde.dtypes import DTYPES, LAYOUT_NUMBERS, SCALAR_TYPES
+from pytest_exportcheck.serde.schema import Device, SymInt, TensorMeta
 from pytest_exportcheck.serde.zip_format import ALIGNMENT, damaged
 
 TORCH_REFUSALS = RuntimeError, TypeError, ValueError, IndexError, OverflowError, AssertionError
@@ -94,6 +95,9 @@ def reach(meta: TensorMeta, place: str) -> int:
     ArchiveError
         Where sizes and strides do not belong together, or are such as no tensor has.
     """
+    symbols = [each for each in (*meta.sizes, *meta.strides, meta.storage_offset) if each.tag != "as_int"]
+    if symbols:
+        raise damaged(place, f"its size {symbols[0].value.expr_str} is a symbol, and a stored tensor has numbers")
     sizes, strides, offset = _numbers(meta.sizes), _numbers(meta.strides), meta.storage_offset.as_int
     count = 1
     for size in sizes:
@@ -105,7 +109,7 @@ def reach(meta: TensorMeta, place: str) -> int:
     return (last + 1) * DTYPES[meta.dtype].itemsize if count else 0
 
 
-def _numbers(sizes: Sequence[Size]) -> tuple[int, ...]:
+def _numbers(sizes: Sequence[SymInt]) -> tuple[int, ...]:
     return tuple(size.as_int for size in sizes)
 
 
@@ -121,18 +125,18 @@ def meta_of(tensor: torch.Tensor, place: str) -> TensorMeta:
     if dtype is None:
         raise PayloadError(f"{place} cannot be saved: the schema has no number for its dtype {tensor.dtype}. Cast it.")
     return TensorMeta(
-        dtype,
-        _sizes(tensor.shape, place),
-        tensor.requires_grad,
-        Device(tensor.device.type, tensor.device.index),
-        _sizes(tensor.stride(), place),
-        _sizes([tensor.storage_offset()], place)[0],
-        LAYOUT_NUMBERS[tensor.layout],
+        dtype=dtype,
+        sizes=_sizes(tensor.shape, place),
+        requires_grad=tensor.requires_grad,
+        device=Device(type=tensor.device.type, index=tensor.device.index),
+        strides=_sizes(tensor.stride(), place),
+        storage_offset=_sizes([tensor.storage_offset()], place)[0],
+        layout=LAYOUT_NUMBERS[tensor.layout],
     )
 
 
-def _sizes(numbers: Sequence[int | torch.SymInt], place: str) -> tuple[Size, ...]:
+def _sizes(numbers: Sequence[int | torch.SymInt], place: str) -> list[SymInt]:
     for number in numbers:
         if isinstance(number, torch.SymInt):
             raise PayloadError(f"{place} cannot be saved: its size {number} is a symbol. Give it a size that is known.")
-    return tuple(Size(int(number)) for number in numbers)
+    return [SymInt("as_int", int(number)) for number in numbers]

@@ -15,7 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.serde.archive import ArchiveReader, write_archive
-from pytest_exportcheck.serde.payload_config import DTYPES, WEIGHTS, PayloadExtras, decode_config
+from pytest_exportcheck.serde.dtypes import DTYPES
+from pytest_exportcheck.serde.payload_config import WEIGHTS, PayloadExtras, decode_config
 from pytest_exportcheck.serde.payloads import restore, store
 
 

@@ -10,27 +10,30 @@ import pytest
 import torch
 from archives_of import there_and_back
 
-from pytest_exportcheck.errors import ArchiveError, PayloadError
+from pytest_exportcheck.errors import ArchiveError, PayloadError, SchemaError
 from pytest_exportcheck.serde.archive import ArchiveReader, write_archive
 from pytest_exportcheck.serde.payload_config import (
     AbsentStorage,
-    Device,
-    Layout,
     LazyTensor,
-    PayloadConfig,
     PayloadExtras,
-    PayloadMeta,
     Ref,
-    ScalarType,
-    Size,
     SparseTensor,
-    TensorMeta,
     View,
     decode_config,
     decode_extras,
     encode,
 )
 from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
+from pytest_exportcheck.serde.schema import (
+    Device,
+    Layout,
+    PayloadConfig,
+    PayloadMeta,
+    ScalarType,
+    SymExpr,
+    SymInt,
+    TensorMeta,
+)
 
 AGAIN = "Get the file, or write it, again."
 STORED = store({"a": torch.arange(4.0), "b": torch.arange(3)})
@@ -38,11 +41,23 @@ RECORD = "data/weights/weight_0"
 REF = Ref("weights", "a")
 
 
-def sizes(*numbers: int) -> tuple[Size, ...]:
-    return tuple(map(Size, numbers))
+def sizes(*numbers: int) -> list[SymInt]:
+    return [SymInt("as_int", number) for number in numbers]
 
 
-META = TensorMeta(ScalarType.FLOAT32, sizes(4), False, Device("cpu"), sizes(1), Size(0), Layout.STRIDED)
+def entry(path: str, is_param: bool, use_pickle: bool, meta: TensorMeta | None) -> PayloadMeta:
+    return PayloadMeta(path_name=path, is_param=is_param, use_pickle=use_pickle, tensor_meta=meta)
+
+
+META = TensorMeta(
+    dtype=ScalarType.FLOAT,
+    sizes=sizes(4),
+    requires_grad=False,
+    device=Device(type="cpu"),
+    strides=sizes(1),
+    storage_offset=SymInt("as_int", 0),
+    layout=Layout.Strided,
+)
 
 
 def restored(
@@ -62,7 +77,7 @@ def refusal(config: PayloadConfig = STORED.weights, extras: PayloadExtras | None
 
 def config_with(path: str = "weight_0", **changes: Any) -> PayloadConfig:
     """The configuration of one tensor, with other facts."""
-    return PayloadConfig({"a": PayloadMeta(path, False, False, msgspec.structs.replace(META, **changes))})
+    return PayloadConfig(config={"a": entry(path, False, False, msgspec.structs.replace(META, **changes))})
 
 
 def test_the_tensor_that_is_spoiled_below_is_a_good_one() -> None:
@@ -74,8 +89,8 @@ def test_the_tensor_that_is_spoiled_below_is_a_good_one() -> None:
     [
         ({"sizes": sizes(5)}, 20),
         ({"strides": sizes(2)}, 28),
-        ({"storage_offset": Size(1)}, 20),
-        ({"dtype": ScalarType.COMPLEX128}, 64),
+        ({"storage_offset": SymInt("as_int", 1)}, 20),
+        ({"dtype": ScalarType.COMPLEXDOUBLE}, 64),
         ({"sizes": sizes(2**31, 2**31), "strides": sizes(1, 1)}, 4 * (2**32 - 1)),
     ],
 )
@@ -100,7 +115,7 @@ def test_a_tensor_that_reaches_beyond_its_record_is_refused(changes: dict[str, A
     ],
 )
 def test_sizes_that_no_tensor_has_are_refused(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> None:
-    config = config_with(sizes=sizes(*shape), strides=sizes(*strides), storage_offset=Size(offset))
+    config = config_with(sizes=sizes(*shape), strides=sizes(*strides), storage_offset=SymInt("as_int", offset))
     assert refusal(config) == (
         f"the BytesIO: weights 'a' is damaged: no tensor has sizes {list(shape)}, strides {list(strides)} and storage "
         f"offset {offset}. {AGAIN}"
@@ -113,24 +128,23 @@ def test_a_record_that_is_not_there_is_named(path: str) -> None:
 
 
 def test_a_sparse_layout_in_the_configuration_is_refused() -> None:
-    assert refusal(config_with(layout=Layout.SPARSE_COO)) == (
-        "the BytesIO: weights 'a' is damaged: its layout is SPARSE_COO, and only strided tensors are stored so. "
-        + AGAIN
+    assert refusal(config_with(layout=Layout.SparseCoo)) == (
+        "the BytesIO: weights 'a' is damaged: its layout is SparseCoo, and only strided tensors are stored so. " + AGAIN
     )
 
 
 def test_integers_that_require_a_gradient_are_refused() -> None:
-    config = PayloadConfig({"a": PayloadMeta("weight_1", True, False, STORED.weights.config["b"].tensor_meta)})
+    config = PayloadConfig(config={"a": entry("weight_1", True, False, STORED.weights.config["b"].tensor_meta)})
     assert restored(config).weights["a"].requires_grad is False
-    meta = msgspec.structs.replace(META, dtype=ScalarType.INT32, requires_grad=True)
-    assert refusal(PayloadConfig({"a": PayloadMeta("weight_0", True, False, meta)})) == (
+    meta = msgspec.structs.replace(META, dtype=ScalarType.INT, requires_grad=True)
+    assert refusal(PayloadConfig(config={"a": entry("weight_0", True, False, meta)})) == (
         "the BytesIO: weights 'a' is damaged: torch cannot make its tensor: "
         f"Only Tensors of floating point and complex dtype can require gradients. {AGAIN}"
     )
 
 
 def test_a_payload_that_is_neither_pickle_nor_tensor_is_refused() -> None:
-    assert refusal(PayloadConfig({"a": PayloadMeta("weight_0", False, False, None)})) == (
+    assert refusal(PayloadConfig(config={"a": entry("weight_0", False, False, None)})) == (
         f"the BytesIO: weights 'a' is damaged: it is neither a pickle nor has it a tensor_meta. {AGAIN}"
     )
 
@@ -198,9 +212,9 @@ def test_no_group_at_all_shares_nothing() -> None:
 
 def sparse(name: str = "s", indices: int = 2, parts: int = 2, **changes: Any) -> PayloadExtras:
     """Extras with a sparse vector of four elements, whose indices are all one number."""
-    meta = msgspec.structs.replace(META, dtype=ScalarType.INT64, sizes=sizes(1, 2), strides=sizes(2, 1))
+    meta = msgspec.structs.replace(META, dtype=ScalarType.LONG, sizes=sizes(1, 2), strides=sizes(2, 1))
     components = (View("data/weights/indices", meta), View(RECORD, msgspec.structs.replace(META, sizes=sizes(2))))
-    tensor = SparseTensor(Ref("weights", name), 0, Layout.SPARSE_COO, (4,), components[:parts], False, False, False)
+    tensor = SparseTensor(Ref("weights", name), 0, Layout.SparseCoo, (4,), components[:parts], False, False, False)
     return PayloadExtras(sparse=(msgspec.structs.replace(tensor, **changes),))
 
 
@@ -220,9 +234,9 @@ def test_the_sparse_tensor_that_is_spoiled_below_is_a_good_one() -> None:
         (sparse(sizes=(-4,)), 0),
         (sparse(sizes=(4, 4)), 0),
         (sparse(is_coalesced=True), 0),
-        (sparse(layout=Layout.SPARSE_CSR), 0),
+        (sparse(layout=Layout.SparseCsr), 0),
         (sparse(parts=1), 0),
-        (sparse(layout=Layout.STRIDED), 0),
+        (sparse(layout=Layout.Strided), 0),
     ],
 )
 def test_components_that_make_no_sparse_tensor_are_refused(extras: PayloadExtras, number: int) -> None:
@@ -245,16 +259,26 @@ def test_a_sparse_tensor_that_is_there_already_is_refused() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"config": {"a": 1}}', b"\xff", b"[" * 10**5])
 def test_what_is_no_configuration_is_refused(data: bytes) -> None:
-    with pytest.raises(ArchiveError) as caught:
+    with pytest.raises(SchemaError) as caught:
         decode_config(data, "model.pt2: the weights' configuration")
-    assert str(caught.value).startswith("model.pt2: the weights' configuration cannot be read: ")
-    assert str(caught.value).endswith(". Save the program again with torch.export.save.")
+    assert str(caught.value).startswith("model.pt2: the weights' configuration: $")
+    assert str(caught.value).endswith(". The file is damaged or its writer is at fault: save the program again.")
 
 
-@pytest.mark.parametrize("changes", [(b'"dtype":7', b'"dtype":99'), (b'"as_int":4', b'"as_expr":{}'), (b"0}", b"0.5}")])
+@pytest.mark.parametrize(
+    "changes", [(b'"dtype": 7', b'"dtype": 99'), (b'"as_int": 4', b'"as_expr": {}'), (b"0}", b"0.5}")]
+)
 def test_a_configuration_with_what_no_payload_has_is_refused(changes: tuple[bytes, bytes]) -> None:
-    with pytest.raises(ArchiveError):
+    with pytest.raises(SchemaError):
         decode_config(encode(STORED.weights).replace(*changes), "weights")
+
+
+def test_a_size_that_is_a_symbol_is_refused() -> None:
+    symbol = SymInt("as_expr", SymExpr(expr_str="Symbol('s0')"))
+    assert refusal(config_with(sizes=[symbol])) == (
+        "the BytesIO: weights 'a' is damaged: its size Symbol('s0') is a symbol, and a stored tensor has numbers. "
+        + AGAIN
+    )
 
 
 def test_a_field_of_a_newer_schema_is_passed_over() -> None:
