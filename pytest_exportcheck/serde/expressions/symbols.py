@@ -1,0 +1,109 @@
+"""The symbols of one program: a name is one object, with one set of assumptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sympy
+
+from pytest_exportcheck.errors import ExpressionError
+
+#: What a symbol may be said to be. ShapeEnv says the first three.
+ASSUMPTIONS = (
+    "integer",
+    "positive",
+    "real",
+    "nonnegative",
+    "negative",
+    "nonpositive",
+    "nonzero",
+    "finite",
+    "even",
+    "odd",
+)
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]{0,255}")
+
+#: The names that ShapeEnv gives, and what it says of each kind: sizes, unbacked sizes, floats, unbacked floats.
+_KINDS: tuple[tuple[re.Pattern[str], Mapping[str, bool]], ...] = (
+    (re.compile(r"s[0-9]+"), {"positive": True, "integer": True}),
+    (re.compile(r"u[0-9]+"), {"integer": True}),
+    (re.compile(r"zf[0-9]+"), {"real": True}),
+    (re.compile(r"zuf[0-9]+"), {}),
+)
+
+
+class SymbolTable:
+    """The symbols of one program, and its expressions by their texts: the same text is parsed, or written, once.
+
+    A table belongs to one read or one write; tables share nothing, so threads with a table each do not meet.
+    """
+
+    def __init__(self) -> None:
+        self._symbols: dict[str, Any] = {}
+        self._parsed: dict[str, Any] = {}
+        self._written: dict[Any, str] = {}
+
+    def symbol(self, name: str, assumptions: Mapping[str, bool]) -> Any:
+        """The symbol of that name, made when it is the first of it.
+
+        Raises
+        ------
+        ExpressionError
+            When it was met with other assumptions, or these contradict each other.
+        """
+        try:
+            return self.adopt(sympy.Symbol(name, **assumptions))
+        except sympy.core.facts.InconsistentAssumptions:
+            said = ", ".join(f"{key}={value}" for key, value in assumptions.items())
+            raise ExpressionError(f"symbol {name!r}: the assumptions {said} contradict each other.") from None
+
+    def adopt(self, symbol: Any) -> Any:
+        """The symbol of this name, which is this one when it is the first of it.
+
+        Raises
+        ------
+        ExpressionError
+            When it was met with other assumptions.
+        """
+        known = self._symbols.setdefault(symbol.name, symbol)
+        if known != symbol:
+            raise ExpressionError(
+                f"symbol {symbol.name!r} is {sympy.srepr(symbol)} here and {sympy.srepr(known)} elsewhere in the "
+                "program. A name has one set of assumptions."
+            )
+        return known
+
+    def named(self, name: str) -> Any:
+        """The symbol of that name; where there is none yet, the one that a ShapeEnv would have given that name.
+
+        Raises
+        ------
+        ExpressionError
+            When there is none, and no ShapeEnv gives such a name.
+        """
+        if name not in self._symbols:
+            assumptions = next((said for kind, said in _KINDS if kind.fullmatch(name)), None)
+            if assumptions is None:
+                raise ExpressionError(
+                    f"unknown symbol {name!r}. Expected a symbol of the program, or one named as ShapeEnv names them: "
+                    "s0, u0, zf0, zuf0."
+                )
+            return self.symbol(name, assumptions)
+        return self._symbols[name]
+
+    def parsed(self, text: str, parse: Callable[[str], Any]) -> Any:
+        """What the text says, parsed at most once."""
+        found = self._parsed.get(text)
+        if found is None:
+            found = self._parsed[text] = parse(text)
+        return found
+
+    def written(self, expression: Any, write: Callable[[Any], str]) -> str:
+        """The text of the expression, written at most once."""
+        found = self._written.get(expression)
+        if found is None:
+            found = self._written[expression] = write(expression)
+        return found
