@@ -273,7 +273,7 @@ def test_what_is_written_with_a_table_has_one_symbol_of_a_name():
         write(sympy.Symbol("s0", integer=True) + 2, table)
     assert str(caught.value) == (
         "symbol 's0' is Symbol('s0', integer=True) here and Symbol('s0', positive=True, integer=True) elsewhere in the "
-        "program. A name has one set of assumptions."
+        "program."
     )
 
 

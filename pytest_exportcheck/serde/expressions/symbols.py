@@ -72,7 +72,7 @@ class SymbolTable:
         if known != symbol:
             raise ExpressionError(
                 f"symbol {symbol.name!r} is {sympy.srepr(symbol)} here and {sympy.srepr(known)} elsewhere in the "
-                "program. A name has one set of assumptions."
+                "program."
             )
         return known
 
@@ -88,8 +88,8 @@ class SymbolTable:
             assumptions = next((said for kind, said in _KINDS if kind.fullmatch(name)), None)
             if assumptions is None:
                 raise ExpressionError(
-                    f"unknown symbol {name!r}. Expected a symbol of the program, or one named as ShapeEnv names them: "
-                    "s0, u0, zf0, zuf0."
+                    f"unknown symbol {name!r}, which is neither one of the program nor named as ShapeEnv names them (s0, "
+                    "u0, zf0, zuf0)."
                 )
             return self.symbol(name, assumptions)
         return self._symbols[name]
