@@ -205,6 +205,18 @@ def test_what_sympy_would_simplify_stays_as_it_was(expression):
     assert parse(write(expression), SymbolTable()) == expression
 
 
+@pytest.mark.parametrize("expression", [int_oo * U0, int_oo + U0, 2.5 * U0, sympy.pi * U0 / 3], ids=str)
+def test_numbers_of_every_kind_are_in_front_in_memory(expression):
+    assert parse(write(expression), SymbolTable()) == expression
+
+
+def test_the_text_does_not_depend_on_how_sympy_is_set_to_print(monkeypatch):
+    text = write(S0**2 + S0)
+    monkeypatch.setitem(sympy.printing.printer.Printer._global_settings, "order", "rev-lex")
+    assert srepr(S0**2 + S0) != text
+    assert write(S0**2 + S0) == text
+
+
 @pytest.mark.parametrize("theirs", [sympy.Max(S0, 3), sympy.Min(S0, 3), sympy.Mod(S0, 3)], ids=str)
 def test_what_torchs_reader_makes_of_torchs_functions_is_torchs_again(theirs):
     assert parse(write(theirs), SymbolTable()) == TORCH[type(theirs).__name__](*theirs.args)
