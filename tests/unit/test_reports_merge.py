@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 from reports_of import VALUE, item, report, run
@@ -163,3 +164,10 @@ def test_another_file_is_not_overwritten(tmp_path, files):
         merge_files(path, files)
     assert str(caught.value).startswith(f"{path} would be overwritten, and is no merged report. Delete it first. (")
     assert path.read_text() == "mine"
+
+
+def test_a_pipe_is_no_report(tmp_path):
+    """It may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ReportError, match=r"pipe cannot be read: it is no file\."):
+        merge_files(tmp_path / "all.json", [tmp_path / "pipe"])
