@@ -29,6 +29,10 @@ class EngineError(ExportcheckError):
     """An object given as an engine lacks what every engine has."""
 
 
+class InteropError(ExportcheckError):
+    """An engine cannot load what another one saved."""
+
+
 class ArchiveError(ExportcheckError):
     """A file is no PT2 archive, or a damaged one."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pluggy
@@ -71,7 +71,7 @@ class Hooks(pluggy.PluginManager):
             try:
                 given = {key: value for key, value in arguments.items() if key in function.argnames}
                 result = function.function(**given)
-                if inspect.isgenerator(result):
+                if isinstance(result, Iterator):
                     result = list(result)
             except _RAISED as error:
                 problems.append(f"{name} of {_where(function.plugin)} raised {_raised_at(error)}")

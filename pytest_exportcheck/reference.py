@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.json_codec import decode_program
+from pytest_exportcheck.serde.pickled import loaded
 from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
 from pytest_exportcheck.serde.structures import from_structures
 
@@ -81,12 +81,4 @@ def _pickled(value: Any) -> bytes:
 
 
 def _unpickled(data: bytes, what: str, trust: bool) -> Any:
-    if not data:
-        return None
-    try:
-        return torch.load(io.BytesIO(data), weights_only=not trust)
-    except Exception as error:
-        raise PayloadError(
-            f"artifact.{what} is refused by torch's weights-only unpickler ({str(error).splitlines()[0]}). "
-            "If you trust whoever made it, pass trust=True: that may run code of theirs."
-        ) from error
+    return loaded(data, f"artifact.{what}", trust) if data else None

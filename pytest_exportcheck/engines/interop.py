@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
-from pytest_exportcheck.engines.bare import BareEngine
-from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine, ProgramArtifact
-from pytest_exportcheck.errors import EngineError, Unsupported
+from pytest_exportcheck.engines.bare import BareEngine, on_program
+from pytest_exportcheck.engines.protocol import Edge, Engine
+from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.serde.inexpressible import MARK
+
+Load = Callable[[io.BytesIO], Any]
 
 
 def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
@@ -18,34 +21,34 @@ def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
     bare = [each for each in engines.values() if isinstance(each, BareEngine) and each.format]
     found = dict(engines)
     for engine in bare:
-        others = [each for each in bare if each is not engine and each.load and each.format == engine.format]
-        if engine.save and others and "interop" not in engine.edges:
-            found[engine.name] = replace(engine, edges={**engine.edges, "interop": _edge(engine, others)})
+        readers = {
+            each.name: each.load for each in bare if each is not engine and each.load and each.format == engine.format
+        }
+        if engine.save and readers and "interop" not in engine.edges:
+            edge = _edge(engine.name, engine.save, readers)
+            found[engine.name] = replace(engine, edges={**engine.edges, "interop": edge})
     return found
 
 
-def _edge(engine: BareEngine, others: Sequence[BareEngine]) -> Edge:
-    """Loaded by each of the others; the program of the first is what is judged further."""
+def _edge(saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load]) -> Edge:
+    """Loaded by each of the readers; the program of the first is what is judged further."""
 
-    def edge(artifact: Artifact) -> Artifact:
-        if not isinstance(artifact, ProgramArtifact) or engine.save is None:
-            raise Unsupported(f"{type(artifact).__name__} holds no program to save.")
+    def step(program: Any) -> Any:
         buffer = io.BytesIO()
-        engine.save(artifact.program, buffer)
-        first, *_ = [_loaded(engine.name, other, buffer) for other in others]
-        return ProgramArtifact(first, artifact.request)
+        save(program, buffer)
+        first, *_ = [_loaded(saver, name, load, buffer) for name, load in readers.items()]
+        return first
 
-    return edge
+    return on_program(step)
 
 
-def _loaded(saver: str, other: BareEngine, buffer: io.BytesIO) -> object:
+def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO) -> Any:
     buffer.seek(0)
     try:
-        return other.load(buffer) if other.load else None
+        return load(buffer)
     except Unsupported:
         raise
     except Exception as error:
-        text = raised_from(error)
         if MARK in str(error):
-            raise Unsupported(f"{other.name} has no form for something in this program.") from error
-        raise EngineError(f"{other.name} cannot load what {saver} saved: {text}") from error
+            raise Unsupported(f"{reader} has no form for something in this program.") from error
+        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}") from error

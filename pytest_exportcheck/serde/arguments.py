@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
@@ -18,19 +18,20 @@ from pytest_exportcheck.serde.dtypes import (
 )
 from pytest_exportcheck.serde.inexpressible import Inexpressible
 from pytest_exportcheck.serde.numbers import read_device, write_device
-from pytest_exportcheck.serde.values import Plain
+from pytest_exportcheck.serde.values import Plain, number_of, plain
 
 Argument = schema.Argument
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What writing needs of the graph around an argument: ``vals`` is name -> what the node yields, ``graphs`` is name of a
-    ``get_attr`` node -> the argument that holds its graph, ``same`` is name of a repeated ``getitem`` -> the first one."""
+    """What writing needs of the graph around an argument: ``vals`` is name -> what the node yields, ``graphs`` are the names
+    of ``get_attr`` nodes, ``graph`` makes the argument that holds the graph of one, ``same`` is name of a repeated ``getitem`` -> the first one."""
 
-    vals: Mapping[str, Plain]
-    graphs: Callable[[str], schema.GraphArgument | None]
-    same: Mapping[str, str]
+    vals: Mapping[str, Plain] = field(default_factory=dict)
+    graphs: Collection[str] = ()
+    graph: Callable[[str], schema.GraphArgument] | None = None
+    same: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind_of(val: Plain) -> str:
@@ -51,6 +52,7 @@ def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Arg
     Inexpressible
         When the schema has no form for the value.
     """
+    value = number_of(value)
     if value is None:
         return Argument("as_none", True)
     if isinstance(value, list):
@@ -64,9 +66,8 @@ def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Arg
 
 
 def _node(name: str, scope: Scope, _: str) -> Argument:
-    graph = scope.graphs(name)
-    if graph is not None:
-        return Argument("as_graph", graph)
+    if name in scope.graphs and scope.graph:
+        return Argument("as_graph", scope.graph(name))
     val: Any = scope.vals.get(name)
     kind = kind_of(val)
     if kind in _SYMBOLIC:
@@ -88,9 +89,8 @@ def _mapping(pairs: Any, scope: Scope, _: str) -> Argument:
 
 
 def _complex(parts: Any) -> schema.ComplexValue:
-    if not all(isinstance(part, float) for part in parts):
-        raise Inexpressible("a complex number that is not finite")
-    return schema.ComplexValue(real=parts[0], imag=parts[1])
+    real, imag = map(number_of, parts)
+    return schema.ComplexValue(real=real, imag=imag)
 
 
 _WRITERS: Mapping[str, Callable[[Any, Scope, str], Argument]] = {
@@ -98,8 +98,6 @@ _WRITERS: Mapping[str, Callable[[Any, Scope, str], Argument]] = {
     "tuple": lambda content, scope, empty: _list(content, scope, empty),
     "size": lambda content, scope, empty: _list(content, scope, empty),
     "dict": _mapping,
-    "int": lambda content, *_: Argument("as_int", int(content)),
-    "float": lambda content, *_: Argument("as_float", float(content)),
     "complex": lambda content, *_: Argument("as_complex", _complex(content)),
     "dtype": lambda content, *_: Argument("as_scalar_type", write_dtype(content)),
     "layout": lambda content, *_: Argument("as_layout", write_layout(content)),
@@ -136,21 +134,11 @@ class _ListKind:
 
 
 def _is_node(value: Plain, scope: Scope) -> bool:
-    return isinstance(value, dict) and "node" in value and scope.graphs(value["node"]) is None
+    return isinstance(value, dict) and "node" in value and value["node"] not in scope.graphs
 
 
 def _of_type(kind: type) -> Callable[[Plain, Scope], bool]:
-    return lambda value, _: type(_bare(value)) is kind
-
-
-def _bare(value: Plain) -> Plain:
-    """A number without its tag."""
-    if isinstance(value, dict) and len(value) == 1:
-        if "int" in value:
-            return int(value["int"])
-        if "float" in value:
-            return float(value["float"])
-    return value
+    return lambda value, _: type(number_of(value)) is kind
 
 
 def _symbolic_list(kind: str, number: type) -> _ListKind:
@@ -175,7 +163,7 @@ def _elements(value: Plain) -> list[Plain] | None:
 def _inner(kind: type) -> Callable[[Plain, Scope], bool]:
     def fits(value: Plain, _: Scope) -> bool:
         inner = _elements(value)
-        return inner is not None and all(type(_bare(each)) is kind for each in inner)
+        return inner is not None and all(type(number_of(each)) is kind for each in inner)
 
     return fits
 
@@ -193,8 +181,8 @@ def _optional(value: Plain, scope: Scope) -> schema.OptionalTensorArgument:
 
 _LISTS = (
     _ListKind("as_bools", _of_type(bool)),
-    _ListKind("as_ints", _of_type(int), lambda value, _: _bare(value)),
-    _ListKind("as_floats", _of_type(float), lambda value, _: _bare(value)),
+    _ListKind("as_ints", _of_type(int), lambda value, _: number_of(value)),
+    _ListKind("as_floats", _of_type(float), lambda value, _: number_of(value)),
     _ListKind("as_strings", _of_type(str)),
     _symbolic_list("sym_int", int),
     _symbolic_list("sym_float", float),
@@ -204,8 +192,8 @@ _LISTS = (
         "as_nested_tensors", _nested, lambda v, scope: [_tensor(each["node"], scope) for each in _elements(v) or ()]
     ),
     _ListKind("as_optional_tensors", lambda value, scope: value is None or _is_node(value, scope), _optional),
-    _ListKind("as_int_lists", _inner(int), lambda value, _: [_bare(each) for each in _elements(value) or ()]),
-    _ListKind("as_float_lists", _inner(float), lambda value, _: [_bare(each) for each in _elements(value) or ()]),
+    _ListKind("as_int_lists", _inner(int), lambda value, _: [number_of(each) for each in _elements(value) or ()]),
+    _ListKind("as_float_lists", _inner(float), lambda value, _: [number_of(each) for each in _elements(value) or ()]),
 )
 
 # --- reading ------------------------------------------------------------------------------------
@@ -226,16 +214,8 @@ def _ref(name: str) -> Plain:
     return {"node": name}
 
 
-def _number(value: Any) -> Plain:
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return {"float": str(value)}
-    if type(value) is int and abs(value) >= 2**53:
-        return {"int": str(value)}
-    return value
-
-
 def _symbolic_argument(value: Any) -> Plain:
-    return _ref(value.value) if value.tag == "as_name" else _number(value.value)
+    return _ref(value.value) if value.tag == "as_name" else plain(value.value)
 
 
 def _tensor_names(values: Sequence[schema.TensorArgument]) -> list[Plain]:
@@ -249,17 +229,17 @@ _READERS: Mapping[str, Callable[[Any], Plain]] = {
     "as_nested_tensors": lambda value: [_tensor_names(each) for each in value],
     "as_optional_tensor": lambda value: _ref(value.value.name) if value.tag == "as_tensor" else None,
     "as_optional_tensors": lambda value: [_ref(each.value.name) if each.tag == "as_tensor" else None for each in value],
-    "as_int": _number,
-    "as_ints": lambda value: [_number(each) for each in value],
-    "as_int_lists": lambda value: [{"tuple": [_number(each) for each in inner]} for inner in value],
-    "as_float": _number,
-    "as_floats": lambda value: [_number(each) for each in value],
-    "as_float_lists": lambda value: [[_number(each) for each in inner] for inner in value],
+    "as_int": plain,
+    "as_ints": plain,
+    "as_int_lists": lambda value: [{"tuple": plain(inner)} for inner in value],
+    "as_float": plain,
+    "as_floats": plain,
+    "as_float_lists": plain,
     "as_string": lambda value: value,
     "as_strings": list,
     "as_bool": lambda value: value,
     "as_bools": list,
-    "as_complex": lambda value: {"complex": [_number(value.real), _number(value.imag)]},
+    "as_complex": lambda value: {"complex": plain([value.real, value.imag])},
     "as_sym_int": _symbolic_argument,
     "as_sym_float": _symbolic_argument,
     "as_sym_bool": _symbolic_argument,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,8 +19,9 @@ from pytest_exportcheck.errors import SchemaError, UnsupportedError
 from pytest_exportcheck.serde.expressions import SymbolTable, parse
 from pytest_exportcheck.serde.names import global_of, target_of
 from pytest_exportcheck.serde.treespec import spec_of
-from pytest_exportcheck.serde.values import Plain, value_of
+from pytest_exportcheck.serde.values import Plain, number_of, value_of
 
+_SYMBOL = re.compile(r"Symbol\('([^']*)'[^()]*\)")
 _UNBACKED = re.compile(r"(?P<kind>zu?f|u)(?P<number>\d+)")
 
 
@@ -40,22 +41,28 @@ def build_program(
     UnsupportedError
         For an operator, a class or a verifier that is not there.
     """
-    builder = _Builder(given)
-    module = builder.graph_module(given["graph"])
-    builder.bind_unbacked(module)
+    try:
+        builder = _Builder(given)
+        module = builder.graph_module(given["graph"])
+        builder.bind_unbacked(module)
+        parts: dict[str, Any] = {
+            "graph_signature": ExportGraphSignature(
+                [builder.input_spec(each) for each in given["inputs"]],
+                [builder.output_spec(each) for each in given["outputs"]],
+            ),
+            "range_constraints": builder.ranges,
+            "module_call_graph": [builder.module_call(each) for each in given["calls"]],
+            "verifiers": [_verifier(name) for name in given["verifiers"]],
+        }
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise SchemaError(f"the program contradicts itself ({type(error).__name__}: {error}).") from error
     program = ExportedProgram(
         root=module,
         graph=module.graph,
-        graph_signature=ExportGraphSignature(
-            [builder.input_spec(each) for each in given["inputs"]],
-            [builder.output_spec(each) for each in given["outputs"]],
-        ),
         state_dict=dict(state),
-        range_constraints=builder.ranges,
-        module_call_graph=[builder.module_call(each) for each in given["calls"]],
         example_inputs=example_inputs,
         constants=dict(constants),
-        verifiers=[_verifier(name) for name in given["verifiers"]],
+        **parts,
     )
     program.graph_module.meta.update(module.meta)
     program._guards_code = list(given["guards"])
@@ -78,7 +85,7 @@ class _Builder:
             allow_fallback_kernels=False, allow_non_fake_inputs=True, shape_env=self._shape_env
         )
         self._table = SymbolTable()
-        self._hints = dict(given["hints"])
+        self._hints = dict(_hints(given["graph"]))
         self._known: set[Any] = set()
         self._nodes: dict[str, torch.fx.Node] = {}
         self._trusts_names = False
@@ -151,9 +158,9 @@ class _Builder:
         parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
         shapes = {name: tuple(value_of(parts[name], self)) for name in ("compressed", "plain", "values")}
         real = torch.sparse_compressed_tensor(
-            torch.zeros(shapes["compressed"], dtype=index),
-            torch.zeros(shapes["plain"], dtype=index),
-            torch.zeros(shapes["values"], **kind),
+            torch.zeros((), dtype=index).expand(shapes["compressed"]),  # of whatever size a file says: without memory
+            torch.zeros((), dtype=index).expand(shapes["plain"]),
+            torch.zeros((), **kind).expand(shapes["values"]),
             tuple(shape),
             layout=value_of({"layout": facts["layout"]}, self),
             check_invariants=False,
@@ -242,6 +249,18 @@ class _Builder:
                 forward_arg_names=signature["forward_arg_names"],
             ),
         )
+
+
+def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:
+    """The symbols that stand alone in the inputs, with their sizes in the example."""
+    for node in graph["nodes"].values():
+        val: Any = node["meta"].get("val") if node["op"] == "placeholder" else None
+        sizes = val["tensor"]["shape"] if isinstance(val, dict) and "tensor" in val else [val]
+        for size in sizes:
+            number: Any = size.get("sym_int", size.get("sym_float")) if isinstance(size, dict) else None
+            alone = _SYMBOL.fullmatch(number[0]) if number else None
+            if alone:
+                yield alone[1], number_of(number[1])
 
 
 def _strided(shape: Any, stride: Any, offset: Any, kind: dict[str, Any]) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
 from pytest_exportcheck.serde.archive import ArchiveReader
+from pytest_exportcheck.serde.pickled import loaded
 from pytest_exportcheck.serde.treespec import describe_spec, spec_of
 
 LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
@@ -54,10 +55,10 @@ def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) ->
     """
     where = archive.label
     if LEAVES in archive and STRUCTURE in archive:
-        leaves = _loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
+        leaves = loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
         return _checked(pytree.tree_unflatten(leaves, spec_of(msgspec.json.decode(archive.read(STRUCTURE)))), where)
     data = archive.read(record) if record in archive else b""
-    return _checked(_loaded(data, f"{where}: {record}", trust), where) if data else None
+    return _checked(loaded(data, f"{where}: {record}", trust), where) if data else None
 
 
 def _checked(inputs: Any, where: str) -> Inputs:
@@ -79,17 +80,7 @@ def _saved(value: Any) -> bytes | None:
 
 def _is_safe(data: bytes) -> bool:
     try:
-        torch.load(io.BytesIO(data), weights_only=True)
-    except Exception:  # the unpickler's own error, or what the archive below it raises
+        loaded(data, "the example inputs", trust=False)
+    except PayloadError:
         return False
     return True
-
-
-def _loaded(data: bytes, where: str, trust: bool) -> Any:
-    try:
-        return torch.load(io.BytesIO(data), weights_only=not trust)
-    except Exception as error:
-        raise PayloadError(
-            f"{where}: refused by torch's weights-only unpickler ({str(error).splitlines()[0]}). "
-            "If you trust whoever made the file, read it with trust=True: that may run code of theirs."
-        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.serde.inexpressible import Inexpressible
-from pytest_exportcheck.serde.values import Plain
+from pytest_exportcheck.serde.values import Plain, number_of, plain
 
 _BETWEEN = ";"
 
@@ -125,6 +125,7 @@ def _write_custom(value: Plain) -> str:
 
 def _jsonable(value: Plain) -> Any:
     """As :mod:`json` would write the value: tuples as lists, keys as strings."""
+    value = number_of(value)
     if isinstance(value, list):
         return [_jsonable(each) for each in value]
     if not isinstance(value, dict):
@@ -134,8 +135,6 @@ def _jsonable(value: Plain) -> Any:
         return {_key(key): _jsonable(each) for key, each in content}
     if tag == "tuple":
         return [_jsonable(each) for each in content]
-    if tag in ("int", "float"):
-        return {"int": int, "float": float}[tag](content)
     raise Inexpressible(tag)
 
 
@@ -154,9 +153,7 @@ def _of_json(value: Any) -> Plain:
         return {"dict": [[key, _of_json(each)] for key, each in value.items()]}
     if isinstance(value, list):
         return [_of_json(each) for each in value]
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return {"float": str(value)}
-    return {"int": str(value)} if type(value) is int and abs(value) >= 2**53 else value
+    return plain(value)
 
 
 _KEYS: Mapping[str, tuple[Callable[[Plain], str], Callable[[str], Plain]]] = {

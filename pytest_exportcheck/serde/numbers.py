@@ -8,7 +8,7 @@ from typing import Any
 from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.dtypes import read_dtype, write_dtype, write_layout
 from pytest_exportcheck.serde.inexpressible import Inexpressible
-from pytest_exportcheck.serde.values import Plain
+from pytest_exportcheck.serde.values import Plain, number_of, plain
 
 
 def write_device(text: str) -> schema.Device:
@@ -24,14 +24,14 @@ def write_sym_int(value: Plain) -> schema.SymInt:
     return (
         schema.SymInt("as_expr", _expression(value, "sym_int", "as_int"))
         if _is_symbolic(value)
-        else schema.SymInt("as_int", _whole(value))
+        else schema.SymInt("as_int", number_of(value))
     )
 
 
 def write_sym_float(value: Plain) -> schema.SymFloat:
     if _is_symbolic(value):
         return schema.SymFloat("as_expr", _expression(value, "sym_float", "as_float"))
-    return schema.SymFloat("as_float", _real(value))
+    return schema.SymFloat("as_float", number_of(value))
 
 
 def write_sym_bool(value: Plain) -> schema.SymBool:
@@ -43,10 +43,10 @@ def write_sym_bool(value: Plain) -> schema.SymBool:
 def read_symbolic(value: Any) -> Plain:
     """Of a ``SymInt``, ``SymFloat`` or ``SymBool``."""
     if value.tag != "as_expr":
-        return _plain_float(value.value) if isinstance(value, schema.SymFloat) else value.value
+        return plain(value.value)
     tag = {schema.SymInt: "sym_int", schema.SymFloat: "sym_float", schema.SymBool: "sym_bool"}[type(value)]
     hint = value.value.hint
-    return {tag: [value.value.expr_str, None if hint is None else hint.value]}
+    return {tag: [value.value.expr_str, None if hint is None else plain(hint.value)]}
 
 
 def _is_symbolic(value: Plain) -> bool:
@@ -59,19 +59,10 @@ def _expression(value: Plain, tag: str, hint_tag: str) -> schema.SymExpr:
     text, hint = value[tag]
     if hint is None:
         return schema.SymExpr(expr_str=text)
-    return schema.SymExpr(expr_str=text, hint=schema.SymExprHint(hint_tag, hint))
-
-
-def _whole(value: Plain) -> int:
-    return int(value["int"]) if isinstance(value, dict) else value
-
-
-def _real(value: Plain) -> float:
-    return float(value["float"]) if isinstance(value, dict) else value
-
-
-def _plain_float(value: float) -> Plain:
-    return value if value == value and abs(value) != float("inf") else {"float": str(value)}
+    hint = number_of(hint)
+    return schema.SymExpr(
+        expr_str=text, hint=schema.SymExprHint(hint_tag, float(hint) if hint_tag == "as_float" else hint)
+    )
 
 
 def write_tensor_meta(facts: Mapping[str, Plain]) -> schema.TensorMeta:

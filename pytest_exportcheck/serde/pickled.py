@@ -53,6 +53,28 @@ def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> An
         raise damaged(place, f"its pickle cannot be read: {type(error).__name__}: {error}") from error
 
 
+def loaded(data: bytes, place: str, trust: bool) -> Any:
+    """What ``torch.save`` wrote, by the weights-only unpickler; by Python's with trust. ``place`` is what messages call it.
+
+    Raises
+    ------
+    PayloadError
+        Where the weights-only unpickler refuses the bytes, or they are damaged.
+    """
+    try:
+        return torch.load(io.BytesIO(data), weights_only=not trust)
+    except Exception as error:  # the unpickler's own, what the archive below it raises, and with trust anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PayloadError(
+            f"{place} is refused by torch's {'' if trust else 'weights-only '}unpickler ({reason}). "
+            + (
+                "Get the file again."
+                if trust
+                else "If you trust whoever made it, pass trust=True: that may run code of theirs."
+            )
+        ) from error
+
+
 def _tensor(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), weights_only=False)
 

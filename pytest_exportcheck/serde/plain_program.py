@@ -41,7 +41,6 @@ def plain_program(program: ExportedProgram) -> dict[str, Plain]:
         "calls": [_module_call(entry) for entry in program.module_call_graph],
         "verifiers": [verifier.dialect for verifier in program.verifiers],
         "guards": list(program._guards_code),
-        "hints": _hints(program),
     }
 
 
@@ -83,11 +82,17 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
 
 def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
     """In the order of keys, which means nothing."""
-    for key, value in sorted(meta.items()):
+    for key in sorted(meta, key=str):
         try:
-            yield key, _functions(value) if key == "source_fn_stack" else plain(value)
-        except UnsupportedError as error:
+            yield _key(key), _functions(meta[key]) if key == "source_fn_stack" else plain(meta[key])
+        except (UnsupportedError, TypeError, ValueError) as error:  # the latter of a stack that is none
             warnings.warn(f"metadata {key!r} of {owner} is left out: {error}.", SerializationWarning, stacklevel=2)
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise UnsupportedError("its key is no string")
+    return key
 
 
 def _functions(stack: Any) -> Plain:
@@ -121,15 +126,3 @@ def _module_call(entry: Any) -> dict[str, Plain]:
             "forward_arg_names": plain(signature.forward_arg_names),
         },
     }
-
-
-def _hints(program: ExportedProgram) -> dict[str, Plain]:
-    """Symbol -> the size that it had in the example."""
-    hints: dict[str, Plain] = {}
-    for node in program.graph.nodes:
-        val = node.meta.get("val")
-        sizes = val.shape if isinstance(val, torch.Tensor) else (val,)
-        for size in sizes if node.op == "placeholder" else ():
-            if isinstance(size, (torch.SymInt, torch.SymFloat)) and size.node.expr.is_Symbol:
-                hints.setdefault(str(size.node.expr), plain(size.node.hint))
-    return hints

@@ -180,7 +180,7 @@ def _called_with(node: schema.Node, values: Sequence[Plain]) -> tuple[list[Plain
         if (
             kind == schema.ArgumentKind.POSITIONAL
             or (kind != schema.ArgumentKind.KEYWORD and argument.name in by_position)
-            or (kind == schema.ArgumentKind.KEYWORD and keyword.iskeyword(argument.name) and node.target in by_position)
+            or keyword.iskeyword(argument.name)  # such as ``from``, which Python lets nobody pass by name
         ):
             positional.append(value)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,13 +23,12 @@ from pytest_exportcheck.serde.json_codec import encode_program
 from pytest_exportcheck.serde.metadata import read_graph_metadata, write_graph_metadata
 from pytest_exportcheck.serde.read_graph import read_graph
 from pytest_exportcheck.serde.treespec import describe_spec, dumps, loads, spec_of
-from pytest_exportcheck.serde.values import Plain
+from pytest_exportcheck.serde.values import Plain, number_of, plain
 from pytest_exportcheck.serde.write_graph import write_graph
 
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
 #: Of what stands under the key ``exportcheck``.
 SUPPLEMENT_VERSION = 1
-_NO_SCOPE = Scope({}, lambda _: None, {})
 
 
 def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> schema.ExportedProgram:
@@ -57,7 +56,10 @@ def _difference_for(given: schema.ExportedProgram) -> Plain:
     """What the supplement says, if it is about this program: another tool may have changed the structures."""
     if given.exportcheck is None:
         return {}
-    supplement = msgspec.json.decode(given.exportcheck)
+    try:
+        supplement = msgspec.json.decode(given.exportcheck)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise SchemaError(f"$.exportcheck: the supplement cannot be read ({error}). Save the program again.") from None
     if not isinstance(supplement, dict) or not {"version", "of", "difference"} <= supplement.keys():
         raise SchemaError(
             "$.exportcheck: expected an object with version, of and difference. Another program wrote this key."
@@ -109,7 +111,7 @@ def _read(given: schema.ExportedProgram) -> dict[str, Plain]:
     graph = read_graph(module.graph, [_argument_name(each["arg"]) or f"arg{n}" for n, each in enumerate(inputs)])
     graph["meta"] = read_graph_metadata(module.metadata)
     table = SymbolTable()
-    for _, text in _symbols_of(graph):
+    for text in _symbols_of(graph):
         parse(text, table)
     return {
         "graph": graph,
@@ -119,7 +121,6 @@ def _read(given: schema.ExportedProgram) -> dict[str, Plain]:
         "calls": [_read_call(each) for each in module.module_call_graph],
         "verifiers": list(given.verifiers),
         "guards": list(given.guards_code),
-        "hints": _hints(graph),
     }
 
 
@@ -169,8 +170,9 @@ def _write_input(given: Plain) -> schema.InputSpec:
 
 
 def _write_constant(value: Plain) -> schema.ConstantValue:
+    value = number_of(value)
     if type(value) not in _CONSTANTS:
-        value = float(value["float"]) if isinstance(value, dict) and "float" in value else MARK
+        value = MARK
     return schema.ConstantValue(_CONSTANTS[type(value)], True if value is None else value)
 
 
@@ -195,7 +197,7 @@ def _write_arg(arg: Plain) -> Argument:
         tag, structure = _ARGUMENTS[kind]
         return Argument(tag, structure(content[0]))
     try:
-        return write_argument(content[1], _NO_SCOPE)
+        return write_argument(content[1], Scope())
     except Inexpressible:
         return Argument("as_operator", MARK)
 
@@ -213,7 +215,7 @@ def _read_input(given: schema.InputSpec) -> Plain:
     if given.tag == "user_input":
         return _spec("USER_INPUT", _read_arg(value.arg))
     if given.tag == "constant_input":
-        constant = None if value.value.tag == "as_none" else _read_constant(value.value.value)
+        constant = None if value.value.tag == "as_none" else plain(value.value.value)
         return _spec("USER_INPUT", {"argument": ["ConstantArgument", value.name, constant]})
     if given.tag == "token":
         return _spec("TOKEN", {"argument": ["TokenArgument", value.arg.name]})
@@ -222,10 +224,6 @@ def _read_input(given: schema.InputSpec) -> Plain:
     if kind == "CUSTOM_OBJ":
         return _spec(kind, {"custom_object": [value.arg.name, value.arg.class_fqn]}, getattr(value, field))
     return _spec(kind, _tensor(value.arg.name), getattr(value, field), persistent)
-
-
-def _read_constant(value: Any) -> Plain:
-    return {"float": str(value)} if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
 def _spec(kind: str, arg: Plain, target: str | None = None, persistent: bool | None = None) -> dict[str, Plain]:
@@ -325,42 +323,24 @@ def _read_range(name: str, given: schema.RangeConstraint, table: SymbolTable) ->
     return [write_expression(parse(name, table)), lower, upper]
 
 
-_SYMBOL = re.compile(r"Symbol\('([^']*)'[^)]*\)")
+_SYMBOL = re.compile(r"Symbol\('[^']*'[^)]*\)")
 
 
-def _symbols_of(graph: Mapping[str, Plain]) -> list[tuple[str, str]]:
-    inner = [pair for each in graph["graphs"].values() for pair in _symbols_of(each)]
-    return inner + [pair for node in graph["nodes"].values() for pair in _symbols(node["meta"].get("val"))]
-
-
-def _symbols(value: Plain) -> list[tuple[str, str]]:
-    """Name and text of every symbol in a value."""
-    if isinstance(value, list):
-        return [pair for each in value for pair in _symbols(each)]
-    if not isinstance(value, dict):
-        return []
-    found = [pair for tag in ("sym_int", "sym_float", "sym_bool") if tag in value for pair in _named(value[tag][0])]
-    return found or [pair for each in value.values() for pair in _symbols(each)]
-
-
-def _named(text: str) -> list[tuple[str, str]]:
-    return [(match[1], match[0]) for match in _SYMBOL.finditer(text)]
-
-
-def _hints(graph: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Symbol -> its size in the example, from the inputs."""
-    hints: dict[str, Plain] = {}
+def _symbols_of(graph: Mapping[str, Plain]) -> Iterator[str]:
+    """Every symbol in the values of a graph, as its text has it."""
+    for inner in graph["graphs"].values():
+        yield from _symbols_of(inner)
     for node in graph["nodes"].values():
-        val = node["meta"].get("val")
-        if node["op"] == "placeholder" and isinstance(val, dict):
-            sizes: Sequence[Plain] = val["tensor"]["shape"] if "tensor" in val else [val]
-            for size in sizes:
-                text, hint = next(iter(size.values())) if _is_number(size) else ("", None)
-                match = _SYMBOL.fullmatch(text)
-                if match:
-                    hints.setdefault(match[1], hint)
-    return hints
+        yield from _symbols_in(node["meta"].get("val"))
 
 
-def _is_number(size: Plain) -> bool:
-    return isinstance(size, dict) and next(iter(size)) in ("sym_int", "sym_float")
+def _symbols_in(value: Plain) -> Iterator[str]:
+    if isinstance(value, dict):
+        for tag, content in value.items():
+            if tag in ("sym_int", "sym_float", "sym_bool"):
+                yield from _SYMBOL.findall(content[0])
+            else:
+                yield from _symbols_in(content)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _symbols_in(each)

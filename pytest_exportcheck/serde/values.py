@@ -115,6 +115,15 @@ def value_of(given: Plain, reader: Reader) -> Any:
         ) from error
 
 
+def number_of(given: Plain) -> Plain:
+    """A plain number without its tag; anything else as it is."""
+    if isinstance(given, dict) and len(given) == 1:
+        tag, content = next(iter(given.items()))
+        if tag in ("int", "float"):
+            return int(content) if tag == "int" else float(content)
+    return given
+
+
 def same(one: Plain, other: Plain) -> bool:
     """Whether two plain values are the same: 1, 1.0 and true differ."""
     return one is other or (one == other and _bytes(one) == _bytes(other))

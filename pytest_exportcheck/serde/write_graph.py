@@ -15,7 +15,7 @@ from pytest_exportcheck.serde.inexpressible import MARK, Inexpressible
 from pytest_exportcheck.serde.metadata import write_metadata
 from pytest_exportcheck.serde.names import target_of
 from pytest_exportcheck.serde.numbers import write_sym_bool, write_sym_float, write_sym_int, write_tensor_meta
-from pytest_exportcheck.serde.values import Plain
+from pytest_exportcheck.serde.values import Plain, number_of
 
 GETITEM = "_operator.getitem"
 
@@ -32,8 +32,9 @@ class _Writer:
         self._given = given
         self._nodes: Mapping[str, Any] = given["nodes"]
         self._vals = {name: node["meta"].get("val") for name, node in self._nodes.items()}
-        self._taken, repeated = _results(self._nodes)
-        self._scope = Scope(self._vals, self._graph_argument, repeated)
+        self._taken, repeated = _results(self._nodes, self._vals)
+        graphs = {name for name, node in self._nodes.items() if node["op"] == "get_attr"}
+        self._scope = Scope(self._vals, graphs, self._graph_argument, repeated)
         self._tensors: dict[str, schema.TensorMeta] = {}
         self._numbers: dict[str, dict[str, Any]] = {"sym_int": {}, "sym_float": {}, "sym_bool": {}}
         self._objects: dict[str, schema.CustomObjArgument] = {}
@@ -61,11 +62,9 @@ class _Writer:
         node = self._nodes[name]
         return node["op"] == "call_function" and not _takes_a_result(node, self._vals)
 
-    def _graph_argument(self, name: str) -> schema.GraphArgument | None:
-        node = self._nodes.get(name)
-        if node is None or node["op"] != "get_attr":
-            return None
-        return schema.GraphArgument(name=node["target"], graph=write_graph(self._given["graphs"][node["target"]]))
+    def _graph_argument(self, name: str) -> schema.GraphArgument:
+        attribute = self._nodes[name]["target"]
+        return schema.GraphArgument(name=attribute, graph=write_graph(self._given["graphs"][attribute]))
 
     def _output(self, value: Plain) -> Argument:
         try:
@@ -78,7 +77,7 @@ class _Writer:
     def _input(self, name: str) -> Argument:
         val = self._vals[name]
         try:
-            if not isinstance(val, dict) or kind_of(val) in ("int", "float"):
+            if not isinstance(number_of(val), dict):
                 return write_argument(val, self._scope)
             return self._result(name, val)
         except Inexpressible:
@@ -181,11 +180,10 @@ def _takes_a_result(node: Mapping[str, Plain], vals: Mapping[str, Plain]) -> boo
     return isinstance(of, dict) and "node" in of and _several(vals.get(of["node"])) is not None
 
 
-def _results(nodes: Mapping[str, Any]) -> tuple[dict[str, dict[Any, str]], dict[str, str]]:
+def _results(nodes: Mapping[str, Any], vals: Mapping[str, Plain]) -> tuple[dict[str, dict[Any, str]], dict[str, str]]:
     """Node -> key of a result -> the first node that takes it; and of those that take it again, the first one."""
     taken: dict[str, dict[Any, str]] = {}
     repeated: dict[str, str] = {}
-    vals = {name: node["meta"].get("val") for name, node in nodes.items()}
     for name, node in nodes.items():
         if node["op"] == "call_function" and _takes_a_result(node, vals):
             of, key = node["args"]

@@ -151,6 +151,7 @@ def test_what_is_added_wrongly_ends_the_session(run, hooks, message):
         ("return 5", "{hook} of *plug.py returned 5; it returns a list."),
         ("return len", "{hook} of *plug.py returned <built-in function len>; it returns a list."),
         ("yield 1; raise ValueError('not now')", "{hook} of *plug.py raised ValueError: not now"),
+        ("return map(int, ['x'])", "{hook} of *plug.py raised ValueError: invalid literal for int() *"),
         ("import pytest; pytest.skip('no GPU')", "{hook} of *plug.py raised Skipped: no GPU"),
     ],
 )

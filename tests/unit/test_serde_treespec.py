@@ -303,13 +303,26 @@ def test_a_factory_of_ones_own_is_not_described() -> None:
         describe_spec(pytree.tree_structure(defaultdict(Nameless)))
 
 
+OBJECT = object()
+
+
 def test_a_key_of_another_type_is_not_described() -> None:
     with pytest.raises(UnsupportedError) as caught:
-        describe_spec(pytree.tree_structure({b"x": 1}))
+        describe_spec(pytree.tree_structure({OBJECT: 1}))
     assert str(caught.value) == (
-        "a pytree keeps a builtins.bytes, which a file cannot hold. Register the pytree node with to_dumpable_context "
-        "and from_dumpable_context."
+        "a pytree keeps what a file cannot hold: a value of type builtins.object cannot be saved. Register the pytree "
+        "node with to_dumpable_context and from_dumpable_context."
     )
+
+
+def test_a_function_among_the_keys_is_not_described() -> None:
+    with pytest.raises(UnsupportedError, match=r"expected a constant of a pytree, got 'torch\.nn\.functional:relu'"):
+        describe_spec(pytree.tree_structure({torch.nn.functional.relu: 1}))
+
+
+def test_keys_that_json_does_not_know_are_described() -> None:
+    spec = pytree.tree_structure({b"x": 1, (1, 2.5): 2})
+    assert spec_of(describe_spec(spec)) == spec
 
 
 def node(kind: str, kept: Any, children: int = 0) -> Any:
@@ -366,8 +379,10 @@ def test_a_description_names_only_what_is_there(described: Any, message: str) ->
         {},
         node("colour", None),
         node("dict", {"tuple": []}),
-        node("dict", {"list": [{"list": []}]}, 1),
-        node("defaultdict", [["os", "abort"], {"list": []}]),
+        node("dict", [[]], 1),
+        node("dict", [{"global": "os:abort"}], 1),
+        node("dict", [{"tensor": {"dtype": "float32", "shape": [], "device": "cpu"}}], 1),
+        node("defaultdict", [["os", "abort"], []]),
         node("namedtuple", [[], "x", []]),
         {"node": ["list", None], "children": None},
     ],
@@ -381,7 +396,7 @@ def test_what_is_no_description_is_refused(described: Any) -> None:
 
 def test_a_description_with_too_few_children_is_refused() -> None:
     with pytest.raises(SchemaError) as caught:
-        spec_of(node("dict", {"list": ["a", "b"]}, 1))
+        spec_of(node("dict", ["a", "b"], 1))
     assert str(caught.value) == "expected 2 children of the pytree node dict, got 1."
 
 
