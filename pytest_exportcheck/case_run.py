@@ -400,6 +400,7 @@ class CaseRun:
         with preserved_globals(), quiet():
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
+            seed_everything(self._seed)
             run = artifact.callable()
             module = run if isinstance(run, torch.nn.Module) else None
             record = Record(

@@ -380,8 +380,6 @@ def test_a_description_names_only_what_is_there(described: Any, message: str) ->
         node("colour", None),
         node("dict", {"tuple": []}),
         node("dict", [[]], 1),
-        node("dict", [{"global": "os:abort"}], 1),
-        node("dict", [{"tensor": {"dtype": "float32", "shape": [], "device": "cpu"}}], 1),
         node("defaultdict", [["os", "abort"], []]),
         node("namedtuple", [[], "x", []]),
         {"node": ["list", None], "children": None},
@@ -392,6 +390,22 @@ def test_what_is_no_description_is_refused(described: Any) -> None:
     with pytest.raises(SchemaError) as caught:
         spec_of(described)
     assert str(caught.value) == f"expected a described pytree spec, got {str(described)[:60]!r}."
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"global": "os:abort"},
+        {"tensor": {"dtype": "float32", "shape": [], "device": "cpu"}},
+        {"expression": "Integer(1)"},
+        {"sym_int": ["Integer(1)", 1]},
+        {"node": "x"},
+    ],
+    ids=str,
+)
+def test_what_is_no_constant_is_refused(kept: Any) -> None:
+    with pytest.raises(SchemaError, match=r"^expected a constant of a pytree, got .*\.$"):
+        spec_of(node("dict", [kept], 1))
 
 
 def test_a_description_with_too_few_children_is_refused() -> None:
