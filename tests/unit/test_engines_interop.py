@@ -16,12 +16,10 @@ from pytest_exportcheck.serde.inexpressible import MARK
 ARTIFACT = ProgramArtifact("program", Request((), {}, None))
 
 
-def engine(name, load=lambda file: None, format="pt2"):
+def engine(name, load=lambda file: None, kind="pt2"):
     """Saves its name, and loads as it is told."""
     return as_engine(
-        SimpleNamespace(
-            name=name, format=format, export=print, save=lambda _, file: file.write(name.encode()), load=load
-        )
+        SimpleNamespace(name=name, format=kind, export=print, save=lambda _, file: file.write(name.encode()), load=load)
     )
 
 
@@ -65,7 +63,7 @@ def test_what_the_other_has_no_form_for_is_unsupported(error):
 
 
 def test_engines_of_another_format_or_of_none_do_not_meet():
-    found = together(engine("a"), engine("b", format="onnx"), engine("c", format=""))
+    found = together(engine("a"), engine("b", kind="onnx"), engine("c", kind=""))
     assert [name for name, each in found.items() if "interop" in each.edges] == []
 
 
