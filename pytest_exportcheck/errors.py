@@ -33,15 +33,19 @@ class InteropError(ExportcheckError):
     """An engine cannot load what another one saved."""
 
 
-class ArchiveError(ExportcheckError):
+class SerializationError(ExportcheckError, RuntimeError):
+    """A program cannot be written or read. A ``RuntimeError`` too, as what torch raises there."""
+
+
+class ArchiveError(SerializationError):
     """A file is no PT2 archive, or a damaged one."""
 
 
-class SchemaError(ExportcheckError):
+class SchemaError(SerializationError):
     """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
 
 
-class ExpressionError(ExportcheckError):
+class ExpressionError(SerializationError):
     """A symbolic expression of a file is none, or one that no file may hold."""
 
 
@@ -53,11 +57,11 @@ class SerializationWarning(UserWarning):
     """Something of a program is left out of a file, or something of a file is not taken into a program."""
 
 
-class UnsupportedError(ExportcheckError):
+class UnsupportedError(SerializationError):
     """A program holds what the format cannot, or a file names what is not there to read it into."""
 
 
-class PayloadError(ExportcheckError):
+class PayloadError(SerializationError):
     """A tensor that an archive cannot hold, one that this machine cannot have, or one that needs trust to be read."""
 
 

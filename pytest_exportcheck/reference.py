@@ -14,12 +14,13 @@ import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.serde.build_program import build_program
+from pytest_exportcheck.serde.extensions import register_extension
 from pytest_exportcheck.serde.json_codec import decode_program
 from pytest_exportcheck.serde.pickled import loaded
 from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
 from pytest_exportcheck.serde.structures import from_structures
 
-__all__ = ["SerializedArtifact", "deserialize", "load", "save", "serialize"]
+__all__ = ["SerializedArtifact", "deserialize", "load", "register_extension", "save", "serialize"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, InputS
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbols_with_path
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
 from pytest_exportcheck.serde.expressions import SymbolTable, parse
 from pytest_exportcheck.serde.names import global_of, target_of
 from pytest_exportcheck.serde.treespec import spec_of
@@ -54,6 +54,8 @@ def build_program(
             "module_call_graph": [builder.module_call(each) for each in given["calls"]],
             "verifiers": [_verifier(name) for name in given["verifiers"]],
         }
+    except SerializationError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise SchemaError(f"the program contradicts itself ({type(error).__name__}: {error}).") from error
     program = ExportedProgram(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import UnsupportedError
+from pytest_exportcheck.serde.extensions import extension_name, extension_of, extension_schema, is_extension_name
 
 #: Python functions that stand in programs as targets: on symbolic numbers, and on what operators return.
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
@@ -80,12 +81,15 @@ def target_name(target: Any) -> str:
         return f"{_OPS}{namespace}.{name}.{target._overloadname}"
     if isinstance(target, torch._ops.HigherOrderOperator):
         return f"{_OPS}higher_order.{target.name()}"  # type: ignore[no-untyped-call]
+    extension = extension_name(target)
+    if extension is not None:
+        return extension
     module = getattr(target, "__module__", None)
     if target in _FUNCTIONS or module == _PREDISPATCH:
         return f"{module}.{target.__name__}"
     raise UnsupportedError(
         f"{target!r} is no operator that a file can name. Wrap what it does in a custom operator (torch.library.custom_op), "
-        "or register a handler for it."
+        "or register a handler for its type (pytest_exportcheck.reference.register_extension)."
     )
 
 
@@ -99,6 +103,8 @@ def target_of(name: str) -> Any:
     """
     if name.startswith(_OPS):
         return _operator(name)
+    if is_extension_name(name):
+        return extension_of(name)
     for function in _FUNCTIONS:
         if f"{function.__module__}.{function.__name__}" == name:
             return function
@@ -108,6 +114,15 @@ def target_of(name: str) -> Any:
         if callable(found):
             return found
     raise UnsupportedError(f"{name!r} is no function that a program may call. Was the file written by a newer torch?")
+
+
+def schema_of(name: str) -> Any:
+    """The ``torch.FunctionSchema`` of the operator of that name; None of a function without one, and of what is not there."""
+    try:
+        operator = target_of(name)
+    except UnsupportedError:
+        return None
+    return operator._schema if isinstance(operator, torch._ops.OpOverload) else extension_schema(operator)
 
 
 def _operator(name: str) -> Any:

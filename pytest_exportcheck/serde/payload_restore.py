@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from pytest_exportcheck.errors import SerializationError
 from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
@@ -114,6 +115,8 @@ class _Storages:
         mode = self._mode() if absent and absent.is_fake else None
         try:
             return view_of(self._storage(record, meta.device, absent, mode, place), meta, mode)
+        except SerializationError:
+            raise
         except TORCH_REFUSALS as error:
             raise refused(place, error) from None
 

@@ -6,14 +6,11 @@ import keyword
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
 from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.arguments import Argument, read_argument
-from pytest_exportcheck.serde.inexpressible import MARK
 from pytest_exportcheck.serde.metadata import read_metadata
-from pytest_exportcheck.serde.names import target_of
+from pytest_exportcheck.serde.names import schema_of
 from pytest_exportcheck.serde.numbers import read_symbolic, read_tensor_meta
 from pytest_exportcheck.serde.values import Plain
 from pytest_exportcheck.serde.write_graph import GETITEM
@@ -192,9 +189,9 @@ def _positional_names(node: schema.Node) -> set[str]:
     """Of a node that does not say how its arguments are passed, as in files before 8.3: those without a default."""
     names = {""}
     if any(each.kind is None or each.kind == schema.ArgumentKind.UNKNOWN for each in node.inputs):
-        operator = target_of(node.target) if node.target != MARK else None
-        if isinstance(operator, torch._ops.OpOverload):
-            for each in operator._schema.arguments:
+        found = schema_of(node.target)
+        if found is not None:
+            for each in found.arguments:
                 if not each.kwarg_only and not each.has_default_value():
                     names.add(each.name)
         else:

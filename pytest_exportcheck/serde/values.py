@@ -25,7 +25,7 @@ from torch.fx.experimental.symbolic_shapes import CallMethodKey, ConvertIntKey, 
 from torch.fx.traceback import NodeSource
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
 from pytest_exportcheck.serde import expressions
 from pytest_exportcheck.serde.names import global_name, global_of, target_name, target_of
 
@@ -109,6 +109,8 @@ def value_of(given: Plain, reader: Reader) -> Any:
         raise SchemaError(f"expected a value with one tag of {', '.join(_BY_TAG)}, got {str(given)[:100]!r}.")
     try:
         return kind.read(content, reader)
+    except SerializationError:
+        raise
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
         raise SchemaError(
             f"a value tagged {tag!r} holds {str(content)[:100]!r}, which does not fit: {error}."

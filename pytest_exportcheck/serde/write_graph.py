@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.errors import UnsupportedError
 from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.arguments import Argument, Scope, kind_of, write_argument
 from pytest_exportcheck.serde.inexpressible import MARK, Inexpressible
 from pytest_exportcheck.serde.metadata import write_metadata
-from pytest_exportcheck.serde.names import target_of
+from pytest_exportcheck.serde.names import schema_of
 from pytest_exportcheck.serde.numbers import write_sym_bool, write_sym_float, write_sym_int, write_tensor_meta
 from pytest_exportcheck.serde.values import Plain, number_of
 
@@ -196,11 +195,8 @@ def _results(nodes: Mapping[str, Any], vals: Mapping[str, Plain]) -> tuple[dict[
 
 def _returns(target: str) -> Any:
     """What an operator's schema says that it returns; None where there is no schema."""
-    try:
-        operator = target_of(target)
-    except UnsupportedError:
-        return None
-    return operator._schema.returns if isinstance(operator, torch._ops.OpOverload) else None
+    found = schema_of(target)
+    return None if found is None else found.returns
 
 
 def _returns_one_list(target: str) -> bool:
@@ -209,9 +205,9 @@ def _returns_one_list(target: str) -> bool:
 
 
 def _inputs(node: Mapping[str, Plain], scope: Scope) -> list[schema.NamedArgument]:
-    operator = target_of(node["target"])
-    if isinstance(operator, torch._ops.OpOverload):
-        return _by_schema(operator._schema.arguments, node, scope)
+    found = schema_of(node["target"])
+    if found is not None:
+        return _by_schema(found.arguments, node, scope)
     positional = schema.ArgumentKind.POSITIONAL
     names = _parameters(node["target"], len(node["args"]))
     named = [

@@ -1,0 +1,100 @@
+"""Operators of types that are not torch's, by handlers that their owners register."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pytest_exportcheck.errors import UnsupportedError
+
+_SIGN = "#"
+
+
+class ExtensionHandler(Protocol):
+    """How operators of one type are named in files. Class or instance: torch's own handlers fit."""
+
+    def namespace(self) -> str: ...
+    def to_op_name(self, op: Any) -> str: ...
+    def from_op_name(self, name: str) -> Any: ...
+    def op_schema(self, op: Any) -> Any: ...
+
+
+_BY_TYPE: dict[type, ExtensionHandler] = {}
+_BY_NAMESPACE: dict[str, ExtensionHandler] = {}
+
+
+def register_extension(op_type: type, extension_handler: Any) -> None:
+    """Say how operators of a type of one's own are written and read.
+
+    ``extension_handler`` has ``namespace()``, ``to_op_name(op)``, ``from_op_name(name)`` and ``op_schema(op)``, the
+    ``torch.FunctionSchema`` of an operator; a handler made for torch's serializer can be registered here too. It holds for the process.
+
+    Raises
+    ------
+    TypeError
+        For a type of torch's or Python's, and for a handler that lacks a method.
+    ValueError
+        For a type or a namespace that has a handler, and for a namespace with a colon.
+    """
+    if not isinstance(op_type, type) or op_type.__module__.partition(".")[0] in ("torch", "builtins"):
+        raise TypeError(f"an extension operator is of a type of your own, got {op_type!r}.")
+    methods = ("namespace", "to_op_name", "from_op_name", "op_schema")
+    missing = [name for name in methods if not callable(getattr(extension_handler, name, None))]
+    if missing:
+        raise TypeError(f"the handler {extension_handler!r} lacks {', '.join(missing)}.")
+    namespace = extension_handler.namespace()
+    if not isinstance(namespace, str) or ":" in namespace:
+        raise ValueError(f"a namespace is a text without a colon, got {namespace!r}.")
+    if op_type in _BY_TYPE or namespace in _BY_NAMESPACE:
+        raise ValueError(f"{op_type.__qualname__} or the namespace {namespace!r} has a handler already.")
+    _BY_TYPE[op_type] = _BY_NAMESPACE[namespace] = extension_handler
+
+
+def extension_name(target: Any) -> str | None:
+    """``#namespace:name`` of an operator with a handler; None of anything else.
+
+    Raises
+    ------
+    UnsupportedError
+        Where the handler gives no name.
+    """
+    handler = _BY_TYPE.get(type(target))
+    if handler is None:
+        return None
+    name = handler.to_op_name(target)
+    if not isinstance(name, str) or ":" in name:
+        raise UnsupportedError(f"the handler of {target!r} should name it by a text without a colon, got {name!r}.")
+    return f"{_SIGN}{handler.namespace()}:{name}"
+
+
+def is_extension_name(name: str) -> bool:
+    return name.startswith(_SIGN)
+
+
+def extension_of(name: str) -> Any:
+    """The operator of that name.
+
+    Raises
+    ------
+    UnsupportedError
+        Where no handler is registered for its namespace, or it knows no such operator.
+    """
+    namespace, _, operator = name.removeprefix(_SIGN).partition(":")
+    handler = _BY_NAMESPACE.get(namespace)
+    if handler is None:
+        raise UnsupportedError(
+            f"{name!r} is an extension operator of {namespace!r}, for which no handler is registered here. "
+            "Call pytest_exportcheck.reference.register_extension before loading the file."
+        )
+    try:
+        found = handler.from_op_name(operator)
+    except Exception as error:
+        raise UnsupportedError(f"the handler of {namespace!r} refuses {operator!r}: {error}.") from error
+    if _BY_TYPE.get(type(found)) is not handler:
+        raise UnsupportedError(f"the handler of {namespace!r} makes {found!r} of {operator!r}, no operator of its own.")
+    return found
+
+
+def extension_schema(target: Any) -> Any:
+    """The schema of an operator with a handler; None of anything else."""
+    handler = _BY_TYPE.get(type(target))
+    return None if handler is None else handler.op_schema(target)
