@@ -14,13 +14,14 @@ import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.serde.build_program import build_program
+from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
-from pytest_exportcheck.serde.json_codec import decode_program
+from pytest_exportcheck.serde.json_codec import decode_program, encode_program
 from pytest_exportcheck.serde.pickled import loaded
 from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
 from pytest_exportcheck.serde.structures import from_structures
 
-__all__ = ["SerializedArtifact", "deserialize", "load", "register_extension", "save", "serialize"]
+__all__ = ["SerializedArtifact", "canonicalize", "deserialize", "load", "register_extension", "save", "serialize"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,25 @@ def deserialize(
         constants=_unpickled(artifact.constants, "constants", trust) or {},
         example_inputs=_unpickled(artifact.example_inputs, "example_inputs", trust),
     )
+
+
+def canonicalize(exported_program: Any) -> Any:
+    """The canonical form of a program's JSON, as :func:`serialize` makes it, or of its structures.
+
+    Programs that differ in names, in the order of state in the signature, or in the order of nodes that do not depend on each
+    other have one canonical form. It is made for comparing: what only the supplement holds is not in it.
+
+    Raises
+    ------
+    SchemaError
+        For JSON that is not what the schema says: where, expected, got.
+    """
+    if isinstance(exported_program, ExportedProgram):
+        raise TypeError("canonicalize takes serialize(program).exported_program, got the program itself.")
+    if isinstance(exported_program, bytes):
+        structures, _ = decode_program(exported_program, where="exported_program")
+        return encode_program(canonical_structures(structures))
+    return canonical_structures(exported_program)
 
 
 def _pickled(value: Any) -> bytes:
