@@ -134,7 +134,8 @@ class _Reader:
         if len(node.outputs) != 1 or node.outputs[0].tag in _LISTS:
             return None
         if node.target.startswith(_HIGHER_ORDER) and node.is_hop_single_tensor_return is False:
-            return node.outputs[0] if node.outputs[0].tag == "as_none" else None
+            alone = node.outputs[0].tag == "as_none" or _name_of(node.outputs[0]) == node.name  # such as a number
+            return node.outputs[0] if alone else None
         return node.outputs[0]
 
     def _take(self, name: str, node: schema.Node, metadata: Mapping[str, Plain]) -> list[Plain]:
