@@ -13,13 +13,11 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
 from pytest_exportcheck.serde.pickled import loaded
-from pytest_exportcheck.serde.program_file import compare_opsets, load, program_json, save
-from pytest_exportcheck.serde.structures import from_structures
+from pytest_exportcheck.serde.program_file import load, program_json, program_of, read_text, save
 
 __all__ = ["SerializedArtifact", "canonicalize", "deserialize", "load", "register_extension", "save", "serialize"]
 
@@ -65,11 +63,8 @@ def deserialize(
     UnsupportedError
         For an operator or a class that is not there.
     """
-    where = "artifact.exported_program"
-    structures, _ = decode_program(artifact.exported_program, where=where)
-    compare_opsets(structures.opset_version, expected_opset_version, where)
-    return build_program(
-        from_structures(structures),
+    return program_of(
+        read_text(artifact.exported_program, "artifact.exported_program", expected_opset_version),
         state=_unpickled(artifact.state_dict, "state_dict", trust) or {},
         constants=_unpickled(artifact.constants, "constants", trust) or {},
         example_inputs=_unpickled(artifact.example_inputs, "example_inputs", trust),

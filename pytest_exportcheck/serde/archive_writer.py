@@ -27,7 +27,7 @@ def extra_records(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
 def write_archive(target: Place, records: Mapping[str, Record], *, root: str = "archive") -> None:
     """Write an archive with these records, in their order, and with what says that it is one. Equal records make equal
     bytes. Payloads are written from where they are, without a copy. A path gets the archive whole or not at all. An open
-    file, which need not be seekable, gets it at its position; what was behind it is cut off, and when the writing fails
+    file, which need not be seekable, gets it at its position and is put back there; what was behind it is cut off, and when the writing fails
     so is what was written, as far as the file can.
 
     Raises
@@ -70,6 +70,7 @@ def _opened(target: Place) -> Iterator[BinaryIO]:
         raise
     if start is not None:
         target.truncate()
+        target.seek(start)  # as torch does: the next thing is to load it
 
 
 def _write(file: BinaryIO, records: Mapping[str, Record], root: str) -> None:

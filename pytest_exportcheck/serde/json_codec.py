@@ -60,7 +60,7 @@ def decode_program(data: bytes, *, where: str) -> tuple[ExportedProgram, Unknown
             program, exportcheck=program.exportcheck.copy()
         )  # lets go of the file's bytes
     if program.schema_version.minor > MINOR:
-        warnings.warn(_newer(program, unknown, where), SchemaWarning, stacklevel=2)
+        warnings.warn(_newer(program, unknown, where), SchemaWarning, stacklevel=4)
     return program, unknown
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import ArchiveError, SchemaWarning
+from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.archive import ArchiveReader, Place, extra_records, write_archive
 from pytest_exportcheck.serde.build_program import build_program
 from pytest_exportcheck.serde.example_inputs import example_records, read_example
-from pytest_exportcheck.serde.json_codec import decode_program, encode_program
+from pytest_exportcheck.serde.json_codec import Unknown, decode_program, encode_program
+from pytest_exportcheck.serde.newer import keep, with_newer
 from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
     WEIGHTS,
@@ -23,7 +26,6 @@ from pytest_exportcheck.serde.payload_config import (
 )
 from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.serde.plain_program import plain_program
-from pytest_exportcheck.serde.schema import PayloadConfig
 from pytest_exportcheck.serde.structures import from_structures, to_structures
 
 MODEL = "model"
@@ -88,11 +90,10 @@ def load(
     if PROGRAM not in archive:
         raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
     where = f"{archive.label}: {PROGRAM}"
-    structures, _ = decode_program(archive.read(PROGRAM), where=where)
-    compare_opsets(structures.opset_version, expected_opset_version, where)
+    text = read_text(archive.read(PROGRAM), where, expected_opset_version)
     payloads = _payloads(archive, trust)
-    program = build_program(
-        from_structures(structures),
+    program = program_of(
+        text,
         state=payloads.weights,
         constants=payloads.constants,
         example_inputs=read_example(archive, EXAMPLE, trust=trust),
@@ -105,20 +106,49 @@ def load(
 
 def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
     weights, constants = (
-        decode_config(archive.read(name), f"{archive.label}: {name}") if name in archive else PayloadConfig(config={})
+        decode_config(archive.read(name), f"{archive.label}: {name}")
+        if name in archive
+        else schema.PayloadConfig(config={})
         for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
     )
     extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
     return restore(archive, weights, constants, extras, trust=trust)
 
 
+@dataclass(frozen=True)
+class ProgramText:
+    """The JSON of a program, read: what is understood, and what is not."""
+
+    structures: schema.ExportedProgram
+    unknown: Unknown
+
+
+def read_text(data: bytes, where: str, expected_opset_version: Mapping[str, int] | None) -> ProgramText:
+    """Read a program's JSON; warn where it is newer than what is here."""
+    structures, unknown = decode_program(data, where=where)
+    _compare_opsets(structures.opset_version, expected_opset_version, where)
+    return ProgramText(structures, unknown)
+
+
+def program_of(text: ProgramText, **tensors: Any) -> ExportedProgram:
+    """The program with its tensors, as :func:`build_program` takes them."""
+    program = build_program(from_structures(text.structures), **tensors)
+    if text.unknown:
+        keep(program, text.unknown, text.structures, _structures(program, None))
+    return program
+
+
 def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
     """The program but for its tensors as JSON, as it stands in an archive."""
+    return encode_program(*with_newer(program, _structures(program, opset_version)))
+
+
+def _structures(program: ExportedProgram, opset_version: Mapping[str, int] | None) -> schema.ExportedProgram:
     own = {"aten": torch._C._get_max_operator_version()}
-    return encode_program(to_structures(plain_program(program), {**(opset_version or {}), **own}))
+    return to_structures(plain_program(program), {**(opset_version or {}), **own})
 
 
-def compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
     """Warn where the program uses newer operators than there are here."""
     known = {"aten": torch._C._get_max_operator_version(), **(expected or {})}
     for name, version in found.items():
@@ -127,5 +157,5 @@ def compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None,
                 f"{where}: the program uses version {version} of the operators of {name!r}, here is {known[name]}: "
                 "what changed between them may compute something else.",
                 SchemaWarning,
-                stacklevel=3,
+                stacklevel=4,
             )

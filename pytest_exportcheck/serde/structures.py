@@ -82,7 +82,9 @@ def _leave_out(why: str) -> None:
 
 
 def _digest(given: schema.ExportedProgram) -> str:
-    return hashlib.sha256(encode_program(msgspec.structs.replace(given, exportcheck=None))).hexdigest()
+    """Of the structures that are understood: a file of a newer version that keeps its fields has a supplement all the same."""
+    bare = msgspec.structs.replace(given, exportcheck=None, schema_version=SCHEMA_VERSION)
+    return hashlib.sha256(encode_program(bare)).hexdigest()
 
 
 def _written(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> schema.ExportedProgram:
