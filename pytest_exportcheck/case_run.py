@@ -195,9 +195,30 @@ class CaseRun:
             stage.findings = self._judged(
                 engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
             )
+            stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
             stage.notes = tuple(unjudged(mode, stage.record))
         return stage
+
+    def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
+        """What is wrong with what further engines made of the same file, where the first has not shown it."""
+        told = {(*each.key, each.actual) for each in stage.findings}
+        found = []
+        for reader, other in getattr(stage.artifact, "also", {}).items():
+            operators: Collection[str] = ()
+            try:
+                evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
+                operators = _operators(evidence.before.program or evidence.after.program)
+                raw = run_checks(evidence, self._settings.checks)
+            except (Exception, SystemExit) as error:
+                raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
+            judged = self._judged(engine, mode, raw, operators, maker=reader)
+            found += [
+                replace(each, place=f"{reader}: {each.place}")
+                for each in judged
+                if (*each.key, each.actual) not in told
+            ]
+        return found
 
     # --- fuzzing ----------------------------------------------------------------------------
 
@@ -335,11 +356,11 @@ class CaseRun:
         )
 
     def _judged(
-        self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str]
+        self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
         told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
-        maker = getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
+        maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
         return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:

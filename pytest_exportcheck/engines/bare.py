@@ -113,7 +113,7 @@ def _edges(bare: Any) -> list[tuple[str, Edge]]:
     if _has(bare, "decompose"):
         edges.append(("decompose", on_program(lambda program: bare.decompose(program))))
     if _has(bare, "save") and _has(bare, "load"):
-        edges.append(("serdes", lambda artifact: _serdes(bare, _with_program(artifact))))
+        edges.append(("serdes", lambda artifact: _serdes(bare, with_program(artifact))))
     if _has(bare, "unflatten"):
         edges.append(("unflatten", lambda artifact: _unflatten(bare, artifact)))
     return edges
@@ -127,12 +127,19 @@ def on_program(step: Callable[[Any], Any]) -> Edge:
     """An edge that takes the program of an artifact to another program."""
 
     def edge(artifact: Any) -> Artifact:
-        return ProgramArtifact(step(_with_program(artifact).program), artifact.request)
+        return ProgramArtifact(step(with_program(artifact).program), artifact.request)
 
     return edge
 
 
-def _with_program(artifact: Any) -> ProgramArtifact:
+def with_program(artifact: Any) -> ProgramArtifact:
+    """The artifact, if it holds a program.
+
+    Raises
+    ------
+    Unsupported
+        Where it is a module without one.
+    """
     if not isinstance(artifact, ProgramArtifact):
         raise Unsupported(f"{type(artifact).__name__} holds no program to transform.")
     return artifact
@@ -187,4 +194,4 @@ def _by_position(request: Request, specs: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _unflatten(bare: Any, artifact: Any) -> Artifact:
-    return ModuleArtifact(bare.unflatten(_with_program(artifact).program), artifact.request)
+    return ModuleArtifact(bare.unflatten(with_program(artifact).program), artifact.request)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_exportcheck.engines.bare import BareEngine, on_program
-from pytest_exportcheck.engines.protocol import Edge, Engine
+from pytest_exportcheck.engines.bare import BareEngine, with_program
+from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine, ProgramArtifact
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.serde.inexpressible import MARK
@@ -31,15 +31,18 @@ def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
 
 
 def _edge(saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load]) -> Edge:
-    """Loaded by each of the readers; the program of the first is what is judged further."""
+    """Loaded by each of the readers: all that they make is judged, and what the first makes goes on."""
 
-    def step(program: Any) -> Any:
+    def edge(artifact: Any) -> Artifact:
+        given = with_program(artifact)
         buffer = io.BytesIO()
-        save(program, buffer)
-        first, *_ = [_loaded(saver, name, load, buffer) for name, load in readers.items()]
-        return first
+        save(given.program, buffer)
+        first, *others = [
+            (name, ProgramArtifact(_loaded(saver, name, load, buffer), given.request)) for name, load in readers.items()
+        ]
+        return replace(first[1], also=dict(others))
 
-    return on_program(step)
+    return edge
 
 
 def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO) -> Any:

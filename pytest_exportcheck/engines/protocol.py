@@ -39,13 +39,14 @@ class ProgramArtifact:
     """A program, and the request that it answers.
 
     A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
-    again and gives the digests of that.
+    again and gives the digests of that. ``also`` is what further engines made of the same file, by their names.
     """
 
     program: Any
     request: Request
     saved: Mapping[str, str] = field(default_factory=dict)
     resave: Callable[[], Mapping[str, str]] | None = None
+    also: Mapping[str, Artifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
         module: Callable[..., Any] = self.program.module()

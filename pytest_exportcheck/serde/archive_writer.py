@@ -27,8 +27,8 @@ def extra_records(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
 def write_archive(target: Place, records: Mapping[str, Record], *, root: str = "archive") -> None:
     """Write an archive with these records, in their order, and with what says that it is one. Equal records make equal
     bytes. Payloads are written from where they are, without a copy. A path gets the archive whole or not at all. An open
-    file, which need not be seekable, gets it at its position and is put back there; what was behind it is cut off, and when the writing fails
-    so is what was written, as far as the file can.
+    file, which need not be seekable, gets it at its position and is put back there; what was behind it is cut off, and
+    when the writing fails so is what was written, as far as the file can.
 
     Raises
     ------
