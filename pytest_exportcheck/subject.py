@@ -250,6 +250,8 @@ def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
     """A copy that shares nothing with the module; None where there can be none."""
     if any(_closes_over_module(value) for owner in module.modules() for value in _functions(owner)):
         return None
+    if any(tensor.is_conj() or tensor.is_neg() for tensor in (*module.parameters(), *module.buffers())):
+        return None  # deepcopy would resolve them, and hide from us what a file makes of such a view
     try:
         return copy.deepcopy(module)
     except (Exception, SystemExit):  # the module says in its own words that it cannot be copied

@@ -50,6 +50,12 @@ def of_shape(*shape):
     return lambda: (torch.randn(*shape),)
 
 
+def empty_region(x):
+    with torch.no_grad():
+        x.detach()
+    return x + 1
+
+
 class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
 
@@ -231,6 +237,7 @@ REPRODUCERS = {
     "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
     "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
+    "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
     "loaded-lowering-drops-guards": Reproducer(

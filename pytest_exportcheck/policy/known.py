@@ -78,6 +78,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         place="module *_flat_weights*",
     ),
     KnownDefect(
+        id="serdes-refuses-empty-region",
+        title="a program with a no_grad region that yields nothing cannot be loaded",
+        torch=">=2.13",
+        stage="serdes",
+        check="stage",
+        kind="raised",
+        actual="*SpecViolationError: Node.meta wrap_with_set_grad_enabled is missing val field.*",
+    ),
+    KnownDefect(
         id="serdes-splits-tied-parameters",
         title="torch.export.save/load turns tied parameters into separate Parameters that share storage",
         torch=">=2.13",

@@ -336,3 +336,26 @@ def test_a_shapes_collection_goes_by_the_tensors_of_the_case(pytester):
     result = check(pytester, "--exportcheck-modes=nonstrict,strict,nonstrict-retrace,nonstrict-unflatten-retrace")
     result.assert_outcomes(passed=4, failed=1, skipped=3)
     result.stdout.fnmatch_lines(["case 'wrong' (*): its ShapesCollection does not fit its inputs: ValueError: *"])
+
+
+CONJUGATED = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2),))
+class Turned(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("turn", torch.tensor([1 + 2j, 3 - 1j]).conj())
+
+    def forward(self, x):
+        return x * self.turn
+"""
+
+
+def test_a_conjugate_view_that_a_file_turns_back_is_found(pytester):
+    pytester.makepyfile(case_turned=CONJUGATED)
+    result = check(pytester, "--exportcheck-modes=nonstrict-serdes")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["serdes broke outputs*", "  state: turn: value", "*(1-2j)*", "*(1+2j)*"])
+    check(pytester, "--exportcheck-modes=nonstrict-serdes", "--exportcheck-engines=reference").assert_outcomes(passed=1)

@@ -136,8 +136,13 @@ def uncopyable(module):
     return module
 
 
-@pytest.mark.parametrize("spoil", [closing_over, with_hook, uncopyable])
-def test_a_module_that_a_copy_would_not_be_independent_of_is_used_itself(spoil):
+def conjugated(module):
+    module.register_buffer("turn", torch.tensor([1 + 2j]).conj())
+    return module
+
+
+@pytest.mark.parametrize("spoil", [closing_over, with_hook, uncopyable, conjugated])
+def test_a_module_that_a_copy_would_not_be_like_is_used_itself(spoil):
     own = spoil(torch.nn.Linear(1, 1))
     subject = set_up(case(lambda: own), seed=0)
     assert not subject.copied
