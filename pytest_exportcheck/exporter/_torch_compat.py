@@ -1,0 +1,45 @@
+"""What the exporter uses of torch beyond its public names, each in one place, with why and since when.
+
+Checked with torch 2.13.0 and 2.14.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.export import dynamic_shapes as _shapes
+
+# Declarations of dynamic shapes: their forms are torch's, and so are the words in which they are refused.
+check_dynamic_shapes = _shapes._check_dynamic_shapes
+map_dynamic_shapes = _shapes._tree_map_with_path
+DerivedDim = _shapes._DerivedDim
+DimHint = _shapes._DimHint
+DimHintType = _shapes._DimHintType
+
+
+def normalize_dynamic_shapes(shapes: Any, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """2.14 takes further spellings of keyword arguments; before, there is nothing to do."""
+    normalize = getattr(_shapes, "_normalize_dynamic_shapes", None)
+    return shapes if normalize is None else normalize(shapes, module, args, kwargs)
+
+
+def number_context(must_stay_dynamic: bool) -> Any:
+    """What a symbolic number among the inputs must keep to."""
+    from torch.fx.experimental.symbolic_shapes import RelaxedUnspecConstraint, SymIntSymbolicContext
+
+    return SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False)) if must_stay_dynamic else None
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """``torch.compiler.is_compiling()`` and ``is_exporting()`` are true, and backends' own operators are off, as in torch.export."""
+    before = torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag
+    torch.compiler._is_compiling_flag = torch.compiler._is_exporting_flag = True
+    try:
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
+            yield
+    finally:
+        torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = before

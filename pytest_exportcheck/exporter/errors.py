@@ -1,0 +1,26 @@
+"""Why a model cannot be exported. Each kind is also the error that torch raises there."""
+
+from __future__ import annotations
+
+from torch._dynamo.exc import UserError, UserErrorType
+
+from pytest_exportcheck.errors import ExportcheckError
+
+
+class ExportError(ExportcheckError, UserError):
+    """A model, or what is asked of it, cannot be exported: what, where, and what to write instead."""
+
+    kind = UserErrorType.INVALID_INPUT
+
+    def __init__(self, message: str) -> None:
+        UserError.__init__(self, self.kind, message)
+
+
+class InvalidInput(ExportError):
+    """The example, or the dynamic shapes, are none that the model takes."""
+
+
+class ConstraintViolation(ExportError):
+    """The model does not keep what was declared of its sizes."""
+
+    kind = UserErrorType.CONSTRAINT_VIOLATION

@@ -1,0 +1,53 @@
+"""Dynamic shapes: what was declared of every dimension, in whichever form it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch.export import AdditionalInputs, ShapesCollection
+
+from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.inputs import Example
+
+#: Of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
+Declared = Mapping[int, Any] | Any
+
+
+def declared_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> list[Declared]:
+    """For each leaf of the example what was declared of it; of a dimension that is not spoken of, nothing: it is static.
+
+    Raises
+    ------
+    UserError
+        Where the declaration does not fit the example, in torch's words.
+    """
+    if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)
+    if not dynamic_shapes:
+        return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
+    dynamic_shapes = compat.normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
+    by_name = dict(example.by_name)
+    compat.check_dynamic_shapes(by_name, dynamic_shapes)
+    given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
+    found: list[Any] = []
+    compat.map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
+    places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
+    return [_by_dimension(leaf.value, found[places[leaf.path]]) for leaf in example.leaves]
+
+
+def _plain(path: Any) -> tuple[Any, ...]:
+    return tuple(
+        key.name if isinstance(key, pytree.GetAttrKey) else key.idx if isinstance(key, pytree.SequenceKey) else key.key
+        for key in path
+    )
+
+
+def _by_dimension(value: Any, shape: Any) -> Declared:
+    if not isinstance(value, torch.Tensor):
+        return shape
+    if isinstance(shape, Mapping):
+        return dict(shape)
+    return dict(enumerate(shape or ()))

@@ -1,0 +1,94 @@
+"""The module run once on fake values, every operator written down: a graph whose inputs are its state and its leaves."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch._dispatch.python import enable_python_dispatcher
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils.stateless import _reparametrize_module
+
+from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.inputs import Example
+
+
+@dataclass(frozen=True)
+class Traced:
+    """``module`` takes the state, then the leaves, flat, and returns the flat outputs."""
+
+    module: torch.fx.GraphModule
+    out_spec: pytree.TreeSpec
+
+
+def trace(
+    module: torch.nn.Module,
+    example: Example,
+    mode: FakeTensorMode,
+    state: Mapping[str, torch.Tensor],
+    leaves: list[Any],
+) -> Traced:
+    """Run the module on fakes and record."""
+    out_spec: pytree.TreeSpec | None = None
+
+    def run(*flat: Any) -> tuple[Any, ...]:
+        nonlocal out_spec
+        args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
+        with _reparametrize_module(module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True):
+            outputs, out_spec = pytree.tree_flatten(module(*args, **kwargs))
+        return tuple(outputs)
+
+    run._orig_mod = module  # type: ignore[attr-defined]
+    with ExitStack() as stack:
+        for context in (mode, compat.exporting(), tracing(TracingContext(mode)), _numbers_as_symbols(), _grad_mode_kept()):
+            stack.enter_context(context)
+        stack.enter_context(enable_python_dispatcher())
+        graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
+    assert out_spec is not None
+    return Traced(graph, out_spec)
+
+
+@contextmanager
+def _grad_mode_kept() -> Iterator[None]:
+    before = torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(before)
+
+
+@contextmanager
+def _numbers_as_symbols() -> Iterator[None]:
+    """Python's ``max``, ``min`` and ``math.pow`` ask a symbol for its value; here they stay symbolic."""
+    saved = builtins.max, builtins.min, math.pow
+    builtins.max = _extremum(saved[0], torch.sym_max)  # type: ignore[assignment]
+    builtins.min = _extremum(saved[1], torch.sym_min)  # type: ignore[assignment]
+    math.pow = lambda x, y: x**y if _is_symbolic(x, y) else saved[2](x, y)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        builtins.max, builtins.min, math.pow = saved  # type: ignore[assignment]
+
+
+def _extremum(original: Callable[..., Any], symbolic: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def extremum(*args: Any, **kwargs: Any) -> Any:
+        values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
+        numbers = all(isinstance(each, (int, float, torch.SymInt, torch.SymFloat)) for each in values)
+        if values and not kwargs and numbers and _is_symbolic(*values):
+            return functools.reduce(symbolic, values)
+        return original(*args, **kwargs)
+
+    return extremum
+
+
+def _is_symbolic(*values: Any) -> bool:
+    return any(isinstance(each, (torch.SymInt, torch.SymFloat)) for each in values)
