@@ -1,0 +1,116 @@
+"""What the trace found out of the symbols, against what was declared: solved, or refused with what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import sympy
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import Dim
+from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, ShapeEnv, free_unbacked_symbols
+from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.value_ranges import ValueRangeError, ValueRanges
+
+from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
+from pytest_exportcheck.exporter.inputs import Example, Leaf
+from pytest_exportcheck.exporter.shapes import Declared
+from pytest_exportcheck.exporter.symbols import FakeInputs
+
+
+def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
+    """Check the guards against the declarations.
+
+    Raises
+    ------
+    ConstraintViolation
+        Where the module restricts a size more than was declared: which, and what to declare instead.
+    """
+    env: ShapeEnv = fakes.mode.shape_env
+    tracked = env.tracked_fakes or []
+    violation: Exception | None = None
+    try:
+        env.produce_guards(
+            [each.fake for each in tracked],
+            [each.source for each in tracked],
+            input_contexts=[each.symbolic_context for each in tracked],
+            equalities_inputs=fakes.equalities,
+            ignore_static=False,
+        )
+    except (ConstraintViolationError, ValueRangeError) as error:
+        violation = error
+    env.frozen = True
+    dims = env.dim_constraints
+    if dims is None:
+        if violation is not None:
+            raise ConstraintViolation(str(violation)) from None
+        return
+    dims.solve()
+    forced = dims.forced_specializations()
+    if violation is None and not forced:
+        return
+    fixes = dims.prettify_results(inspect.signature(module.forward), dynamic_shapes, violation, forced)
+    raise ConstraintViolation(f"{violation or ''}{fixes}") from None
+
+
+def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
+    """Expression of an input's size, and symbol -> its range: as declared, narrowed by what the trace requires.
+
+    Raises
+    ------
+    InvalidInput
+        Where a hint and what the trace found exclude each other.
+    """
+    env: ShapeEnv = fakes.mode.shape_env
+    found: dict[Any, ValueRanges[Any]] = {
+        symbol: bounds for symbol, bounds in env.var_to_range.items() if free_unbacked_symbols(symbol)
+    }
+    symbols: set[sympy.Symbol] = set()
+    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
+        for text, size, dim, hint in _sizes(leaf, value, said):
+            _check_hint(env, text, size, dim, hint)
+            if not isinstance(size, torch.SymInt) or size.node.expr.is_number:
+                continue
+            expression = size.node.expr
+            bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
+            if isinstance(dim, compat.DimHint):
+                bounds &= _hinted(dim)
+                if isinstance(expression, sympy.Symbol):
+                    env.var_to_range[expression] &= _hinted(dim)
+            found[expression] = found.get(expression, ValueRanges(0, int_oo)) & bounds
+            symbols |= expression.free_symbols
+    for symbol in sorted(symbols - found.keys(), key=str):
+        found[symbol] = env.var_to_range[symbol]
+    return found
+
+
+def _sizes(leaf: Leaf, value: Any, said: Any) -> list[tuple[str, Any, Any, int]]:
+    if isinstance(value, torch.Tensor):
+        return [
+            (f"{leaf.text}.shape[{number}]", size, said.get(number), leaf.value.shape[number])
+            for number, size in enumerate(value.shape)
+        ]
+    return [(leaf.text, value, said, leaf.value)] if isinstance(value, torch.SymInt) else []
+
+
+def _hinted(dim: Any) -> ValueRanges[Any]:
+    return ValueRanges(0 if dim.min is None else dim.min, int_oo if dim.max is None else dim.max)
+
+
+def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> None:
+    if not isinstance(dim, compat.DimHint) or dim.type is compat.DimHintType.STATIC:
+        return
+    symbolic = isinstance(size, torch.SymInt) and not size.node.expr.is_number
+    bounds = env.bound_sympy(size.node.expr) if symbolic else ValueRanges(int(size), int(size))
+    try:
+        both = bounds & _hinted(dim)
+    except ValueRangeError:
+        raise InvalidInput(
+            f"{text} was declared within [{dim.min}, {dim.max}], and the model takes sizes within [{bounds.lower}, {bounds.upper}] only. "
+            "Declare a range that the model takes."
+        ) from None
+    if dim.type is compat.DimHintType.DYNAMIC and both.is_singleton():
+        why = "an example of size 0 or 1 fixes it; give one of 2 or more" if hint in (0, 1) else "the model takes no other size"
+        raise InvalidInput(f"{text} was declared Dim.DYNAMIC, and is always {both.lower}: {why}, or declare Dim.AUTO.")

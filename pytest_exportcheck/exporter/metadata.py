@@ -1,0 +1,23 @@
+"""What is written beside the nodes: provenance of calls, and none of inputs and outputs."""
+
+from __future__ import annotations
+
+import torch
+
+_EFFECTLESS = (torch.ops.aten.detach.default,)
+
+
+def tidy(module: torch.fx.GraphModule) -> None:
+    """Drop calls that nobody uses and that do nothing, and give every call a module stack in the usual form."""
+    graph = module.graph
+    graph.eliminate_dead_code(lambda node: not (node.op == "call_function" and node.target in _EFFECTLESS))
+    for node in graph.nodes:
+        if node.op in ("placeholder", "output"):
+            node.meta.pop("nn_module_stack", None)
+            node.meta.pop("stack_trace", None)
+        elif "nn_module_stack" in node.meta:
+            node.meta["nn_module_stack"] = {
+                f"L__self__{key}" if key else "L__self__": value for key, value in node.meta["nn_module_stack"].items()
+            }
+        if node.op == "call_function" and "val" not in node.meta and not node.users:
+            node.meta["val"] = None

@@ -1,0 +1,62 @@
+"""The state of a module: parameters, buffers and constants under their names, and as fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+
+@dataclass(frozen=True)
+class State:
+    """``parameters`` and ``buffers`` by every name, tied ones too; ``constants`` are tensors and objects that are neither."""
+
+    parameters: Mapping[str, torch.nn.Parameter]
+    buffers: Mapping[str, torch.Tensor]
+    not_persistent: frozenset[str]
+    constants: Mapping[str, Any]
+    state_dict: Mapping[str, torch.Tensor]
+
+    @property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Parameters, then buffers: in this order they are inputs of the graph."""
+        return {**self.parameters, **self.buffers}
+
+
+def state_of(module: torch.nn.Module) -> State:
+    buffers = dict(module.named_buffers(remove_duplicate=False))
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    not_persistent = {
+        f"{path}.{name}" if path else name
+        for path, part in module.named_modules(remove_duplicate=False)
+        for name in part._non_persistent_buffers_set
+    }
+    return State(
+        parameters,
+        buffers,
+        frozenset(not_persistent & buffers.keys()),
+        dict(_constants(module, {id(each) for each in (*parameters.values(), *buffers.values())})),
+        module.state_dict(keep_vars=True),
+    )
+
+
+def _constants(module: torch.nn.Module, known: set[int]) -> Iterator[tuple[str, Any]]:
+    """Tensors and script objects that are plain attributes."""
+    for path, part in module.named_modules(remove_duplicate=False):
+        for name, value in vars(part).items():
+            if isinstance(value, (torch.Tensor, torch.ScriptObject)) and id(value) not in known:
+                yield (f"{path}.{name}" if path else name), value
+
+
+def fake_state(mode: FakeTensorMode, state: State) -> dict[str, torch.Tensor]:
+    """The tensors as fakes of fixed sizes: what is tied stays one."""
+    made: dict[int, torch.Tensor] = {}
+    fakes = {}
+    for name, tensor in state.tensors.items():
+        if id(tensor) not in made:
+            made[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
+        fakes[name] = made[id(tensor)]
+    return fakes
