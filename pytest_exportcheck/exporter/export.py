@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.exporter.assertions import insert_assertions
 from pytest_exportcheck.exporter.constants import lift_constants
 from pytest_exportcheck.exporter.constraints import ranges, solve
 from pytest_exportcheck.exporter.inputs import example_of
@@ -28,6 +29,7 @@ def export(mod: torch.nn.Module, args: tuple[Any, ...], kwargs: Any = None, *, d
     solve(mod, fakes, dynamic_shapes)
     graph = traced.module.graph
     tidy(traced.module)
+    insert_assertions(traced.module, mode.shape_env)
     constants, values = lift_constants(traced.module, mode, state, len(state.tensors))
     name_inputs(graph, state, constants, example)
     bounds = ranges(fakes, example, declared)
