@@ -5,6 +5,7 @@ Checked with torch 2.13.0 and 2.14.1.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,3 +44,18 @@ def exporting() -> Iterator[None]:
             yield
     finally:
         torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = before
+
+
+# What stands in a trace where a region begins and ends.
+SET_GRAD = torch._C._set_grad_enabled
+ENTER_AUTOCAST = torch.amp.autocast_mode._enter_autocast
+EXIT_AUTOCAST = torch.amp.autocast_mode._exit_autocast
+REGION_MARKS = (SET_GRAD, ENTER_AUTOCAST, EXIT_AUTOCAST)
+GETITEM = operator.getitem
+
+
+def graph_module(owner: torch.fx.GraphModule, graph: torch.fx.Graph) -> torch.fx.GraphModule:
+    """A module of a new graph with the attributes that it takes of the old module."""
+    made = torch.fx.GraphModule(owner, graph)
+    made.meta.update(owner.meta)
+    return made

@@ -12,14 +12,13 @@ from pytest_exportcheck.exporter.state import State
 
 def lift_constants(
     module: torch.fx.GraphModule, mode: FakeTensorMode, state: State, lifted: int
-) -> tuple[dict[torch.fx.Node, str], dict[str, Any]]:
-    """Placeholder of each constant -> its name, and name -> value."""
+) -> dict[str, Any]:
+    """Name -> value, in the order of their placeholders, which stand before those of the leaves."""
     graph = module.graph
     names = {id(value): name for name, value in state.constants.items()}
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     first_input = placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     made: dict[int, torch.fx.Node] = {}
-    found: dict[torch.fx.Node, str] = {}
     values: dict[str, Any] = {}
     for node in list(graph.nodes):
         if node.op != "get_attr":
@@ -32,7 +31,7 @@ def lift_constants(
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
-            made[id(value)], found[placeholder], values[name] = placeholder, name, value
+            made[id(value)], values[name] = placeholder, value
         node.replace_all_uses_with(made[id(value)])
         graph.erase_node(node)
-    return found, values
+    return values

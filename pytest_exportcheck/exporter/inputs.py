@@ -25,11 +25,13 @@ class Leaf:
     value: Any
     path: Path
     source: Any
+    named: bool = True
 
     @property
     def name(self) -> str:
-        """What its placeholder is called, but for collisions."""
-        return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(part)) for part in self.path).lower()
+        """What its placeholder is called, but for collisions: of what ``**kwargs`` takes, not what that is called."""
+        parts = self.path if self.named else self.path[1:]
+        return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(part)) for part in parts).lower()
 
     @property
     def text(self) -> str:
@@ -69,10 +71,11 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
     except TypeError as error:
         raise InvalidInput(f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}.") from None
     names = list(_names(signature, args, kwargs))
+    rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
     leaves = []
     for (name, source), value in zip(names, (*args, *kwargs.values()), strict=True):
         for path, leaf in pytree.tree_flatten_with_path(value)[0]:
-            leaves.append(_leaf(name, source, path, leaf))
+            leaves.append(_leaf(name, source, path, leaf, rest))
     return Example(
         args,
         kwargs,
@@ -102,7 +105,7 @@ def _names(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[
             yield (others, name), GetItemSource(LocalSource(others), name)
 
 
-def _leaf(name: Path, source: Any, keys: Any, value: Any) -> Leaf:
+def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
     path = list(name)
     for key in keys:
         if isinstance(key, pytree.GetAttrKey):
@@ -112,7 +115,7 @@ def _leaf(name: Path, source: Any, keys: Any, value: Any) -> Leaf:
             part = key.idx if isinstance(key, pytree.SequenceKey) else key.key
             path.append(part)
             source = GetItemSource(source, part)
-    leaf = Leaf(value, tuple(path), source)
+    leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
     if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str, torch.ScriptObject)):
         raise InvalidInput(
             f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which no program can take. Pass tensors, numbers, "

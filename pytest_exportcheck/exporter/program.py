@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,24 +27,27 @@ from pytest_exportcheck.exporter.state import State
 _SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
 
 
-def name_inputs(graph: torch.fx.Graph, state: State, constants: Mapping[torch.fx.Node, str], example: Example) -> None:
+def name_inputs(graph: torch.fx.Graph, state: State, constants: Sequence[str], example: Example) -> None:
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     inputs = placeholders[-len(example.leaves) :] if example.leaves else []
     wanted = {node: leaf.name for node, leaf in zip(inputs, example.leaves, strict=True)}
-    kinds = [*(("parameter", name) for name in state.parameters), *(("buffer", name) for name in state.buffers)]
+    kinds = [
+        *(("parameter", name) for name in state.parameters),
+        *(("buffer", name) for name in state.buffers),
+        *(("constant", name) for name in constants),
+    ]
     wanted |= {node: state_name(*each) for node, each in zip(placeholders, kinds, strict=False)}
-    wanted |= {node: state_name("constant", name) for node, name in constants.items()}
     rename(graph, wanted, inputs)
 
 
 def signature_of(
-    graph: torch.fx.Graph, state: State, constants: Mapping[torch.fx.Node, str], example: Example
+    graph: torch.fx.Graph, state: State, constants: Sequence[str], example: Example
 ) -> ExportGraphSignature:
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     kinds = [
         *((InputKind.PARAMETER, name, None) for name in state.parameters),
         *((InputKind.BUFFER, name, name not in state.not_persistent) for name in state.buffers),
-        *((InputKind.CONSTANT_TENSOR, name, None) for name in constants.values()),
+        *((InputKind.CONSTANT_TENSOR, name, None) for name in constants),
         *((InputKind.USER_INPUT, None, None) for _ in example.leaves),
     ]
     inputs = [

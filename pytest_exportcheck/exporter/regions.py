@@ -1,0 +1,114 @@
+"""Regions of another grad mode, and of autocast: what runs in them becomes a graph of its own, called by a higher-order operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch._higher_order_ops.wrap import wrap_with_autocast, wrap_with_set_grad_enabled
+
+from pytest_exportcheck.exporter import _torch_compat as compat
+
+
+@dataclass
+class Region:
+    """Calls, and regions within, that run under one operator."""
+
+    operator: Any
+    args: tuple[Any, ...]
+    parts: list[torch.fx.Node | Region] = field(default_factory=list)
+
+    def nodes(self) -> Iterator[torch.fx.Node]:
+        for part in self.parts:
+            if isinstance(part, Region):
+                yield from part.nodes()
+            else:
+                yield part
+
+
+def wrap_regions(module: torch.fx.GraphModule, grad: bool) -> torch.fx.GraphModule:
+    """The module with its regions wrapped; ``grad`` is the grad mode outside."""
+    calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
+    if not any(node.target in compat.REGION_MARKS for node in calls):
+        return module
+    return _Wrapper(module).wrapped(_parse(iter(calls), grad))
+
+
+def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:
+    """Up to the end of the region that the calls stand in."""
+    parts: list[torch.fx.Node | Region] = []
+    current = parts
+    for node in calls:
+        if node.target is compat.SET_GRAD:
+            current = parts
+            if node.args[0] != grad:
+                region = Region(wrap_with_set_grad_enabled, (node.args[0],))
+                parts.append(region)
+                current = region.parts
+        elif node.target is compat.ENTER_AUTOCAST:
+            inner_grad = grad if current is parts else not grad
+            current.append(Region(wrap_with_autocast, node.args, _parse(calls, inner_grad)))
+        elif node.target is compat.EXIT_AUTOCAST:
+            break
+        else:
+            current.append(node)
+    return parts
+
+
+class _Wrapper:
+    """Builds the graph anew; each region's graph is an attribute."""
+
+    def __init__(self, module: torch.fx.GraphModule) -> None:
+        self._module = module
+        self._count = 0
+
+    def wrapped(self, parts: Sequence[torch.fx.Node | Region]) -> torch.fx.GraphModule:
+        graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
+        (output,) = (node for node in self._module.graph.nodes if node.op == "output")
+        for node in self._module.graph.nodes:
+            if node.op == "placeholder":
+                new[node] = graph.node_copy(node)
+        self._build(graph, parts, new, self._module)
+        graph.node_copy(output, new.__getitem__)
+        return compat.graph_module(self._module, graph)
+
+    def _build(self, graph: torch.fx.Graph, parts: Any, new: dict[Any, Any], owner: Any) -> None:
+        for part in parts:
+            if isinstance(part, Region):
+                if any(True for _ in part.nodes()):
+                    self._call(graph, part, new, owner)
+            else:
+                new[part] = graph.node_copy(part, new.__getitem__)
+
+    def _call(self, graph: torch.fx.Graph, region: Region, new: dict[Any, Any], owner: Any) -> None:
+        inside = dict.fromkeys(region.nodes())
+        inputs = list(dict.fromkeys(each for node in inside for each in node.all_input_nodes if each not in inside))
+        outputs = [node for node in inside if any(user not in inside for user in node.users)]
+        self._count += 1
+        name = f"submod_{self._count}"
+        setattr(owner, name, self._graph_of(region, inputs, outputs, owner))
+        stack = {"nn_module_stack": next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})}
+        taken = graph.get_attr(name)
+        taken.meta |= stack
+        call = graph.call_function(region.operator, (*region.args, taken, *(new[each] for each in inputs)))
+        call.meta |= stack
+        call.meta["torch_fn"] = (call.name, f"{type(region.operator).__name__}.{region.operator.__name__}")
+        call.meta["val"] = tuple(node.meta.get("val") for node in outputs)
+        for number, node in enumerate(outputs):
+            new[node] = graph.call_function(compat.GETITEM, (call, number))
+            new[node].meta |= node.meta
+
+    def _graph_of(self, region: Region, inputs: Any, outputs: Any, owner: Any) -> torch.fx.GraphModule:
+        graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
+        root = torch.nn.Module()
+        for node in inputs:
+            new[node] = graph.placeholder(node.name)
+            new[node].meta |= {key: node.meta[key] for key in ("val", "tensor_meta") if key in node.meta}
+        self._build(graph, region.parts, new, root)
+        graph.output(tuple(new[node] for node in outputs))
+        for node in region.nodes():
+            if node.op == "get_attr":
+                setattr(root, str(node.target), getattr(owner, str(node.target)))
+        return torch.fx.GraphModule(root, graph)
