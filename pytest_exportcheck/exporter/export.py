@@ -29,7 +29,7 @@ def export(mod: torch.nn.Module, args: tuple[Any, ...], kwargs: Any = None, *, d
     state = state_of(mod)
     traced = trace(mod, example, mode, fake_state(mode, state), fakes.values)
     solve(mod, fakes, dynamic_shapes)
-    tidy(traced.module)
+    tidy(traced.module, fakes.values)
     insert_assertions(traced.module, mode.shape_env)
     constants = lift_constants(traced.module, mode, state, len(state.tensors))
     graph_module = wrap_regions(traced.module, grad)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 _EFFECTLESS = (torch.ops.aten.detach.default,)
 
 
-def tidy(module: torch.fx.GraphModule) -> None:
-    """Drop calls that nobody uses and that do nothing, and give every call a module stack in the usual form."""
+def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
+    """Drop calls that nobody uses and that do nothing, and give every call a module stack in the usual form; ``leaves`` are
+    the values of the last placeholders."""
     graph = module.graph
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    for node, value in zip(reversed(placeholders), reversed(leaves), strict=False):
+        if not isinstance(value, torch.Tensor):
+            node.meta["val"] = value
     graph.eliminate_dead_code(lambda node: not (node.op == "call_function" and node.target in _EFFECTLESS))
     for node in graph.nodes:
         if node.op in ("placeholder", "output"):
