@@ -21,7 +21,9 @@ DimHint = _shapes._DimHint
 DimHintType = _shapes._DimHintType
 
 
-def normalize_dynamic_shapes(shapes: Any, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def normalize_dynamic_shapes(
+    shapes: Any, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """2.14 takes further spellings of keyword arguments; before, there is nothing to do."""
     normalize = getattr(_shapes, "_normalize_dynamic_shapes", None)
     return shapes if normalize is None else normalize(shapes, module, args, kwargs)
@@ -59,3 +61,8 @@ def graph_module(owner: torch.fx.GraphModule, graph: torch.fx.Graph) -> torch.fx
     made = torch.fx.GraphModule(owner, graph)
     made.meta.update(owner.meta)
     return made
+
+
+def is_functorch_tensor(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one of a torch.func transform in progress."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))

@@ -67,7 +67,9 @@ def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None
         if "val" not in node.meta:
             node.meta["val"] = _value_of(node)
 
-    first: Any = next((node.meta["nn_module_stack"] for node in module.graph.nodes if "nn_module_stack" in node.meta), {})
+    first: Any = next(
+        (node.meta["nn_module_stack"] for node in module.graph.nodes if "nn_module_stack" in node.meta), {}
+    )
     module._register_create_node_hook(note)
     try:
         yield

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.errors import NotTraceable
 from pytest_exportcheck.exporter.state import State
 
 
-def lift_constants(
-    module: torch.fx.GraphModule, mode: FakeTensorMode, state: State, lifted: int
-) -> dict[str, Any]:
+def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: State, lifted: int) -> dict[str, Any]:
     """Name -> value, in the order of their placeholders, which stand before those of the leaves."""
     graph = module.graph
     names = {id(value): name for name, value in state.constants.items()}
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    first_input = placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
+    first_input = (
+        placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
+    )
     made: dict[int, torch.fx.Node] = {}
     values: dict[str, Any] = {}
     for node in list(graph.nodes):
@@ -27,6 +29,7 @@ def lift_constants(
         if isinstance(value, torch.fx.GraphModule):
             continue
         if id(value) not in made:
+            _refuse_traced(node, value)
             name = names.get(id(value)) or f"lifted_tensor_{sum(each.startswith('lifted_tensor') for each in values)}"
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
@@ -35,3 +38,16 @@ def lift_constants(
         node.replace_all_uses_with(made[id(value)])
         graph.erase_node(node)
     return values
+
+
+def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
+    """A tensor that only exists while tracing is no constant."""
+    wrapped = isinstance(value, torch.Tensor) and compat.is_functorch_tensor(value)
+    if not wrapped and not isinstance(value, FakeTensor):
+        return
+    user = next((each for each in node.users if "stack_trace" in each.meta), node)
+    what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
+    raise NotTraceable(
+        f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
+        f"in its place. It is used at\n{user.meta.get('stack_trace', node.format_node())}\nCompute it with operators, or export what is around it."
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import sympy
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, ShapeEnv, free_unbacked_symbols
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRangeError, ValueRanges
 
 from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.branches import misjudged
 from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.exporter.inputs import Example, Leaf
 from pytest_exportcheck.exporter.shapes import Declared
@@ -112,5 +113,46 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
             "Declare a range that the model takes."
         ) from None
     if dim.type is compat.DimHintType.DYNAMIC and both.is_singleton():
-        why = "an example of size 0 or 1 fixes it; give one of 2 or more" if hint in (0, 1) else "the model takes no other size"
+        why = (
+            "an example of size 0 or 1 fixes it; give one of 2 or more"
+            if hint in (0, 1)
+            else "the model takes no other size"
+        )
         raise InvalidInput(f"{text} was declared Dim.DYNAMIC, and is always {both.lower}: {why}, or declare Dim.AUTO.")
+
+
+def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
+    """What a call must keep to that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0 and 1 at which the
+    model goes another way, where nothing was declared of them.
+
+    Raises
+    ------
+    ConstraintViolation
+        Where a declared range has such a size: on which line the model branches, and what to declare instead.
+    """
+    env: Any = fakes.mode.shape_env
+    found = []
+    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
+        for number, size in enumerate(value.shape) if isinstance(value, torch.Tensor) else ():
+            dim = said.get(number)
+            text = f"{leaf.source.name}.size()[{number}]"
+            if isinstance(dim, Dim) and dim.min in (1, 2):
+                found.append(f"{text} >= {dim.min}")
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                found += [f"{text} != {small}" for small in _otherwise(env, leaf, number, size.node.expr, dim)]
+    return found
+
+
+def _otherwise(env: Any, leaf: Leaf, number: int, symbol: Any, dim: Any) -> Iterator[int]:
+    """Sizes 0 and 1 that the model treats otherwise than those it was traced with: symbols are taken to be neither."""
+    for small in (0, 1):
+        branch = misjudged(env.branches, symbol, small)
+        if branch is None or (isinstance(dim, Dim) and not dim.min <= small <= dim.max):
+            continue
+        if isinstance(dim, Dim) and dim.min > 0:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] was declared as {dim!r}, and the model goes another way where it is {small}:\n"
+                f"  {branch.place}\n"
+                f"A program holds one way only. Declare Dim({dim.__name__!r}, min={small + 1}), or export that size on its own."
+            )
+        yield small

@@ -24,3 +24,9 @@ class ConstraintViolation(ExportError):
     """The model does not keep what was declared of its sizes."""
 
     kind = UserErrorType.CONSTRAINT_VIOLATION
+
+
+class NotTraceable(ExportError):
+    """The model does something that no program can say."""
+
+    kind = UserErrorType.ANTI_PATTERN

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.exporter.assertions import insert_assertions
+from pytest_exportcheck.exporter.attributes import restored
 from pytest_exportcheck.exporter.constants import lift_constants
-from pytest_exportcheck.exporter.constraints import ranges, solve
+from pytest_exportcheck.exporter.constraints import guards, ranges, solve
+from pytest_exportcheck.exporter.errors import NotTraceable
 from pytest_exportcheck.exporter.inputs import example_of
 from pytest_exportcheck.exporter.metadata import tidy
 from pytest_exportcheck.exporter.program import name_inputs, program_of, signature_of
@@ -19,24 +23,85 @@ from pytest_exportcheck.exporter.state import fake_state, state_of
 from pytest_exportcheck.exporter.symbols import fake_inputs, new_mode
 from pytest_exportcheck.exporter.trace import trace
 
+_UNLIKELY = 0x5EED_0F_0DD
 
-def export(mod: torch.nn.Module, args: tuple[Any, ...], kwargs: Any = None, *, dynamic_shapes: Any = None) -> ExportedProgram:
-    grad = torch.is_grad_enabled()
+
+def export(
+    mod: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    dynamic_shapes: Any = None,
+) -> ExportedProgram:
+    """The program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
+
+    Parameters
+    ----------
+    mod, args, kwargs
+        A module and the arguments of an example call. The module, the arguments and the generators are as before when it returns.
+    dynamic_shapes
+        In every form that torch takes. A call of the program outside of a declared range is refused.
+
+    Raises
+    ------
+    InvalidInput
+        Where the example or the dynamic shapes do not fit the module.
+    ConstraintViolation
+        Where the module restricts its sizes more than was declared: which, where, and what to declare instead.
+    NotTraceable
+        Where it does what no program can say.
+    """
     example = example_of(mod, args, kwargs)
     declared = declared_shapes(mod, example, dynamic_shapes)
     mode = new_mode()
     fakes = fake_inputs(mode, example, declared)
     state = state_of(mod)
-    traced = trace(mod, example, mode, fake_state(mode, state), fakes.values)
+    with restored(mod) as attributes, _not_seeded():
+        traced = trace(mod, example, mode, fake_state(mode, state), fakes.values)
+        replaced = dict(attributes.replaced())
     solve(mod, fakes, dynamic_shapes)
     tidy(traced.module, fakes.values)
     insert_assertions(traced.module, mode.shape_env)
     constants = lift_constants(traced.module, mode, state, len(state.tensors))
-    graph_module = wrap_regions(traced.module, grad)
-    graph = graph_module.graph
-    name_inputs(graph, state, list(constants), example)
-    bounds = ranges(fakes, example, declared)
-    graph_module.recompile()
-    return program_of(
-        graph_module, signature_of(graph, state, list(constants), example), state, constants, bounds, example, traced.out_spec
+    _refuse_replaced(replaced, constants)
+    module = wrap_regions(traced.module, torch.is_grad_enabled())
+    name_inputs(module.graph, state, list(constants), example)
+    module.recompile()
+    program = program_of(
+        module,
+        signature_of(module.graph, state, list(constants), example),
+        state,
+        constants,
+        ranges(fakes, example, declared),
+        example,
+        traced.out_spec,
     )
+    program._guards_code = [*program._guards_code, *guards(fakes, example, declared)]
+    return program
+
+
+@contextmanager
+def _not_seeded() -> Iterator[None]:
+    """Generators are as before; a model that seeds torch's is refused, for its seed would be lost."""
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(_UNLIKELY)
+    try:
+        yield
+        seeded = generator.initial_seed() != _UNLIKELY
+    finally:
+        generator.set_state(before)
+    if seeded:
+        raise NotTraceable(
+            "the model seeds torch's generator (torch.manual_seed), which no program can say: its random numbers would be others. "
+            "Seed it outside of the model, or pass the random tensors in."
+        )
+
+
+def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:
+    for name, value in replaced.items():
+        if any(value is each for each in constants.values()):
+            raise NotTraceable(
+                f"the model reads self.{name} and assigns it anew, which a program can keep for buffers only: the second call would "
+                f'compute with the old value. Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
+            )

@@ -69,7 +69,9 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InvalidInput(f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}.") from None
+        raise InvalidInput(
+            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}."
+        ) from None
     names = list(_names(signature, args, kwargs))
     rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
     leaves = []

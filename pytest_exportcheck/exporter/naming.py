@@ -11,8 +11,9 @@ PREFIXES = {"parameter": "p_", "buffer": "b_", "constant": "c_", "object": "obj_
 
 
 def state_name(kind: str, target: str) -> str:
-    """What the placeholder of a part of the state is called, but for collisions."""
-    return PREFIXES[kind] + re.sub(r"[^a-zA-Z0-9]", "_", target).lower()
+    """What the placeholder of a part of the state is called, but for collisions: as torch has it, without ``self_`` in front."""
+    name = re.sub(r"[^a-zA-Z0-9]", "_", target.removeprefix("self_")).lower()
+    return PREFIXES[kind] + name
 
 
 def rename(graph: torch.fx.Graph, wanted: dict[torch.fx.Node, str], first: Iterable[torch.fx.Node]) -> None:

@@ -51,14 +51,14 @@ def signature_of(
         *((InputKind.USER_INPUT, None, None) for _ in example.leaves),
     ]
     inputs = [
-        InputSpec(kind, _argument(node, example, node.meta.get("val")), target, persistent)
+        InputSpec(kind, _argument(node, node.meta.get("val")), target, persistent)
         for node, (kind, target, persistent) in zip(placeholders, kinds, strict=True)
     ]
     output = next(iter(reversed(graph.nodes)))
     outputs = [
         OutputSpec(
             OutputKind.USER_OUTPUT,
-            _argument(each, example, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
+            _argument(each, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
             None,
         )
         for each in output.args[0]
@@ -66,7 +66,7 @@ def signature_of(
     return ExportGraphSignature(inputs, outputs)
 
 
-def _argument(node: torch.fx.Node, example: Example, val: Any) -> Any:
+def _argument(node: torch.fx.Node, val: Any) -> Any:
     if isinstance(val, torch.Tensor):
         return TensorArgument(node.name)
     for kind, argument in _SYMBOLIC.items():

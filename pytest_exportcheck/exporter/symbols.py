@@ -25,6 +25,7 @@ from torch.utils._sympy.solve import try_solve
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.branches import WatchedShapeEnv
 from pytest_exportcheck.exporter.errors import ConstraintViolation
 from pytest_exportcheck.exporter.inputs import Example, Leaf
 from pytest_exportcheck.exporter.shapes import Declared
@@ -51,7 +52,7 @@ class FakeInputs:
 
 
 def new_mode() -> FakeTensorMode:
-    shape_env = ShapeEnv(tracked_fakes=[], trace_asserts=True)
+    shape_env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
     return FakeTensorMode(shape_env=shape_env, allow_non_fake_inputs=True, export=True)
 
 
@@ -92,7 +93,9 @@ def _fake_tensor(mode: FakeTensorMode, leaf: Leaf, declared: Any, found: Declara
     return fake
 
 
-def _dimension(mode: FakeTensorMode, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations) -> tuple[Any, Any]:
+def _dimension(
+    mode: FakeTensorMode, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
+) -> tuple[Any, Any]:
     """How one dimension is dynamic, and what its symbol must keep to."""
     if isinstance(said, compat.DimHint):
         found.relaxed.add(source)
@@ -114,7 +117,9 @@ def _within(dim: Any) -> StrictMinMaxConstraint:
 
 
 def _fake_number(mode: FakeTensorMode, leaf: Leaf, said: Any) -> torch.SymInt:
-    symbol: torch.SymInt = mode.shape_env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+    symbol: torch.SymInt = mode.shape_env.create_unspecified_symint_and_symbol(
+        leaf.value, leaf.source, DimDynamic.DYNAMIC
+    )
     context = compat.number_context(said.type is compat.DimHintType.DYNAMIC)
     mode.shape_env.tracked_fakes.append(TrackedFake(symbol, leaf.source, context))
     return symbol

@@ -43,18 +43,35 @@ def trace(
     def run(*flat: Any) -> tuple[Any, ...]:
         nonlocal out_spec
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
-        with _reparametrize_module(module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True):
+        with _reparametrize_module(
+            module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True
+        ):
+            buffers = dict(module.named_buffers(remove_duplicate=False))
             outputs, out_spec = pytree.tree_flatten(module(*args, **kwargs))
+            _write_back(module, buffers)
         return tuple(outputs)
 
     run._orig_mod = module  # type: ignore[attr-defined]
     with ExitStack() as stack:
-        for context in (mode, compat.exporting(), tracing(TracingContext(mode)), _numbers_as_symbols(), _grad_mode_kept()):
+        for context in (
+            mode,
+            compat.exporting(),
+            tracing(TracingContext(mode)),
+            _numbers_as_symbols(),
+            _grad_mode_kept(),
+        ):
             stack.enter_context(context)
         stack.enter_context(enable_python_dispatcher())
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
     assert out_spec is not None
     return Traced(graph, out_spec)
+
+
+def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> None:
+    """A buffer that was assigned anew gets the new value copied: that is what the graph can say."""
+    for name, value in module.named_buffers(remove_duplicate=False):
+        if name in before and value is not before[name]:
+            before[name].copy_(value)
 
 
 @contextmanager

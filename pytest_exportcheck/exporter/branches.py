@@ -1,0 +1,65 @@
+"""Branches on sizes 0 and 1, which torch decides by taking it that a dynamic size is neither."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sympy
+import torch
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+_OWN = str(Path(__file__).parent)
+_TORCH = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).parent), _OWN, "<")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A condition that the model's own code asked for, and where."""
+
+    condition: Any
+    taken: bool
+    place: str
+
+
+class WatchedShapeEnv(ShapeEnv):
+    """Notes the conditions on symbols that user code turns into a truth value."""
+
+    def __init__(self, **options: Any) -> None:
+        self.branches: list[Branch] = []
+        super().__init__(**options)
+
+    def evaluate_expr(self, orig_expr: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super().evaluate_expr(orig_expr, *args, **kwargs)
+        if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr.free_symbols:
+            place = _user_line()
+            if place:
+                self.branches.append(Branch(orig_expr, bool(found), place))
+        return found
+
+
+def _user_line() -> str:
+    """The line that asked, where it is the model's own: not where an operator asks on its behalf."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_TORCH):
+            line = traceback.extract_stack(frame, limit=1)[0]
+            return f"{name}:{frame.f_lineno}: {line.line}"
+        if not ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__):
+            return ""
+        frame = frame.f_back
+    return ""
+
+
+def misjudged(branches: list[Branch], symbol: Any, size: int) -> Branch | None:
+    """The first branch that goes the other way where the symbol has this size."""
+    for branch in branches:
+        if branch.condition.free_symbols == {symbol}:
+            there = branch.condition.xreplace({symbol: sympy.Integer(size)})
+            if there in (sympy.true, sympy.false) and bool(there) != branch.taken:
+                return branch
+    return None
