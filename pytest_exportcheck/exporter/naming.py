@@ -40,7 +40,7 @@ def rename(graph: torch.fx.Graph, wanted: dict[torch.fx.Node, str], first: Itera
             names[node] = free(node.name, counted=False)
             used.add(names[node])
     for node, name in names.items():
-        node.name = node._name = name  # type: ignore[attr-defined]
+        node.name = node._name = name
         if node.op == "placeholder":
             node.target = name
 

@@ -89,7 +89,7 @@ class _Wrapper:
         self._count += 1
         name = f"submod_{self._count}"
         setattr(owner, name, self._graph_of(region, inputs, outputs, owner))
-        stack = {
+        stack: dict[str, Any] = {
             "nn_module_stack": next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
         }
         taken = graph.get_attr(name)

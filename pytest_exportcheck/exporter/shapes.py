@@ -25,7 +25,7 @@ def declared_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: A
         Where the declaration does not fit the example, in torch's words.
     """
     if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
-        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
     if not dynamic_shapes:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
     dynamic_shapes = compat.normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)

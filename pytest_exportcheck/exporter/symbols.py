@@ -16,7 +16,6 @@ from torch.fx.experimental.symbolic_shapes import (
     DimDynamic,
     EqualityConstraint,
     RelaxedUnspecConstraint,
-    ShapeEnv,
     StatelessSymbolicContext,
     StrictMinMaxConstraint,
     TrackedFake,
@@ -46,17 +45,20 @@ class Declarations:
 class FakeInputs:
     """The leaves of the example as fakes, and which of their sizes were declared equal or derived."""
 
-    mode: FakeTensorMode
+    mode: Tracing
     values: list[Any]
     equalities: EqualityConstraint
 
 
-def new_mode() -> FakeTensorMode:
-    shape_env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
-    return FakeTensorMode(shape_env=shape_env, allow_non_fake_inputs=True, export=True)
+class Tracing(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """A fake mode with symbols: ``env`` is its ``shape_env``, which is always there."""
+
+    def __init__(self) -> None:
+        self.env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
+        super().__init__(shape_env=self.env, allow_non_fake_inputs=True, export=True)
 
 
-def fake_inputs(mode: FakeTensorMode, example: Example, declared: Sequence[Declared]) -> FakeInputs:
+def fake_inputs(mode: Tracing, example: Example, declared: Sequence[Declared]) -> FakeInputs:
     """The fakes of the example.
 
     Raises
@@ -76,10 +78,10 @@ def fake_inputs(mode: FakeTensorMode, example: Example, declared: Sequence[Decla
         elif type(value) is int and isinstance(said, compat.DimHint) and said.type is not compat.DimHintType.STATIC:
             value = _fake_number(mode, leaf, said)
         values.append(value)
-    return FakeInputs(mode, values, _equalities(mode.shape_env, found))
+    return FakeInputs(mode, values, _equalities(mode.env, found))
 
 
-def _fake_tensor(mode: FakeTensorMode, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
+def _fake_tensor(mode: Tracing, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
     dimensions: list[Any] = []
     constraints: list[Any] = []
     for number in range(leaf.value.dim()):
@@ -87,15 +89,17 @@ def _fake_tensor(mode: FakeTensorMode, leaf: Leaf, declared: Any, found: Declara
         dynamic, constraint = _dimension(mode, leaf, number, declared.get(number), source, found)
         dimensions.append(dynamic)
         constraints.append(constraint)
-    context = StatelessSymbolicContext(dynamic_sizes=dimensions, constraint_sizes=constraints)
-    fake: torch.Tensor = mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
-    mode.shape_env.tracked_fakes.append(TrackedFake(fake, leaf.source, context))
+    context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
+        dynamic_sizes=dimensions, constraint_sizes=constraints
+    )
+    fake = mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
+    mode.env.tracked_fakes.append(  # type: ignore[union-attr]
+        TrackedFake(fake, leaf.source, context)
+    )
     return fake
 
 
-def _dimension(
-    mode: FakeTensorMode, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
-) -> tuple[Any, Any]:
+def _dimension(mode: Tracing, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations) -> tuple[Any, Any]:
     """How one dimension is dynamic, and what its symbol must keep to."""
     if isinstance(said, compat.DimHint):
         found.relaxed.add(source)
@@ -104,7 +108,7 @@ def _dimension(
         must = RelaxedUnspecConstraint(warn_only=False) if said.type is compat.DimHintType.DYNAMIC else None
         return DimDynamic.DYNAMIC, must
     if isinstance(said, Dim):
-        mode.shape_env.source_name_to_debug_name[source.name] = said.__name__
+        mode.env.source_name_to_debug_name[source.name] = said.__name__
         if isinstance(said, compat.DerivedDim):
             found.derived.append((source, said, leaf.value.shape[number], leaf, number))
         found.sources[said.__name__].append(source)
@@ -116,16 +120,16 @@ def _within(dim: Any) -> StrictMinMaxConstraint:
     return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
 
 
-def _fake_number(mode: FakeTensorMode, leaf: Leaf, said: Any) -> torch.SymInt:
-    symbol: torch.SymInt = mode.shape_env.create_unspecified_symint_and_symbol(
-        leaf.value, leaf.source, DimDynamic.DYNAMIC
-    )
+def _fake_number(mode: Tracing, leaf: Leaf, said: Any) -> Any:
+    symbol: Any = mode.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
     context = compat.number_context(said.type is compat.DimHintType.DYNAMIC)
-    mode.shape_env.tracked_fakes.append(TrackedFake(symbol, leaf.source, context))
+    mode.env.tracked_fakes.append(  # type: ignore[union-attr]
+        TrackedFake(symbol, leaf.source, context)
+    )
     return symbol
 
 
-def _equalities(shape_env: ShapeEnv, found: Declarations) -> EqualityConstraint:
+def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
     """Sizes that share a dim are equal; those of a derived dim follow from its root, which may stand in no input."""
     pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
     phantoms: dict[str, Any] = {}

@@ -87,13 +87,13 @@ def _grad_mode_kept() -> Iterator[None]:
 def _numbers_as_symbols() -> Iterator[None]:
     """Python's ``max``, ``min`` and ``math.pow`` ask a symbol for its value; here they stay symbolic."""
     saved = builtins.max, builtins.min, math.pow
-    builtins.max = _extremum(saved[0], torch.sym_max)  # type: ignore[assignment]
-    builtins.min = _extremum(saved[1], torch.sym_min)  # type: ignore[assignment]
-    math.pow = lambda x, y: x**y if _is_symbolic(x, y) else saved[2](x, y)  # type: ignore[assignment]
+    builtins.max = _extremum(saved[0], torch.sym_max)
+    builtins.min = _extremum(saved[1], torch.sym_min)
+    math.pow = _power(saved[2])
     try:
         yield
     finally:
-        builtins.max, builtins.min, math.pow = saved  # type: ignore[assignment]
+        builtins.max, builtins.min, math.pow = saved
 
 
 def _extremum(original: Callable[..., Any], symbolic: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -105,6 +105,13 @@ def _extremum(original: Callable[..., Any], symbolic: Callable[[Any, Any], Any])
         return original(*args, **kwargs)
 
     return extremum
+
+
+def _power(original: Callable[..., float]) -> Callable[..., Any]:
+    def power(base: Any, exponent: Any) -> Any:
+        return base**exponent if _is_symbolic(base, exponent) else original(base, exponent)
+
+    return power
 
 
 def _is_symbolic(*values: Any) -> bool:
