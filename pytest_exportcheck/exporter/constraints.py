@@ -29,7 +29,7 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
     ConstraintViolation
         Where the module restricts a size more than was declared: which, and what to declare instead.
     """
-    env = fakes.mode.env
+    env = fakes.symbolic.env
     tracked = env.tracked_fakes or []
     violation: Exception | None = None
     try:
@@ -64,7 +64,7 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
     InvalidInput
         Where a hint and what the trace found exclude each other.
     """
-    env = fakes.mode.env
+    env = fakes.symbolic.env
     found: dict[Any, ValueRanges[Any]] = {
         symbol: bounds for symbol, bounds in env.var_to_range.items() if free_unbacked_symbols(symbol)
     }
@@ -130,7 +130,7 @@ def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> lis
     ConstraintViolation
         Where a declared range has such a size: on which line the model branches, and what to declare instead.
     """
-    env = fakes.mode.env
+    env = fakes.symbolic.env
     found = []
     for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
         for number, size in enumerate(value.shape) if isinstance(value, torch.Tensor) else ():

@@ -20,7 +20,7 @@ from pytest_exportcheck.exporter.program import name_inputs, program_of, signatu
 from pytest_exportcheck.exporter.regions import wrap_regions
 from pytest_exportcheck.exporter.shapes import declared_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
-from pytest_exportcheck.exporter.symbols import Tracing, fake_inputs
+from pytest_exportcheck.exporter.symbols import fake_inputs, new_symbolic
 from pytest_exportcheck.exporter.trace import trace
 
 _UNLIKELY = 0x5EED_0F_0DD
@@ -53,16 +53,16 @@ def export(
     """
     example = example_of(mod, args, kwargs)
     declared = declared_shapes(mod, example, dynamic_shapes)
-    mode = Tracing()
-    fakes = fake_inputs(mode, example, declared)
+    symbolic = new_symbolic()
+    fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
     with restored(mod) as attributes, _not_seeded():
-        traced = trace(mod, example, mode, fake_state(mode, state), fakes.values)
+        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, dynamic_shapes)
     tidy(traced.module, fakes.values)
-    insert_assertions(traced.module, mode.env)
-    constants = lift_constants(traced.module, mode, state, len(state.tensors))
+    insert_assertions(traced.module, symbolic.env)
+    constants = lift_constants(traced.module, symbolic.mode, state, len(state.tensors))
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled())
     name_inputs(module.graph, state, list(constants), example)

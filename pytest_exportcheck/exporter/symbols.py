@@ -45,20 +45,25 @@ class Declarations:
 class FakeInputs:
     """The leaves of the example as fakes, and which of their sizes were declared equal or derived."""
 
-    mode: Tracing
+    symbolic: Symbolic
     values: list[Any]
     equalities: EqualityConstraint
 
 
-class Tracing(FakeTensorMode):  # type: ignore[no-untyped-call]
-    """A fake mode with symbols: ``env`` is its ``shape_env``, which is always there."""
+@dataclass(frozen=True)
+class Symbolic:
+    """A fake mode, and the environment of its symbols."""
 
-    def __init__(self) -> None:
-        self.env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
-        super().__init__(shape_env=self.env, allow_non_fake_inputs=True, export=True)
+    mode: FakeTensorMode
+    env: WatchedShapeEnv
 
 
-def fake_inputs(mode: Tracing, example: Example, declared: Sequence[Declared]) -> FakeInputs:
+def new_symbolic() -> Symbolic:
+    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
+    return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
+
+
+def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared]) -> FakeInputs:
     """The fakes of the example.
 
     Raises
@@ -74,32 +79,34 @@ def fake_inputs(mode: Tracing, example: Example, declared: Sequence[Declared]) -
             if id(value) in seen:  # fakes go by identity: one tensor that is given twice is two inputs all the same
                 value = value.detach().requires_grad_(value.requires_grad)
             seen.add(id(value))
-            value = _fake_tensor(mode, Leaf(value, leaf.path, leaf.source), said, found)
+            value = _fake_tensor(symbolic, Leaf(value, leaf.path, leaf.source), said, found)
         elif type(value) is int and isinstance(said, compat.DimHint) and said.type is not compat.DimHintType.STATIC:
-            value = _fake_number(mode, leaf, said)
+            value = _fake_number(symbolic, leaf, said)
         values.append(value)
-    return FakeInputs(mode, values, _equalities(mode.env, found))
+    return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
 
 
-def _fake_tensor(mode: Tracing, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
     dimensions: list[Any] = []
     constraints: list[Any] = []
     for number in range(leaf.value.dim()):
         source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
-        dynamic, constraint = _dimension(mode, leaf, number, declared.get(number), source, found)
+        dynamic, constraint = _dimension(symbolic, leaf, number, declared.get(number), source, found)
         dimensions.append(dynamic)
         constraints.append(constraint)
     context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
         dynamic_sizes=dimensions, constraint_sizes=constraints
     )
-    fake = mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
-    mode.env.tracked_fakes.append(  # type: ignore[union-attr]
+    fake = symbolic.mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
+    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
         TrackedFake(fake, leaf.source, context)
     )
     return fake
 
 
-def _dimension(mode: Tracing, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations) -> tuple[Any, Any]:
+def _dimension(
+    symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
+) -> tuple[Any, Any]:
     """How one dimension is dynamic, and what its symbol must keep to."""
     if isinstance(said, compat.DimHint):
         found.relaxed.add(source)
@@ -108,7 +115,7 @@ def _dimension(mode: Tracing, leaf: Leaf, number: int, said: Any, source: Any, f
         must = RelaxedUnspecConstraint(warn_only=False) if said.type is compat.DimHintType.DYNAMIC else None
         return DimDynamic.DYNAMIC, must
     if isinstance(said, Dim):
-        mode.env.source_name_to_debug_name[source.name] = said.__name__
+        symbolic.env.source_name_to_debug_name[source.name] = said.__name__
         if isinstance(said, compat.DerivedDim):
             found.derived.append((source, said, leaf.value.shape[number], leaf, number))
         found.sources[said.__name__].append(source)
@@ -120,10 +127,10 @@ def _within(dim: Any) -> StrictMinMaxConstraint:
     return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
 
 
-def _fake_number(mode: Tracing, leaf: Leaf, said: Any) -> Any:
-    symbol: Any = mode.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any) -> Any:
+    symbol: Any = symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
     context = compat.number_context(said.type is compat.DimHintType.DYNAMIC)
-    mode.env.tracked_fakes.append(  # type: ignore[union-attr]
+    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
         TrackedFake(symbol, leaf.source, context)
     )
     return symbol
