@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
@@ -19,16 +20,24 @@ class Reference:
     format = "pt2"
     on_request = True
     #: Stages that are another engine's work: its known defects explain them.
-    made_by: Mapping[str, str] = {
-        **dict.fromkeys(("nonstrict", "strict", "nonstrict_postdispatch", "strict_postdispatch"), "torch"),
-        **dict.fromkeys(("decompose", "retrace", "interop", "fuzz"), "torch"),
-    }
+    made_by: Mapping[str, str] = dict.fromkeys(("decompose", "interop"), "torch")
 
     def __init__(self) -> None:
         self._torch = TorchExport()
 
-    def export(self, module: Any, args: Any, kwargs: Any = None, **options: Any) -> ExportedProgram:
-        return self._torch.export(module, args, kwargs, **options)
+    def export(
+        self,
+        module: torch.nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        *,
+        dynamic_shapes: Any = None,
+        strict: bool = False,
+        pre_dispatch: bool = True,
+    ) -> ExportedProgram:
+        if strict or not pre_dispatch:
+            raise Unsupported("the reference exporter captures non-strictly and above autograd only, so far.")
+        return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         return self._torch.decompose(program, decomp_table)

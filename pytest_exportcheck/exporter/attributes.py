@@ -10,38 +10,47 @@ import torch
 
 
 class Attributes:
-    """The attributes of a module and of those within, before it is traced."""
+    """What a module and those within hold before they are traced: attributes, and what is in lists and dicts among them."""
 
     def __init__(self, module: torch.nn.Module) -> None:
-        self._parts = [(path, part, dict(vars(part))) for path, part in module.named_modules()]
-        self._tables = [
-            (table, dict(table))
-            for _, part, _ in self._parts
-            for table in (part._buffers, part._parameters, part._modules)
-        ]
+        self._held: list[tuple[str, Any, Any]] = []
+        seen: set[int] = set()
+        for path, part in module.named_modules():
+            self._hold(f"{path}." if path else "", vars(part), seen)
+
+    def _hold(self, path: str, container: Any, seen: set[int]) -> None:
+        if id(container) in seen:
+            return
+        seen.add(id(container))
+        self._held.append((path, container, container.copy()))
+        for name, value in list(_items(container)):
+            if type(value) in (list, dict) and isinstance(name, (str, int)):
+                self._hold(f"{path}{name}." if isinstance(name, str) else f"{path.rstrip('.')}[{name}].", value, seen)
 
     def replaced(self) -> Iterator[tuple[str, Any]]:
-        """Tensors that were attributes and are not any more, by their names."""
-        for path, part, before in self._parts:
-            for name, value in before.items():
-                if isinstance(value, torch.Tensor) and vars(part).get(name) is not value:
-                    yield (f"{path}.{name}" if path else name), value
+        """Tensors that are not where they were, by their names."""
+        for path, container, before in self._held:
+            now = dict(_items(container))
+            for name, value in _items(before):
+                if isinstance(value, torch.Tensor) and now.get(name) is not value:
+                    yield (f"{path}{name}" if isinstance(name, str) else f"{path.rstrip('.')}[{name}]"), value
 
     def restore(self) -> None:
-        for _, part, before in self._parts:
-            now = vars(part)
-            for name in now.keys() - before.keys():
-                del now[name]
-            now.update(before)
-        for table, before in self._tables:
-            table.clear()
-            table.update(before)
+        for _, container, before in self._held:
+            if isinstance(container, list):
+                container[:] = before
+            else:
+                container.clear()
+                container.update(before)
+
+
+def _items(container: Any) -> Any:
+    return enumerate(container) if isinstance(container, list) else container.items()
 
 
 @contextmanager
 def restored(module: torch.nn.Module) -> Iterator[Attributes]:
-    """Whatever happens inside, the module has its attributes again. What they hold is not copied: a list that ``forward`` appends to
-    keeps what was appended."""
+    """Whatever happens inside, the module holds again what it held."""
     attributes = Attributes(module)
     try:
         yield attributes

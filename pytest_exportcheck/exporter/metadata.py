@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+_ROOT = "L__self__"
 _EFFECTLESS = (torch.ops.aten.detach.default,)
 
 
@@ -24,8 +25,11 @@ def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
             node.meta.pop("nn_module_stack", None)
             node.meta.pop("stack_trace", None)
         elif "nn_module_stack" in node.meta:
-            node.meta["nn_module_stack"] = {
-                f"L__self__{key}" if key else "L__self__": value for key, value in node.meta["nn_module_stack"].items()
-            }
+            node.meta["nn_module_stack"] = {_key(key): value for key, value in node.meta["nn_module_stack"].items()}
         if node.op == "call_function" and "val" not in node.meta and not node.users:
             node.meta["val"] = None
+
+
+def _key(path: str) -> str:
+    """As torch spells it; a graph that is traced again has it already."""
+    return path if path.startswith(_ROOT) else f"{_ROOT}{path}"

@@ -47,7 +47,7 @@ def trace(
             module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True
         ):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, out_spec = pytree.tree_flatten(module(*args, **kwargs))
+            outputs, out_spec = pytree.tree_flatten(_call(module, args, kwargs))
             _write_back(module, buffers)
         return tuple(outputs)
 
@@ -65,6 +65,14 @@ def trace(
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
     assert out_spec is not None
     return Traced(graph, out_spec)
+
+
+def _call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A graph is run node by node, so that what stands beside its nodes stands beside the new ones."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return module(*args, **kwargs)
+    with torch.fx.traceback.preserve_node_meta():
+        return torch.fx.Interpreter(module).run(*args, *kwargs.values())
 
 
 def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> None:
