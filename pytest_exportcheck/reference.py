@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.exporter.errors import ConstraintViolation, ExportError, InvalidInput, NotTraceable
 from pytest_exportcheck.exporter.export import export
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
@@ -20,7 +21,20 @@ from pytest_exportcheck.serde.json_codec import decode_program, encode_program
 from pytest_exportcheck.serde.pickled import loaded
 from pytest_exportcheck.serde.program_file import load, program_json, program_of, read_text, save
 
-__all__ = ["SerializedArtifact", "canonicalize", "deserialize", "export", "load", "register_extension", "save", "serialize"]
+__all__ = [
+    "ConstraintViolation",
+    "ExportError",
+    "InvalidInput",
+    "NotTraceable",
+    "SerializedArtifact",
+    "canonicalize",
+    "deserialize",
+    "export",
+    "load",
+    "register_extension",
+    "save",
+    "serialize",
+]
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,8 @@ def program_of(
 ) -> ExportedProgram:
     from torch._export.verifier import TrainingIRVerifier  # noqa: TID251 -- programs are checked by torch's verifier
 
-    calls = ModuleCallSignature(
-        inputs=[spec.arg for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT],
-        outputs=[spec.arg for spec in signature.output_specs if spec.kind is OutputKind.USER_OUTPUT],
-        in_spec=example.in_spec,
-        out_spec=out_spec,
-        forward_arg_names=example.forward_arg_names,
+    call = ModuleCallSignature(
+        inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )
     held = {name: state.buffers[name] for name in state.not_persistent}
     return ExportedProgram(
@@ -100,7 +96,7 @@ def program_of(
         graph_signature=signature,
         state_dict=dict(state.state_dict),
         range_constraints=dict(ranges),
-        module_call_graph=[ModuleCallEntry("", calls)],
+        module_call_graph=[ModuleCallEntry(path, None if path else call) for path in state.modules],
         example_inputs=(example.args, example.kwargs),
         constants={**held, **constants},
         verifiers=[TrainingIRVerifier],

@@ -19,6 +19,7 @@ class State:
     not_persistent: frozenset[str]
     constants: Mapping[str, Any]
     state_dict: Mapping[str, torch.Tensor]
+    modules: tuple[str, ...]
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -40,6 +41,7 @@ def state_of(module: torch.nn.Module) -> State:
         frozenset(not_persistent & buffers.keys()),
         dict(_constants(module, {id(each) for each in (*parameters.values(), *buffers.values())})),
         module.state_dict(keep_vars=True),
+        tuple(path for path, _ in module.named_modules(remove_duplicate=False)),
     )
 
 

@@ -1,0 +1,241 @@
+"""The reference exporter against torch's, over exportdb, the corpus and torch's own samples: the same operators, signature, ranges, bits."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib.util
+import io
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from reference_roundtrip import texts
+from torch.export import Dim
+
+import pytest_exportcheck.exporter
+from pytest_exportcheck import reference
+from pytest_exportcheck.declare import cases_in
+from pytest_exportcheck.sources import cases_from
+from pytest_exportcheck.subject import set_up
+
+ROOT = Path(__file__).parents[1]
+
+
+def corpus():
+    for path in sorted((ROOT / "cases").glob("case_*.py")):
+        if path.stem != "case_rejected":
+            spec = importlib.util.spec_from_file_location(f"exporter_{path.stem}", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            yield from ((f"{path.stem}:{case.name}", case) for case in cases_in(module))
+
+
+CASES = {**cases_from("exportdb:*").cases, **dict(corpus())}
+
+
+def operators(program):
+    return [
+        str(node.target)
+        for module in program.graph_module.modules()
+        if isinstance(module, torch.fx.GraphModule)
+        for node in module.graph.nodes
+        if node.op == "call_function"
+    ]
+
+
+def assert_as_torchs(ours, theirs, args, kwargs):
+    assert operators(ours) == operators(theirs)
+    assert str(ours.graph_signature) == str(theirs.graph_signature)
+    assert str(ours.range_constraints) == str(theirs.range_constraints)
+    assert set(theirs._guards_code) <= set(ours._guards_code)
+    assert ours.module_call_graph == theirs.module_call_graph
+    assert set(ours.state_dict) == set(theirs.state_dict)
+    assert set(ours.constants) == set(theirs.constants)
+    results = []
+    for program in (ours, theirs):
+        torch.manual_seed(0)
+        copied, named = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, (args, kwargs))
+        results.append(texts((program.module()(*copied, **named), copied, named)))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_torch_captures_it(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        subject = set_up(CASES[name], 0)
+        args, kwargs = subject.example.args, dict(subject.example.kwargs)
+        shapes = subject.dynamic_shapes
+        theirs = torch.export.export(copy.deepcopy(subject.fresh_module()), args, kwargs, dynamic_shapes=shapes)
+        ours = reference.export(copy.deepcopy(subject.fresh_module()), args, kwargs, dynamic_shapes=shapes)
+        assert_as_torchs(ours, theirs, args, kwargs)
+
+
+BANNED = ("torch.export._trace", "torch.export._unlift", "torch.export.pt2_archive", "torch._export")
+
+
+def test_the_exporter_names_no_module_of_torchs_pipeline():
+    for path in Path(pytest_exportcheck.exporter.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            banned = [name for name in names if name.startswith(BANNED) and name != "torch._export.verifier"]
+            assert not banned, path.name
+
+
+class Calls(torch.nn.Module):
+    """``forward`` is a function; a buffer, a tensor and a list to do something with."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.register_buffer("buffer", torch.zeros(2))
+        self.tensor, self.number, self.numbers = torch.ones(2), 0, [torch.ones(2)]
+
+    def forward(self, *args):
+        return self.function(self, *args)
+
+
+def assigns(self, x):
+    self.tensor = self.tensor + x
+    return x + self.tensor
+
+
+def assigns_in_list(self, x):
+    self.numbers[0] = self.numbers[0] + x
+    return x * 2
+
+
+def seeds(_, x):
+    torch.manual_seed(42)
+    return x + torch.rand(2)
+
+
+def differentiates(_, x):
+    return torch.func.grad(lambda value: (value**2).sum())(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (assigns, "the model reads self.tensor and assigns it anew, .*register_buffer"),
+        (assigns_in_list, r"the model reads self.numbers\[0\] and assigns it anew"),
+        (seeds, r"the model seeds torch's generator \(torch.manual_seed\)"),
+        (differentiates, r"the model computes with torch.func .*(?s:.)*in forward"),
+    ],
+)
+def test_what_no_program_can_say_is_refused_and_leaves_nothing_behind(function, message):
+    model, before = Calls(function), torch.random.get_rng_state()
+    tensor, numbers = model.tensor, list(model.numbers)
+    with pytest.raises(reference.NotTraceable, match=message):
+        reference.export(model, (torch.ones(2),))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert model.tensor is tensor
+    assert all(one is other for one, other in zip(model.numbers, numbers, strict=True))
+
+
+def test_a_buffer_that_is_assigned_anew_is_written_to():
+    def counts(self, x):
+        self.buffer = self.buffer + 1
+        return x + self.buffer
+
+    model = Calls(counts)
+    program = reference.export(model, (torch.ones(2),)).module()
+    assert [program(torch.ones(2)).tolist() for _ in range(2)] == [[2, 2], [3, 3]]
+
+
+def test_what_forward_sets_is_taken_back():
+    def remembers(self, x):
+        self.number += 1
+        self.last = x + 1
+        return self.last * 2
+
+    model = Calls(remembers)
+    reference.export(model, (torch.ones(2),))
+    assert model.number == 0
+    assert not hasattr(model, "last")
+
+
+def test_one_tensor_given_twice_is_two_inputs():
+    tensor = torch.ones(2)
+    program = reference.export(Calls(lambda _, x, y: x - y), (tensor, tensor))
+    assert program.module()(torch.ones(2), torch.zeros(2)).tolist() == [1, 1]
+
+
+class Branches(torch.nn.Module):
+    def forward(self, x):
+        return x * 2 if x.shape[0] == 1 else x
+
+
+def test_a_branch_on_size_one_inside_a_declared_range_is_refused():
+    with pytest.raises(
+        reference.ConstraintViolation,
+        match=r"(?s)x.shape\[0\] was declared as Dim\('b', min=1, max=10\).*x.shape\[0\] == 1 else x",
+    ):
+        reference.export(Branches(), (torch.ones(6),), dynamic_shapes=({0: Dim("b", min=1, max=10)},))
+
+
+def accepted(program, sizes):
+    module, found = program.module(), []
+    for size in sizes:
+        try:
+            module(torch.ones(size))
+        except AssertionError:
+            continue
+        found.append(size)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "dim", "sizes"),
+    [
+        (Branches(), Dim("b"), [0, 2, 3, 11]),
+        (Branches(), Dim("b", min=2, max=10), [2, 3]),
+        (torch.nn.ReLU(), Dim("b", min=1, max=10), [1, 2, 3]),
+        (torch.nn.ReLU(), Dim("b", min=2, max=3), [2, 3]),
+        (torch.nn.ReLU(), Dim("b", min=3, max=10), [3]),
+        (torch.nn.ReLU(), Dim("b"), [0, 1, 2, 3, 11]),
+    ],
+    ids=str,
+)
+def test_a_call_outside_of_what_was_declared_is_refused(model, dim, sizes):
+    program = reference.export(model, (torch.ones(3),), dynamic_shapes=({0: dim},))
+    assert accepted(program, [0, 1, 2, 3, 11]) == sizes
+
+
+def test_what_holds_at_a_call_holds_after_saving():
+    program = reference.export(torch.nn.ReLU(), (torch.ones(3),), dynamic_shapes=({0: Dim("b", min=2, max=10)},))
+    buffer = io.BytesIO()
+    reference.save(program, buffer)
+    assert accepted(torch.export.load(buffer), [0, 1, 2, 3, 11]) == [2, 3]
+
+
+def test_a_second_retrace_has_the_module_stacks_of_the_first():
+    def stacks(program):
+        return [node.meta["nn_module_stack"] for node in program.graph.nodes if node.op == "call_function"]
+
+    model, args = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), (torch.ones(1, 2),)
+    first = reference.export(model, args)
+    second = reference.export(first.module(), args)
+    third = reference.export(second.module(), args)
+    assert stacks(first) == stacks(second) == stacks(third)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ([torch.ones(2)], None, "args is a tuple of positional arguments, got list"),
+        ((torch.ones(2),), [1], "kwargs is a mapping of keyword arguments, got list"),
+        (
+            (),
+            None,
+            r"ReLU.forward\(input: .*\) .*cannot be called with the example: missing a required argument: 'input'",
+        ),
+        (({"a": [object()]},), None, r"input\['a'\]\[0\] is of type builtins.object, which no program can take"),
+    ],
+)
+def test_an_example_that_does_not_fit_is_refused(args, kwargs, message):
+    with pytest.raises(reference.InvalidInput, match=message):
+        reference.export(torch.nn.ReLU(), args, kwargs)
