@@ -6,6 +6,7 @@ import ast
 import copy
 import importlib.util
 import io
+import sys
 import warnings
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def corpus():
         if path.stem != "case_rejected":
             spec = importlib.util.spec_from_file_location(f"exporter_{path.stem}", path)
             module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # Dynamo, which traces branches, imports it by name
             spec.loader.exec_module(module)
             yield from ((f"{path.stem}:{case.name}", case) for case in cases_in(module))
 
