@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ _CAPTURES = {
     "strict": {"strict": True, "pre_dispatch": True},
     "strict_postdispatch": {"strict": True, "pre_dispatch": False},
 }
+#: Of an ``export`` without these parameters.
+DEFAULT = {"strict": False, "pre_dispatch": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ def as_engine(candidate: Any) -> Engine:
         )
     return BareEngine(
         name=name,
-        captures={capture: _capture(candidate, flags) for capture, flags in _CAPTURES.items()},
+        captures=dict(_captures(candidate)),
         edges=dict(_edges(candidate)),
         edits_input=frozenset(getattr(candidate, "edits_input", ())),
         made_by=dict(getattr(candidate, "made_by", {})),
@@ -85,6 +87,22 @@ def as_engine(candidate: Any) -> Engine:
         on_request=bool(getattr(candidate, "on_request", False)),
         format=str(getattr(candidate, "format", "")),
     )
+
+
+def _captures(bare: Any) -> Iterator[tuple[str, Capture]]:
+    """Those that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
+    lacking = {flag: DEFAULT[flag] for flag in DEFAULT if not _takes(bare.export, flag)}
+    for capture, flags in _CAPTURES.items():
+        if lacking.items() <= flags.items():
+            yield capture, _capture(bare, flags)
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # not of Python
+        return True
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
@@ -97,14 +115,9 @@ def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
 
 
 def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
-    program = bare.export(
-        module,
-        request.args,
-        dict(request.kwargs),
-        dynamic_shapes=request.dynamic_shapes,
-        strict=request.strict,
-        pre_dispatch=request.pre_dispatch,
-    )
+    flags = {"strict": request.strict, "pre_dispatch": request.pre_dispatch}
+    taken = {flag: value for flag, value in flags.items() if _takes(bare.export, flag)}
+    program = bare.export(module, request.args, dict(request.kwargs), dynamic_shapes=request.dynamic_shapes, **taken)
     return ProgramArtifact(program, request)
 
 

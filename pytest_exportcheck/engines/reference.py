@@ -1,4 +1,4 @@
-"""The ``reference`` engine: our own reader and writer of programs, behind torch's exporter."""
+"""The ``reference`` engine: our own exporter, reader and writer of programs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from pytest_exportcheck.errors import Unsupported, UnsupportedError
 
 
 class Reference:
-    """A bare engine. It runs when it is asked for by name: what it captures is captured by torch."""
+    """A bare engine. It captures non-strictly and above autograd; it runs when it is asked for by name."""
 
     name = "reference"
     format = "pt2"
     on_request = True
     #: Stages that are another engine's work: its known defects explain them.
     made_by: Mapping[str, str] = dict.fromkeys(("decompose", "interop"), "torch")
-
-    def __init__(self) -> None:
-        self._torch = TorchExport()
 
     def export(
         self,
@@ -32,15 +29,14 @@ class Reference:
         kwargs: dict[str, Any] | None = None,
         *,
         dynamic_shapes: Any = None,
-        strict: bool = False,
-        pre_dispatch: bool = True,
     ) -> ExportedProgram:
-        if strict or not pre_dispatch:
-            raise Unsupported("the reference exporter captures non-strictly and above autograd only, so far.")
         return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
-        return self._torch.decompose(program, decomp_table)
+        """By torch; what a call must keep to is carried over, which torch derives anew from the symbols alone."""
+        lowered = TorchExport().decompose(program, decomp_table)
+        lowered._guards_code = list(dict.fromkeys([*lowered._guards_code, *program._guards_code]))
+        return lowered
 
     def save(self, program: ExportedProgram, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> None:
         try:

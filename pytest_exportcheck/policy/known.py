@@ -96,6 +96,7 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="attribute-mutation-dropped",
+        engine="*",  # no program can say it
         title="tensors in a list or dict attribute that forward fills anew are constants: what forward puts there is dropped",
         torch=">=2.13",
         check="effects",
