@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 import torch.fx
-from torch._export.verifier import load_verifier  # noqa: TID251 -- the verifiers that a program names are torch's
+from torch._export.verifier import (  # noqa: TID251 -- the verifiers that a program names are torch's
+    SpecViolationError,
+    load_verifier,
+)
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
@@ -16,6 +19,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
 from pytest_exportcheck.serde.expressions import SymbolTable, parse
 from pytest_exportcheck.serde.names import global_of, target_of
 from pytest_exportcheck.serde.treespec import spec_of
@@ -23,6 +27,12 @@ from pytest_exportcheck.serde.values import Plain, number_of, value_of
 
 _SYMBOL = re.compile(r"Symbol\('([^']*)'[^()]*\)")
 _UNBACKED = re.compile(r"(?P<kind>zu?f|u)(?P<number>\d+)")
+#: What Python and torch raise for parts that do not belong together: FX, ShapeEnv, the constructor and its verifier.
+_REFUSALS = (
+    *(LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, AssertionError, NameError),
+    *(SyntaxError, SpecViolationError),
+)
+_SHOWN = 300  # characters of what torch says
 
 
 def build_program(
@@ -42,27 +52,31 @@ def build_program(
         For an operator, a class or a verifier that is not there.
     """
     try:
-        builder = _Builder(given)
-        module = builder.graph_module(given["graph"])
-        builder.bind_unbacked(module)
-        parts: dict[str, Any] = {
-            "graph_signature": ExportGraphSignature(
-                [builder.input_spec(each) for each in given["inputs"]],
-                [builder.output_spec(each) for each in given["outputs"]],
-            ),
-            "range_constraints": builder.ranges,
-            "module_call_graph": [builder.module_call(each) for each in given["calls"]],
-            "verifiers": [_verifier(name) for name in given["verifiers"]],
-        }
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise SchemaError(f"the program contradicts itself ({type(error).__name__}: {error}).") from error
+        return _program(given, state, constants, example_inputs)
+    except _REFUSALS as error:
+        said = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
+        raise SchemaError(f"the program contradicts itself ({said}). Save it again.") from error
+
+
+def _program(
+    given: Mapping[str, Plain], state: Mapping[str, torch.Tensor], constants: Mapping[str, Any], example_inputs: Any
+) -> ExportedProgram:
+    builder = _Builder(given)
+    module = builder.graph_module(given["graph"])
+    builder.bind_unbacked(module)
     program = ExportedProgram(
         root=module,
         graph=module.graph,
+        graph_signature=ExportGraphSignature(
+            [builder.input_spec(each) for each in given["inputs"]],
+            [builder.output_spec(each) for each in given["outputs"]],
+        ),
+        range_constraints=builder.ranges,
+        module_call_graph=[builder.module_call(each) for each in given["calls"]],
+        verifiers=[_verifier(name) for name in given["verifiers"]],
         state_dict=dict(state),
         example_inputs=example_inputs,
         constants=dict(constants),
-        **parts,
     )
     program.graph_module.meta.update(module.meta)
     program._guards_code = list(given["guards"])
@@ -183,11 +197,16 @@ class _Builder:
     def graph_module(self, given: Mapping[str, Plain]) -> torch.fx.GraphModule:
         root = torch.nn.Module()
         for name, inner in given["graphs"].items():
+            check_graph_name(name)
             outer, self._nodes = self._nodes, {}
             root.register_module(name, self.graph_module(inner))
             self._nodes = outer
         graph = torch.fx.Graph()
         for name in given["order"]:
+            try:
+                check_node(name, given["nodes"][name], given["graphs"])
+            except SchemaError as error:
+                raise SchemaError(f"node {str(name)[:60]!r}: {error}") from None
             self._add(graph, name, given["nodes"][name])
         module = torch.fx.GraphModule(root, graph)
         module.meta.update(self._meta(given["meta"]))
@@ -197,6 +216,8 @@ class _Builder:
         args = tuple(value_of(each, self) for each in given["args"])
         kwargs = {key: value_of(value, self) for key, value in given["kwargs"].items()}
         target = target_of(given["target"]) if given["op"] == "call_function" else given["target"]
+        if name in self._nodes:
+            raise SchemaError(f"two nodes are called {name!r}.")
         node = graph.create_node(given["op"], target, args, kwargs, name=name)
         if node.name != name:  # FX renames what Python would not like as a variable
             node.name = name
