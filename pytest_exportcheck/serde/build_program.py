@@ -20,7 +20,7 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
 from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
-from pytest_exportcheck.serde.expressions import SymbolTable, parse
+from pytest_exportcheck.serde.expressions import SymbolTable, check_extent, check_tensor, parse
 from pytest_exportcheck.serde.names import global_of, target_of
 from pytest_exportcheck.serde.treespec import spec_of
 from pytest_exportcheck.serde.values import Plain, number_of, value_of
@@ -118,6 +118,7 @@ class _Builder:
 
     def symbolic(self, kind: str, text: str, hint: Any) -> Any:
         expression = self.expression(text)
+        check_extent(expression)
         for symbol in sorted(expression.free_symbols, key=str):
             self._introduce(symbol)
         if kind == "sym_bool":
@@ -146,6 +147,7 @@ class _Builder:
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
         shape, stride = value_of(facts["shape"], self), value_of(facts.get("stride", []), self)
         offset = value_of(facts.get("offset", 0), self)
+        check_tensor(*([_expression(each) for each in numbers] for numbers in (shape, stride)))
         kind: dict[str, Any] = {
             "dtype": value_of({"dtype": facts["dtype"]}, self),
             "device": torch.device(facts["device"]),
@@ -282,6 +284,10 @@ def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:
             alone = _SYMBOL.fullmatch(number[0]) if number else None
             if alone:
                 yield alone[1], number_of(number[1])
+
+
+def _expression(size: Any) -> Any:
+    return size.node.expr if isinstance(size, torch.SymInt) else int(size)
 
 
 def _strided(shape: Any, stride: Any, offset: Any, kind: dict[str, Any]) -> torch.Tensor:
