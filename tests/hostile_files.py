@@ -161,7 +161,20 @@ def _sample(file: io.BytesIO, program: Any) -> Sample:
 # --- spoiling -----------------------------------------------------------------------------------
 
 CALL = "hostile_canary()"
-_NAMES = ("add", "x", "args_0", "relu", "output", "self", "torch", "layer.weight", "true_graph_0", "forward", "", "None")
+_NAMES = (
+    "add",
+    "x",
+    "args_0",
+    "relu",
+    "output",
+    "self",
+    "torch",
+    "layer.weight",
+    "true_graph_0",
+    "forward",
+    "",
+    "None",
+)
 _TEXTS = (
     *_NAMES,
     CALL,
@@ -637,7 +650,9 @@ def watched(read: Callable[[], Any]) -> Watched:
     new = {name for name in set(sys.modules) - modules if not name.startswith(("torch.", "sympy.", "mpmath."))}
     if new:
         seen.misdeeds.append(f"imports {', '.join(sorted(new))}")
-    odd = {str(each.message)[:100] for each in said if not issubclass(each.category, (SchemaWarning, SerializationWarning))}
+    odd = {
+        str(each.message)[:100] for each in said if not issubclass(each.category, (SchemaWarning, SerializationWarning))
+    }
     seen.misdeeds.extend(f"warns: {text}" for text in sorted(odd) if not text.startswith(_HARMLESS))
     return seen
 

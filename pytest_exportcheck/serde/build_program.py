@@ -19,6 +19,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.serde.call_texts import check_call, check_example, checked_guard
 from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
 from pytest_exportcheck.serde.expressions import SymbolTable, check_extent, check_tensor, parse
 from pytest_exportcheck.serde.names import global_of, target_of
@@ -79,7 +80,8 @@ def _program(
         constants=dict(constants),
     )
     program.graph_module.meta.update(module.meta)
-    program._guards_code = list(given["guards"])
+    program._guards_code = [checked_guard(each) for each in given["guards"]]
+    check_example((node.meta.get("val") for node in module.graph.find_nodes(op="placeholder")), example_inputs)
     return program
 
 
@@ -262,16 +264,15 @@ class _Builder:
         signature = given["signature"]
         if signature is None:
             return ModuleCallEntry(given["fqn"])
-        return ModuleCallEntry(
-            given["fqn"],
-            ModuleCallSignature(
-                inputs=[value_of(each, self) for each in signature["inputs"]],
-                outputs=[value_of(each, self) for each in signature["outputs"]],
-                in_spec=spec_of(signature["in_spec"]),
-                out_spec=spec_of(signature["out_spec"]),
-                forward_arg_names=signature["forward_arg_names"],
-            ),
+        made = ModuleCallSignature(
+            inputs=[value_of(each, self) for each in signature["inputs"]],
+            outputs=[value_of(each, self) for each in signature["outputs"]],
+            in_spec=spec_of(signature["in_spec"]),
+            out_spec=spec_of(signature["out_spec"]),
+            forward_arg_names=signature["forward_arg_names"],
         )
+        check_call(made)
+        return ModuleCallEntry(given["fqn"], made)
 
 
 def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:

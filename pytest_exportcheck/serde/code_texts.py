@@ -90,7 +90,9 @@ def _check_name(name: object, what: str) -> None:
 def _check_tags(value: Plain, allowed: set[str], where: str) -> None:
     for tag in _tags(value):
         if tag not in allowed:
-            raise SchemaError(f"a value tagged {tag[:60]!r} stands {where}. Expected one of {', '.join(sorted(allowed))}.")
+            raise SchemaError(
+                f"a value tagged {tag[:60]!r} stands {where}. Expected one of {', '.join(sorted(allowed))}."
+            )
 
 
 #: Whose content is no plain value.

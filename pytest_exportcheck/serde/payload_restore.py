@@ -208,7 +208,10 @@ def _put_sparse(storages: _Storages, values: _Values, tensors: Sequence[SparseTe
         if ref.name in values[ref.table]:
             raise damaged(place, "it is there twice")
         components = [_viewed(storages, view, place) for view in sparse.components]
-        if any(each.numel() * each.element_size() > _REPEATED * (each.untyped_storage().nbytes() + 1024) for each in components):
+        if any(
+            each.numel() * each.element_size() > _REPEATED * (each.untyped_storage().nbytes() + 1024)
+            for each in components
+        ):
             raise damaged(place, "its components repeat the same few bytes, and are too large to be checked")
         try:
             tensor = sparse_of(sparse.layout, sparse.sizes, components, sparse.is_coalesced)

@@ -108,7 +108,9 @@ def _text(data: bytes, name: str, archive: ArchiveReader) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ArchiveError(f"{archive.label}: the extra file {name!r} is no text: {error}. Do not ask for it.") from None
+        raise ArchiveError(
+            f"{archive.label}: the extra file {name!r} is no text: {error}. Do not ask for it."
+        ) from None
 
 
 def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
