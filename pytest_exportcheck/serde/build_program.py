@@ -18,7 +18,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, InputS
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbols_with_path
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.errors import ExportcheckError, SchemaError, UnsupportedError
 from pytest_exportcheck.serde.call_texts import check_call, check_example, checked_guard
 from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
 from pytest_exportcheck.serde.expressions import SymbolTable, check_extent, check_tensor, parse
@@ -55,8 +55,11 @@ def build_program(
     try:
         return _program(given, state, constants, example_inputs)
     except _REFUSALS as error:
-        said = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
-        raise SchemaError(f"the program contradicts itself ({said}). Save it again.") from error
+        raise SchemaError(f"the program {_fault(error)}") from error
+
+
+def _fault(error: Exception) -> str:
+    return f"contradicts itself ({type(error).__name__}: {str(error)[:_SHOWN]}). Save the program again."
 
 
 def _program(
@@ -209,9 +212,11 @@ class _Builder:
         for name in given["order"]:
             try:
                 check_node(name, given["nodes"][name], given["graphs"])
-            except SchemaError as error:
-                raise SchemaError(f"node {str(name)[:60]!r}: {error}") from None
-            self._add(graph, name, given["nodes"][name])
+                self._add(graph, name, given["nodes"][name])
+            except ExportcheckError as error:
+                raise type(error)(f"node {str(name)[:60]!r}: {error}") from error.__cause__
+            except _REFUSALS as error:
+                raise SchemaError(f"node {str(name)[:60]!r} {_fault(error)}") from error
         module = torch.fx.GraphModule(root, graph)
         module.meta.update(self._meta(given["meta"]))
         return module

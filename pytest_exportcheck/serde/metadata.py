@@ -38,14 +38,14 @@ def read_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
     SchemaError
         For a string that is not of its form.
     """
-    read = {}
-    for key, (_, reader) in _KEYS.items():
-        if strings.get(key):
-            try:
-                read[key] = reader(strings[key])
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                raise SchemaError(f"metadata {key!r} is not of its form ({error}): {strings[key][:100]!r}.") from None
-    return read
+    return {key: _read_key(key, strings[key]) for key in _KEYS if strings.get(key)}
+
+
+def _read_key(key: str, text: str) -> Plain:
+    try:
+        return _KEYS[key][1](text)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise SchemaError(f"metadata {key!r} is not of its form ({error}): {text[:100]!r}.") from None
 
 
 def _is_empty(value: Plain) -> bool:
@@ -178,4 +178,4 @@ def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
 
 
 def read_graph_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
-    return {"custom": _read_custom(strings["custom"])} if strings.get("custom") else {}
+    return {"custom": _read_key("custom", strings["custom"])} if strings.get("custom") else {}
