@@ -110,9 +110,12 @@ def check_example(constants: Iterable[object], example_inputs: Any) -> None:
     UnsupportedError
         Saying which.
     """
-    rest = [example_inputs]
+    rest, seen = [example_inputs], set[int]()
     while rest:
         given = rest.pop()
+        if id(given) in seen:  # a pickle may hold a list in itself, or in a list twice, and so on
+            continue
+        seen.add(id(given))
         if isinstance(given, Mapping):
             for key in given:
                 if isinstance(key, str) and not _QUOTES.isdisjoint(key):

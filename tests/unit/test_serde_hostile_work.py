@@ -114,6 +114,17 @@ def test_keys_are_hashed_quickly(holder, key):
         built(note={holder: [key] if holder == "set" else [[key, 1]]})
 
 
+def test_example_inputs_that_hold_themselves_are_walked_once():
+    inner, layers = [], []
+    inner.append(inner)
+    for _ in range(60):
+        layers = [layers, layers]
+    file = io.BytesIO()
+    torch.save(((inner, layers), {}), file)
+    artifact = reference.SerializedArtifact(saved("cond"), example_inputs=file.getvalue())
+    assert reference.deserialize(artifact).example_inputs[0][0][0][0] is not None
+
+
 def test_compressed_example_inputs_are_refused():
     before, after = io.BytesIO(), io.BytesIO()
     torch.save(torch.zeros(1 << 16), before)
