@@ -669,6 +669,6 @@ def watched(read: Callable[[], Any]) -> Watched:
 
 #: torch's own, which sound files bring about too.
 _HARMLESS = (
-    *("Sparse ", "ComplexHalf support", "Validating sparse tensor invariants", "Raw Sym"),
+    *("Sparse ", "ComplexHalf support", "Validating sparse tensor invariants", "Raw Sym", "Detected pickle protocol"),
     *("str indices must be", "'", '"'),  # the compiler's, of a function that is not called
 )

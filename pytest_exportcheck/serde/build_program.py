@@ -149,8 +149,13 @@ class _Builder:
             env.constrain_symbol_range(symbol, compiler_min=bounds.lower, compiler_max=bounds.upper)
         env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()  # type: ignore[no-untyped-call]
 
+    def _sizes(self, given: Plain) -> list[Any]:
+        if not isinstance(given, list):  # a range would be gone through
+            raise SchemaError(f"the sizes of a tensor are a list, got {str(given)[:60]!r}.")
+        return [value_of(each, self) for each in given]
+
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
-        shape, stride = value_of(facts["shape"], self), value_of(facts.get("stride", []), self)
+        shape, stride = self._sizes(facts["shape"]), self._sizes(facts.get("stride", []))
         offset = value_of(facts.get("offset", 0), self)
         check_tensor(*([_expression(each) for each in numbers] for numbers in (shape, stride)))
         kind: dict[str, Any] = {
@@ -177,7 +182,7 @@ class _Builder:
     def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
         """Of a real tensor of these shapes: a fake one cannot be put together."""
         parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
-        shapes = {name: tuple(value_of(parts[name], self)) for name in ("compressed", "plain", "values")}
+        shapes = {name: tuple(self._sizes(parts[name])) for name in ("compressed", "plain", "values")}
         real = torch.sparse_compressed_tensor(
             torch.zeros((), dtype=index).expand(shapes["compressed"]),  # of whatever size a file says: without memory
             torch.zeros((), dtype=index).expand(shapes["plain"]),

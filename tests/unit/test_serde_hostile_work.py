@@ -102,6 +102,12 @@ def test_the_sizes_of_a_tensor_are_looked_at_together():
         build_program(given, state={}, constants={}, example_inputs=None)
 
 
+def test_a_range_is_no_shape():
+    tensor = {"dtype": "float32", "shape": {"range": [0, 10**12, 1]}, "stride": [1], "device": "cpu"}
+    with pytest.raises(SchemaError, match="the sizes of a tensor are a list, got"):
+        built(val={"tensor": tensor})
+
+
 def test_a_range_is_no_val():
     with pytest.raises(SchemaError, match="a value tagged 'range' stands as the val of a node"):
         built(val={"tuple": [{"range": [0, 10**12, 1]}]})
