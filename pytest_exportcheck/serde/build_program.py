@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 import torch.fx
-from torch._export.verifier import load_verifier  # noqa: TID251 -- the verifiers that a program names are torch's
+from torch._export.verifier import (  # noqa: TID251 -- the verifiers that a program names are torch's
+    SpecViolationError,
+    load_verifier,
+)
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
@@ -16,13 +19,21 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbo
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
-from pytest_exportcheck.serde.expressions import SymbolTable, parse
+from pytest_exportcheck.serde.call_texts import check_call, check_example, checked_guard
+from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
+from pytest_exportcheck.serde.expressions import SymbolTable, check_extent, check_tensor, parse
 from pytest_exportcheck.serde.names import global_of, target_of
 from pytest_exportcheck.serde.treespec import spec_of
 from pytest_exportcheck.serde.values import Plain, number_of, value_of
 
 _SYMBOL = re.compile(r"Symbol\('([^']*)'[^()]*\)")
 _UNBACKED = re.compile(r"(?P<kind>zu?f|u)(?P<number>\d+)")
+#: What Python and torch raise for parts that do not belong together: FX, ShapeEnv, the constructor and its verifier.
+_REFUSALS = (
+    *(LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, AssertionError, NameError),
+    *(SyntaxError, SpecViolationError),
+)
+_SHOWN = 300  # characters of what torch says
 
 
 def build_program(
@@ -42,32 +53,40 @@ def build_program(
         For an operator, a class or a verifier that is not there.
     """
     try:
-        builder = _Builder(given)
-        module = builder.graph_module(given["graph"])
-        builder.bind_unbacked(module)
-        parts: dict[str, Any] = {
-            "graph_signature": ExportGraphSignature(
-                [builder.input_spec(each) for each in given["inputs"]],
-                [builder.output_spec(each) for each in given["outputs"]],
-            ),
-            "range_constraints": builder.ranges,
-            "module_call_graph": [builder.module_call(each) for each in given["calls"]],
-            "verifiers": [_verifier(name) for name in given["verifiers"]],
-        }
+        return _program(given, state, constants, example_inputs)
     except SerializationError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise SchemaError(f"the program contradicts itself ({type(error).__name__}: {error}).") from error
+    except _REFUSALS as error:
+        raise SchemaError(f"the program {_fault(error)}") from error
+
+
+def _fault(error: Exception) -> str:
+    return f"contradicts itself ({type(error).__name__}: {str(error)[:_SHOWN]}). Save the program again."
+
+
+def _program(
+    given: Mapping[str, Plain], state: Mapping[str, torch.Tensor], constants: Mapping[str, Any], example_inputs: Any
+) -> ExportedProgram:
+    builder = _Builder(given)
+    module = builder.graph_module(given["graph"])
+    builder.bind_unbacked(module)
     program = ExportedProgram(
         root=module,
         graph=module.graph,
+        graph_signature=ExportGraphSignature(
+            [builder.input_spec(each) for each in given["inputs"]],
+            [builder.output_spec(each) for each in given["outputs"]],
+        ),
+        range_constraints=builder.ranges,
+        module_call_graph=[builder.module_call(each) for each in given["calls"]],
+        verifiers=[_verifier(name) for name in given["verifiers"]],
         state_dict=dict(state),
         example_inputs=example_inputs,
         constants=dict(constants),
-        **parts,
     )
     program.graph_module.meta.update(module.meta)
-    program._guards_code = list(given["guards"])
+    program._guards_code = [checked_guard(each) for each in given["guards"]]
+    check_example((node.meta.get("val") for node in module.graph.find_nodes(op="placeholder")), example_inputs)
     return program
 
 
@@ -106,6 +125,7 @@ class _Builder:
 
     def symbolic(self, kind: str, text: str, hint: Any) -> Any:
         expression = self.expression(text)
+        check_extent(expression)
         for symbol in sorted(expression.free_symbols, key=str):
             self._introduce(symbol)
         if kind == "sym_bool":
@@ -131,9 +151,15 @@ class _Builder:
             env.constrain_symbol_range(symbol, compiler_min=bounds.lower, compiler_max=bounds.upper)
         env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()  # type: ignore[no-untyped-call]
 
+    def _sizes(self, given: Plain) -> list[Any]:
+        if not isinstance(given, list):  # a range would be gone through
+            raise SchemaError(f"the sizes of a tensor are a list, got {str(given)[:60]!r}.")
+        return [value_of(each, self) for each in given]
+
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
-        shape, stride = value_of(facts["shape"], self), value_of(facts.get("stride", []), self)
+        shape, stride = self._sizes(facts["shape"]), self._sizes(facts.get("stride", []))
         offset = value_of(facts.get("offset", 0), self)
+        check_tensor(*([_expression(each) for each in numbers] for numbers in (shape, stride)))
         kind: dict[str, Any] = {
             "dtype": value_of({"dtype": facts["dtype"]}, self),
             "device": torch.device(facts["device"]),
@@ -158,7 +184,7 @@ class _Builder:
     def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
         """Of a real tensor of these shapes: a fake one cannot be put together."""
         parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
-        shapes = {name: tuple(value_of(parts[name], self)) for name in ("compressed", "plain", "values")}
+        shapes = {name: tuple(self._sizes(parts[name])) for name in ("compressed", "plain", "values")}
         real = torch.sparse_compressed_tensor(
             torch.zeros((), dtype=index).expand(shapes["compressed"]),  # of whatever size a file says: without memory
             torch.zeros((), dtype=index).expand(shapes["plain"]),
@@ -185,12 +211,19 @@ class _Builder:
     def graph_module(self, given: Mapping[str, Plain]) -> torch.fx.GraphModule:
         root = torch.nn.Module()
         for name, inner in given["graphs"].items():
+            check_graph_name(name)
             outer, self._nodes = self._nodes, {}
             root.register_module(name, self.graph_module(inner))
             self._nodes = outer
         graph = torch.fx.Graph()
         for name in given["order"]:
-            self._add(graph, name, given["nodes"][name])
+            try:
+                check_node(name, given["nodes"][name], given["graphs"])
+                self._add(graph, name, given["nodes"][name])
+            except SerializationError as error:
+                raise type(error)(f"node {str(name)[:60]!r}: {error}") from error.__cause__
+            except _REFUSALS as error:
+                raise SchemaError(f"node {str(name)[:60]!r} {_fault(error)}") from error
         module = torch.fx.GraphModule(root, graph)
         module.meta.update(self._meta(given["meta"]))
         return module
@@ -199,6 +232,8 @@ class _Builder:
         args = tuple(value_of(each, self) for each in given["args"])
         kwargs = {key: value_of(value, self) for key, value in given["kwargs"].items()}
         target = target_of(given["target"]) if given["op"] == "call_function" else given["target"]
+        if name in self._nodes:
+            raise SchemaError(f"two nodes are called {name!r}.")
         node = graph.create_node(given["op"], target, args, kwargs, name=name)
         if node.name != name:  # FX renames what Python would not like as a variable
             node.name = name
@@ -241,16 +276,15 @@ class _Builder:
         signature = given["signature"]
         if signature is None:
             return ModuleCallEntry(given["fqn"])
-        return ModuleCallEntry(
-            given["fqn"],
-            ModuleCallSignature(
-                inputs=[value_of(each, self) for each in signature["inputs"]],
-                outputs=[value_of(each, self) for each in signature["outputs"]],
-                in_spec=spec_of(signature["in_spec"]),
-                out_spec=spec_of(signature["out_spec"]),
-                forward_arg_names=signature["forward_arg_names"],
-            ),
+        made = ModuleCallSignature(
+            inputs=[value_of(each, self) for each in signature["inputs"]],
+            outputs=[value_of(each, self) for each in signature["outputs"]],
+            in_spec=spec_of(signature["in_spec"]),
+            out_spec=spec_of(signature["out_spec"]),
+            forward_arg_names=signature["forward_arg_names"],
         )
+        check_call(made)
+        return ModuleCallEntry(given["fqn"], made)
 
 
 def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:
@@ -263,6 +297,10 @@ def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:
             alone = _SYMBOL.fullmatch(number[0]) if number else None
             if alone:
                 yield alone[1], number_of(number[1])
+
+
+def _expression(size: Any) -> Any:
+    return size.node.expr if isinstance(size, torch.SymInt) else int(size)
 
 
 def _strided(shape: Any, stride: Any, offset: Any, kind: dict[str, Any]) -> torch.Tensor:

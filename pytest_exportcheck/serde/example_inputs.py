@@ -56,9 +56,25 @@ def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) ->
     where = archive.label
     if LEAVES in archive and STRUCTURE in archive:
         leaves = loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
-        return _checked(pytree.tree_unflatten(leaves, spec_of(msgspec.json.decode(archive.read(STRUCTURE)))), where)
+        return _checked(_unflattened(leaves, archive.read(STRUCTURE), f"{where}: {STRUCTURE}"), where)
     data = archive.read(record) if record in archive else b""
     return _checked(loaded(data, f"{where}: {record}", trust), where) if data else None
+
+
+def _unflattened(leaves: Any, structure: bytes, where: str) -> Any:
+    try:
+        described = msgspec.json.decode(structure)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ArchiveError(f"{where} is no JSON: {error}. Save the program again.") from None
+    spec = spec_of(described)
+    if not isinstance(leaves, list) or len(leaves) != spec.num_leaves:
+        raise ArchiveError(f"{where} has {spec.num_leaves} leaves, and beside it are others. Save the program again.")
+    try:
+        return pytree.tree_unflatten(leaves, spec)
+    except Exception as error:  # a registered class is the user's code, given what a file says
+        raise ArchiveError(
+            f"{where}: the example inputs cannot be put together: {type(error).__name__}: {error}. Save the program again."
+        ) from error
 
 
 def _checked(inputs: Any, where: str) -> Inputs:

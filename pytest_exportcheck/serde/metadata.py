@@ -12,6 +12,7 @@ from pytest_exportcheck.serde.inexpressible import Inexpressible
 from pytest_exportcheck.serde.values import Plain, number_of, plain
 
 _BETWEEN = ";"
+_LONGEST = 1000  # characters of a name that is looked up
 
 
 def write_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
@@ -37,14 +38,14 @@ def read_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
     SchemaError
         For a string that is not of its form.
     """
-    read = {}
-    for key, (_, reader) in _KEYS.items():
-        if strings.get(key):
-            try:
-                read[key] = reader(strings[key])
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                raise SchemaError(f"metadata {key!r} is not of its form ({error}): {strings[key][:100]!r}.") from None
-    return read
+    return {key: _read_key(key, strings[key]) for key in _KEYS if strings.get(key)}
+
+
+def _read_key(key: str, text: str) -> Plain:
+    try:
+        return _KEYS[key][1](text)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise SchemaError(f"metadata {key!r} is not of its form ({error}): {text[:100]!r}.") from None
 
 
 def _is_empty(value: Plain) -> bool:
@@ -69,14 +70,13 @@ def _read_stack(text: str) -> Plain:
 
 def _outside_brackets(text: str) -> list[str]:
     """Split at commas, but not at those in brackets: types may have parameters."""
-    parts, depth = [""], 0
-    for sign in text:
+    parts, depth, start = [], 0, 0
+    for place, sign in enumerate(text):
         depth += (sign in "[(") - (sign in ")]")
         if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return parts
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]
 
 
 def _write_functions(value: Plain) -> str:
@@ -103,7 +103,7 @@ def _function(name: str) -> Plain:
     if name.startswith("torch.ops."):
         return {"target": name}
     module = name
-    while "." in module:
+    while "." in module and len(name) < _LONGEST:
         module = module.rpartition(".")[0]
         if module in sys.modules:
             return {"global": f"{module}:{name[len(module) + 1 :]}"}
@@ -178,4 +178,4 @@ def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
 
 
 def read_graph_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
-    return {"custom": _read_custom(strings["custom"])} if strings.get("custom") else {}
+    return {"custom": _read_key("custom", strings["custom"])} if strings.get("custom") else {}

@@ -37,6 +37,9 @@ from pytest_exportcheck.serde.storages import (
 )
 from pytest_exportcheck.serde.zip_format import damaged
 
+_REPEATED = 64
+"""How many times as large as its storage a component of a sparse tensor may be: all its elements are looked at."""
+
 _Tables: TypeAlias = Mapping[Kind, Mapping[str, PayloadMeta]]
 _Values: TypeAlias = dict[Table, dict[str, Any]]
 
@@ -208,6 +211,11 @@ def _put_sparse(storages: _Storages, values: _Values, tensors: Sequence[SparseTe
         if ref.name in values[ref.table]:
             raise damaged(place, "it is there twice")
         components = [_viewed(storages, view, place) for view in sparse.components]
+        if any(
+            each.numel() * each.element_size() > _REPEATED * (each.untyped_storage().nbytes() + 1024)
+            for each in components
+        ):
+            raise damaged(place, "its components repeat the same few bytes, and are too large to be checked")
         try:
             tensor = sparse_of(sparse.layout, sparse.sizes, components, sparse.is_coalesced)
         except TORCH_REFUSALS as error:

@@ -11,7 +11,7 @@ import torch
 
 from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.serde.archive import ArchiveReader
-from pytest_exportcheck.serde.zip_format import damaged
+from pytest_exportcheck.serde.zip_format import damaged, read_directory
 
 
 def pickled(value: torch.ScriptObject, place: str) -> bytes:
@@ -62,6 +62,8 @@ def loaded(data: bytes, place: str, trust: bool) -> Any:
         Where the weights-only unpickler refuses the bytes, or they are damaged.
     """
     try:
+        if not trust:
+            _refuse_other_containers(data, place)
         return torch.load(io.BytesIO(data), weights_only=not trust)
     except Exception as error:  # the unpickler's own, what the archive below it raises, and with trust anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -73,6 +75,12 @@ def loaded(data: bytes, place: str, trust: bool) -> Any:
                 else "If you trust whoever made it, pass trust=True: that may run code of theirs."
             )
         ) from error
+
+
+def _refuse_other_containers(data: bytes, place: str) -> None:
+    """Anything but a zip of stored records, as ``torch.save`` makes it: a compressed one may be a thousand times as large as
+    it looks, and older containers name sizes that nothing vouches for."""
+    read_directory(memoryview(data), place)
 
 
 def _tensor(data: bytes) -> Any:

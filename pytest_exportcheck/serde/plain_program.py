@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
 from pytest_exportcheck.serde import expressions
+from pytest_exportcheck.serde.code_texts import CODE_KEYS
 from pytest_exportcheck.serde.names import target_name
 from pytest_exportcheck.serde.treespec import describe_spec
 from pytest_exportcheck.serde.values import Plain, plain
@@ -92,6 +93,8 @@ def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise UnsupportedError("its key is no string")
+    if key in CODE_KEYS:
+        raise UnsupportedError("torch makes other code by it")
     return key
 
 

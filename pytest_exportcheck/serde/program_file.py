@@ -100,8 +100,18 @@ def load(
     )
     if extra_files:
         found = archive.extra_files()
-        extra_files.update({name: found[name].decode() if name in found else "" for name in extra_files})
+        extra_files.update({name: _text(found[name], name, archive) for name in extra_files if name in found})
+        extra_files.update(dict.fromkeys(extra_files.keys() - found.keys(), ""))
     return program
+
+
+def _text(data: bytes, name: str, archive: ArchiveReader) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ArchiveError(
+            f"{archive.label}: the extra file {name!r} is no text: {error}. Do not ask for it."
+        ) from None
 
 
 def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
@@ -36,6 +36,7 @@ class _Reader:
         self._nodes: dict[str, Any] = {}
         self._graphs: dict[str, Plain] = {}
         self._used = frozenset(_names_used(given))
+        self._numbers: dict[str, int] = {}
         self._pending: list[str] = []
 
     def graph(self, input_names: Sequence[str]) -> dict[str, Plain]:
@@ -83,7 +84,7 @@ class _Reader:
         if self._given.is_single_tensor_return and len(results) != 1:
             raise SchemaError(f"a graph that returns a single tensor has one output, got {len(results)}.")
         returned = results[0] if self._given.is_single_tensor_return else {"tuple": results}
-        self._add(_free("output", self._nodes), "output", "output", [returned])
+        self._add(self._free("output"), "output", "output", [returned])
 
     def _val(self, argument: Argument) -> Plain:
         """What a named result is."""
@@ -106,7 +107,7 @@ class _Reader:
     def _hold(self, argument: schema.GraphArgument) -> str:
         """Take a graph in: as an attribute, and as a node that gets it."""
         self._graphs[argument.name] = read_graph(argument.graph)
-        name = _free(argument.name, self._nodes)
+        name = self._free(argument.name)
         self._add(name, "get_attr", argument.name)
         self._pending.append(name)
         return name
@@ -153,7 +154,7 @@ class _Reader:
             parts = [_as_argument(result.tag, each) for each in result.value]
             if all(_name_of(each) == f"{of}_unused_{number}_{place}" for place, each in enumerate(parts)):
                 return [self._val(each) for each in parts]
-            name = _free(f"{of}_{number}", self._nodes)
+            name = self._free(f"{of}_{number}")
             self._add(name, "call_function", GETITEM, args, meta=metadata)
             vals = [self._take_one(name, place, each, metadata) for place, each in enumerate(parts)]
             self._yields(name, vals)
@@ -166,7 +167,16 @@ class _Reader:
     def _name_for(self, node: schema.Node, number: int) -> str:
         """Files by older versions name only what is used."""
         stem = node.target.removeprefix("torch.ops.").split(".")
-        return _free(stem[1] if len(stem) > 1 else f"node_{number}", {**self._nodes, **dict.fromkeys(self._used)})
+        return self._free(stem[1] if len(stem) > 1 else f"node_{number}", self._used)
+
+    def _free(self, stem: str, used: Collection[str] = ()) -> str:
+        """A name that no node has. Numbers that were tried for a stem are not tried again."""
+        name, number = stem, self._numbers.get(stem, 0)
+        while name in self._nodes or name in used:
+            number += 1
+            name = f"{stem}_{number}"
+        self._numbers[stem] = number
+        return name
 
 
 def _called_with(node: schema.Node, values: Sequence[Plain]) -> tuple[list[Plain], dict[str, Plain]]:
@@ -213,14 +223,6 @@ def _name_of(argument: Argument) -> str:
 def _as_argument(tag: str, each: Any) -> Argument:
     """An element of a list of results as a result."""
     return Argument(tag.removesuffix("s"), each)
-
-
-def _free(stem: str, taken: Mapping[str, Any]) -> str:
-    name, number = stem, 0
-    while name in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    return name
 
 
 def _names_used(given: schema.Graph) -> Iterator[str]:

@@ -98,6 +98,8 @@ def reach(meta: TensorMeta, place: str) -> int:
     symbols = [each for each in (*meta.sizes, *meta.strides, meta.storage_offset) if each.tag != "as_int"]
     if symbols:
         raise damaged(place, f"its size {symbols[0].value.expr_str} is a symbol, and a stored tensor has numbers")
+    if meta.dtype not in DTYPES:
+        raise damaged(place, f"its dtype {meta.dtype.name} is none that this torch has")
     sizes, strides, offset = _numbers(meta.sizes), _numbers(meta.strides), meta.storage_offset.as_int
     count = 1
     for size in sizes:

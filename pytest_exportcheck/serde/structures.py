@@ -325,7 +325,7 @@ def _read_range(name: str, given: schema.RangeConstraint, table: SymbolTable) ->
     return [write_expression(parse(name, table)), lower, upper]
 
 
-_SYMBOL = re.compile(r"Symbol\('[^']*'[^)]*\)")
+_SYMBOL = re.compile(r"Symbol\('[^']{1,256}'[^()']{0,512}\)")  # bounded: a search must not read on and on
 
 
 def _symbols_of(graph: Mapping[str, Plain]) -> Iterator[str]:

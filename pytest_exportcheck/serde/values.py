@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -111,7 +112,7 @@ def value_of(given: Plain, reader: Reader) -> Any:
         return kind.read(content, reader)
     except SerializationError:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
         raise SchemaError(
             f"a value tagged {tag!r} holds {str(content)[:100]!r}, which does not fit: {error}."
         ) from error
@@ -180,7 +181,17 @@ def _items(pairs: Any) -> list[Plain]:
 
 
 def _pairs(content: Any, reader: Reader) -> list[tuple[Any, Any]]:
-    return [(value_of(key, reader), value_of(value, reader)) for key, value in content]
+    return [(_key(key, reader), value_of(value, reader)) for key, value in content]
+
+
+def _key(given: Plain, reader: Reader) -> Any:
+    """What a mapping or a set is to hash: nothing with a hash of its own making, or one that its author can choose."""
+    if isinstance(given, dict) and not given.keys().isdisjoint(("record", "namedtuple")):
+        raise SchemaError(f"{str(given)[:60]!r} is no key of a mapping, and no element of a set.")
+    key = value_of(given, reader)
+    if isinstance(key, int) and abs(key) >= sys.hash_info.modulus:
+        raise SchemaError("a whole number of more than 60 bits is no key of a mapping, and no element of a set.")
+    return key
 
 
 def _symbolic(tag: str, kind: type) -> _Kind:
@@ -320,13 +331,13 @@ _KINDS: tuple[_Kind, ...] = (
     _Kind(
         "set",
         lambda value: sorted((plain(each) for each in value), key=msgspec.json.encode),
-        lambda given, reader: {value_of(each, reader) for each in given},
+        lambda given, reader: {_key(each, reader) for each in given},
         types=(set,),
     ),
     _Kind(
         "frozenset",
         lambda value: sorted((plain(each) for each in value), key=msgspec.json.encode),
-        lambda given, reader: frozenset(value_of(each, reader) for each in given),
+        lambda given, reader: frozenset(_key(each, reader) for each in given),
         types=(frozenset,),
     ),
     _Kind(

@@ -180,7 +180,7 @@ def test_metadata_that_no_file_can_hold_is_left_out_with_a_warning():
 def test_names_and_order_are_not_lost():
     program = simple()
     nodes = list(program.graph.nodes)
-    nodes[1].name = program.graph_signature.output_specs[0].arg.name = "a name; with signs"
+    nodes[1].name = program.graph_signature.output_specs[0].arg.name = "input"  # which FX would rename
     assert_lossless(program)
 
 

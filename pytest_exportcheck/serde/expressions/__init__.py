@@ -4,8 +4,9 @@ The text is what sympy's ``srepr`` writes: ``Mul(Integer(2), Symbol('s0', positi
 constraints, and files of older versions, have the infix form ``2*s0 + 1``. One grammar reads both.
 """
 
+from pytest_exportcheck.serde.expressions.extent import check_extent, check_tensor
 from pytest_exportcheck.serde.expressions.grammar import parse
 from pytest_exportcheck.serde.expressions.printing import write
 from pytest_exportcheck.serde.expressions.symbols import SymbolTable
 
-__all__ = ["SymbolTable", "parse", "write"]
+__all__ = ["SymbolTable", "check_extent", "check_tensor", "parse", "write"]

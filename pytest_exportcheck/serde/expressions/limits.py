@@ -6,4 +6,6 @@ DEPTH = 200  # levels of nesting; Python's parser, and so torch's reader, gives 
 DIGITS = 1024  # of a whole number
 BITS = 1 << 16  # of the value that an expression would have where each symbol is a 64-bit number
 PRECISION = 1024  # bits of a float
+TERMS = 10_000  # of an expression multiplied out, times its degree
+PRODUCT_TERMS = 50_000  # of a product that torch forms of the sizes and strides of a tensor
 EXPONENT_DIGITS = 4  # of a float's decimal exponent
