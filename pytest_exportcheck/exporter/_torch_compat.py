@@ -36,15 +36,26 @@ def number_context(must_stay_dynamic: bool) -> Any:
     return SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False)) if must_stay_dynamic else None
 
 
+#: Backends whose own operators would stand in a program, off while tracing as in torch.export. Their public switches set more.
+_BACKENDS = tuple(
+    (getattr(torch._C, f"_get_{name}_enabled"), getattr(torch._C, f"_set_{name}_enabled"))
+    for name in ("mkldnn", "nnpack", "cudnn")
+)
+
+
 @contextmanager
 def exporting() -> Iterator[None]:
-    """``torch.compiler.is_compiling()`` and ``is_exporting()`` are true, and backends' own operators are off, as in torch.export."""
+    """``torch.compiler.is_compiling()`` and ``is_exporting()`` are true, and backends' own operators are off."""
     before = torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag
+    enabled = [read() for read, _ in _BACKENDS]
     torch.compiler._is_compiling_flag = torch.compiler._is_exporting_flag = True
+    for _, switch in _BACKENDS:
+        switch(False)
     try:
-        with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
-            yield
+        yield
     finally:
+        for (_, switch), was in zip(_BACKENDS, enabled, strict=True):
+            switch(was)
         torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = before
 
 
