@@ -84,6 +84,8 @@ def plain(value: Any) -> Plain:
         return value if math.isfinite(value) else {"float": str(value)}
     if type(value) in (list, torch.fx.immutable_collections.immutable_list):
         return [plain(each) for each in value]
+    if type(value) is torch.SymInt and value.node.expr.is_Integer:  # a symbol that was found to be always this number
+        return plain(int(value.node.expr))
     kind = _BY_TYPE.get(type(value)) or next((each for each in _KINDS if each.fits(value)), None)
     if kind is None:
         raise UnsupportedError(f"a value of type {type(value).__module__}.{type(value).__qualname__} cannot be saved")

@@ -73,6 +73,17 @@ def test_nothing_is_lost(program):
     assert torch.equal(after.example_inputs[0][0], X) and after.example_inputs[1] == {"scale": 2.0}
 
 
+def test_a_size_that_came_out_as_a_number_is_that_number():
+    class Pairs(torch.nn.Module):
+        def forward(self, x):
+            return x.reshape(-1, 2, 3).sum(1)
+
+    shapes = ({0: 2 * Dim("half", min=1, max=5)},)
+    program = torch.export.export(Pairs(), (torch.randn(6, 3),), dynamic_shapes=shapes)
+    after = reference.load(saved(program))
+    assert difference(plain_program(program), plain_program(after)) == {}
+
+
 def test_equal_programs_are_equal_bytes(program):
     data = saved(program).getvalue()
     assert saved(program).getvalue() == data
