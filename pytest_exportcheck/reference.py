@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.exporter.errors import ConstraintViolation, ExportError, InvalidInput, NotTraceable
+from pytest_exportcheck.exporter.errors import (
+    ConstraintViolation,
+    DataDependent,
+    ExportError,
+    InvalidInput,
+    NotTraceable,
+)
 from pytest_exportcheck.exporter.export import export
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
@@ -23,6 +29,7 @@ from pytest_exportcheck.serde.program_file import load, program_json, program_of
 
 __all__ = [
     "ConstraintViolation",
+    "DataDependent",
     "ExportError",
     "InvalidInput",
     "NotTraceable",

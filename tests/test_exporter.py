@@ -138,6 +138,22 @@ def test_what_no_program_can_say_is_refused_and_leaves_nothing_behind(function, 
     assert all(one is other for one, other in zip(model.numbers, numbers, strict=True))
 
 
+def test_a_branch_on_data_is_refused_with_its_line():
+    def branches(_, x):
+        return x + 1 if x.sum().item() > 0 else x
+
+    with pytest.raises(
+        reference.DataDependent, match=r"(?s)zuf0 > 0.0.*test_exporter.py:\d+: return x \+ 1 if x.sum\(\).*torch.cond"
+    ):
+        reference.export(Calls(branches), (torch.ones(2),))
+
+
+def test_a_slice_that_ends_at_a_tensor():
+    model = Calls(lambda self, x, end: x[:end] * 2)
+    program = reference.export(model, (torch.arange(5.0), torch.tensor(2)))
+    assert [program.module()(torch.arange(5.0), torch.tensor(end)).tolist() for end in (0, 3)] == [[], [0, 2, 4]]
+
+
 def test_a_buffer_that_is_assigned_anew_is_written_to():
     def counts(self, x):
         self.buffer = self.buffer + 1

@@ -13,7 +13,8 @@ import torch
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 _OWN = str(Path(__file__).parent)
-_TORCH = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).parent), _OWN, "<")
+#: Where frames stand that are not the model's own.
+NOT_THE_MODEL = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).parent), _OWN, "<")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _user_line() -> str:
     frame: Any = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_TORCH):
+        if not name.startswith(NOT_THE_MODEL):
             line = traceback.extract_stack(frame, limit=1)[0]
             return f"{name}:{frame.f_lineno}: {line.line}"
         if not ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__):

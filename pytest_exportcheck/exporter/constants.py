@@ -30,7 +30,7 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
             continue
         if id(value) not in made:
             _refuse_traced(node, value)
-            name = names.get(id(value)) or f"lifted_tensor_{sum(each.startswith('lifted_tensor') for each in values)}"
+            name = names.get(id(value)) or _made_name(node, sum("lifted_tensor_" in each for each in values))
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
@@ -38,6 +38,13 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
         node.replace_all_uses_with(made[id(value)])
         graph.erase_node(node)
     return values
+
+
+def _made_name(node: torch.fx.Node, number: int) -> str:
+    """Of a tensor that ``forward`` makes: after the module that makes it."""
+    stack = next((each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {})
+    path = list(stack.values())[-1][0] if stack else ""
+    return f"{path}.lifted_tensor_{number}" if path else f"lifted_tensor_{number}"
 
 
 def _refuse_traced(node: torch.fx.Node, value: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch._dynamo.exc import UserError, UserErrorType
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from pytest_exportcheck.errors import ExportcheckError
 
@@ -30,3 +33,13 @@ class NotTraceable(ExportError):
     """The model does something that no program can say."""
 
     kind = UserErrorType.ANTI_PATTERN
+
+
+class DataDependent(ExportError, GuardOnDataDependentSymNode):
+    """The model needs to know a value that only a call can tell."""
+
+    kind = UserErrorType.DYNAMIC_CONTROL_FLOW
+
+    def __init__(self, message: str, condition: Any) -> None:
+        super().__init__(message)
+        self.args, self.cond = (message,), condition  # torch's own keeps the condition only

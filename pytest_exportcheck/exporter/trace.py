@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import math
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,13 @@ from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.utils.stateless import _reparametrize_module
+from torch.overrides import TorchFunctionMode
 
 from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.branches import NOT_THE_MODEL
+from pytest_exportcheck.exporter.errors import DataDependent
 from pytest_exportcheck.exporter.inputs import Example
 
 
@@ -59,9 +64,11 @@ def trace(
             tracing(TracingContext(mode)),
             _numbers_as_symbols(),
             _grad_mode_kept(),
+            _data_dependence_located(),
+            _TensorSlices(),
+            enable_python_dispatcher(),
         ):
             stack.enter_context(context)
-        stack.enter_context(enable_python_dispatcher())
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
     assert out_spec is not None
     return Traced(graph, out_spec)
@@ -80,6 +87,43 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
     for name, value in module.named_buffers(remove_duplicate=False):
         if name in before and value is not before[name]:
             before[name].copy_(value)
+
+
+@contextmanager
+def _data_dependence_located() -> Iterator[None]:
+    """What depends on a value is refused with the line of the model that needs it."""
+    try:
+        yield
+    except GuardOnDataDependentSymNode as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
+        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
+        raise DataDependent(
+            f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
+            f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
+            "torch.cond, or say what holds before that line with torch._check(...).",
+            error.cond,
+        ) from error
+
+
+class _TensorSlices(TorchFunctionMode):
+    """A tensor as an end of a slice is asked for its value by Python, which makes a plain number of it: it is taken as a symbol."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.__getitem__:
+            tensor, index = args
+            items = tuple(map(_by_value, index)) if isinstance(index, tuple) else _by_value(index)
+            return func(tensor, items)
+        return func(*args, **(kwargs or {}))
+
+
+def _by_value(item: Any) -> Any:
+    if not isinstance(item, slice):
+        return item
+    ends = (item.start, item.stop, item.step)
+    if not any(isinstance(end, torch.Tensor) for end in ends):
+        return item
+    return slice(*(end.item() if isinstance(end, torch.Tensor) else end for end in ends))
 
 
 @contextmanager
