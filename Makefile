@@ -52,6 +52,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.fuzz_cost
 	$(BIN)/python -m benchmarks.serde_cost
+	$(BIN)/python -m benchmarks.populations
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -42,7 +42,9 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
 
 def _made_name(node: torch.fx.Node, number: int) -> str:
     """Of a tensor that ``forward`` makes: after the module that makes it."""
-    stack = next((each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {})
+    stack: dict[str, tuple[str, str]] = next(
+        (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
+    )
     path = list(stack.values())[-1][0] if stack else ""
     return f"{path}.lifted_tensor_{number}" if path else f"lifted_tensor_{number}"
 
