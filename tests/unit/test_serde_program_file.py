@@ -5,7 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 import io
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +90,19 @@ def test_equal_programs_are_equal_bytes(program):
     data = saved(program).getvalue()
     assert saved(program).getvalue() == data
     assert saved(reference.load(io.BytesIO(data))).getvalue() == data
+
+
+def test_eight_threads_load_one_program_twenty_times_each(program, tmp_path):
+    path = tmp_path / "net.pt2"
+    reference.save(program, path)
+    together, expected = threading.Barrier(8), y_of(program)
+
+    def load_often(_):
+        together.wait()
+        return [torch.equal(reference.load(path).module()(X, scale=2.0)["y"], expected) for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(load_often, range(8))) == [[True] * 20] * 8
 
 
 def test_torch_reads_what_we_write(program):
