@@ -72,7 +72,9 @@ def write_tensor_meta(facts: Mapping[str, Plain]) -> schema.TensorMeta:
         sizes=[write_sym_int(size) for size in facts["shape"]],
         requires_grad=facts.get("requires_grad", False),
         device=write_device(facts["device"]),
-        strides=[write_sym_int(size) for size in facts.get("stride", [])],
+        strides=[
+            write_sym_int(size) for size in facts.get("stride", [0] * len(facts["shape"]))
+        ],  # of a sparse one: zeros
         storage_offset=write_sym_int(facts.get("offset", 0)),
         layout=write_layout(layout),
     )
