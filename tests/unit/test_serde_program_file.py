@@ -104,19 +104,6 @@ def test_torch_reads_a_sparse_value_that_we_write():
     assert difference(plain_program(program), plain_program(ours)) == {}
 
 
-def test_eight_threads_load_one_program_twenty_times_each(program, tmp_path):
-    path = tmp_path / "net.pt2"
-    reference.save(program, path)
-    together, expected = threading.Barrier(8), y_of(program)
-
-    def load_often(_):
-        together.wait()
-        return [torch.equal(reference.load(path).module()(X, scale=2.0)["y"], expected) for _ in range(20)]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(load_often, range(8))) == [[True] * 20] * 8
-
-
 def test_torch_reads_what_we_write(program):
     theirs = torch.export.load(saved(program))
     assert torch.equal(y_of(theirs), y_of(program))
@@ -225,18 +212,6 @@ def test_newer_operators_are_told(program):
     buffer = saved(program, opset_version={"mine": 7})
     with pytest.warns(SchemaWarning, match="the program uses version 7 of the operators of 'mine', here is 5"):
         reference.load(buffer, expected_opset_version={"mine": 5})
-
-
-class Sparse(torch.nn.Module):
-    def forward(self, x):
-        return x.to_sparse()
-
-
-def test_torch_reads_a_sparse_value_that_we_write():
-    program = torch.export.export(Sparse(), (X,))
-    theirs, ours = torch.export.load(saved(program)), reference.load(saved(program))
-    assert torch.equal(theirs.module()(X).to_dense(), X)
-    assert difference(plain_program(program), plain_program(ours)) == {}
 
 
 def test_eight_threads_load_one_file(program, tmp_path):
