@@ -5,9 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import io
 import json
-import threading
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
