@@ -87,6 +87,86 @@ def test_the_exporter_names_no_module_of_torchs_pipeline():
             assert not banned, path.name
 
 
+class Collisions(torch.nn.Module):
+    """Parameters, buffers and constants whose placeholders would be called as the inputs are."""
+
+    def __init__(self):
+        super().__init__()
+        self.alpha, self.delta = torch.nn.Parameter(torch.randn(4)), torch.randn(4)
+        self.register_buffer("beta", torch.randn(4), persistent=False)
+        self.register_buffer("gamma", torch.randn(4))
+        self.self_attention = torch.nn.Linear(4, 4)
+
+    def forward(self, p_alpha, b_beta, mul, add_1):
+        state = self.alpha + self.beta + self.gamma + self.delta
+        return (state + p_alpha + b_beta) * mul * add_1 + self.self_attention(p_alpha)
+
+
+class Signs(torch.nn.Module):
+    """Names that are no identifiers, one layer under two names, one constant under two."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleDict({"a,b": torch.nn.Linear(2, 2), "c(1)": torch.nn.Linear(2, 2)})
+        self.again = self.layers["a,b"]
+        self.constant = torch.ones(2)
+        self.inner = torch.nn.ReLU()
+        self.inner.constant = self.constant
+
+    def forward(self, x):
+        y = self.layers["a,b"](x["foo"][0]) + self.layers["c(1)"](x["foo_0"]) + self.again(x["foo"][0])
+        return y + self.constant + self.inner.constant + torch.tensor([1.0, 2.0])
+
+
+class Region(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.count = torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.count.add_(1)
+            seen = x + self.count
+        with torch.autocast("cpu"):
+            return x[None] @ seen[:, None]
+
+
+def provenance(program):
+    kept = ("nn_module_stack", "torch_fn", "stack_trace")
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
+    return {
+        "gradients": [node.meta["val"].requires_grad for node in inputs],
+        **{
+            node.name: [str(node.meta.get(key)) for key in kept]
+            for node in program.graph.nodes
+            if str(node.target).startswith("aten")
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "args"),
+    [
+        (Collisions(), tuple(torch.randn(4) for _ in range(4))),
+        (Signs(), ({"foo": [torch.randn(1, 2)], "foo_0": torch.randn(1, 2)},)),
+        (Region(), (torch.randn(2, requires_grad=True),)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_names_and_provenance_are_torchs(model, args):
+    theirs = torch.export.export(copy.deepcopy(model), args)
+    ours = reference.export(copy.deepcopy(model), args)
+    assert_as_torchs(ours, theirs, args, {})
+    assert provenance(ours) == provenance(theirs)
+
+
+def test_additional_inputs_say_what_is_dynamic_and_are_tried():
+    inputs = torch.export.AdditionalInputs()
+    inputs.add((torch.ones(5),))
+    program = reference.export(torch.nn.ReLU(), (torch.ones(3),), dynamic_shapes=inputs)
+    assert program.module()(torch.ones(7)).shape == (7,)
+
+
 class Calls(torch.nn.Module):
     """``forward`` is a function; a buffer, a tensor and a list to do something with."""
 

@@ -15,7 +15,9 @@ from pytest_exportcheck.exporter.state import State
 def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: State, lifted: int) -> dict[str, Any]:
     """Name -> value, in the order of their placeholders, which stand before those of the leaves."""
     graph = module.graph
-    names = {id(value): name for name, value in state.constants.items()}
+    names: dict[int, list[str]] = {}
+    for name, value in state.constants.items():
+        names.setdefault(id(value), []).append(name)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     first_input = (
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
@@ -30,7 +32,8 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
             continue
         if id(value) not in made:
             _refuse_traced(node, value)
-            name = names.get(id(value)) or _made_name(node, sum("lifted_tensor_" in each for each in values))
+            known = names.get(id(value), [])
+            name = known[0] if known else _made_name(node, sum("lifted_tensor_" in each for each in values))
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.export import ExportedProgram
+from torch.export import AdditionalInputs, ExportedProgram
 
 from pytest_exportcheck.exporter.assertions import insert_assertions
 from pytest_exportcheck.exporter.attributes import restored
@@ -16,7 +16,7 @@ from pytest_exportcheck.exporter.constraints import guards, ranges, solve
 from pytest_exportcheck.exporter.errors import NotTraceable
 from pytest_exportcheck.exporter.inputs import example_of
 from pytest_exportcheck.exporter.metadata import tidy
-from pytest_exportcheck.exporter.program import name_inputs, program_of, signature_of
+from pytest_exportcheck.exporter.program import mark_gradients, name_inputs, program_of, signature_of
 from pytest_exportcheck.exporter.regions import wrap_regions
 from pytest_exportcheck.exporter.shapes import declared_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
@@ -66,6 +66,9 @@ def export(
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled())
     name_inputs(module.graph, state, list(constants), example)
+    mark_gradients(
+        module.graph, [*state.tensors.values(), *constants.values(), *(leaf.value for leaf in example.leaves)]
+    )
     module.recompile()
     program = program_of(
         module,
@@ -77,6 +80,8 @@ def export(
         traced.out_spec,
     )
     program._guards_code = [*program._guards_code, *guards(fakes, example, declared)]
+    if isinstance(dynamic_shapes, AdditionalInputs):
+        dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
     return program
 
 

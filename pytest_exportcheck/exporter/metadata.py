@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
-_ROOT = "L__self__"
+from pytest_exportcheck.exporter.trace import ROOT
+
+_SELF = "L__self__"
 _EFFECTLESS = (torch.ops.aten.detach.default,)
 
 
@@ -25,11 +27,19 @@ def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
             node.meta.pop("nn_module_stack", None)
             node.meta.pop("stack_trace", None)
         elif "nn_module_stack" in node.meta:
-            node.meta["nn_module_stack"] = {_key(key): value for key, value in node.meta["nn_module_stack"].items()}
+            node.meta["nn_module_stack"] = dict(_stack(node.meta["nn_module_stack"]))
         if node.op == "call_function" and "val" not in node.meta and not node.users:
             node.meta["val"] = None
 
 
-def _key(path: str) -> str:
-    """As torch spells it; a graph that is traced again has it already."""
-    return path if path.startswith(_ROOT) else f"{_ROOT}{path}"
+def _stack(traced: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Keys as torch spells them, paths from the exported module on. What a graph that is traced again has of the kind stays."""
+    for key, (path, kind) in traced.items():
+        if key.startswith(_SELF):
+            yield key, (path, kind)
+        elif key:
+            yield _SELF + _inside(key), (_inside(path), kind)
+
+
+def _inside(path: str) -> str:
+    return path.removeprefix(ROOT).removeprefix(".")

@@ -40,6 +40,15 @@ def name_inputs(graph: torch.fx.Graph, state: State, constants: Sequence[str], e
     rename(graph, wanted, inputs)
 
 
+def mark_gradients(graph: torch.fx.Graph, values: Sequence[Any]) -> None:
+    """The placeholders require a gradient where the values that they stand for do."""
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    for node, value in zip(placeholders, values, strict=True):
+        val = node.meta.get("val")
+        if isinstance(val, torch.Tensor) and isinstance(value, torch.Tensor) and val.is_leaf:
+            val.requires_grad_(value.requires_grad)
+
+
 def signature_of(
     graph: torch.fx.Graph, state: State, constants: Sequence[str], example: Example
 ) -> ExportGraphSignature:
@@ -89,7 +98,9 @@ def program_of(
     call = ModuleCallSignature(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )
+    lifted = {id(value) for value in constants.values()}
     held = {name: state.buffers[name] for name in state.not_persistent}
+    held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names
     return ExportedProgram(
         root=module,
         graph=module.graph,

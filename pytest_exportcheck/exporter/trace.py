@@ -26,6 +26,8 @@ from pytest_exportcheck.exporter.branches import NOT_THE_MODEL
 from pytest_exportcheck.exporter.errors import DataDependent
 from pytest_exportcheck.exporter.inputs import Example
 
+ROOT = "exported"
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -42,8 +44,10 @@ def trace(
     state: Mapping[str, torch.Tensor],
     leaves: list[Any],
 ) -> Traced:
-    """Run the module on fakes and record."""
+    """Run the module on fakes and record. In module stacks it stands under :data:`ROOT`."""
     out_spec: pytree.TreeSpec | None = None
+    root = torch.nn.Module()  # a module that is had by attribute, as its own are, is told apart by its paths
+    root.register_module(ROOT, module)
 
     def run(*flat: Any) -> tuple[Any, ...]:
         nonlocal out_spec
@@ -52,11 +56,11 @@ def trace(
             module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True
         ):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, out_spec = pytree.tree_flatten(_call(module, args, kwargs))
+            outputs, out_spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
             _write_back(module, buffers)
         return tuple(outputs)
 
-    run._orig_mod = module  # type: ignore[attr-defined]
+    run._orig_mod = root  # type: ignore[attr-defined]
     with ExitStack() as stack:
         for context in (
             mode,
