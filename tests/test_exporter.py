@@ -131,6 +131,39 @@ class Region(torch.nn.Module):
             return x[None] @ seen[:, None]
 
 
+class RegionsWithin(torch.nn.Module):
+    """Regions in a branch, a branch in a region, a region in autocast in a region."""
+
+    def forward(self, x):
+        def branch(x):
+            with torch.no_grad():
+                y = x * 2
+            return y + x
+
+        first = torch.cond(x.sum() > 0, branch, torch.sin, (x,))
+        with torch.no_grad():
+            second = torch.cond(x.sum() > 1, branch, torch.cos, (x,))
+            with torch.autocast("cpu"):
+                third = x @ x
+                with torch.enable_grad():
+                    fourth = third @ x
+        return first, second, third, fourth.float()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_regions_within_regions_and_branches(sign):
+    args = (torch.randn(2, 2, requires_grad=True),)
+    program = reference.export(RegionsWithin(), args)
+    buffer = io.BytesIO()
+    reference.save(program, buffer)
+    x = (sign * torch.ones(2, 2)).requires_grad_()
+    expected = RegionsWithin()(x)
+    for each in (program, reference.load(buffer)):
+        got = each.module()(x)
+        assert texts(got) == texts(expected)
+        assert [value.requires_grad for value in got] == [value.requires_grad for value in expected]
+
+
 def provenance(program):
     kept = ("nn_module_stack", "torch_fn", "stack_trace")
     inputs = [node for node in program.graph.nodes if node.op == "placeholder"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +29,20 @@ class Region:
 
 
 def wrap_regions(module: torch.fx.GraphModule, grad: bool) -> torch.fx.GraphModule:
-    """The module with its regions wrapped; ``grad`` is the grad mode outside."""
+    """The module with its regions wrapped, in the graphs that it calls too; ``grad`` is the grad mode outside."""
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
-    if not any(node.target in compat.REGION_MARKS for node in calls):
-        return module
-    return _Wrapper(module).wrapped(_parse(iter(calls), grad))
+    if any(node.target in compat.REGION_MARKS for node in calls):
+        return _Wrapper(module).wrapped(_parse(iter(calls), grad), grad)
+    for name, graph in _graphs_of(module, calls):
+        setattr(module, name, wrap_regions(graph, grad))
+    return module
+
+
+def _graphs_of(module: Any, calls: Iterable[torch.fx.Node]) -> Iterator[tuple[str, torch.fx.GraphModule]]:
+    for node in calls:
+        held = getattr(module, str(node.target), None) if node.op == "get_attr" else None
+        if isinstance(held, torch.fx.GraphModule):
+            yield str(node.target), held
 
 
 def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:
@@ -64,31 +73,34 @@ class _Wrapper:
         self._module = module
         self._count = 0
 
-    def wrapped(self, parts: Sequence[torch.fx.Node | Region]) -> torch.fx.GraphModule:
+    def wrapped(self, parts: Sequence[torch.fx.Node | Region], grad: bool) -> torch.fx.GraphModule:
         graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
         (output,) = (node for node in self._module.graph.nodes if node.op == "output")
         for node in self._module.graph.nodes:
             if node.op == "placeholder":
                 new[node] = graph.node_copy(node)
-        self._build(graph, parts, new, self._module)
+        self._build(graph, parts, new, self._module, grad)
         graph.node_copy(output, new.__getitem__)
         return compat.graph_module(self._module, graph)
 
-    def _build(self, graph: torch.fx.Graph, parts: Any, new: dict[Any, Any], owner: Any) -> None:
+    def _build(self, graph: torch.fx.Graph, parts: Any, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         for part in parts:
             if isinstance(part, Region):
                 if any(True for _ in part.nodes()):
-                    self._call(graph, part, new, owner)
-            else:
-                new[part] = graph.node_copy(part, new.__getitem__)
+                    self._call(graph, part, new, owner, grad)
+                continue
+            new[part] = graph.node_copy(part, new.__getitem__)
+            for name, held in _graphs_of(self._module, [part]):
+                setattr(owner, name, wrap_regions(held, grad))
 
-    def _call(self, graph: torch.fx.Graph, region: Region, new: dict[Any, Any], owner: Any) -> None:
+    def _call(self, graph: torch.fx.Graph, region: Region, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         inside = dict.fromkeys(region.nodes())
         inputs = list(dict.fromkeys(each for node in inside for each in node.all_input_nodes if each not in inside))
         outputs = [node for node in inside if any(user not in inside for user in node.users)]
         self._count += 1
         name = f"submod_{self._count}"
-        setattr(owner, name, self._graph_of(region, inputs, outputs, owner))
+        inner_grad = region.args[0] if region.operator is wrap_with_set_grad_enabled else grad
+        setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
         stack: dict[str, Any] = {
             "nn_module_stack": next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
         }
@@ -102,15 +114,12 @@ class _Wrapper:
             new[node] = graph.call_function(compat.GETITEM, (call, number))
             new[node].meta |= node.meta
 
-    def _graph_of(self, region: Region, inputs: Any, outputs: Any, owner: Any) -> torch.fx.GraphModule:
+    def _graph_of(self, region: Region, inputs: Any, outputs: Any, grad: bool) -> torch.fx.GraphModule:
         graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
         root = torch.nn.Module()
         for node in inputs:
             new[node] = graph.placeholder(node.name)
             new[node].meta |= {key: node.meta[key] for key in ("val", "tensor_meta") if key in node.meta}
-        self._build(graph, region.parts, new, root)
+        self._build(graph, region.parts, new, root, grad)
         graph.output(tuple(new[node] for node in outputs))
-        for node in region.nodes():
-            if node.op == "get_attr":
-                setattr(root, str(node.target), getattr(owner, str(node.target)))
         return torch.fx.GraphModule(root, graph)
