@@ -53,6 +53,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz_cost
 	$(BIN)/python -m benchmarks.serde_cost
 	$(BIN)/python -m benchmarks.populations
+	$(BIN)/python -m benchmarks.export_cost
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

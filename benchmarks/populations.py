@@ -226,21 +226,21 @@ def through(program: Any, save: Any, load: Any) -> Any:
 def judge(model: Model, tally: Tally) -> None:
     before = time.perf_counter()
     try:
-        theirs = torch.export.export(model.build(), *_copied(model), dynamic_shapes=model.shapes)
+        theirs = torch.export.export(model.build(), *copied(model), dynamic_shapes=model.shapes)
     except Exception:  # not what this is about
         return
     between = time.perf_counter()
     ours = tally.check(
         "captured",
         model.name,
-        lambda: reference.export(model.build(), *_copied(model), dynamic_shapes=model.shapes),
+        lambda: reference.export(model.build(), *copied(model), dynamic_shapes=model.shapes),
     )
     tally.seconds.append((time.perf_counter() - between) / (between - before))
     try:
         expected = run(theirs, model)
     except Exception:  # an operator that captures and does not run, on this device say
         return
-    theirs = torch.export.export(model.build(), *_copied(model), dynamic_shapes=model.shapes)
+    theirs = torch.export.export(model.build(), *copied(model), dynamic_shapes=model.shapes)
     if ours is not None:
         tally.check("operators", model.name, lambda: called(ours) == called(theirs))
         tally.check(
@@ -255,7 +255,7 @@ def judge(model: Model, tally: Tally) -> None:
     _judge_files(model, tally, theirs, expected)
 
 
-def _copied(model: Model) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def copied(model: Model) -> tuple[tuple[Any, ...], dict[str, Any]]:
     args, kwargs = copy_tree((model.args, model.kwargs))
     return args, kwargs
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import contextlib
 import copy
 import importlib.util
 import io
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -370,3 +373,52 @@ def test_a_second_retrace_has_the_module_stacks_of_the_first():
 def test_an_example_that_does_not_fit_is_refused(args, kwargs, message):
     with pytest.raises(reference.InvalidInput, match=message):
         reference.export(torch.nn.ReLU(), args, kwargs)
+
+
+def test_no_function_of_torchs_pipeline_is_called_directly():
+    own = str(Path(pytest_exportcheck.exporter.__file__).parent)
+    root = Path(torch.__file__).parent
+    banned = (f"{root}/export/_trace.py", f"{root}/export/_unlift.py", f"{root}/export/pt2_archive", f"{root}/_export/")
+    found = set()
+
+    def note(frame, event, _):
+        caller = frame.f_back.f_code.co_filename if frame.f_back else ""
+        callee = frame.f_code.co_filename
+        if event == "call" and caller.startswith(own) and callee.startswith(banned) and "verifier" not in callee:
+            found.add(f"{caller}:{frame.f_back.f_lineno} calls {callee}:{frame.f_code.co_name}")
+
+    shapes = ({0: 2 * Dim("half", min=2, max=10)},)
+    sys.setprofile(note)
+    try:
+        reference.export(RegionsWithin(), (torch.randn(2, 2),))
+        reference.export(Signs(), ({"foo": [torch.randn(1, 2)], "foo_0": torch.randn(1, 2)},))
+        reference.export(torch.nn.ReLU(), (torch.ones(6),), dynamic_shapes=shapes)
+    finally:
+        sys.setprofile(None)
+    assert found == set()
+
+
+def modes():
+    return (
+        torch.is_grad_enabled(),
+        torch.compiler.is_compiling(),
+        torch._C._get_mkldnn_enabled(),
+        torch._C._get_nnpack_enabled(),
+        torch._C._get_cudnn_enabled(),
+        builtins.max,
+        builtins.min,
+        math.pow,
+        torch.overrides._get_current_function_mode_stack(),
+        torch.random.get_rng_state().tolist(),
+    )
+
+
+@pytest.mark.parametrize("model", [torch.nn.Linear(2, 2), Calls(seeds), Calls(differentiates)], ids=str)
+def test_modes_and_state_are_as_before(model):
+    before = modes(), [(name, id(value), value._version) for name, value in model.named_buffers()], vars(model).copy()
+    parameters = [(name, id(value), value._version, value.grad) for name, value in model.named_parameters()]
+    with contextlib.suppress(reference.ExportError):
+        reference.export(model, (torch.ones(2),))
+    after = modes(), [(name, id(value), value._version) for name, value in model.named_buffers()], vars(model).copy()
+    assert after == before
+    assert [(name, id(value), value._version, value.grad) for name, value in model.named_parameters()] == parameters
