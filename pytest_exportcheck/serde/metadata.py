@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.serde.inexpressible import Inexpressible
+from pytest_exportcheck.serde.names import is_packet_name
 from pytest_exportcheck.serde.values import Plain, number_of, plain
 
 _BETWEEN = ";"
@@ -101,7 +102,7 @@ def _read_functions(text: str) -> Plain:
 def _function(name: str) -> Plain:
     """A name of an operator, of something in an imported module, or just a name."""
     if name.startswith("torch.ops."):
-        return {"target": name}
+        return {"global" if is_packet_name(name) else "target": name}
     module = name
     while "." in module and len(name) < _LONGEST:
         module = module.rpartition(".")[0]

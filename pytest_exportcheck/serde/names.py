@@ -102,7 +102,7 @@ def target_of(name: str) -> Any:
         When there is none: an operator that is not registered here, say.
     """
     if name.startswith(_OPS):
-        return _operator(name)
+        return _operator(name, torch._ops.OpOverload, torch._ops.HigherOrderOperator)
     if is_extension_name(name):
         return extension_of(name)
     for function in _FUNCTIONS:
@@ -125,12 +125,17 @@ def schema_of(name: str) -> Any:
     return operator._schema if isinstance(operator, torch._ops.OpOverload) else extension_schema(operator)
 
 
-def _operator(name: str) -> Any:
+def is_packet_name(name: str) -> bool:
+    """Whether it is an operator's without its overload, such as ``torch.ops.aten.add``."""
+    return name.startswith(_OPS) and name.count(".") == 3 and not name.startswith(f"{_OPS}higher_order.")
+
+
+def _operator(name: str, *kinds: type) -> Any:
     parts = name.removeprefix(_OPS).split(".")
     found: Any = torch.ops
     for part in parts if all(part.isidentifier() for part in parts) else ("?",):
         found = getattr(found, part, None) if found is not None and part != "?" else None
-    if isinstance(found, (torch._ops.OpOverload, torch._ops.HigherOrderOperator)):
+    if isinstance(found, kinds):
         return found
     raise UnsupportedError(
         f"there is no operator {name!r} here. Import the package that registers it before loading the file."
@@ -138,13 +143,16 @@ def _operator(name: str) -> Any:
 
 
 def global_name(value: Any) -> str:
-    """``module:qualified.name`` of a class or function that can be found again under it.
+    """``module:qualified.name`` of a class or function that can be found again under it; of an operator without its overload
+    the name that torch has for it.
 
     Raises
     ------
     UnsupportedError
         For what is local to a function, or is hidden by something else of its name.
     """
+    if isinstance(value, torch._ops.OpOverloadPacket):
+        return _OPS + value._qualified_op_name.replace("::", ".")
     module = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
     name = f"{module}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
     found = name if _lookup(name) is value else _name_in_torch(value)
@@ -170,6 +178,8 @@ def global_of(name: str) -> Any:
     UnsupportedError
         When there is none.
     """
+    if is_packet_name(name):
+        return _operator(name, torch._ops.OpOverloadPacket)
     found = _lookup(name)
     if found is None:
         raise UnsupportedError(f"{name!r} is in no imported module. Import its module before loading the file.")

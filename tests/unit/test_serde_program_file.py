@@ -102,6 +102,18 @@ def test_torch_reads_a_sparse_value_that_we_write():
     assert difference(plain_program(program), plain_program(ours)) == {}
 
 
+@pytest.mark.parametrize("save", [torch.export.save, reference.save], ids=["torch", "reference"])
+def test_an_operator_without_its_overload_in_metadata_comes_back(program, save):
+    """Dynamo writes down what was called: ``torch.ops.aten.add``."""
+    stack = [("add", torch.ops.aten.add), ("add_1", torch.ops.aten.add.Tensor), ("cond", torch.ops.higher_order.cond)]
+    node = next(node for node in program.graph.nodes if node.op == "call_function")
+    node.meta["source_fn_stack"] = stack
+    buffer = io.BytesIO()
+    save(program, buffer)
+    after = next(each for each in reference.load(buffer).graph.nodes if each.name == node.name)
+    assert after.meta["source_fn_stack"] == stack
+
+
 def test_torch_reads_what_we_write(program):
     theirs = torch.export.load(saved(program))
     assert torch.equal(y_of(theirs), y_of(program))
