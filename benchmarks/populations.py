@@ -73,12 +73,24 @@ class Model:
 
 
 class Call(torch.nn.Module):
-    def __init__(self, operator: Any, kwargs: dict[str, Any]) -> None:
+    """An operator as a module. What a program cannot take as an input, a dtype or a function say, is part of it."""
+
+    def __init__(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__()
-        self.operator, self.kwargs = operator, kwargs
+        self.operator, self.kwargs, self.count = operator, kwargs, len(args)
+        self.held = {place: each for place, each in enumerate(args) if not can_be_input(each)}
 
     def forward(self, *args: Any) -> Any:
-        return self.operator(*args, **self.kwargs)
+        given = iter(args)
+        all_args = [self.held[place] if place in self.held else next(given) for place in range(self.count)]
+        return self.operator(*all_args, **self.kwargs)
+
+
+_INPUTS = (torch.Tensor, int, float, complex, str, type(None))
+
+
+def can_be_input(value: Any) -> bool:
+    return all(isinstance(leaf, _INPUTS) for leaf in pytree.tree_leaves(value))
 
 
 # --- populations ----------------------------------------------------------------------------
@@ -112,7 +124,7 @@ def operators() -> Iterator[Model]:
 
     for name, info in sorted({each.name: each for each in op_db}.items()):
         if name not in UNINITIALISED:
-            yield from _sample(name, info)
+            yield sampled(name, info)
 
 
 def higher_order() -> Iterator[Model]:
@@ -120,14 +132,18 @@ def higher_order() -> Iterator[Model]:
 
     for info in hop_db:
         if info.name not in NOT_CAPTURED:
-            yield from _sample(info.name, info)
+            yield sampled(info.name, info)
 
 
-def _sample(name: str, info: Any) -> Iterator[Model]:
+def sampled(name: str, info: Any) -> Model:
+    """The first of torch's samples of an operator."""
     dtypes = info.supported_dtypes("cpu")
     dtype = torch.float32 if torch.float32 in dtypes else torch.int64
+    torch.manual_seed(0)
+    # all of them: a generator that is not at its end keeps its grad mode on
     sample, *_ = info.sample_inputs("cpu", dtype, requires_grad=False)
-    yield Model(name, lambda: Call(info.op, sample.kwargs), (sample.input, *sample.args))
+    args = (sample.input, *sample.args)
+    return Model(name, lambda: Call(info.op, args, sample.kwargs), tuple(filter(can_be_input, args)))
 
 
 def modules() -> Iterator[Model]:
@@ -135,17 +151,22 @@ def modules() -> Iterator[Model]:
 
     for info in module_db:
         for training in (False, True):
-            given = {"device": "cpu", "dtype": torch.float32, "requires_grad": False, "training": training}
+            dtype = torch.float64 if "Fractional" in info.name else torch.float32  # samples of those are of float64
+            given = {"device": "cpu", "dtype": dtype, "requires_grad": False, "training": training}
             torch.manual_seed(0)
             sample = info.module_inputs_func(info, **given)[0]
-            made = sample.constructor_input
-
-            def build(info: Any = info, made: Any = made, training: bool = training) -> Any:
-                torch.manual_seed(0)
-                return info.module_cls(*made.args, **made.kwargs).train(training)
-
             call = sample.forward_input
-            yield Model(f"{info.name}{' in training' if training else ''}", build, call.args, call.kwargs)
+            name = f"{info.name}{' in training' if training else ''}"
+            yield Model(name, partial(_module, info, sample, training), call.args, call.kwargs)
+
+
+def _module(info: Any, sample: Any, training: bool) -> torch.nn.Module:
+    made, call = sample.constructor_input, sample.forward_input
+    torch.manual_seed(0)
+    module: torch.nn.Module = info.module_cls(*made.args, **made.kwargs)
+    if info.is_lazy:
+        module(*call.args, **call.kwargs)
+    return module.train(training)
 
 
 POPULATIONS: dict[str, Callable[[], Iterator[Model]]] = {

@@ -1,74 +1,68 @@
-"""The reference reader and writer over torch's own samples of operators and higher-order operators.
+"""The reference reader and writer over torch's own samples of operators, higher-order operators and modules.
 
-``EXPORTCHECK_SOUND=1`` takes every operator instead of some.
+``EXPORTCHECK_SOUND=1`` takes every operator and module instead of some.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 
 import pytest
-import torch
-from reference_roundtrip import assert_lossless, texts
+from reference_roundtrip import assert_lossless
 
 pytest.importorskip("numpy", reason="torch's samples of operators need numpy, which is not installed")
 
-from torch.testing._internal.common_methods_invocations import op_db
-from torch.testing._internal.hop_db import hop_db
+from benchmarks.serde_populations import captured, higher_order, modules, operators, run
 
-#: What torch.export itself does not capture as a function of tensors, and what runs on a GPU only.
-NOT_CAPTURED = ("flex_attention", "flex_attention_backward", "invoke_quant", "local_map_hop", "inline_asm_elementwise")
-#: Operators whose results are whatever stood in memory.
-UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided")
-EVERY = 1 if os.environ.get("EXPORTCHECK_SOUND") else 40
-OPERATORS = [
-    (name, info) for name, info in sorted({each.name: each for each in op_db}.items()) if name not in UNINITIALISED
-]
-
-
-class Call(torch.nn.Module):
-    def __init__(self, operator, kwargs):
-        super().__init__()
-        self.operator, self.kwargs = operator, kwargs
-
-    def forward(self, *args):
-        return self.operator(*args, **self.kwargs)
-
-
-def first_sample(info, **options):
-    # all of them: a generator that is not at its end keeps its grad mode on
-    sample, *_ = info.sample_inputs("cpu", options.pop("dtype", torch.float32), **options)
-    return sample
+#: What torch.export does not capture: results whose size or whose very course depends on data.
+DATA_DEPENDENT = (
+    *("allclose", "corrcoef", "cov", "equal", "linalg.lstsq"),
+    *("nn.functional.ctc_loss", "nn.functional.gaussian_nll_loss", "nn.functional.one_hot"),
+    *("nn.CTCLoss", "nn.CTCLoss in training", "nn.GaussianNLLLoss", "nn.GaussianNLLLoss in training"),
+)
+#: What it captures by Dynamo only, if at all.
+DYNAMOS = (
+    *("flex_attention_backward simple", "flex_attention_backward explicit_buffers"),
+    *("invoke_quant simple", "local_map_hop simple"),
+)
+#: What runs on a GPU only.
+GPUS = (
+    *("jiterator_2inputs_2outputs", "jiterator_4inputs_with_extra_args", "jiterator_binary"),
+    *("jiterator_binary_return_by_ref", "jiterator_unary", "inline_asm_elementwise simple"),
+    *("torch.ops.aten._efficient_attention_forward", "torch.ops.aten._flash_attention_forward"),
+)
+SOUND = bool(os.environ.get("EXPORTCHECK_SOUND"))
 
 
-def check_operator(info, sample):
-    args = (sample.input, *sample.args)
-    program = torch.export.export(Call(info.op, sample.kwargs), args)
-
-    def run(program):
-        torch.manual_seed(0)
-        return texts(program.module()(*torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, args)))
-
-    assert_lossless(program, run)
+def some(items, every):
+    taken = [(name, make) for name, make in items if name not in (*DATA_DEPENDENT, *DYNAMOS, *GPUS)]
+    return [pytest.param(make, id=name) for name, make in taken[:: 1 if SOUND else every]]
 
 
-@pytest.mark.parametrize("info", [each for each in hop_db if each.name not in NOT_CAPTURED], ids=lambda each: each.name)
-def test_higher_order_operators(info):
+def check(make, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_operator(info, first_sample(info, requires_grad=False))
+        model = make()
+        assert_lossless(captured(model, **options), partial(run, model))
 
 
-@pytest.mark.parametrize("info", [info for _, info in OPERATORS[::EVERY]], ids=lambda each: each.name)
-def test_operators(info):
-    dtypes = info.supported_dtypes("cpu")
-    dtype = torch.float32 if torch.float32 in dtypes else torch.int64
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sample = first_sample(info, dtype=dtype)
-        try:
-            torch.export.export(Call(info.op, sample.kwargs), (sample.input, *sample.args))
-        except Exception as error:
-            pytest.skip(f"torch.export does not capture it: {str(error).splitlines()[0]}")
-        check_operator(info, sample)
+@pytest.mark.parametrize("make", some(higher_order(), 1))
+def test_higher_order_operators(make):
+    check(make)
+
+
+@pytest.mark.parametrize("make", [each for each in some(higher_order(), 1) if "auto_functionalize" in each.id])
+def test_an_operator_that_dynamo_captures(make):
+    check(make, strict=True)
+
+
+@pytest.mark.parametrize("make", some(operators(), 40))
+def test_operators(make):
+    check(make)
+
+
+@pytest.mark.parametrize("make", some(modules(), 14))
+def test_modules(make):
+    check(make)
