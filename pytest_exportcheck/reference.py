@@ -5,7 +5,6 @@ They are independent of torch's: where the two disagree, that tells who is wrong
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,7 @@ from pytest_exportcheck.exporter.export import export
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
-from pytest_exportcheck.serde.pickled import loaded
+from pytest_exportcheck.serde.pickled import dumped, loaded
 from pytest_exportcheck.serde.program_file import load, program_json, program_of, read_text, save
 
 __all__ = [
@@ -65,9 +64,9 @@ def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int
     """
     return SerializedArtifact(
         program_json(exported_program, opset_version),
-        _pickled(dict(exported_program.state_dict)),
-        _pickled(dict(exported_program.constants)),
-        _pickled(exported_program.example_inputs) if exported_program.example_inputs is not None else b"",
+        dumped(dict(exported_program.state_dict)),
+        dumped(dict(exported_program.constants)),
+        dumped(exported_program.example_inputs) if exported_program.example_inputs is not None else b"",
     )
 
 
@@ -110,12 +109,6 @@ def canonicalize(exported_program: Any) -> Any:
         structures, _ = decode_program(exported_program, where="exported_program")
         return encode_program(canonical_structures(structures))
     return canonical_structures(exported_program)
-
-
-def _pickled(value: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    return buffer.getvalue()
 
 
 def _unpickled(data: bytes, what: str, trust: bool) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
 from pytest_exportcheck.serde.archive import ArchiveReader
-from pytest_exportcheck.serde.pickled import loaded
+from pytest_exportcheck.serde.pickled import dumped, loaded
 from pytest_exportcheck.serde.treespec import describe_spec, spec_of
 
 LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
@@ -86,12 +85,10 @@ def _checked(inputs: Any, where: str) -> Inputs:
 
 
 def _saved(value: Any) -> bytes | None:
-    buffer = io.BytesIO()
     try:
-        torch.save(value, buffer)
+        return dumped(value)
     except Exception:  # pickle says in many ways that it cannot
         return None
-    return buffer.getvalue()
 
 
 def _is_safe(data: bytes) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -51,6 +53,21 @@ def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> An
         return load(data)
     except Exception as error:  # code of the file's own choice may raise anything
         raise damaged(place, f"its pickle cannot be read: {type(error).__name__}: {error}") from error
+
+
+class _Pickler(pickle._Pickler):
+    """Equal strings are one, so that it does not show in the bytes which were. The pickler that is written in Python asks a
+    subclass about strings; the usual one does not."""
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        super().save(sys.intern(obj) if type(obj) is str else obj, save_persistent_id)  # type: ignore[misc]
+
+
+def dumped(value: Any) -> bytes:
+    """What ``torch.save`` makes of the value, the same bytes whichever of its strings are one object."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer, pickle_module=SimpleNamespace(__name__=pickle.__name__, Pickler=_Pickler))
+    return buffer.getvalue()
 
 
 def loaded(data: bytes, place: str, trust: bool) -> Any:

@@ -90,6 +90,21 @@ def test_equal_programs_are_equal_bytes(program):
     assert saved(reference.load(io.BytesIO(data))).getvalue() == data
 
 
+class OnDevice(torch.nn.Module):
+    def forward(self, x, device, *, words):
+        return x.to(device)
+
+
+def test_equal_programs_are_equal_bytes_whichever_strings_are_one_object():
+    """pickle writes a string that it has met once more as a reference to it, and torch's own pickles say ``cpu`` too."""
+    words = {"storage": "".join(["c", "pu"]), "other": ["".join(["c", "pu"])]}
+    program = torch.export.export(OnDevice(), (X, "cpu"), {"words": words})
+    data = saved(program).getvalue()
+    after = reference.load(io.BytesIO(data))
+    assert after.example_inputs[0][1] == "cpu" and after.example_inputs[1] == {"words": words}
+    assert saved(after).getvalue() == data
+
+
 class Sparse(torch.nn.Module):
     def forward(self, x):
         return x.to_sparse()
