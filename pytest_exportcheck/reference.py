@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.exporter.errors import (
