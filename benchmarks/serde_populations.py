@@ -201,7 +201,7 @@ def table(tallies: list[Tally]) -> Iterator[str]:
         yield f"| {' | '.join(map(str, row))} |"
 
 
-LEGEND = """`captured` by torch.export; those marked (strict) with Dynamo. `torch's pair handles` what torch.export.save and load bring back with
+LEGEND = """`captured` by torch.export, and running; those marked (strict) with Dynamo. `torch's pair handles` what torch.export.save and load bring back with
 the same outputs. Then, of those, what is written by one and read by the other; and of all that were captured, what the
 reference engine writes and reads. Each must give the same bits, strides and types in outputs, changed inputs and state. `lossless`: the program
 read is the one written, in graphs, metadata, values, signature, ranges, guards, state and example inputs, and saved again it is the same file.
