@@ -38,7 +38,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     ratios = {}
     for population in given.only:
-        for model in POPULATIONS[population]():
+        for _, make in POPULATIONS[population][0]():
+            model = make()
             spent: dict[str, list[float]] = {"torch": [], "reference": []}
             for number in range(given.rounds + 1):
                 for who, export in (("torch", torch.export.export), ("reference", reference.export)):

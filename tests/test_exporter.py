@@ -1,93 +1,25 @@
-"""The reference exporter against torch's, over exportdb, the corpus and torch's own samples: the same operators, signature, ranges, bits."""
+"""The reference exporter: names, provenance and regions as torch's, and what it refuses that torch captures silently wrong."""
 
 from __future__ import annotations
 
-import ast
 import builtins
 import contextlib
 import copy
-import importlib.util
 import io
 import math
 import sys
-import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from reference_roundtrip import texts
 from torch.export import Dim
 
 import pytest_exportcheck.exporter
+from benchmarks.captures import compared
+from benchmarks.populations import Model, run
+from benchmarks.roundtrips import difference_of, saved
 from pytest_exportcheck import reference
-from pytest_exportcheck.declare import cases_in
-from pytest_exportcheck.sources import cases_from
-from pytest_exportcheck.subject import set_up
-
-ROOT = Path(__file__).parents[1]
-
-
-def corpus():
-    for path in sorted((ROOT / "cases").glob("case_*.py")):
-        if path.stem != "case_rejected":
-            spec = importlib.util.spec_from_file_location(f"exporter_{path.stem}", path)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module  # Dynamo, which traces branches, imports it by name
-            spec.loader.exec_module(module)
-            yield from ((f"{path.stem}:{case.name}", case) for case in cases_in(module))
-
-
-CASES = {**cases_from("exportdb:*").cases, **dict(corpus())}
-
-
-def operators(program):
-    return [
-        str(node.target)
-        for module in program.graph_module.modules()
-        if isinstance(module, torch.fx.GraphModule)
-        for node in module.graph.nodes
-        if node.op == "call_function"
-    ]
-
-
-def assert_as_torchs(ours, theirs, args, kwargs):
-    assert operators(ours) == operators(theirs)
-    assert str(ours.graph_signature) == str(theirs.graph_signature)
-    assert str(ours.range_constraints) == str(theirs.range_constraints)
-    assert set(theirs._guards_code) <= set(ours._guards_code)
-    assert ours.module_call_graph == theirs.module_call_graph
-    assert set(ours.state_dict) == set(theirs.state_dict)
-    assert set(ours.constants) == set(theirs.constants)
-    results = []
-    for program in (ours, theirs):
-        torch.manual_seed(0)
-        copied, named = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, (args, kwargs))
-        results.append(texts((program.module()(*copied, **named), copied, named)))
-    assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_as_torch_captures_it(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        subject = set_up(CASES[name], 0)
-        args, kwargs = subject.example.args, dict(subject.example.kwargs)
-        shapes = subject.dynamic_shapes
-        theirs = torch.export.export(copy.deepcopy(subject.fresh_module()), args, kwargs, dynamic_shapes=shapes)
-        ours = reference.export(copy.deepcopy(subject.fresh_module()), args, kwargs, dynamic_shapes=shapes)
-        assert_as_torchs(ours, theirs, args, kwargs)
-
-
-BANNED = ("torch.export._trace", "torch.export._unlift", "torch.export.pt2_archive", "torch._export")
-
-
-def test_the_exporter_names_no_module_of_torchs_pipeline():
-    for path in Path(pytest_exportcheck.exporter.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            banned = [name for name in names if name.startswith(BANNED) and name != "torch._export.verifier"]
-            assert not banned, path.name
 
 
 class Collisions(torch.nn.Module):
@@ -157,14 +89,11 @@ class RegionsWithin(torch.nn.Module):
 def test_regions_within_regions_and_branches(sign):
     args = (torch.randn(2, 2, requires_grad=True),)
     program = reference.export(RegionsWithin(), args)
-    buffer = io.BytesIO()
-    reference.save(program, buffer)
+    file = io.BytesIO(saved(program, reference.save))
     x = (sign * torch.ones(2, 2)).requires_grad_()
     expected = RegionsWithin()(x)
-    for each in (program, reference.load(buffer)):
-        got = each.module()(x)
-        assert texts(got) == texts(expected)
-        assert [value.requires_grad for value in got] == [value.requires_grad for value in expected]
+    for each in (program, reference.load(file)):
+        assert difference_of(each.module()(x), expected) == ""
 
 
 def provenance(program):
@@ -192,7 +121,8 @@ def provenance(program):
 def test_names_and_provenance_are_torchs(model, args):
     theirs = torch.export.export(copy.deepcopy(model), args)
     ours = reference.export(copy.deepcopy(model), args)
-    assert_as_torchs(ours, theirs, args, {})
+    as_called = partial(run, Model("", type(model), args))
+    assert set(compared(ours, theirs, as_called).values()) == {""}
     assert provenance(ours) == provenance(theirs)
 
 
@@ -341,9 +271,7 @@ def test_a_call_outside_of_what_was_declared_is_refused(model, dim, sizes):
 
 def test_what_holds_at_a_call_holds_after_saving():
     program = reference.export(torch.nn.ReLU(), (torch.ones(3),), dynamic_shapes=({0: Dim("b", min=2, max=10)},))
-    buffer = io.BytesIO()
-    reference.save(program, buffer)
-    assert accepted(torch.export.load(buffer), [0, 1, 2, 3, 11]) == [2, 3]
+    assert accepted(torch.export.load(io.BytesIO(saved(program, reference.save))), [0, 1, 2, 3, 11]) == [2, 3]
 
 
 def test_a_second_retrace_has_the_module_stacks_of_the_first():
