@@ -194,6 +194,30 @@ def test_a_branch_on_data_is_refused_with_its_line():
         reference.export(Calls(branches), (torch.ones(2),))
 
 
+def test_what_a_profiler_is_told_is_left_out():
+    def recorded(_, x):
+        with torch.profiler.record_function("part"):
+            return x + 1
+
+    program = reference.export(Calls(recorded), (torch.ones(2),))
+    assert [node.name for node in program.graph.nodes][-2:] == ["add", "output"]
+
+
+def test_a_script_object_is_refused():
+    weight = torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)
+    model = Calls(lambda self, x: torch.ops.quantized.linear_dynamic(x, self.packed))
+    model.packed = torch.ops.quantized.linear_prepack(weight, None)
+    with pytest.raises(reference.NotTraceable, match=r"a script object, .*LinearPackedParamsBase"):
+        reference.export(model, (torch.ones(1, 2),))
+
+
+def test_a_violation_of_sizes_that_a_collection_declares():
+    args, shapes = (torch.ones(4), torch.ones(4)), torch.export.ShapesCollection()
+    shapes[args[0]], shapes[args[1]] = {0: Dim("a")}, {0: Dim("b")}
+    with pytest.raises(reference.ConstraintViolation, match="b = a"):
+        reference.export(Calls(lambda _, x, y: x + y), args, dynamic_shapes=shapes)
+
+
 def test_a_slice_that_ends_at_a_tensor():
     model = Calls(lambda self, x, end: x[:end] * 2)
     program = reference.export(model, (torch.arange(5.0), torch.tensor(2)))
@@ -295,7 +319,11 @@ def test_a_second_retrace_has_the_module_stacks_of_the_first():
             None,
             r"ReLU.forward\(input: .*\) .*cannot be called with the example: missing a required argument: 'input'",
         ),
-        (({"a": [object()]},), None, r"input\['a'\]\[0\] is of type builtins.object, which no program can take"),
+        (
+            ({"a": [object()]},),
+            None,
+            r"input\['a'\]\[0\] is of type builtins.object, which the reference exporter does not take",
+        ),
     ],
 )
 def test_an_example_that_does_not_fit_is_refused(args, kwargs, message):

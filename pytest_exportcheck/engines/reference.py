@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
@@ -22,15 +21,7 @@ class Reference:
     #: Stages that are another engine's work: its known defects explain them.
     made_by: Mapping[str, str] = dict.fromkeys(("decompose", "interop"), "torch")
 
-    def export(
-        self,
-        module: torch.nn.Module,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any] | None = None,
-        *,
-        dynamic_shapes: Any = None,
-    ) -> ExportedProgram:
-        return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes)
+    export = staticmethod(reference.export)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         """By torch; what a call must keep to is carried over, which torch derives anew from the symbols alone."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch.export import dynamic_shapes as _shapes
+from torch.fx.experimental import symbolic_shapes
 
 # Declarations of dynamic shapes: their forms are torch's, and so are the words in which they are refused.
 check_dynamic_shapes = _shapes._check_dynamic_shapes
@@ -31,9 +32,11 @@ def normalize_dynamic_shapes(
 
 def number_context(must_stay_dynamic: bool) -> Any:
     """What a symbolic number among the inputs must keep to."""
-    from torch.fx.experimental.symbolic_shapes import RelaxedUnspecConstraint, SymIntSymbolicContext
-
-    return SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False)) if must_stay_dynamic else None
+    return (
+        symbolic_shapes.SymIntSymbolicContext(constraint=symbolic_shapes.RelaxedUnspecConstraint(warn_only=False))
+        if must_stay_dynamic
+        else None
+    )
 
 
 #: Backends whose own operators would stand in a program, off while tracing as in torch.export. Their public switches set more.
@@ -77,3 +80,17 @@ def graph_module(owner: torch.fx.GraphModule, graph: torch.fx.Graph) -> torch.fx
 def is_functorch_tensor(tensor: torch.Tensor) -> bool:
     """Whether a tensor is one of a torch.func transform in progress."""
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:
+    """The module with other parameters and buffers while the context lasts, tied ones under every name. ``torch.func.functional_call``
+    does no more than call the module with them; its result is not all that is asked of it here."""
+    return torch.nn.utils.stateless._reparametrize_module(
+        module, tensors, tie_weights=True, strict=True, stack_weights=True
+    )
+
+
+def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
+    """Which of the pending unbacked symbols stand first in this value, and where. The public function names all that are new to the
+    environment, and here all are known."""
+    return symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)

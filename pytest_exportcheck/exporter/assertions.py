@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbols_with_path
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
 from torch.utils._sympy.symbol import SymT, symbol_is_type
+
+from pytest_exportcheck.exporter import _torch_compat as compat
 
 _CASTS = (torch.ops.aten.to.device, torch.ops.aten.to.dtype, torch.ops.aten.to.dtype_layout)
 _METADATA = torch.ops.aten._assert_tensor_metadata.default
@@ -49,7 +51,7 @@ def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
         val = node.meta.get("val")
         found = None
         if val is not None:
-            found = _free_unbacked_symbols_with_path(val, (), shape_env=env, pending=pending, simplify=True)
+            found = compat.unbacked_bindings(val, env, pending)
         if found:
             node.meta["unbacked_bindings"] = found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -18,12 +19,13 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
     names: dict[int, list[str]] = {}
     for name, value in state.constants.items():
         names.setdefault(id(value), []).append(name)
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    placeholders = graph.find_nodes(op="placeholder")
     first_input = (
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
     made: dict[int, torch.fx.Node] = {}
     values: dict[str, Any] = {}
+    numbers = itertools.count()
     for node in list(graph.nodes):
         if node.op != "get_attr":
             continue
@@ -33,7 +35,7 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
         if id(value) not in made:
             _refuse_traced(node, value)
             known = names.get(id(value), [])
-            name = known[0] if known else _made_name(node, sum("lifted_tensor_" in each for each in values))
+            name = known[0] if known else _made_name(node, next(numbers))
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
@@ -53,7 +55,12 @@ def _made_name(node: torch.fx.Node, number: int) -> str:
 
 
 def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
-    """A tensor that only exists while tracing is no constant."""
+    """A tensor that only exists while tracing is no constant, and an object is none that is captured here."""
+    if isinstance(value, torch.ScriptObject):
+        raise NotTraceable(
+            f"the model uses a script object, {value._type().qualified_name()}, which the reference exporter does not capture. "
+            "Export it with torch.export."
+        )
     wrapped = isinstance(value, torch.Tensor) and compat.is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return

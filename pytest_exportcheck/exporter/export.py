@@ -16,9 +16,9 @@ from pytest_exportcheck.exporter.constraints import guards, ranges, solve
 from pytest_exportcheck.exporter.errors import NotTraceable
 from pytest_exportcheck.exporter.inputs import example_of
 from pytest_exportcheck.exporter.metadata import tidy
-from pytest_exportcheck.exporter.program import mark_gradients, name_inputs, program_of, signature_of
+from pytest_exportcheck.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.exporter.regions import wrap_regions
-from pytest_exportcheck.exporter.shapes import declared_shapes
+from pytest_exportcheck.exporter.shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
 from pytest_exportcheck.exporter.symbols import fake_inputs, new_symbolic
 from pytest_exportcheck.exporter.trace import trace
@@ -52,27 +52,26 @@ def export(
         Where it does what no program can say.
     """
     example = example_of(mod, args, kwargs)
-    declared = declared_shapes(mod, example, dynamic_shapes)
+    shapes = plain_shapes(mod, example, dynamic_shapes)
+    declared = declared_shapes(example, shapes)
     symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
     with restored(mod) as attributes, _not_seeded():
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
         replaced = dict(attributes.replaced())
-    solve(mod, fakes, dynamic_shapes)
+    solve(mod, fakes, shapes)
     tidy(traced.module, fakes.values)
     insert_assertions(traced.module, symbolic.env)
     constants = lift_constants(traced.module, symbolic.mode, state, len(state.tensors))
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled())
-    name_inputs(module.graph, state, list(constants), example)
-    mark_gradients(
-        module.graph, [*state.tensors.values(), *constants.values(), *(leaf.value for leaf in example.leaves)]
-    )
+    slots = slots_of(state, constants, example)
+    dress_inputs(module.graph, slots)
     module.recompile()
     program = program_of(
         module,
-        signature_of(module.graph, state, list(constants), example),
+        signature_of(module.graph, slots),
         state,
         constants,
         ranges(fakes, example, declared),

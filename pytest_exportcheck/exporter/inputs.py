@@ -118,9 +118,9 @@ def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
             path.append(part)
             source = GetItemSource(source, part)
     leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
-    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str, torch.ScriptObject)):
+    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
         raise InvalidInput(
-            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which no program can take. Pass tensors, numbers, "
+            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not take. Pass tensors, numbers, "
             "texts and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )

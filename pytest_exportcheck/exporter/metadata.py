@@ -10,14 +10,20 @@ import torch
 from pytest_exportcheck.exporter.trace import ROOT
 
 _SELF = "L__self__"
-_EFFECTLESS = (torch.ops.aten.detach.default,)
+#: Nothing to a program: an unused detach, and what a profiler is told.
+_EFFECTLESS = (
+    torch.ops.aten.detach.default,
+    torch.ops.profiler._record_function_enter.default,
+    torch.ops.profiler._record_function_enter_new.default,
+    torch.ops.profiler._record_function_exit._RecordFunction,
+)
 
 
 def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
     """Drop calls that nobody uses and that do nothing, and give every call a module stack in the usual form; ``leaves`` are
     the values of the last placeholders."""
     graph = module.graph
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    placeholders = graph.find_nodes(op="placeholder")
     for node, value in zip(reversed(placeholders), reversed(leaves), strict=False):
         if not isinstance(value, torch.Tensor):
             node.meta["val"] = value

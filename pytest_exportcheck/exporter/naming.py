@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 
-PREFIXES = {"parameter": "p_", "buffer": "b_", "constant": "c_", "object": "obj_"}
 
-
-def state_name(kind: str, target: str) -> str:
+def state_name(prefix: str, target: str) -> str:
     """What the placeholder of a part of the state is called, but for collisions: as torch has it, without ``self_`` in front."""
-    name = re.sub(r"[^a-zA-Z0-9]", "_", target.removeprefix("self_")).lower()
-    return PREFIXES[kind] + name
+    return prefix + re.sub(r"[^a-zA-Z0-9]", "_", target.removeprefix("self_")).lower()
 
 
-def rename(graph: torch.fx.Graph, wanted: dict[torch.fx.Node, str], first: Iterable[torch.fx.Node]) -> None:
-    """Call the placeholders what is wanted, those in ``first`` before the others; a node whose name is taken gets a number."""
+def rename(graph: torch.fx.Graph, wanted: Mapping[torch.fx.Node, str]) -> None:
+    """Call the placeholders what is wanted, the first ones first; what is taken gets a number, and so do nodes in their way."""
     taken: dict[str, int] = {}
     used: set[str] = set()
 
@@ -30,10 +27,9 @@ def rename(graph: torch.fx.Graph, wanted: dict[torch.fx.Node, str], first: Itera
             if f"{stem}_{taken[stem]}" not in used:
                 return f"{stem}_{taken[stem]}"
 
-    placeholders = [*first, *(node for node in wanted if node not in set(first))]
     names = {}
-    for node in placeholders:
-        names[node] = free(wanted[node], counted=True)
+    for node, name in wanted.items():
+        names[node] = free(name, counted=True)
         used.add(names[node])
     for node in graph.nodes:
         if node not in names:

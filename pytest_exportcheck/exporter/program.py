@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,43 +28,49 @@ from pytest_exportcheck.exporter.state import State
 _SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
 
 
-def name_inputs(graph: torch.fx.Graph, state: State, constants: Sequence[str], example: Example) -> None:
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    inputs = placeholders[-len(example.leaves) :] if example.leaves else []
-    wanted = {node: leaf.name for node, leaf in zip(inputs, example.leaves, strict=True)}
-    kinds = [
-        *(("parameter", name) for name in state.parameters),
-        *(("buffer", name) for name in state.buffers),
-        *(("constant", name) for name in constants),
+@dataclass(frozen=True)
+class Slot:
+    """What one input of the graph stands for: ``name`` is what its placeholder is called, but for collisions."""
+
+    kind: InputKind
+    name: str
+    value: Any
+    target: str | None = None
+    persistent: bool | None = None
+
+
+def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> list[Slot]:
+    """In the order of the graph's inputs."""
+    return [
+        *(Slot(InputKind.PARAMETER, state_name("p_", name), value, name) for name, value in state.parameters.items()),
+        *(
+            Slot(InputKind.BUFFER, state_name("b_", name), value, name, name not in state.not_persistent)
+            for name, value in state.buffers.items()
+        ),
+        *(Slot(InputKind.CONSTANT_TENSOR, state_name("c_", name), value, name) for name, value in constants.items()),
+        *(Slot(InputKind.USER_INPUT, leaf.name, leaf.value) for leaf in example.leaves),
     ]
-    wanted |= {node: state_name(*each) for node, each in zip(placeholders, kinds, strict=False)}
-    rename(graph, wanted, inputs)
 
 
-def mark_gradients(graph: torch.fx.Graph, values: Sequence[Any]) -> None:
-    """The placeholders require a gradient where the values that they stand for do."""
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    for node, value in zip(placeholders, values, strict=True):
+def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
+    """Name the placeholders, those of the user's inputs first; they require a gradient where what they stand for does."""
+    pairs = list(zip(graph.find_nodes(op="placeholder"), slots, strict=True))
+    rename(
+        graph,
+        {node: slot.name for node, slot in sorted(pairs, key=lambda pair: pair[1].kind is not InputKind.USER_INPUT)},
+    )
+    for node, slot in pairs:
         val = node.meta.get("val")
-        if isinstance(val, torch.Tensor) and isinstance(value, torch.Tensor) and val.is_leaf:
-            val.requires_grad_(value.requires_grad)
+        if isinstance(val, torch.Tensor) and isinstance(slot.value, torch.Tensor) and val.is_leaf:
+            val.requires_grad_(slot.value.requires_grad)
 
 
-def signature_of(
-    graph: torch.fx.Graph, state: State, constants: Sequence[str], example: Example
-) -> ExportGraphSignature:
-    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    kinds = [
-        *((InputKind.PARAMETER, name, None) for name in state.parameters),
-        *((InputKind.BUFFER, name, name not in state.not_persistent) for name in state.buffers),
-        *((InputKind.CONSTANT_TENSOR, name, None) for name in constants),
-        *((InputKind.USER_INPUT, None, None) for _ in example.leaves),
-    ]
+def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
     inputs = [
-        InputSpec(kind, _argument(node, node.meta.get("val")), target, persistent)
-        for node, (kind, target, persistent) in zip(placeholders, kinds, strict=True)
+        InputSpec(slot.kind, _argument(node, node.meta.get("val")), slot.target, slot.persistent)
+        for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)
     ]
-    output = next(iter(reversed(graph.nodes)))
+    (output,) = graph.find_nodes(op="output")
     outputs = [
         OutputSpec(
             OutputKind.USER_OUTPUT,

@@ -16,7 +16,16 @@ from pytest_exportcheck.exporter.inputs import Example
 Declared = Mapping[int, Any] | Any
 
 
-def declared_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> list[Declared]:
+def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Any:
+    """The declaration as a mapping by name or a sequence by position, whichever object it was written as; None for none."""
+    if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
+    if not dynamic_shapes:
+        return None
+    return compat.normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
+
+
+def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     """For each leaf of the example what was declared of it; of a dimension that is not spoken of, nothing: it is static.
 
     Raises
@@ -24,11 +33,8 @@ def declared_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: A
     UserError
         Where the declaration does not fit the example, in torch's words.
     """
-    if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
-        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
-    if not dynamic_shapes:
+    if dynamic_shapes is None:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
-    dynamic_shapes = compat.normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
     by_name = dict(example.by_name)
     compat.check_dynamic_shapes(by_name, dynamic_shapes)
     given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())

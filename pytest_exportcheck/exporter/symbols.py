@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy
@@ -79,7 +79,7 @@ def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declare
             if id(value) in seen:  # fakes go by identity: one tensor that is given twice is two inputs all the same
                 value = value.detach().requires_grad_(value.requires_grad)
             seen.add(id(value))
-            value = _fake_tensor(symbolic, Leaf(value, leaf.path, leaf.source), said, found)
+            value = _fake_tensor(symbolic, replace(leaf, value=value), said, found)
         elif type(value) is int and isinstance(said, compat.DimHint) and said.type is not compat.DimHintType.STATIC:
             value = _fake_number(symbolic, leaf, said)
         values.append(value)

@@ -18,7 +18,6 @@ from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
-from torch.nn.utils.stateless import _reparametrize_module
 from torch.overrides import TorchFunctionMode
 
 from pytest_exportcheck.exporter import _torch_compat as compat
@@ -45,19 +44,17 @@ def trace(
     leaves: list[Any],
 ) -> Traced:
     """Run the module on fakes and record. In module stacks it stands under :data:`ROOT`."""
-    out_spec: pytree.TreeSpec | None = None
+    out_specs: list[pytree.TreeSpec] = []
     root = torch.nn.Module()  # a module that is had by attribute, as its own are, is told apart by its paths
     root.register_module(ROOT, module)
 
     def run(*flat: Any) -> tuple[Any, ...]:
-        nonlocal out_spec
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
-        with _reparametrize_module(
-            module, dict(zip(state, flat, strict=False)), tie_weights=True, strict=True, stack_weights=True
-        ):
+        with compat.with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, out_spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
+            outputs, spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
             _write_back(module, buffers)
+        out_specs.append(spec)
         return tuple(outputs)
 
     run._orig_mod = root  # type: ignore[attr-defined]
@@ -74,8 +71,7 @@ def trace(
         ):
             stack.enter_context(context)
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
-    assert out_spec is not None
-    return Traced(graph, out_spec)
+    return Traced(graph, out_specs[-1])
 
 
 def _call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

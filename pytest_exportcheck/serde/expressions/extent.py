@@ -43,7 +43,7 @@ def check_tensor(sizes: Sequence[Any], strides: Sequence[Any]) -> None:
 def _check_product(factors: Sequence[Any], what: str) -> None:
     count, power = 1, 0
     for factor in factors:
-        terms, degree, _ = _extent(sympy.sympify(factor))
+        terms, degree, _ = _extent(factor if isinstance(factor, sympy.Basic) else sympy.Integer(factor))
         count, power = count * terms, power + degree
         _refuse(count * max(power, 1), PRODUCT_TERMS, what)
 
