@@ -19,6 +19,7 @@ from pytest_exportcheck.exporter.errors import (
     NotTraceable,
 )
 from pytest_exportcheck.exporter.export import export
+from pytest_exportcheck.exporter.lower import decompose
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
 from pytest_exportcheck.serde.extensions import register_extension
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
@@ -33,6 +34,7 @@ __all__ = [
     "NotTraceable",
     "SerializedArtifact",
     "canonicalize",
+    "decompose",
     "deserialize",
     "export",
     "load",

@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
-from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import Unsupported, UnsupportedError
 
 
 class Reference:
-    """A bare engine. It captures non-strictly and above autograd; it runs when it is asked for by name."""
+    """A bare engine. It captures non-strictly; it runs when it is asked for by name."""
 
     name = "reference"
     format = "pt2"
     on_request = True
     #: Stages that are another engine's work: its known defects explain them.
-    made_by: Mapping[str, str] = dict.fromkeys(("decompose", "interop"), "torch")
+    made_by: Mapping[str, str] = {"interop": "torch"}
 
-    export = staticmethod(reference.export)
+    def export(
+        self,
+        module: torch.nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        *,
+        dynamic_shapes: Any = None,
+        pre_dispatch: bool = True,
+    ) -> ExportedProgram:
+        return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, pre_dispatch=pre_dispatch)
 
-    def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
-        """By torch; what a call must keep to is carried over, which torch derives anew from the symbols alone."""
-        lowered = TorchExport().decompose(program, decomp_table)
-        lowered._guards_code = list(dict.fromkeys([*lowered._guards_code, *program._guards_code]))
-        return lowered
+    decompose = staticmethod(reference.decompose)
 
     def save(self, program: ExportedProgram, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> None:
         try:

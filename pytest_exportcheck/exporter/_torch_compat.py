@@ -5,14 +5,18 @@ Checked with torch 2.13.0 and 2.14.1.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
+from torch._higher_order_ops import effects
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.export import dynamic_shapes as _shapes
-from torch.fx.experimental import symbolic_shapes
+from torch.fx.experimental import proxy_tensor, symbolic_shapes
 
 # Declarations of dynamic shapes: their forms are torch's, and so are the words in which they are refused.
 check_dynamic_shapes = _shapes._check_dynamic_shapes
@@ -94,3 +98,74 @@ def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
     """Which of the pending unbacked symbols stand first in this value, and where. The public function names all that are new to the
     environment, and here all are known."""
     return symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)
+
+
+# What regions are called by.
+WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
+WRAP_AUTOCAST = torch._higher_order_ops.wrap.wrap_with_autocast
+
+# An operator whose effects keep their order is called with a token and returns the next.
+WITH_EFFECTS = effects.with_effects
+new_token = effects.new_token_tensor
+
+
+def effect_of(operator: Any) -> Any:
+    """The kind of effect of an operator, None for none."""
+    return effects._get_effect(operator) if effects.has_effects(operator) else None
+
+
+def module_in_progress() -> tuple[str, str]:
+    """The path of the module that is being called while tracing, and ``@1`` and so on from its second call on."""
+    tracer: Any = proxy_tensor.get_proxy_mode().tracer
+    key, (path, _) = next(reversed(tracer.module_stack.items()))
+    _, at, number = key.rpartition("@")
+    return path, at + number if at else ""
+
+
+def node_of(value: Any) -> torch.fx.Node | None:
+    """What yields a value in the graph that is being written, None for a constant."""
+    tracer: Any = proxy_tensor.get_proxy_mode().tracer
+    proxy = tracer.unwrap_proxy(value)
+    return proxy.node if isinstance(proxy, torch.fx.Proxy) else None
+
+
+#: Autograd is left out: an operator arrives as it is called, composite ones too.
+below_autograd = torch._C._AutoDispatchBelowAutograd
+
+
+@functools.lru_cache(maxsize=None)
+def is_functional_composite(operator: Any) -> bool:
+    """Whether an operator is written in terms of others for all devices, and neither mutates nor may return an alias: such a one can
+    stand in a functional graph as it is."""
+    if not isinstance(operator, torch._ops.OpOverload) or operator in FunctionalTensor.metadata_fns:
+        return False
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    schema, name = operator._schema, operator.name()
+    return (
+        not torch._decomp._should_decompose_because_unsafe_op(operator)
+        and not schema.is_mutable
+        and all(each.alias_info is None for each in schema.arguments)
+        and torch._C._dispatch_has_kernel(name)
+        and (torch._C._dispatch_has_kernel_for_dispatch_key(name, key) or key in operator.py_kernels)
+    )
+
+
+def composite_operators() -> Iterator[Any]:
+    """All operators that are registered as written in terms of others."""
+    for name in torch._C._dispatch_get_registrations_for_dispatch_key("CompositeImplicitAutograd"):
+        namespace, _, rest = name.partition("::")
+        packet, _, overload = rest.partition(".")
+        yield getattr(getattr(getattr(torch.ops, namespace), packet), overload or "default")
+
+
+def recorded_whole(operator: Any, *args: Any, **kwargs: Any) -> Any:
+    """One node for a composite operator; its value by what it is written in, which is not recorded."""
+    mode = proxy_tensor.get_proxy_mode()
+    tracer: Any = mode.tracer
+    given, named = pytree.tree_map(tracer.unwrap_proxy, (args, kwargs))
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    kernel = operator.py_kernels.get(key, functools.partial(operator._op_dk, key))
+    node = tracer.create_proxy("call_function", operator, given, named, name=operator.overloadpacket.__name__)
+    with proxy_tensor.disable_proxy_modes_tracing():
+        value = kernel(*args, **kwargs)
+    return proxy_tensor.track_tensor_tree(value, node, constant=None, tracer=tracer)

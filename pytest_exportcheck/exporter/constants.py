@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.exporter.calls import NOTE
 from pytest_exportcheck.exporter.errors import NotTraceable
-from pytest_exportcheck.exporter.state import State
 
 
-def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: State, lifted: int) -> dict[str, Any]:
-    """Name -> value, in the order of their placeholders, which stand before those of the leaves."""
+def lift_constants(
+    module: torch.fx.GraphModule, mode: FakeTensorMode, known: Mapping[str, Any], lifted: int
+) -> dict[str, Any]:
+    """Name -> value, in the order of their placeholders, which stand behind the first ``lifted`` ones. Of ``known`` ones the
+    names are kept."""
     graph = module.graph
     names: dict[int, list[str]] = {}
-    for name, value in state.constants.items():
+    for name, value in known.items():
         names.setdefault(id(value), []).append(name)
     placeholders = graph.find_nodes(op="placeholder")
     first_input = (
@@ -34,24 +38,25 @@ def lift_constants(module: torch.fx.GraphModule, mode: FakeTensorMode, state: St
             continue
         if id(value) not in made:
             _refuse_traced(node, value)
-            known = names.get(id(value), [])
-            name = known[0] if known else _made_name(node, next(numbers))
+            name = names[id(value)][0] if id(value) in names else _made_name(node, numbers, known)
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
             made[id(value)], values[name] = placeholder, value
+        made[id(value)].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
         node.replace_all_uses_with(made[id(value)])
         graph.erase_node(node)
     return values
 
 
-def _made_name(node: torch.fx.Node, number: int) -> str:
+def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
     """Of a tensor that ``forward`` makes: after the module that makes it."""
     stack: dict[str, tuple[str, str]] = next(
         (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
     )
     path = list(stack.values())[-1][0] if stack else ""
-    return f"{path}.lifted_tensor_{number}" if path else f"lifted_tensor_{number}"
+    prefix = f"{path}." if path else ""
+    return next(name for name in (f"{prefix}lifted_tensor_{number}" for number in numbers) if name not in known)
 
 
 def _refuse_traced(node: torch.fx.Node, value: Any) -> None:

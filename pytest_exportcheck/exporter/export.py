@@ -11,10 +11,12 @@ from torch.export import AdditionalInputs, ExportedProgram
 
 from pytest_exportcheck.exporter.assertions import insert_assertions
 from pytest_exportcheck.exporter.attributes import restored
+from pytest_exportcheck.exporter.calls import Calls
 from pytest_exportcheck.exporter.constants import lift_constants
 from pytest_exportcheck.exporter.constraints import guards, ranges, solve
 from pytest_exportcheck.exporter.errors import NotTraceable
 from pytest_exportcheck.exporter.inputs import example_of
+from pytest_exportcheck.exporter.lower import lowered
 from pytest_exportcheck.exporter.metadata import tidy
 from pytest_exportcheck.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.exporter.regions import wrap_regions
@@ -32,6 +34,9 @@ def export(
     kwargs: dict[str, Any] | None = None,
     *,
     dynamic_shapes: Any = None,
+    strict: bool = False,
+    pre_dispatch: bool = True,
+    preserve_module_call_signature: tuple[str, ...] = (),
 ) -> ExportedProgram:
     """The program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
 
@@ -41,6 +46,12 @@ def export(
         A module and the arguments of an example call. The module, the arguments and the generators are as before when it returns.
     dynamic_shapes
         In every form that torch takes. A call of the program outside of a declared range is refused.
+    pre_dispatch
+        Without it the program is one of functional operators below autograd: what it changes is among its outputs.
+    strict
+        Only as it is: captures through Dynamo are torch's.
+    preserve_module_call_signature
+        Paths of submodules that ``torch.export.unflatten`` shall make callable as they are: each call is kept.
 
     Raises
     ------
@@ -51,19 +62,24 @@ def export(
     NotTraceable
         Where it does what no program can say.
     """
+    if strict:
+        raise NotImplementedError(
+            "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
+        )
     example = example_of(mod, args, kwargs)
+    calls = Calls(mod, preserve_module_call_signature)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
-    with restored(mod) as attributes, _not_seeded():
+    with restored(mod) as attributes, _not_seeded(), calls.watched():
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
     tidy(traced.module, fakes.values)
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state, len(state.tensors))
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled())
     slots = slots_of(state, constants, example)
@@ -77,11 +93,12 @@ def export(
         ranges(fakes, example, declared),
         example,
         traced.out_spec,
+        calls.entries(module),
     )
     program._guards_code = [*program._guards_code, *guards(fakes, example, declared)]
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
-    return program
+    return program if pre_dispatch else lowered(program, {}, keep=False)
 
 
 @contextmanager

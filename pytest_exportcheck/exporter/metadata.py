@@ -44,8 +44,9 @@ def _stack(traced: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[s
         if key.startswith(_SELF):
             yield key, (path, kind)
         elif key:
-            yield _SELF + _inside(key), (_inside(path), kind)
+            yield _SELF + inside(key), (inside(path), kind)
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
+    """A path as seen from the exported module."""
     return path.removeprefix(ROOT).removeprefix(".")

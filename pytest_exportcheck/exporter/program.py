@@ -67,14 +67,14 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
 
 def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
     inputs = [
-        InputSpec(slot.kind, _argument(node, node.meta.get("val")), slot.target, slot.persistent)
+        InputSpec(slot.kind, argument_of(node, node.meta.get("val")), slot.target, slot.persistent)
         for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)
     ]
     (output,) = graph.find_nodes(op="output")
     outputs = [
         OutputSpec(
             OutputKind.USER_OUTPUT,
-            _argument(each, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
+            argument_of(each, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
             None,
         )
         for each in output.args[0]
@@ -82,7 +82,8 @@ def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSig
     return ExportGraphSignature(inputs, outputs)
 
 
-def _argument(node: torch.fx.Node, val: Any) -> Any:
+def argument_of(node: torch.fx.Node, val: Any) -> Any:
+    """How a signature names a node of this value."""
     if isinstance(val, torch.Tensor):
         return TensorArgument(node.name)
     for kind, argument in _SYMBOLIC.items():
@@ -99,7 +100,9 @@ def program_of(
     ranges: Mapping[Any, Any],
     example: Example,
     out_spec: Any,
+    calls: Mapping[str, ModuleCallEntry],
 ) -> ExportedProgram:
+    """``calls`` are those of submodules whose signatures are kept, by name."""
     from torch._export.verifier import TrainingIRVerifier  # noqa: TID251 -- programs are checked by torch's verifier
 
     call = ModuleCallSignature(
@@ -114,7 +117,11 @@ def program_of(
         graph_signature=signature,
         state_dict=dict(state.state_dict),
         range_constraints=dict(ranges),
-        module_call_graph=[ModuleCallEntry(path, None if path else call) for path in state.modules],
+        module_call_graph=[
+            ModuleCallEntry("", call),
+            *(calls.get(path, ModuleCallEntry(path)) for path in state.modules if path),
+            *(entry for name, entry in calls.items() if name not in state.modules),
+        ],
         example_inputs=(example.args, example.kwargs),
         constants={**held, **constants},
         verifiers=[TrainingIRVerifier],

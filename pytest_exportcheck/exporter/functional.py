@@ -1,0 +1,178 @@
+"""A program's graph run again below autograd: without mutations, its composite operators written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch._dispatch.python import enable_python_dispatcher
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode, PythonFunctionalizeAPI
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import PropagateUnbackedSymInts
+
+from pytest_exportcheck.exporter import _torch_compat as compat
+
+Table = Mapping[Any, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Functional:
+    """``module`` takes and returns a token for each kind of effect whose order counts (so many are ``effects``), then what the graph
+    takes and returns. Between them it returns the new values of the inputs that change, whose places are ``changed``. ``nodes`` are
+    what became of those that were asked for, by their old names."""
+
+    module: torch.fx.GraphModule
+    effects: int
+    changed: list[int]
+    nodes: dict[str, torch.fx.Node]
+
+
+def functional(
+    graph: torch.fx.GraphModule, mode: FakeTensorMode, table: Table, *, keep: bool, tokens: int, wanted: Collection[str]
+) -> Functional:
+    """``table`` says how operators are written out; composite ones that it does not name stay where ``keep`` says so.
+    Of the graph's own inputs and outputs the first ones are ``tokens``, which are left out: they are threaded anew."""
+    values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
+    table = dict(table.items())
+    whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
+    all_of_them = table | {each: partial(compat.recorded_whole, each) for each in whole}
+    effects: list[Any] = []
+    changed: list[int] = []
+    nodes: dict[str, torch.fx.Node] = {}
+
+    def run(*given: Any) -> tuple[Any, ...]:
+        new, flat = given[: len(effects)], given[len(effects) :]
+        below = _Functional(table, whole)
+        with torch.fx.traceback.preserve_node_meta(), below:
+            below.thread(dict(zip(effects, map(_functional, new), strict=True)))
+            held = [_functional(each) for each in flat]
+            outputs = _Whole(graph, wanted, nodes).run(*values[:tokens], *held, enable_io_processing=False)[tokens:]
+        news = [_plain(each) for each in held]
+        changed[:] = [place for place, each in enumerate(flat) if isinstance(each, torch.Tensor) and news[place] is not each]
+        return (*map(_plain, below.threaded()), *(news[place] for place in changed), *outputs)
+
+    with ExitStack() as stack:
+        for context in (
+            mode,
+            compat.exporting(),
+            tracing(TracingContext(mode)),
+            torch.no_grad(),
+            compat.below_autograd(),
+            enable_python_dispatcher(),
+        ):
+            stack.enter_context(context)
+        while True:
+            try:
+                module = make_fx(run, decomposition_table=all_of_them)(*(compat.new_token() for _ in effects), *values[tokens:])
+                return Functional(module, len(effects), changed, nodes)
+            except _Effect as found:
+                effects.append(found.effect)
+
+
+class _Effect(Exception):
+    """An effect whose order counts was met, and there is no token for it yet."""
+
+    def __init__(self, effect: Any) -> None:
+        super().__init__(effect)
+        self.effect = effect
+
+
+def _functional(value: Any) -> Any:
+    return FunctionalTensor.to_functional(value) if isinstance(value, torch.Tensor) else value
+
+
+def _plain(value: Any) -> Any:
+    """What a functional tensor holds by now."""
+    if not isinstance(value, FunctionalTensor):
+        return value
+    torch._sync(value)
+    return torch._from_functional_tensor(value.elem)
+
+
+class _Rerun(PropagateUnbackedSymInts):
+    """Regions of another grad mode mean nothing below autograd, and those of autocast are run as such: what is in them runs node by node."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if target is compat.WRAP_SET_GRAD:
+            return _Rerun(args[1]).run(*args[2:])
+        if target is compat.WRAP_AUTOCAST:
+            with torch.autocast(*args[:2], enabled=args[2], cache_enabled=args[3]):
+                return _Rerun(args[4]).run(*args[5:])
+        if target is compat.WITH_EFFECTS:
+            outputs = args[1](*args[2:], **kwargs)
+            return (args[0], *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        return super().call_function(target, args, kwargs)
+
+
+class _Whole(_Rerun):
+    """The graph itself: what it returns are plain tensors. A view that is made anew for that stands where it was made."""
+
+    def __init__(self, graph: torch.fx.GraphModule, wanted: Collection[str], nodes: dict[str, torch.fx.Node]) -> None:
+        super().__init__(graph)
+        self._wanted, self._nodes = wanted, nodes
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        if n.op != "output":
+            result = super().run_node(n)
+            node = compat.node_of(_plain(result)) if n.name in self._wanted else None
+            if node is not None:
+                self._nodes[n.name] = node
+            return result
+        return [self._plain(each) for each in n.args[0]]  # type: ignore[union-attr]
+
+    def _plain(self, output: Any) -> Any:
+        if not isinstance(output, torch.fx.Node):
+            return output
+        with torch.fx.traceback.set_current_meta(output):
+            return _plain(self.env[output])
+
+
+class _Functional(FunctionalTensorMode):
+    """Composite operators are met here as they are called. They are written out above functionalisation, for what they do inside may
+    mutate; what stays whole is called with what the tensors hold."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, table: Table, whole: frozenset[Any]) -> None:
+        super().__init__(export=True)
+        self._table, self._whole = table, whole
+
+    def thread(self, tokens: dict[Any, torch.Tensor]) -> None:
+        """Kind of effect -> the token that the first of its kind is called with."""
+        self._tokens = tokens
+
+    def threaded(self) -> list[torch.Tensor]:
+        """The tokens after the last effect of each kind."""
+        return list(self._tokens.values())
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(func, torch._ops.HigherOrderOperator):  # their rules go by the exact class of a mode
+            return func.python_key_table[FunctionalTensorMode](self, *args, **kwargs)
+        if func is torch.ops.aten.detach_.default:  # says something of gradients only
+            return args[0]
+        if func in self._whole:
+            functional = PythonFunctionalizeAPI(self)
+            given, named = functional.unwrap_tensors((args, kwargs))
+            return functional.wrap_tensors(func(*given, **named))
+        if func in self._table and compat.is_functional_composite(func):
+            with self:
+                found = self._table[func](*args, **kwargs)
+            if found is not NotImplemented:
+                return found
+        effect = compat.effect_of(func)
+        if effect is not None and effect not in self._tokens:
+            raise _Effect(effect)
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
+    """Composite operators that can stay as they are: all that there are, for writing out others may lead to them."""
+    called = (node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes)
+    yield from filter(compat.is_functional_composite, {*compat.composite_operators(), *called})
