@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,12 +25,42 @@ def compared(ours: ExportedProgram, theirs: ExportedProgram, run: Callable[[Expo
     }
 
 
+def lowered_alike(ours: ExportedProgram, theirs: ExportedProgram) -> str:
+    """What is otherwise below autograd, empty where nothing is: kinds of inputs and outputs, and operators. Assertions do not count:
+    direct captures of torch's drop those of what a program does not go on to use, and make others."""
+    return _differing(_kinds(ours), _kinds(theirs)) or _differing(
+        [*filter(_computes, _operators(ours))], [*filter(_computes, _operators(theirs))]
+    )
+
+
+def _kinds(program: ExportedProgram) -> list[str]:
+    signature = program.graph_signature
+    return [
+        *(f"{spec.kind} {spec.target} {spec.arg.name}" for spec in signature.input_specs),
+        *(f"{spec.kind} {spec.target}" for spec in signature.output_specs),
+    ]
+
+
+#: A tensor that is made of numbers is copied; which operator does that, the two name differently.
+_SAME = {"aten.lift_fresh_copy.default": "aten.clone.default"}
+_ASSERTIONS = (
+    "aten._assert_scalar.default",
+    "aten._assert_tensor_metadata.default",
+    "aten.sym_constrain_range_for_size.default",
+)
+_COMPARISONS = tuple(str(getattr(operator, name)) for name in ("ge", "le", "eq", "ne", "gt", "lt", "and_"))
+
+
+def _computes(target: str) -> bool:
+    return target not in _ASSERTIONS and target not in _COMPARISONS
+
+
 def _operators(program: ExportedProgram) -> Iterator[str]:
     """What is called, in order, in the graphs that the graph calls too."""
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             if node.op == "call_function":
-                yield str(node.target)
+                yield _SAME.get(str(node.target), str(node.target))
 
 
 def _signature(program: ExportedProgram) -> list[str]:
@@ -51,5 +82,11 @@ def _differing(ours: list[str], theirs: list[str]) -> str:
 
 
 def _missing(wanted: list[str], there: list[str]) -> str:
-    lacking = sorted(set(wanted) - set(there))
+    said = {*map(_either_way, there)}
+    lacking = sorted(guard for guard in wanted if _either_way(guard) not in said)
     return f"without the guards {lacking}" if lacking else ""
+
+
+def _either_way(guard: str) -> Any:
+    """An equality says the same with its sides exchanged."""
+    return frozenset(guard.split(" == ")) if guard.count(" == ") == 1 else guard

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
-from benchmarks.captures import CHECKS, compared
-from benchmarks.roundtrips import LOSSLESS, PAIRS, faults, judged, one_line
+from benchmarks.captures import CHECKS, compared, lowered_alike
+from benchmarks.roundtrips import LOSSLESS, PAIRS, difference_of, faults, judged, one_line
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import SelectionError
@@ -183,9 +183,9 @@ def copied(model: Model) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def captured(model: Model, strict: bool = False) -> torch.export.ExportedProgram:
+def captured(model: Model, **flags: bool) -> torch.export.ExportedProgram:
     """By torch."""
-    return TorchExport().export(model.build(), *copied(model), dynamic_shapes=model.shapes, strict=strict)
+    return TorchExport().export(model.build(), *copied(model), dynamic_shapes=model.shapes, **flags)
 
 
 def run(model: Model, program: Any) -> Any:
@@ -203,15 +203,43 @@ def captured_alike(model: Model) -> dict[str, str]:
     """What the reference exporter makes otherwise of a model that torch captures; empty texts where nothing."""
     theirs = captured(model)
     try:
-        ours = reference.export(model.build(), *copied(model), dynamic_shapes=model.shapes)
+        ours = exported(model)
     except Exception as error:
         return {"captured": one_line(error)}
     return {"captured": "", **compared(ours, theirs, partial(run, model))}
 
 
+def exported(model: Model, **flags: bool) -> torch.export.ExportedProgram:
+    """By the reference exporter."""
+    return reference.export(model.build(), *copied(model), dynamic_shapes=model.shapes, **flags)
+
+
+def lowered(model: Model) -> dict[str, str]:
+    """What the reference exporter makes otherwise below autograd of what torch lowers; empty texts where nothing."""
+    ways: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "core ATen": (lambda: reference.decompose(exported(model)), lambda: captured(model).run_decompositions()),
+        "{}": (lambda: reference.decompose(exported(model), {}), lambda: captured(model).run_decompositions({})),
+        "post-dispatch": (lambda: exported(model, pre_dispatch=False), lambda: captured(model, pre_dispatch=False)),
+    }
+    found = {}
+    for way, (ours, torchs) in ways.items():
+        try:
+            theirs = torchs()
+            expected = run(model, theirs)
+        except Exception:  # torch cannot
+            continue
+        try:
+            program = ours()
+            found[way] = lowered_alike(program, theirs) or difference_of(run(model, program), expected)
+        except Exception as error:
+            found[way] = one_line(error)
+    return found
+
+
 # --- the table ------------------------------------------------------------------------------
 
 CAPTURED = ("captured", *CHECKS)
+LOWERED = ("core ATen", "{}", "post-dispatch")
 FILES = (*PAIRS, LOSSLESS)
 
 
@@ -222,8 +250,8 @@ class Tally:
     name: str
     tried: int = 0
     runs: int = 0
-    had: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *FILES), 0))
-    good: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *FILES), 0))
+    had: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *LOWERED, *FILES), 0))
+    good: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *LOWERED, *FILES), 0))
     wrong: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     at_fault: int = 0
 
@@ -262,11 +290,11 @@ def judge(tally: Tally, name: str, make: Callable[[], Model], strict: bool) -> N
     try:
         with limited(LIMIT), quiet(), contextlib.redirect_stdout(io.StringIO()), preserved_globals():
             model = make()
-            program = captured(model, strict)
+            program = captured(model, strict=strict)
             stage = "it runs"
             files = judged(program, partial(run, model))
             tally.runs += 1
-            alike = {} if strict else captured_alike(model)
+            alike = {} if strict else {**captured_alike(model), **lowered(model)}
         tally.add(name, {**alike, **files}, {**alike, **faults(files)})
         said = "; ".join(f"{stage}: {reason}" for stage, reason in {**alike, **files}.items() if reason) or "good"
     except (Exception, SystemExit) as error:
@@ -292,7 +320,7 @@ def tallied(name: str, strict: bool, every: int) -> Tally:
 
 
 def table(tallies: list[Tally]) -> Iterator[str]:
-    stages = (*CAPTURED, *FILES)
+    stages = (*CAPTURED, *LOWERED, *FILES)
     yield f"| population | tried | torch runs | {' | '.join(stages)} |"
     yield "|---" * (len(stages) + 3) + "|"
     for each in tallies:

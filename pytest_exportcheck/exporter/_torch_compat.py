@@ -114,18 +114,22 @@ def effect_of(operator: Any) -> Any:
     return effects._get_effect(operator) if effects.has_effects(operator) else None
 
 
+def _tracer() -> Any:
+    """What writes the graph that is being traced."""
+    mode: Any = proxy_tensor.get_proxy_mode()
+    return mode.tracer
+
+
 def module_in_progress() -> tuple[str, str]:
     """The path of the module that is being called while tracing, and ``@1`` and so on from its second call on."""
-    tracer: Any = proxy_tensor.get_proxy_mode().tracer
-    key, (path, _) = next(reversed(tracer.module_stack.items()))
+    key, (path, _) = next(reversed(_tracer().module_stack.items()))
     _, at, number = key.rpartition("@")
     return path, at + number if at else ""
 
 
 def node_of(value: Any) -> torch.fx.Node | None:
     """What yields a value in the graph that is being written, None for a constant."""
-    tracer: Any = proxy_tensor.get_proxy_mode().tracer
-    proxy = tracer.unwrap_proxy(value)
+    proxy = _tracer().unwrap_proxy(value)
     return proxy.node if isinstance(proxy, torch.fx.Proxy) else None
 
 
@@ -133,14 +137,14 @@ def node_of(value: Any) -> torch.fx.Node | None:
 below_autograd = torch._C._AutoDispatchBelowAutograd
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def is_functional_composite(operator: Any) -> bool:
     """Whether an operator is written in terms of others for all devices, and neither mutates nor may return an alias: such a one can
     stand in a functional graph as it is."""
     if not isinstance(operator, torch._ops.OpOverload) or operator in FunctionalTensor.metadata_fns:
         return False
     key = torch._C.DispatchKey.CompositeImplicitAutograd
-    schema, name = operator._schema, operator.name()
+    schema, name = operator._schema, str(operator.name())  # type: ignore[no-untyped-call]
     return (
         not torch._decomp._should_decompose_because_unsafe_op(operator)
         and not schema.is_mutable
@@ -148,6 +152,12 @@ def is_functional_composite(operator: Any) -> bool:
         and torch._C._dispatch_has_kernel(name)
         and (torch._C._dispatch_has_kernel_for_dispatch_key(name, key) or key in operator.py_kernels)
     )
+
+
+def autograd_kernel(operator: Any) -> Any:
+    """What autograd would call in place of an operator, where that is written in Python; None mostly."""
+    kernel = getattr(operator, "py_kernels", {}).get(torch._C.DispatchKey.Autograd)
+    return kernel if callable(kernel) else None
 
 
 def composite_operators() -> Iterator[Any]:
@@ -160,8 +170,7 @@ def composite_operators() -> Iterator[Any]:
 
 def recorded_whole(operator: Any, *args: Any, **kwargs: Any) -> Any:
     """One node for a composite operator; its value by what it is written in, which is not recorded."""
-    mode = proxy_tensor.get_proxy_mode()
-    tracer: Any = mode.tracer
+    tracer = _tracer()
     given, named = pytree.tree_map(tracer.unwrap_proxy, (args, kwargs))
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     kernel = operator.py_kernels.get(key, functools.partial(operator._op_dk, key))

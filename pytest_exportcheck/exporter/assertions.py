@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import sympy
 import torch
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
@@ -43,8 +44,10 @@ def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
     """Which node yields each unbacked symbol first."""
     pending = {
         symbol
-        for symbol in env.var_to_range
-        if symbol_is_type(symbol, (SymT.UNBACKED_INT, SymT.UNBACKED_FLOAT)) and symbol not in env.unbacked_renamings
+        for symbol in env.var_to_range  # torch's loader has expressions among them
+        if isinstance(symbol, sympy.Symbol)
+        and symbol_is_type(symbol, (SymT.UNBACKED_INT, SymT.UNBACKED_FLOAT))
+        and symbol not in env.unbacked_renamings
     }
     for node in graph.nodes:
         node.meta.pop("unbacked_bindings", None)

@@ -37,7 +37,9 @@ class Calls:
 
     def __init__(self, module: torch.nn.Module, paths: Sequence[str]) -> None:
         if isinstance(paths, str):
-            raise InvalidInput(f"preserve_module_call_signature is a tuple of names, got {paths!r}. Write ({paths!r},).")
+            raise InvalidInput(
+                f"preserve_module_call_signature is a tuple of names, got {paths!r}. Write ({paths!r},)."
+            )
         self._parts = {}
         for path in paths:
             try:
@@ -90,7 +92,7 @@ class Calls:
 
     def entries(self, module: torch.fx.GraphModule) -> dict[str, ModuleCallEntry]:
         """Name -> entry of every call that was noted; further calls of one module have a number in their names. Takes the notes away."""
-        nodes = {}
+        nodes: dict[tuple[str, int], torch.fx.Node] = {}
         for graph in reversed([part.graph for part in module.modules() if isinstance(part, torch.fx.GraphModule)]):
             for node in graph.nodes:
                 nodes |= dict.fromkeys(node.meta.pop(NOTE, ()), node)

@@ -54,7 +54,9 @@ def functional(
             held = [_functional(each) for each in flat]
             outputs = _Whole(graph, wanted, nodes).run(*values[:tokens], *held, enable_io_processing=False)[tokens:]
         news = [_plain(each) for each in held]
-        changed[:] = [place for place, each in enumerate(flat) if isinstance(each, torch.Tensor) and news[place] is not each]
+        changed[:] = [
+            place for place, each in enumerate(flat) if isinstance(each, torch.Tensor) and news[place] is not each
+        ]
         return (*map(_plain, below.threaded()), *(news[place] for place in changed), *outputs)
 
     with ExitStack() as stack:
@@ -69,7 +71,9 @@ def functional(
             stack.enter_context(context)
         while True:
             try:
-                module = make_fx(run, decomposition_table=all_of_them)(*(compat.new_token() for _ in effects), *values[tokens:])
+                module = make_fx(run, decomposition_table=all_of_them)(
+                    *(compat.new_token() for _ in effects), *values[tokens:]
+                )
                 return Functional(module, len(effects), changed, nodes)
             except _Effect as found:
                 effects.append(found.effect)
@@ -91,7 +95,7 @@ def _plain(value: Any) -> Any:
     """What a functional tensor holds by now."""
     if not isinstance(value, FunctionalTensor):
         return value
-    torch._sync(value)
+    value.sync()
     return torch._from_functional_tensor(value.elem)
 
 
@@ -102,7 +106,7 @@ class _Rerun(PropagateUnbackedSymInts):
         if target is compat.WRAP_SET_GRAD:
             return _Rerun(args[1]).run(*args[2:])
         if target is compat.WRAP_AUTOCAST:
-            with torch.autocast(*args[:2], enabled=args[2], cache_enabled=args[3]):
+            with torch.autocast(*args[:4]):
                 return _Rerun(args[4]).run(*args[5:])
         if target is compat.WITH_EFFECTS:
             outputs = args[1](*args[2:], **kwargs)
@@ -133,7 +137,7 @@ class _Whole(_Rerun):
             return _plain(self.env[output])
 
 
-class _Functional(FunctionalTensorMode):
+class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     """Composite operators are met here as they are called. They are written out above functionalisation, for what they do inside may
     mutate; what stays whole is called with what the tensors hold."""
 
@@ -159,13 +163,17 @@ class _Functional(FunctionalTensorMode):
             return args[0]
         if func in self._whole:
             functional = PythonFunctionalizeAPI(self)
-            given, named = functional.unwrap_tensors((args, kwargs))
+            given, named = functional.unwrap_tensors((args, kwargs))  # type: ignore[arg-type]
             return functional.wrap_tensors(func(*given, **named))
         if func in self._table and compat.is_functional_composite(func):
             with self:
                 found = self._table[func](*args, **kwargs)
             if found is not NotImplemented:
                 return found
+        written_out = compat.autograd_kernel(func)
+        if written_out is not None:
+            with self:
+                return written_out(*args, **kwargs)
         effect = compat.effect_of(func)
         if effect is not None and effect not in self._tokens:
             raise _Effect(effect)
@@ -174,5 +182,7 @@ class _Functional(FunctionalTensorMode):
 
 def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
     """Composite operators that can stay as they are: all that there are, for writing out others may lead to them."""
-    called = (node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes)
+    called = (
+        node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes
+    )
     yield from filter(compat.is_functional_composite, {*compat.composite_operators(), *called})

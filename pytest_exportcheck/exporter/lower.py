@@ -59,8 +59,10 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     module, graph = result.module, result.module.graph
     specs = before.input_specs[tokens:]
     changed = [specs[place] for place in result.changed]
-    _without_copies(graph, result.effects, changed)
+    _without_copies(graph, result.effects, len(changed))
     graph.eliminate_dead_code()
+    for source in (each for node in graph.nodes for each in node.meta.get("from_node", ())):
+        source.from_node = []  # as torch has it: the node of the program before, not what that was made from
     insert_assertions(module, mode.shape_env or ShapeEnv())
     state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
     made = lift_constants(module, mode, program.constants, result.effects + state)
@@ -91,14 +93,20 @@ def _mode_of(program: ExportedProgram) -> FakeTensorMode:
     )
 
 
-def _without_copies(graph: torch.fx.Graph, effects: int, changed: list[InputSpec]) -> None:
-    """What is copied into a whole part of the state is its new value, where it is of the same kind."""
-    for spec, new in zip(changed, _returned(graph)[effects:], strict=False):
-        if spec.kind is InputKind.USER_INPUT or new.target is not torch.ops.aten.copy.default:
+def _without_copies(graph: torch.fx.Graph, first: int, count: int) -> None:
+    """What is copied into the whole of an input is its new value, where it is of the same kind. A result that is the input
+    itself stays a copy: it is not the tensor that the value was taken from."""
+    output = graph.output_node()
+    results = list(output.args[0])  # type: ignore[arg-type]
+    for place in range(first, first + count):
+        new = results[place]
+        if new.target is not torch.ops.aten.copy.default:
             continue
         into, source = new.args[0].meta["val"], new.args[1].meta["val"]
         if all(getattr(into, each) == getattr(source, each) for each in ("dtype", "device", "shape")):
-            new.replace_all_uses_with(new.args[1])
+            results[place] = new.args[1]
+            new.replace_all_uses_with(new.args[1], delete_user_cb=lambda user: user is not output)
+    output.args = (tuple(results),)
 
 
 def _returned(graph: torch.fx.Graph) -> list[Any]:
@@ -107,7 +115,12 @@ def _returned(graph: torch.fx.Graph) -> list[Any]:
 
 
 def _inputs(
-    graph: torch.fx.Graph, old: list[torch.fx.Node], specs: list[InputSpec], made: Mapping[str, Any], tokens: int, state: int
+    graph: torch.fx.Graph,
+    old: list[torch.fx.Node],
+    specs: list[InputSpec],
+    made: Mapping[str, Any],
+    tokens: int,
+    state: int,
 ) -> list[InputSpec]:
     """The placeholders under their names, with what stood beside them; constants that were made stand behind the state."""
     placeholders = graph.find_nodes(op="placeholder")
@@ -131,7 +144,9 @@ def _inputs(
     ]
 
 
-def _outputs(graph: torch.fx.Graph, before: list[OutputSpec], changed: list[InputSpec], tokens: int) -> list[OutputSpec]:
+def _outputs(
+    graph: torch.fx.Graph, before: list[OutputSpec], changed: list[InputSpec], tokens: int
+) -> list[OutputSpec]:
     nodes = _returned(graph)
     found = [OutputSpec(OutputKind.TOKEN, TokenArgument(node.name), None) for node in nodes[:tokens]]
     for spec, node in zip(changed, nodes[tokens:], strict=False):
