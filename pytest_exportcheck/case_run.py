@@ -185,6 +185,8 @@ class CaseRun:
             if found is None:
                 found = [raised_finding(mode.stages[-1], what, error, logged)]
             stage.findings = self._judged(engine, mode, found, operators)
+            if _is_gap(engine, mode, error):
+                stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
         else:
             accepted = self._refused(mode, None)
             if accepted:
@@ -518,6 +520,13 @@ def _like(engine: Engine, stage: str) -> str:
     """The stage by whose contract a stage is judged: itself, but for an edge that a hook added."""
     like: Mapping[str, str] = getattr(engine, "judged_as", {})
     return like.get(stage, stage)
+
+
+def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
+    """Whether an engine failed at its own work, in a way that is no refusal of its."""
+    refusals = getattr(engine, "refusals", ())
+    own = mode.stages[-1] not in getattr(engine, "made_by", {})
+    return bool(refusals) and own and not isinstance(error, refusals)
 
 
 def _is_wrong(finding: Finding) -> bool:

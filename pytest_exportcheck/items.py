@@ -150,6 +150,7 @@ class CaseItem(pytest.Item):
             "reason": self.outcome.reason,
             "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
+            "gaps": [finding.actual for finding in self.outcome.findings if finding.verdict == "gap"],
             "notes": self.outcome.notes,
             "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],

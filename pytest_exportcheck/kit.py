@@ -26,7 +26,8 @@ OTHER_CHECKS = ("stage", "case", "sizes")
 
 @dataclass(frozen=True, eq=False)
 class Kit:
-    """``engines`` and ``modes`` are the selected ones; ``may_add``: a case may add modes that it names in full;
+    """``engines`` and ``modes`` are the selected ones; ``asked``: by name, or by a profile that judges engines, so that those which
+    give a second opinion run all that they can; ``may_add``: a case may add modes that it names in full;
     ``problems`` is what hooks raised, in words."""
 
     every_engine: Mapping[str, Engine]
@@ -37,6 +38,7 @@ class Kit:
     overrides: Overrides
     problems: Sequence[str]
     fuzz: bool = False
+    asked: bool = True
 
     def lattices(self, engines: Iterable[Engine] | None = None) -> list[Lattice]:
         """What each of the engines can run; of every engine unless some are given."""
@@ -48,12 +50,16 @@ class Kit:
         for engine in self.engines:
             if any(fnmatchcase(engine.name, glob) for glob in case.engines):
                 own = Lattice.of(engine.captures, engine.edges)
-                given = [mode for mode in self.modes if own.has(mode)]
+                given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
                 chosen = lattice.narrow(given, case.modes, own, may_add=self.may_add)
                 for mode in own.order(_up_to_refusal(case, each) for each in chosen):
                     yield engine, mode
                     if self.fuzz and may_be_dynamic(case) and _up_to_refusal(case, mode.fuzzed) == mode.fuzzed:
                         yield engine, mode.fuzzed
+
+    def _wanted(self, engine: Engine, mode: Mode) -> bool:
+        opinions = getattr(engine, "opinions", None)
+        return self.asked or not opinions or str(mode) in opinions
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
@@ -124,6 +130,7 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
             checks=_checks(added_checks),
             overrides=Overrides.of(options.allow, options.forbid),
             fuzz=options.fuzz is not None,
+            asked=bool(options.engines) or options.profile == "conformance",
             problems=problems,
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised

@@ -83,7 +83,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--exportcheck-engines",
         metavar="ENGINES",
-        help="Comma-separated engine names and globs. Default: every engine but reference. Ini: exportcheck_engines.",
+        help="Comma-separated engine names and globs. Default: all, reference on a short set of modes as the second opinion. Ini: exportcheck_engines.",
     )
     group.addoption(
         "--exportcheck-source",

@@ -110,6 +110,8 @@ def _judged(item: Item, stage: Stage) -> Outcome:
         status, reason = "stale", _stale_text(reckoning.stale)
     elif excused:
         status, reason = "expected", _reasons(reckoning)
+    elif any(finding.verdict == "gap" for finding in rest):
+        status = "gap"
     elif any(finding.verdict == "known" for finding in rest):
         status = "known"
     return _outcome(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
@@ -134,9 +136,9 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
 
 
 def _tolerated(item: Item, finding: Finding) -> bool:
-    """Lost is reported, never failed; known is a warning for who ships a model, a failure for who builds engines. A program
-    that computes something else, or nothing, is nobody's to ship, whoever is at fault."""
-    warning = finding.verdict == "known" and item.profile == "ship" and finding.check != "outputs"
+    """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
+    engines. A program that computes something else, or nothing, is nobody's to ship, whoever is at fault."""
+    warning = finding.verdict in ("known", "gap") and item.profile == "ship" and finding.check != "outputs"
     return finding.verdict == "lost" or warning
 
 

@@ -33,7 +33,7 @@ def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = Non
 
 
 def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[Engine]:
-    """The engines that names and globs stand for; without any, those that need not be asked for.
+    """The engines that names and globs stand for; without any, all.
 
     Raises
     ------
@@ -43,6 +43,4 @@ def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in engines):
             raise SelectionError(f"unknown engine {glob!r}. Engines: {', '.join(engines)}.")
-    if not globs:
-        return [engine for engine in engines.values() if not getattr(engine, "on_request", False)]
-    return [engine for name, engine in engines.items() if any(fnmatchcase(name, glob) for glob in globs)]
+    return [engine for name, engine in engines.items() if not globs or any(fnmatchcase(name, glob) for glob in globs)]

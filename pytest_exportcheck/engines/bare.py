@@ -39,7 +39,10 @@ DEFAULT = {"strict": False, "pre_dispatch": True}
 class BareEngine:
     """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
     contract it is judged; ``made_by``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines that have the same ``format``; one that is ``on_request`` runs only where it is named."""
+    other engines that have the same ``format``.
+
+    A second opinion has ``opinions``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
+    error of another type is a gap in it, and says nothing of the model."""
 
     name: str
     captures: Mapping[str, Capture]
@@ -49,7 +52,8 @@ class BareEngine:
     made_by: Mapping[str, str] = field(default_factory=dict)
     save: Callable[[Any, io.BytesIO], Any] | None = None
     load: Callable[[io.BytesIO], Any] | None = None
-    on_request: bool = False
+    opinions: frozenset[str] = frozenset()
+    refusals: tuple[type[BaseException], ...] = ()
     format: str = ""
 
 
@@ -84,7 +88,8 @@ def as_engine(candidate: Any) -> Engine:
         made_by=dict(getattr(candidate, "made_by", {})),
         save=candidate.save if _has(candidate, "save") else None,
         load=candidate.load if _has(candidate, "load") else None,
-        on_request=bool(getattr(candidate, "on_request", False)),
+        opinions=frozenset(getattr(candidate, "opinions", ())),
+        refusals=tuple(getattr(candidate, "refusals", ())),
         format=str(getattr(candidate, "format", "")),
     )
 

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import torch
+from torch._dynamo.exc import UserError
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
-from pytest_exportcheck.errors import Unsupported, UnsupportedError
+from pytest_exportcheck.errors import ExportcheckError, Unsupported, UnsupportedError
 
 
 class Reference:
-    """A bare engine. It captures non-strictly; it runs when it is asked for by name."""
+    """A bare engine, the second opinion on ``torch``. It captures non-strictly."""
 
     name = "reference"
     format = "pt2"
-    on_request = True
+    opinions = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
+    #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
+    refusals = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
     #: Stages that are another engine's work: its known defects explain them.
     made_by: Mapping[str, str] = {"interop": "torch"}
 

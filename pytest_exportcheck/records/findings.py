@@ -11,8 +11,8 @@ from pytest_exportcheck.records.observations import Leaf, Observation, Raised
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
-Verdict: TypeAlias = Literal["broken", "known", "lost"]
-Status: TypeAlias = Literal["passed", "known", "failed", "expected", "stale", "blocked", "unsupported", "error"]
+Verdict: TypeAlias = Literal["broken", "known", "gap", "lost"]
+Status: TypeAlias = Literal["passed", "known", "gap", "failed", "expected", "stale", "blocked", "unsupported", "error"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

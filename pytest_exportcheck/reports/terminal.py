@@ -14,6 +14,7 @@ from pytest_exportcheck.reports.ledger import ledger_lines
 SIGNS: Mapping[str, tuple[str, str, str]] = {
     "passed": (".", "passed", "green"),
     "known": ("k", "known defect of torch, not of the model", "yellow"),
+    "gap": ("g", "internal failure of the engine, not of the model", "yellow"),
     "expected": ("x", "failed as expected", "yellow"),
     "failed": ("F", "failed", "red"),
     "stale": ("S", "expected to fail, but no longer does", "red"),
@@ -38,6 +39,7 @@ class Row:
     status: Status | str
     seconds: Mapping[str, float] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ledger: tuple[Survival, ...] = ()
 
@@ -62,6 +64,8 @@ def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iter
     yield _plain("")
     yield from _legend(rows)
     yield from _known(rows)
+    yield from _gaps(rows)
+    yield from _second_opinions(rows)
     yield from _notes(rows)
     yield from _ledger(rows, verbose)
     yield from _slowest(rows)
@@ -133,6 +137,39 @@ def _known(rows: Sequence[Row]) -> Iterator[Line]:
     counts = Counter(defect for row in rows for defect in row.known)
     for defect, number in counts.items():
         yield Line(((f"known defect {defect}: {count(number, 'item')}", "yellow"),))
+
+
+def _gaps(rows: Sequence[Row]) -> Iterator[Line]:
+    """Internal failures of an engine, one line for each error."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        for error in row.gaps:
+            found.setdefault((row.engine, error.partition("\n")[0]), []).append(row)
+    for (engine, error), where in found.items():
+        place = f"{where[0].case}[{engine}-{where[0].mode}]"
+        more = f" and {count(len(where) - 1, 'more item')}" if len(where) > 1 else ""
+        yield Line(((f"gap in {engine}: {place}{more}: {error}", "yellow"),))
+    if found:
+        yield _plain(
+            "  a gap says nothing of your model; please report it, with the case, to the authors of that engine"
+        )
+
+
+def _second_opinions(rows: Sequence[Row]) -> Iterator[Line]:
+    """Where a case fails with one engine, what the others make of it in the same modes."""
+    verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
+    engines = dict.fromkeys(row.engine for row in rows)
+    told: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
+    for row in rows:
+        for other in engines if row.status == "failed" else ():
+            status = verdicts.get((row.path, row.case, row.mode, other))
+            word = {"passed": "passes", "known": "passes", "failed": "fails"}.get(str(status))
+            told_already = (row.path, row.case, other, row.engine) in told and word == "fails"
+            if other != row.engine and word and not told_already:
+                told.setdefault((row.path, row.case, row.engine, other), {}).setdefault(word, []).append(row.mode)
+    for (_, case, engine, other), words in told.items():
+        verdict = ", ".join(f"{word} {' '.join(modes)}" for word, modes in words.items())
+        yield _plain(f"second opinion on {case}, which fails with {engine}: {other} {verdict}")
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[Line]:

@@ -7,7 +7,9 @@ from zoo import zoo
 
 
 def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest_subprocess(
+        "--exportcheck", "--exportcheck-engines=torch", "-p", "no:cacheprovider", *arguments
+    )
 
 
 @zoo

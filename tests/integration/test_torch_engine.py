@@ -15,16 +15,27 @@ def example(number: int) -> str:
     return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[number]
 
 
-def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+def check_all(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """With the second opinion."""
     return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *arguments)
+
+
+def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return check_all(pytester, "--exportcheck-engines=torch", *arguments)
 
 
 def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
     (pytester.path / "shop.py").write_text(example(1))
     (pytester.path / "case_shop.py").write_text(example(0))
-    result = check(pytester)
-    result.assert_outcomes(passed=12)
-    result.stdout.fnmatch_lines(["  normalizer  . . . . . . . . . . . .", "exportcheck: 1 case, 12 items: 12 passed"])
+    result = check_all(pytester)
+    result.assert_outcomes(passed=16)
+    result.stdout.fnmatch_lines(
+        [
+            "  normalizer  . . . . . . . . . . . .",
+            "  normalizer      . . . .",
+            "exportcheck: 1 case, 16 items: 16 passed",
+        ]
+    )
 
 
 def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
@@ -34,8 +45,9 @@ def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
     )
     (pytester.path / "shop.py").write_text(broken)
     (pytester.path / "case_shop.py").write_text(example(0))
-    result = check(pytester)
-    result.assert_outcomes(failed=3, skipped=9)
+    result = check_all(pytester)
+    result.assert_outcomes(failed=4, skipped=12)
+    result.stdout.fnmatch_lines(["second opinion on normalizer, which fails with torch: reference fails nonstrict"])
     shown = re.search(
         r"nonstrict broke outputs and effects\n.*?Reproduce with: [^\n]*\n", README.read_text(), re.DOTALL
     )
@@ -359,3 +371,67 @@ def test_a_conjugate_view_that_a_file_turns_back_is_found(pytester):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["serdes broke outputs*", "  state: turn: value", "*(1-2j)*", "*(1+2j)*"])
     check(pytester, "--exportcheck-modes=nonstrict-serdes", "--exportcheck-engines=reference").assert_outcomes(passed=1)
+
+
+OPINIONS = """
+import torch
+from pytest_exportcheck import export_case
+from pytest_exportcheck.engines.reference import Reference
+
+@export_case(args=lambda: (torch.randn(3),))
+class Right(torch.nn.Module):
+    def forward(self, x):
+        return x.sin()
+
+@export_case(args=lambda: (torch.randn(3),))
+class SeedInside(torch.nn.Module):
+    def forward(self, x):
+        torch.manual_seed(42)
+        return x + torch.rand(3)
+"""
+
+#: An exporter that breaks down, with no refusal of its own.
+BREAKS_DOWN = """
+from pytest_exportcheck import reference
+def broken(*args, **kwargs):
+    raise AttributeError("no such thing\\nat all")
+reference.export = broken
+"""
+
+
+def test_the_reference_engine_is_the_second_opinion_on_a_short_set_of_modes(pytester):
+    pytester.makepyfile(case_opinions=OPINIONS)
+    modes = "--exportcheck-modes=nonstrict,nonstrict-decompose,nonstrict-retrace"
+    result = check_all(pytester, modes)
+    result.stdout.fnmatch_lines(
+        [
+            "*NotTraceable: the model seeds torch's generator*",
+            "engine reference  nonstrict",
+            "  Right           . .",
+            "  SeedInside      F b",
+            "second opinion on SeedInside, which fails with torch: reference fails nonstrict",
+            "exportcheck: 2 cases, 10 items: 5 passed, 2 failed, 3 blocked",
+        ]
+    )
+    assert "which fails with reference" not in result.stdout.str()
+    named = check_all(pytester, modes, "--exportcheck-engines=reference", "-k", "Right")
+    named.stdout.fnmatch_lines(["  Right           . . ."])
+
+
+def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
+    pytester.makepyfile(case_opinions=OPINIONS)
+    pytester.makeconftest(BREAKS_DOWN)
+    modes = "--exportcheck-modes=nonstrict,nonstrict-serdes"
+    shipped = check_all(pytester, modes, "-k", "Right")
+    shipped.assert_outcomes(passed=3, skipped=1, deselected=4)
+    shipped.stdout.fnmatch_lines(
+        [
+            "  Right           g b",
+            "*g internal failure of the engine, not of the model*",
+            "gap in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
+            "  a gap says nothing of your model; please report it, with the case, to the authors of that engine",
+        ]
+    )
+    judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
+    judged.assert_outcomes(passed=2, failed=1, skipped=1, deselected=4)
+    judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]gap[]]"])
