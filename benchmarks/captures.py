@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.fx
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 
 from benchmarks.roundtrips import difference_of
 
@@ -34,9 +35,12 @@ def lowered_alike(ours: ExportedProgram, theirs: ExportedProgram) -> str:
 
 
 def _kinds(program: ExportedProgram) -> list[str]:
+    """Of the inputs, state in any order (torch moves constants), and of the outputs."""
     signature = program.graph_signature
+    inputs = [(spec.kind, f"{spec.kind} {spec.target} {spec.arg.name}") for spec in signature.input_specs]
     return [
-        *(f"{spec.kind} {spec.target} {spec.arg.name}" for spec in signature.input_specs),
+        *sorted(text for kind, text in inputs if kind is not InputKind.USER_INPUT),
+        *(text for kind, text in inputs if kind is InputKind.USER_INPUT),
         *(f"{spec.kind} {spec.target}" for spec in signature.output_specs),
     ]
 

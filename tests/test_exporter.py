@@ -218,6 +218,35 @@ def test_a_violation_of_sizes_that_a_collection_declares():
         reference.export(Calls(lambda _, x, y: x + y), args, dynamic_shapes=shapes)
 
 
+class Sizes(torch.nn.Module):
+    def forward(self, x, y):
+        if x.shape[0] > 5:
+            x = x + y
+        return x @ torch.ones(8)
+
+
+@pytest.mark.parametrize(
+    ("dims", "told"),
+    [
+        (
+            {"x": {0: Dim("a")}, "y": {0: Dim("b")}},
+            ["Suggested fixes:\n  a = 8\n  b = 8\n", "x = x + y\n    needs a == b\n"],
+        ),
+        ({"x": {0: Dim("a", min=6)}, "y": {0: 8}}, ["  a = 8\n", "x = x + y\n    needs a == 8"]),
+        (
+            {"x": {0: Dim.DYNAMIC}, "y": {0: Dim.DYNAMIC}},
+            ["x = x + y\n    needs L['x'].size()[0] == L['y'].size()[0]\n"],
+        ),
+    ],
+)
+def test_a_violation_of_sizes_says_which_line_of_the_model_needs_what(dims, told):
+    with pytest.raises(reference.ConstraintViolation) as refused:
+        reference.export(Sizes(), (torch.randn(8), torch.randn(8)), dynamic_shapes=dims)
+    assert [
+        text for text in (f"Where the model asks for it:\n  {__file__}", *told) if text not in str(refused.value)
+    ] == []
+
+
 def test_a_slice_that_ends_at_a_tensor():
     model = Calls(lambda self, x, end: x[:end] * 2)
     program = reference.export(model, (torch.arange(5.0), torch.tensor(2)))
@@ -348,7 +377,9 @@ def test_no_function_of_torchs_pipeline_is_called_directly():
     try:
         reference.export(RegionsWithin(), (torch.randn(2, 2),))
         reference.export(Signs(), ({"foo": [torch.randn(1, 2)], "foo_0": torch.randn(1, 2)},))
-        reference.export(torch.nn.ReLU(), (torch.ones(6),), dynamic_shapes=shapes)
+        program = reference.export(torch.nn.ReLU(), (torch.ones(6),), dynamic_shapes=shapes)
+        reference.decompose(reference.decompose(program))
+        reference.export(torch.nn.LSTM(2, 2), (torch.ones(3, 2),), pre_dispatch=False)
     finally:
         sys.setprofile(None)
     assert found == set()

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+from pathlib import Path
+
 import pytest
+import torch
 from populations_some import assert_sound, some
 
 from benchmarks.populations import corpus, declared
+from pytest_exportcheck import reference
+from pytest_exportcheck.raised import quiet
+from pytest_exportcheck.snapshot import ModuleSnapshot, changed_globals, generator_digest, global_modes
+from pytest_exportcheck.sources import cases_from
+from pytest_exportcheck.subject import set_up
+from pytest_exportcheck.tensors import copy_tree
+
+CASES = Path(__file__).parents[1] / "cases"
 
 
 @pytest.mark.parametrize("make", some(declared("exportdb:*")))
@@ -16,3 +29,27 @@ def test_exportdb(make):
 @pytest.mark.parametrize("make", some(corpus()))
 def test_corpus(make):
     assert_sound(make)
+
+
+def every_case():
+    """Those that are to be refused too."""
+    for spec in ("exportdb:*", *(f"import:cases.{path.stem}:*" for path in sorted(CASES.glob("case_*.py")))):
+        for name, case in cases_from(spec).cases.items():
+            yield pytest.param(case, id=name)
+
+
+@pytest.mark.parametrize("case", list(every_case()))
+def test_the_module_the_generators_and_the_modes_are_as_before(case):
+    subject = set_up(case, 0)
+    module = copy.deepcopy(subject.module)
+    args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
+    given, named = copy_tree((args, kwargs))
+    snapshot, held = ModuleSnapshot(module), {path: dict(vars(part)) for path, part in module.named_modules()}
+    modes, generators = global_modes(), generator_digest()
+    with quiet(), contextlib.suppress(Exception):  # refusals are tested elsewhere
+        reference.export(module, args, kwargs, dynamic_shapes=subject.dynamic_shapes)
+    assert changed_globals(modes) == {}
+    assert generator_digest() == generators
+    assert snapshot.changed() == {} == snapshot.changed_flags()
+    assert {path: dict(vars(part)) for path, part in module.named_modules()} == held
+    torch.testing.assert_close((args, kwargs), (given, named), rtol=0, atol=0)

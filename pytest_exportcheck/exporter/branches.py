@@ -1,4 +1,5 @@
-"""Branches on sizes 0 and 1, which torch decides by taking it that a dynamic size is neither."""
+"""Conditions on sizes: what the model's lines ask for, and where it branches on sizes 0 and 1, which torch decides by taking it that a
+dynamic size is neither."""
 
 from __future__ import annotations
 
@@ -19,47 +20,50 @@ NOT_THE_MODEL = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).pare
 
 @dataclass(frozen=True)
 class Branch:
-    """A condition that the model's own code asked for, and where."""
+    """A condition that was decided, and the line of the model where; ``own``: asked by that line itself, not by an operator on its
+    behalf."""
 
     condition: Any
     taken: bool
     place: str
+    own: bool
 
 
 class WatchedShapeEnv(ShapeEnv):
-    """Notes the conditions on symbols that user code turns into a truth value."""
+    """Notes the conditions on symbols that user code turns into a truth value, and those that programs are guarded by."""
 
     def __init__(self, **options: Any) -> None:
         self.branches: list[Branch] = []
         super().__init__(**options)
 
     def evaluate_expr(self, orig_expr: Any, *args: Any, **kwargs: Any) -> Any:
+        known = len(self.guards)
         found = super().evaluate_expr(orig_expr, *args, **kwargs)
         if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr.free_symbols:
-            place = _user_line()
-            if place:
-                self.branches.append(Branch(orig_expr, bool(found), place))
+            place, own = _line_of_the_model()
+            if own or (place and len(self.guards) > known):
+                self.branches.append(Branch(orig_expr, bool(found), place, own))
         return found
 
 
-def _user_line() -> str:
-    """The line that asked, where it is the model's own: not where an operator asks on its behalf."""
+def _line_of_the_model() -> tuple[str, bool]:
+    """The innermost line of the model's code, and whether it asks itself."""
     frame: Any = sys._getframe(2)
+    own = True
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(NOT_THE_MODEL):
             line = traceback.extract_stack(frame, limit=1)[0]
-            return f"{name}:{frame.f_lineno}: {line.line}"
-        if not ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__):
-            return ""
+            return f"{name}:{frame.f_lineno}: {line.line}", own
+        own = own and ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__)
         frame = frame.f_back
-    return ""
+    return "", False
 
 
 def misjudged(branches: list[Branch], symbol: Any, size: int) -> Branch | None:
     """The first branch that goes the other way where the symbol has this size."""
     for branch in branches:
-        if branch.condition.free_symbols == {symbol}:
+        if branch.own and branch.condition.free_symbols == {symbol}:
             there = branch.condition.xreplace({symbol: sympy.Integer(size)})
             if there in (sympy.true, sympy.false) and bool(there) != branch.taken:
                 return branch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,18 @@ import torch
 from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, ShapeEnv, free_unbacked_symbols
 from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.printers import PythonPrinter
 from torch.utils._sympy.value_ranges import ValueRangeError, ValueRanges
 
 from pytest_exportcheck.exporter import _torch_compat as compat
-from pytest_exportcheck.exporter.branches import misjudged
+from pytest_exportcheck.exporter.branches import WatchedShapeEnv, misjudged
 from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.exporter.inputs import Example, Leaf
 from pytest_exportcheck.exporter.shapes import Declared
 from pytest_exportcheck.exporter.symbols import FakeInputs
+
+#: As many lines of the model a message shows, and of each as many conditions.
+_LINES, _CONDITIONS = 5, 4
 
 
 def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
@@ -53,7 +58,29 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
     if violation is None and not forced:
         return
     fixes = dims.prettify_results(inspect.signature(module.forward), dynamic_shapes, violation, forced)
-    raise ConstraintViolation(f"{violation or ''}{fixes}") from None
+    raise ConstraintViolation(f"{violation or ''}{fixes}{_lines(env, str(violation or fixes))}") from None
+
+
+def _lines(env: WatchedShapeEnv, message: str) -> str:
+    """Where the model asks for what was not declared of the dims that a message names: the lines, each with its conditions."""
+    dims = {}
+    for symbol, sources in env.var_to_sources.items():
+        for name in (env.source_name_to_debug_name.get(each.name, each.name) for each in sources):
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):
+                dims.setdefault(symbol, sympy.Symbol(name, integer=True))
+    asked: dict[str, list[str]] = {}
+    for branch in env.branches:
+        if branch.condition.free_symbols & dims.keys():
+            condition = branch.condition if branch.taken else sympy.Not(branch.condition)
+            text = PythonPrinter().doprint(condition.xreplace(dims))
+            asked.setdefault(branch.place, []).append(text)
+    shown = [f"  {place}\n    needs {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
+    return "\n".join(["", "Where the model asks for it:", *shown[:_LINES]]) if shown else ""
+
+
+def _first(conditions: list[str]) -> str:
+    more = len(conditions) - _CONDITIONS
+    return ", ".join(conditions[:_CONDITIONS]) + (f" and {more} more" if more > 0 else "")
 
 
 def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
