@@ -100,18 +100,18 @@ def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
     return symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)
 
 
+def forget_numbers(tensor: torch.Tensor) -> None:
+    """A fake remembers the symbol that ``item`` or ``nonzero`` gave before. 2.13 cannot give that one a new name a second time."""
+    for memo in ("item_memo", "nonzero_memo", "unique_memo", "unique_consecutive_memo"):
+        setattr(tensor, memo, None)
+
+
 # What regions are called by.
 WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
 WRAP_AUTOCAST = torch._higher_order_ops.wrap.wrap_with_autocast
 
 # An operator whose effects keep their order is called with a token and returns the next.
 WITH_EFFECTS = effects.with_effects
-new_token = effects.new_token_tensor
-
-
-def effect_of(operator: Any) -> Any:
-    """The kind of effect of an operator, None for none."""
-    return effects._get_effect(operator) if effects.has_effects(operator) else None
 
 
 def _tracer() -> Any:

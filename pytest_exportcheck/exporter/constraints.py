@@ -63,7 +63,7 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
 
 def _lines(env: WatchedShapeEnv, message: str) -> str:
     """Where the model asks for what was not declared of the dims that a message names: the lines, each with its conditions."""
-    dims = {}
+    dims: dict[Any, sympy.Symbol] = {}
     for symbol, sources in env.var_to_sources.items():
         for name in (env.source_name_to_debug_name.get(each.name, each.name) for each in sources):
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):

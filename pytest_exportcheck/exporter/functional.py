@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode, PythonFunctionalizeAPI
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import PropagateUnbackedSymInts
@@ -42,22 +42,24 @@ def functional(
     table = dict(table.items())
     whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
     all_of_them = table | {each: partial(compat.recorded_whole, each) for each in whole}
-    effects: list[Any] = []
+    for each in values:
+        if isinstance(each, FakeTensor):
+            compat.forget_numbers(each)
+    threaded: list[torch.Tensor] = []
     changed: list[int] = []
     nodes: dict[str, torch.fx.Node] = {}
 
-    def run(*given: Any) -> tuple[Any, ...]:
-        new, flat = given[: len(effects)], given[len(effects) :]
+    def run(*flat: Any) -> tuple[Any, ...]:
         below = _Functional(table, whole)
         with torch.fx.traceback.preserve_node_meta(), below:
-            below.thread(dict(zip(effects, map(_functional, new), strict=True)))
             held = [_functional(each) for each in flat]
             outputs = _Whole(graph, wanted, nodes).run(*values[:tokens], *held, enable_io_processing=False)[tokens:]
         news = [_plain(each) for each in held]
         changed[:] = [
             place for place, each in enumerate(flat) if isinstance(each, torch.Tensor) and news[place] is not each
         ]
-        return (*map(_plain, below.threaded()), *(news[place] for place in changed), *outputs)
+        threaded[:] = map(_plain, below.tokens())
+        return (*threaded, *(news[place] for place in changed), *outputs)
 
     with ExitStack() as stack:
         for context in (
@@ -69,22 +71,19 @@ def functional(
             enable_python_dispatcher(),
         ):
             stack.enter_context(context)
-        while True:
-            try:
-                module = make_fx(run, decomposition_table=all_of_them)(
-                    *(compat.new_token() for _ in effects), *values[tokens:]
-                )
-                return Functional(module, len(effects), changed, nodes)
-            except _Effect as found:
-                effects.append(found.effect)
+        module = make_fx(run, decomposition_table=all_of_them)(*values[tokens:])
+    _tokens_first(module.graph)
+    return Functional(module, len(threaded), changed, nodes)
 
 
-class _Effect(Exception):
-    """An effect whose order counts was met, and there is no token for it yet."""
-
-    def __init__(self, effect: Any) -> None:
-        super().__init__(effect)
-        self.effect = effect
+def _tokens_first(graph: torch.fx.Graph) -> None:
+    """A token is an input that was made where the first effect of its kind was met."""
+    first, *others = graph.nodes
+    seen_call = first.op != "placeholder"
+    for node in others:
+        if node.op == "placeholder" and seen_call:
+            first.prepend(node)
+        seen_call = seen_call or node.op != "placeholder"
 
 
 def _functional(value: Any) -> Any:
@@ -144,15 +143,11 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
     supports_higher_order_operators = True
 
     def __init__(self, table: Table, whole: frozenset[Any]) -> None:
-        super().__init__(export=True)
+        super().__init__(export=True, _allow_token_discovery=True)
         self._table, self._whole = table, whole
 
-    def thread(self, tokens: dict[Any, torch.Tensor]) -> None:
-        """Kind of effect -> the token that the first of its kind is called with."""
-        self._tokens = tokens
-
-    def threaded(self) -> list[torch.Tensor]:
-        """The tokens after the last effect of each kind."""
+    def tokens(self) -> list[torch.Tensor]:
+        """After the last effect of each kind."""
         return list(self._tokens.values())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -174,9 +169,6 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
         if written_out is not None:
             with self:
                 return written_out(*args, **kwargs)
-        effect = compat.effect_of(func)
-        if effect is not None and effect not in self._tokens:
-            raise _Effect(effect)
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
