@@ -24,6 +24,7 @@ map_dynamic_shapes = _shapes._tree_map_with_path
 DerivedDim = _shapes._DerivedDim
 DimHint = _shapes._DimHint
 DimHintType = _shapes._DimHintType
+IntWrapper = _shapes._IntWrapper
 
 
 def normalize_dynamic_shapes(

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch.export import AdditionalInputs, ShapesCollection
+from torch.export import AdditionalInputs, Dim, ShapesCollection
 
 from pytest_exportcheck.exporter import _torch_compat as compat
-from pytest_exportcheck.exporter.inputs import Example
+from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
+from pytest_exportcheck.exporter.inputs import Example, Leaf
 
 #: Of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
 Declared = Mapping[int, Any] | Any
@@ -31,17 +32,26 @@ def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     Raises
     ------
     UserError
-        Where the declaration does not fit the example, in torch's words.
+        Where the declaration does not fit the structure of the example, in torch's words.
+    InvalidInput
+        Where it speaks of a dimension that is not there, or names the size of a number.
+    ConstraintViolation
+        Where the example has another size than was declared.
     """
     if dynamic_shapes is None:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
-    by_name = dict(example.by_name)
-    compat.check_dynamic_shapes(by_name, dynamic_shapes)
+    by_name = pytree.tree_map(
+        lambda leaf: compat.IntWrapper(leaf) if type(leaf) is int else leaf, dict(example.by_name)
+    )
+    try:
+        compat.check_dynamic_shapes(by_name, dynamic_shapes)
+    except ValueError as error:  # a named dim for a number
+        raise InvalidInput(str(error)) from error
     given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
     found: list[Any] = []
     compat.map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
     places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
-    return [_by_dimension(leaf.value, found[places[leaf.path]]) for leaf in example.leaves]
+    return [_checked(leaf, _by_dimension(leaf.value, found[places[leaf.path]])) for leaf in example.leaves]
 
 
 def _plain(path: Any) -> tuple[Any, ...]:
@@ -49,6 +59,28 @@ def _plain(path: Any) -> tuple[Any, ...]:
         key.name if isinstance(key, pytree.GetAttrKey) else key.idx if isinstance(key, pytree.SequenceKey) else key.key
         for key in path
     )
+
+
+def _checked(leaf: Leaf, said: Declared) -> Declared:
+    if not isinstance(leaf.value, torch.Tensor):
+        return said
+    shape = tuple(leaf.value.shape)
+    for number, dim in said.items():
+        if not -len(shape) <= number < len(shape):
+            raise InvalidInput(
+                f"{leaf.text} has the shape {shape}, and dimension {number} of it was declared. Declare one that it has."
+            )
+        if type(dim) is int and shape[number] != dim:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] was declared to be {dim}, and is {shape[number]} in the example. "
+                "Give an example of that size, or declare a Dim."
+            )
+        if isinstance(dim, Dim) and not dim.min <= shape[number] <= dim.max:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] of the example: {shape[number]} not in range [{dim.min}, {dim.max}], as it was declared: {dim!r}. "
+                "Give an example within the range, or declare another."
+            )
+    return {number % len(shape): dim for number, dim in said.items()}
 
 
 def _by_dimension(value: Any, shape: Any) -> Declared:
