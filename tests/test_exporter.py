@@ -161,6 +161,13 @@ def seeds(_, x):
     return x + torch.rand(2)
 
 
+def seeds_for_a_while(self, x):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        noise = torch.rand(2)
+    return x + noise
+
+
 def differentiates(_, x):
     return torch.func.grad(lambda value: (value**2).sum())(x)
 
@@ -171,6 +178,7 @@ def differentiates(_, x):
         (assigns, "the model reads self.tensor and assigns it anew, .*register_buffer"),
         (assigns_in_list, r"the model reads self.numbers\[0\] and assigns it anew"),
         (seeds, r"the model seeds torch's generator \(torch.manual_seed\)"),
+        (seeds_for_a_while, r"the model seeds torch's generator \(torch.manual_seed\)"),
         (differentiates, r"the model computes with torch.func .*(?s:.)*in forward"),
     ],
 )

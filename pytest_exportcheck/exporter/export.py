@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,12 +18,11 @@ from pytest_exportcheck.exporter.lower import lowered
 from pytest_exportcheck.exporter.metadata import tidy
 from pytest_exportcheck.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.exporter.regions import wrap_regions
+from pytest_exportcheck.exporter.seeds import not_seeded
 from pytest_exportcheck.exporter.shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
 from pytest_exportcheck.exporter.symbols import fake_inputs, new_symbolic
 from pytest_exportcheck.exporter.trace import trace
-
-_UNLIKELY = 0x5EED_0F_0DD
 
 
 def export(
@@ -73,7 +70,7 @@ def export(
     symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
-    with restored(mod) as attributes, _not_seeded(), calls.watched():
+    with restored(mod) as attributes, not_seeded(), calls.watched():
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
@@ -99,24 +96,6 @@ def export(
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
     return program if pre_dispatch else lowered(program, {}, keep=False)
-
-
-@contextmanager
-def _not_seeded() -> Iterator[None]:
-    """Generators are as before; a model that seeds torch's is refused, for its seed would be lost."""
-    generator = torch.default_generator
-    before = generator.get_state()
-    generator.manual_seed(_UNLIKELY)
-    try:
-        yield
-        seeded = generator.initial_seed() != _UNLIKELY
-    finally:
-        generator.set_state(before)
-    if seeded:
-        raise NotTraceable(
-            "the model seeds torch's generator (torch.manual_seed), which no program can say: its random numbers would be others. "
-            "Seed it outside of the model, or pass the random tensors in."
-        )
 
 
 def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:
