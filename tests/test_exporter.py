@@ -168,6 +168,10 @@ def seeds_for_a_while(self, x):
     return x + noise
 
 
+def draws_from_a_generator(self, x):
+    return x + torch.rand(2, generator=torch.Generator())
+
+
 def differentiates(_, x):
     return torch.func.grad(lambda value: (value**2).sum())(x)
 
@@ -179,6 +183,7 @@ def differentiates(_, x):
         (assigns_in_list, r"the model reads self.numbers\[0\] and assigns it anew"),
         (seeds, r"the model seeds torch's generator \(torch.manual_seed\)"),
         (seeds_for_a_while, r"the model seeds torch's generator \(torch.manual_seed\)"),
+        (draws_from_a_generator, r"the model uses a torch._C.Generator in a call, .*(?s:.)*in forward"),
         (differentiates, r"the model computes with torch.func .*(?s:.)*in forward"),
     ],
 )
@@ -281,6 +286,15 @@ def test_what_forward_sets_is_taken_back():
     reference.export(model, (torch.ones(2),))
     assert model.number == 0
     assert not hasattr(model, "last")
+
+
+OUTSIDE = torch.nn.Linear(2, 2)
+
+
+def test_a_module_that_is_not_part_of_the_model_is_constant():
+    program = reference.export(Calls(lambda _, x: OUTSIDE(x)), (torch.ones(2),))
+    assert list(program.constants) == ["lifted_tensor_0", "lifted_tensor_1"]
+    assert difference_of(program.module()(torch.ones(2)), OUTSIDE(torch.ones(2)).detach()) == ""
 
 
 def test_one_tensor_given_twice_is_two_inputs():

@@ -42,7 +42,9 @@ def lift_constants(
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
-            made[id(value)], values[name] = placeholder, value
+            # a parameter of a module that is not part of this one is no parameter of the program either
+            constant = value.detach() if isinstance(value, torch.nn.Parameter) else value
+            made[id(value)], values[name] = placeholder, constant
         made[id(value)].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
         node.replace_all_uses_with(made[id(value)])
         graph.erase_node(node)
@@ -66,12 +68,21 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
             f"the model uses a script object, {value._type().qualified_name()}, which the reference exporter does not capture. "
             "Export it with torch.export."
         )
-    wrapped = isinstance(value, torch.Tensor) and compat.is_functorch_tensor(value)
+    if not isinstance(value, torch.Tensor):
+        raise NotTraceable(
+            f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
+            f"{_used_at(node)}"
+        )
+    wrapped = compat.is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
-    user = next((each for each in node.users if "stack_trace" in each.meta), node)
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
     raise NotTraceable(
         f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
-        f"in its place. It is used at\n{user.meta.get('stack_trace', node.format_node())}\nCompute it with operators, or export what is around it."
+        f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
     )
+
+
+def _used_at(node: torch.fx.Node) -> str:
+    user = next((each for each in node.users if "stack_trace" in each.meta), node)
+    return f"It is used at\n{user.meta.get('stack_trace', node.format_node())}\n"

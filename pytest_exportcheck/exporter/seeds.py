@@ -31,7 +31,8 @@ def not_seeded() -> Iterator[None]:
 
 class _Watched(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        _check()
+        if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
+            _check()
         return func(*args, **(kwargs or {}))
 
 
