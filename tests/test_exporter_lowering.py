@@ -169,6 +169,28 @@ def test_provenance_is_kept_and_names_the_node_before():
     assert [source.name for source in node.meta["from_node"]] == ["linear"]
 
 
+def test_annotations_of_the_user_are_kept_everywhere():
+    with torch.fx.traceback.preserve_node_meta():
+        with torch.fx.traceback.annotate({"stage": (1, {2: "two"})}):
+            program = reference.export(Net(), (torch.randn(1, 2, 4),))
+        lowered = reference.decompose(program)
+    for each in (program, lowered):
+        assert {str(node.meta["custom"]["stage"]) for node in each.graph.nodes} == {"(1, {2: 'two'})"}
+
+
+@pytest.mark.parametrize(
+    "model", [Net(), torch.nn.BatchNorm1d(2), torch.nn.LSTM(4, 4)], ids=lambda each: type(each).__name__
+)
+def test_torchs_tools_take_our_programs(model):
+    x = torch.randn(1, 2, 4)
+    program = reference.export(model, (x,))
+    lowered = program.run_decompositions()
+    assert targets(lowered) == targets(reference.decompose(program))
+    for each in (lowered, torch.export.load(io.BytesIO(saved(program, torch.export.save)))):
+        torch.testing.assert_close(each.module()(x), copy.deepcopy(model)(x))
+    assert list(dict(torch.export.unflatten(program).named_parameters())) == list(dict(model.named_parameters()))
+
+
 def test_dynamos_captures_are_left_to_torch():
     with pytest.raises(NotImplementedError, match=r"captures non-strictly only. Leave out strict=True"):
         reference.export(Net(), (torch.randn(1, 2, 4),), strict=True)

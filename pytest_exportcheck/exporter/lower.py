@@ -68,6 +68,7 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     made = lift_constants(module, mode, program.constants, result.effects + state)
     old = program.graph.find_nodes(op="placeholder")[tokens:]
     inputs = _inputs(graph, old, specs, made, result.effects, state)
+    graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
     module.recompile()
     outputs = _outputs(graph, before.output_specs[tokens:], changed, result.effects)
     made_program = ExportedProgram(
