@@ -159,8 +159,8 @@ def test_engines_are_picked_by_glob():
     assert [engine.name for engine in select_engines(engines, ["*", "bare"])] == ["torch", "reference", "bare"]
 
 
-def test_without_a_name_the_reference_engine_does_not_run():
-    assert [engine.name for engine in select_engines(all_engines([Bare()]), [])] == ["torch", "bare"]
+def test_without_a_name_every_engine_runs():
+    assert [engine.name for engine in select_engines(all_engines([Bare()]), [])] == ["torch", "reference", "bare"]
 
 
 def test_a_glob_that_matches_no_engine_is_an_error():

@@ -25,7 +25,7 @@ def kit(*modes, fuzz=True, **options):
 
 
 def planned(given, *modes, **options):
-    return [str(mode) for _, mode in kit(*modes, **options).plan(given)]
+    return [str(mode) for _, mode in kit(*modes, **{"engines": ("torch",), **options}).plan(given)]
 
 
 def rejection(at):
@@ -51,6 +51,16 @@ def rejection(at):
 )
 def test_a_case_may_be_dynamic_where_its_shapes_say_more_than_numbers(shapes, expected):
     assert may_be_dynamic(case(dynamic_shapes=shapes)) is expected
+
+
+def test_the_second_opinion_has_a_short_set_of_modes_unless_it_is_named_or_engines_are_judged():
+    def of_reference(**options):
+        plan = kit("nonstrict", "nonstrict-decompose", "nonstrict-retrace", fuzz=False, **options).plan(case())
+        return [str(mode) for engine, mode in plan if engine.name == "reference"]
+
+    assert of_reference() == ["nonstrict", "nonstrict-retrace"]
+    for options in ({"engines": ("reference",)}, {"engines": ("*",)}, {"profile": "conformance"}):
+        assert of_reference(**options) == ["nonstrict", "nonstrict-decompose", "nonstrict-retrace"]
 
 
 def test_without_fuzzing_a_case_has_its_modes():
