@@ -22,8 +22,9 @@ class Reference:
     opinions = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
     #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
     refusals = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
-    #: Stages that are another engine's work: its known defects explain them.
-    made_by: Mapping[str, str] = {"interop": "torch"}
+    #: Stages that are another engine's work: its known defects explain them. What refuses sizes that are drawn are guards, which
+    #: torch makes of a program's symbols.
+    made_by: Mapping[str, str] = {"interop": "torch", "fuzz": "torch"}
 
     def export(
         self,

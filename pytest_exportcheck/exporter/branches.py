@@ -40,14 +40,14 @@ class WatchedShapeEnv(ShapeEnv):
         known = len(self.guards)
         found = super().evaluate_expr(orig_expr, *args, **kwargs)
         if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr.free_symbols:
-            place, own = _line_of_the_model()
-            if own or (place and len(self.guards) > known):
+            place, own = _line_of_the_model(through_operators=len(self.guards) > known)
+            if place:
                 self.branches.append(Branch(orig_expr, bool(found), place, own))
         return found
 
 
-def _line_of_the_model() -> tuple[str, bool]:
-    """The innermost line of the model's code, and whether it asks itself."""
+def _line_of_the_model(*, through_operators: bool) -> tuple[str, bool]:
+    """The innermost line of the model's code, and whether it asks itself; only then, unless it may ask through operators."""
     frame: Any = sys._getframe(2)
     own = True
     while frame is not None:
@@ -56,6 +56,8 @@ def _line_of_the_model() -> tuple[str, bool]:
             line = traceback.extract_stack(frame, limit=1)[0]
             return f"{name}:{frame.f_lineno}: {line.line}", own
         own = own and ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__)
+        if not own and not through_operators:
+            break
         frame = frame.f_back
     return "", False
 

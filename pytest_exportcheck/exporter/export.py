@@ -18,7 +18,6 @@ from pytest_exportcheck.exporter.lower import lowered
 from pytest_exportcheck.exporter.metadata import tidy
 from pytest_exportcheck.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.exporter.regions import wrap_regions
-from pytest_exportcheck.exporter.seeds import not_seeded
 from pytest_exportcheck.exporter.shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
 from pytest_exportcheck.exporter.symbols import fake_inputs, new_symbolic
@@ -70,7 +69,7 @@ def export(
     symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
-    with restored(mod) as attributes, not_seeded(), calls.watched():
+    with restored(mod) as attributes, calls.watched():
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch._higher_order_ops.wrap import wrap_with_autocast, wrap_with_set_grad_enabled
 
 from pytest_exportcheck.exporter import _torch_compat as compat
 
@@ -53,12 +52,12 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
         if node.target is compat.SET_GRAD:
             current = parts
             if node.args[0] != grad:
-                region = Region(wrap_with_set_grad_enabled, (node.args[0],))
+                region = Region(compat.WRAP_SET_GRAD, (node.args[0],))
                 parts.append(region)
                 current = region.parts
         elif node.target is compat.ENTER_AUTOCAST:
             inner_grad = grad if current is parts else not grad
-            current.append(Region(wrap_with_autocast, node.args, _parse(calls, inner_grad)))
+            current.append(Region(compat.WRAP_AUTOCAST, node.args, _parse(calls, inner_grad)))
         elif node.target is compat.EXIT_AUTOCAST:
             break
         else:
@@ -99,7 +98,7 @@ class _Wrapper:
         outputs = [node for node in inside if any(user not in inside for user in node.users)]
         self._count += 1
         name = f"submod_{self._count}"
-        inner_grad = region.args[0] if region.operator is wrap_with_set_grad_enabled else grad
+        inner_grad = region.args[0] if region.operator is compat.WRAP_SET_GRAD else grad
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
         stack: dict[str, Any] = {
             "nn_module_stack": next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})

@@ -24,6 +24,7 @@ from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.branches import NOT_THE_MODEL
 from pytest_exportcheck.exporter.errors import DataDependent
 from pytest_exportcheck.exporter.inputs import Example
+from pytest_exportcheck.exporter.seeds import not_seeded, refuse_seeded
 
 ROOT = "exported"
 
@@ -66,7 +67,8 @@ def trace(
             _numbers_as_symbols(),
             _grad_mode_kept(),
             _data_dependence_located(),
-            _TensorSlices(),
+            not_seeded(),
+            _Functions(),
             enable_python_dispatcher(),
         ):
             stack.enter_context(context)
@@ -106,10 +108,13 @@ def _data_dependence_located() -> Iterator[None]:
         ) from error
 
 
-class _TensorSlices(TorchFunctionMode):
-    """A tensor as an end of a slice is asked for its value by Python, which makes a plain number of it: it is taken as a symbol."""
+class _Functions(TorchFunctionMode):
+    """What the model calls of torch's. A seed is seen at the next call. A tensor as an end of a slice is asked for its value by Python,
+    which makes a plain number of it: it is taken as a symbol."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
+            refuse_seeded()
         if func is torch.Tensor.__getitem__:
             tensor, index = args
             items = tuple(map(_by_value, index)) if isinstance(index, tuple) else _by_value(index)

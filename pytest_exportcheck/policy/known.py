@@ -382,7 +382,6 @@ KNOWN: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="guards-refuse-zero-and-one",
         title="guards refuse a declared size of 0 or 1: capture takes every dynamic dim for longer",
-        engine="*",  # guards of whichever program are made of its symbols by torch
         torch=">=2.13",
         stage="fuzz",
         check="sizes",
