@@ -17,6 +17,8 @@ _OWN = str(Path(__file__).parent)
 #: Where frames stand that are not the model's own.
 NOT_THE_MODEL = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).parent), _OWN, "<")
 
+_DECIDED = (sympy.true, sympy.false)
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -39,7 +41,7 @@ class WatchedShapeEnv(ShapeEnv):
     def evaluate_expr(self, orig_expr: Any, *args: Any, **kwargs: Any) -> Any:
         known = len(self.guards)
         found = super().evaluate_expr(orig_expr, *args, **kwargs)
-        if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr.free_symbols:
+        if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr not in _DECIDED:
             place, own = _line_of_the_model(through_operators=len(self.guards) > known)
             if place:
                 self.branches.append(Branch(orig_expr, bool(found), place, own))
@@ -67,6 +69,6 @@ def misjudged(branches: list[Branch], symbol: Any, size: int) -> Branch | None:
     for branch in branches:
         if branch.own and branch.condition.free_symbols == {symbol}:
             there = branch.condition.xreplace({symbol: sympy.Integer(size)})
-            if there in (sympy.true, sympy.false) and bool(there) != branch.taken:
+            if there in _DECIDED and bool(there) != branch.taken:
                 return branch
     return None
