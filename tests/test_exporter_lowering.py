@@ -55,6 +55,8 @@ def test_what_is_changed_is_among_the_outputs():
         "y": OutputKind.USER_INPUT_MUTATION,
     }
     assert not [target for target in targets(lowered) if target.endswith("_.Tensor") or "copy_" in target]
+    (kept,) = (spec.arg.name for spec in lowered.graph_signature.output_specs if spec.target == "last")
+    assert {node.name: node for node in lowered.graph.nodes}[kept].meta["val"].dtype is torch.float64
     eager, ours, given = Mutates(), lowered.module(), copy.deepcopy(args)
     for _ in range(2):
         with torch.no_grad():  # torch writes parameters back as it runs
@@ -114,6 +116,7 @@ def test_a_table_may_have_decompositions_of_ones_own():
     program = reference.export(Net(), (torch.randn(1, 2, 4),))
     lowered = reference.decompose(program, {torch.ops.aten.linear.default: linear})
     assert "aten.linear.default" not in targets(lowered)
+    assert "aten.sum.dim_IntList" in targets(lowered)
     assert not [target for target in targets(lowered) if "add_" in target]
     x = torch.randn(1, 2, 4)
     torch.testing.assert_close(lowered.module()(x), program.module()(x))
@@ -167,6 +170,28 @@ def test_provenance_is_kept_and_names_the_node_before():
     assert "in forward" in node.meta["stack_trace"]
     assert [path for path, _ in node.meta["nn_module_stack"].values()] == ["", "linear"]
     assert [source.name for source in node.meta["from_node"]] == ["linear"]
+
+
+def test_provenance_of_a_second_lowering_leads_back_to_the_first():
+    once = reference.decompose(reference.export(Net(), (torch.randn(1, 2, 4),)))
+    (node,) = (each for each in reference.decompose(once).graph.nodes if each.name == "permute")
+    (source,) = node.meta["from_node"]
+    assert (source.name, [each.name for each in source.from_node]) == ("permute", ["linear"])
+
+
+class Viewed(torch.nn.Module):
+    def forward(self, x):
+        made = x.clone()
+        view = made.view(-1, 1)
+        made.add_(1)
+        return view
+
+
+def test_a_view_made_anew_stands_where_it_was_made():
+    lowered = reference.decompose(reference.export(Viewed(), (torch.randn(3),)))
+    assert targets(lowered) == ["aten.clone.default", "aten.add.Tensor", "aten.view.default"]
+    (view,) = (node for node in lowered.graph.nodes if node.target is torch.ops.aten.view.default)
+    assert "view = made.view(-1, 1)" in view.meta["stack_trace"]
 
 
 def test_annotations_of_the_user_are_kept_everywhere():
@@ -246,6 +271,24 @@ def test_signatures_of_calls_are_kept(lower):
     module = torch.export.unflatten(program)
     x, z = torch.randn(5, 2), torch.randn(5, 2)
     torch.testing.assert_close(module(x, z), model(x, z))
+
+
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.here = torch.nn.Linear(2, 2)
+        self.there = self.here
+
+    def forward(self, x):
+        return self.here(x) + self.there(2 * x)
+
+
+def test_calls_by_another_name_are_not_those_of_the_name_asked_for():
+    program = reference.export(Tied(), (torch.randn(3, 2),), preserve_module_call_signature=("here",))
+    signatures = {entry.fqn: entry.signature for entry in program.module_call_graph}
+    assert list(signatures) == ["", "here", "there"]
+    assert signatures["there"] is None
+    assert [each.name for each in signatures["here"].inputs] == ["x"]
 
 
 def test_notes_of_calls_do_not_stay():

@@ -61,8 +61,6 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     changed = [specs[place] for place in result.changed]
     _without_copies(graph, result.effects, len(changed))
     graph.eliminate_dead_code()
-    for source in (each for node in graph.nodes for each in node.meta.get("from_node", ())):
-        source.from_node = []  # as torch has it: the node of the program before, not what that was made from
     insert_assertions(module, mode.shape_env or ShapeEnv())
     state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
     made = lift_constants(module, mode, program.constants, result.effects + state)
@@ -106,7 +104,7 @@ def _without_copies(graph: torch.fx.Graph, first: int, count: int) -> None:
         into, source = new.args[0].meta["val"], new.args[1].meta["val"]
         if all(getattr(into, each) == getattr(source, each) for each in ("dtype", "device", "shape")):
             results[place] = new.args[1]
-            new.replace_all_uses_with(new.args[1], delete_user_cb=lambda user: user is not output)
+            new.replace_all_uses_with(new.args[1])
     output.args = (tuple(results),)
 
 
