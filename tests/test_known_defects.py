@@ -89,6 +89,15 @@ class Reordered(nn.Module):
         return (x + self.second) * self.first
 
 
+class BufferFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.layer = nn.BatchNorm1d(3, affine=False), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(self.scale(x))
+
+
 class ListAttribute(nn.Module):
     def __init__(self):
         super().__init__()
@@ -279,6 +288,7 @@ REPRODUCERS = {
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),
+    "captures-list-parameters-first": Reproducer(BufferFirst, of_shape(2, 3), "nonstrict"),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 

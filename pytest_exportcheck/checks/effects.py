@@ -29,6 +29,8 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     on = (before.label,)
     yield from _mutations("input", before.inputs, after.inputs, rule, on)
     for finding in _mutations("state", before.state, after.state, rule, on):
+        if _is_another_name(evidence, finding):
+            continue
         named = replace(finding, kind=_kind(evidence, finding))
         yield replace(named, detail=named.detail or _hint(evidence, named))
     if before.generator != after.generator:
@@ -67,6 +69,17 @@ _RANDOM = (
     "cauchy",
     "rrelu",
 )
+
+
+def _is_another_name(evidence: Evidence, finding: Finding) -> bool:
+    """Whether a mutation is of a tensor that had another name before, under which it is compared: a module that is called
+    twice becomes two that share their state."""
+    before, after = evidence.before.state, evidence.after.state
+    name = finding.place.removeprefix("state ")
+    if before is None or after is None or name in before.entries or name not in after.entries:
+        return False
+    tensor = after.entries[name].tied_to
+    return any(each.tied_to == tensor for each in after.entries.values() if each.name in before.entries)
 
 
 def _kind(evidence: Evidence, finding: Finding) -> str:

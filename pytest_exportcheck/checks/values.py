@@ -10,7 +10,15 @@ import torch
 
 from pytest_exportcheck.layouts import is_packed
 from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
-from pytest_exportcheck.tensors import as_plain, differing_elements, facts_of, has_values, parts_of, same_bits
+from pytest_exportcheck.tensors import (
+    UNREADABLE,
+    as_plain,
+    differing_elements,
+    facts_of,
+    has_values,
+    parts_of,
+    same_bits,
+)
 
 
 @dataclass(frozen=True)
@@ -60,12 +68,26 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
         if has_values(expected) != has_values(actual):
             yield Difference("value", tensor_text(expected), tensor_text(actual), "one of them has no data")
         return
-    left, right = parts_of(expected), parts_of(actual)
+    left, right = _shown_parts(expected), _shown_parts(actual)
     if [name for name, _ in left] != [name for name, _ in right]:
         yield Difference("value", tensor_text(expected), tensor_text(actual), "they are made of other parts")
         return
     for (name, one), (_, other) in zip(left, right, strict=True):
         yield from _part_difference(name, one, other, rule)
+
+
+def _shown_parts(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
+    """The parts of a tensor; a sparse tensor as one dense part, as long as there is memory for it."""
+    if tensor.layout is torch.strided or tensor.is_nested or tensor.numel() > _LARGE:
+        return parts_of(tensor)
+    try:
+        return parts_of(tensor.detach().to_dense())
+    except UNREADABLE:
+        return parts_of(tensor)
+
+
+#: Elements of a sparse tensor that is still shown as a dense one.
+_LARGE = 2**24
 
 
 def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
@@ -127,6 +149,18 @@ def strides(facts: TensorFacts) -> tuple[int, ...] | None:
     if facts.stride is None or 0 in facts.shape:
         return None
     return tuple(step for step, size in zip(facts.stride, facts.shape, strict=True) if size > 1)
+
+
+def is_dense(facts: TensorFacts) -> bool:
+    """Whether the elements fill their part of the storage, each in a place of its own."""
+    steps = sorted(zip(facts.stride or (), facts.shape, strict=False))
+    expected = 1
+    for step, size in steps:
+        if size > 1:
+            if step != expected:
+                return False
+            expected *= size
+    return True
 
 
 def _text(value: object) -> str:

@@ -60,6 +60,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="order",
     ),
     KnownDefect(
+        id="captures-list-parameters-first",
+        engine="*",  # the module is made by torch of the signature, which has parameters first
+        title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
+        torch=">=2.13",
+        stage="*strict*",
+        check="state",
+        kind="parameters first",
+    ),
+    KnownDefect(
         id="loaded-constant-is-a-view",
         title="a loaded program with a tensor made in forward (torch.tensor) cannot be retraced: its constant is a view",
         torch=">=2.13",

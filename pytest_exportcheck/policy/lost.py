@@ -40,6 +40,7 @@ LOST: tuple[Lost, ...] = (
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
     ),
     Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost("state.stride_of_a_view", "unflatten", "unflatten copies buffers, and a copy of a view with gaps is dense"),
     Lost(
         "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"
     ),
