@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.layouts import is_packed
 from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
-from pytest_exportcheck.tensors import differing_elements, facts_of, has_values, same_bits
+from pytest_exportcheck.tensors import as_plain, differing_elements, facts_of, has_values, parts_of, same_bits
 
 
 @dataclass(frozen=True)
@@ -52,35 +53,62 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
     """How the values of two tensors differ, if they do."""
     if same_bits(expected, actual):
         return
-    if expected.is_nested or expected.shape != actual.shape or expected.dtype != actual.dtype:
+    if not _same_form(expected, actual):
         yield Difference("value", tensor_text(expected), tensor_text(actual))
         return
     if not (has_values(expected) and has_values(actual)):
         if has_values(expected) != has_values(actual):
             yield Difference("value", tensor_text(expected), tensor_text(actual), "one of them has no data")
         return
-    left, right = _flat(expected), _flat(actual)
-    tolerance = rule.tolerance_for(str(expected.dtype).removeprefix("torch."))
-    if tolerance is not None and _is_close(left, right, tolerance):
+    left, right = parts_of(expected), parts_of(actual)
+    if [name for name, _ in left] != [name for name, _ in right]:
+        yield Difference("value", tensor_text(expected), tensor_text(actual), "they are made of other parts")
+        return
+    for (name, one), (_, other) in zip(left, right, strict=True):
+        yield from _part_difference(name, one, other, rule)
+
+
+def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
+    """How two parts (:func:`parts_of`) of the same name differ, if they do."""
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        yield Difference("value", tensor_text(expected), tensor_text(actual), _of_part(name))
         return
     places = differing_elements(expected, actual)
+    left, right = _flat(expected), _flat(actual)
+    tolerance = rule.tolerance_for(str(expected.dtype).removeprefix("torch."))
+    if not places.numel() or (tolerance is not None and _is_close(left, right, tolerance)):
+        return
     yield Difference(
         "value",
         _element(left, int(places[0]), expected.shape),
         _element(right, int(places[0]), expected.shape),
-        _extent(left, right, places, tolerance),
+        "\n".join(filter(None, [_extent(left, right, places, tolerance), _of_part(name)])),
     )
+
+
+def _of_part(name: str) -> str:
+    return f"in its part {name!r}" if name else ""
 
 
 def tensor_text(tensor: torch.Tensor) -> str:
     """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
-    facts = facts_of(tensor)
-    text = f"{facts.dtype}{list(facts.shape)}" + ("" if has_values(tensor) else f" without data ({facts.type})")
+    facts, parts = facts_of(tensor), parts_of(tensor)
     if tensor.is_nested:
-        return f"nested {facts.dtype} " + ", ".join(str(list(part.shape)) for part in tensor.detach().unbind())
-    if tensor.layout is torch.strided and has_values(tensor) and 0 < tensor.numel() <= 8:
-        text += f" {_flat(tensor).reshape(tensor.shape).tolist()}"
+        return f"nested {facts.dtype} " + ", ".join(f"{name} {list(part.shape)}" for name, part in parts)
+    text = f"{facts.dtype}{list(facts.shape)}"
+    if not parts:
+        return f"{text} without data ({facts.type})"
+    if facts.layout == "strided" and [name for name, _ in parts] == [""] and 0 < parts[0][1].numel() <= 8:
+        text += f" {_flat(parts[0][1]).reshape(facts.shape).tolist()}"
     return text
+
+
+@as_plain
+def _same_form(expected: torch.Tensor, actual: torch.Tensor) -> bool:
+    """Whether the elements of two tensors can be compared one by one."""
+    if expected.is_nested or actual.is_nested:
+        return expected.is_nested == actual.is_nested and expected.dtype == actual.dtype
+    return expected.shape == actual.shape and expected.dtype == actual.dtype
 
 
 def _facts(expected: TensorFacts, actual: TensorFacts) -> Iterator[Difference]:
@@ -122,15 +150,13 @@ def _plain_text(value: Any) -> str:
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """The elements of a tensor, 1-D, in a dtype that has operators."""
-    dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
-    flat = dense.dequantize().reshape(-1) if dense.is_quantized else dense.reshape(-1)
+    """The elements of a part, 1-D, in a dtype that has operators."""
+    flat = tensor.reshape(-1)
+    if is_packed(flat.dtype):  # it has no operators: show the bytes
+        return flat.view(torch.uint8)
     if not flat.is_floating_point() or flat.element_size() > 1:
         return flat
-    try:
-        return flat.to(torch.float32)
-    except (NotImplementedError, RuntimeError):  # packed dtypes have no operators: show their bytes
-        return flat.view(torch.uint8)
+    return flat.to(torch.float32)
 
 
 def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance) -> bool:

@@ -3,8 +3,8 @@
 from pytest_exportcheck.describe.declared import declared_dims, dims_in
 from pytest_exportcheck.describe.guards import guard_conditions
 from pytest_exportcheck.describe.modules import call_spec_of, call_spec_of_call, module_types_of, state_of
+from pytest_exportcheck.describe.places import input_places, place_of
 from pytest_exportcheck.describe.program import program_of
-from pytest_exportcheck.describe.resize import place_of
 from pytest_exportcheck.describe.runs import node_runs
 from pytest_exportcheck.describe.symbols import interval_of
 
@@ -14,6 +14,7 @@ __all__ = [
     "declared_dims",
     "dims_in",
     "guard_conditions",
+    "input_places",
     "interval_of",
     "module_types_of",
     "node_runs",
