@@ -65,11 +65,13 @@ def can_judge(stage: Stage) -> bool:
 def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stage, *, same_mode: bool) -> list[Finding]:
     """Return the findings; those that the first engine does not share become gaps in the engine at fault.
 
-    The findings stay as they are where the first engine fails before it has anything to compare.
+    The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
+    and the other one fails: a refusal is another way to report the same model.
     """
     shared = [each for each in first.findings if _fails(each)]
     compared = first.record is not None or first.mode.edge == FUZZ
-    if shared and not (compared and same_mode):
+    raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
+    if shared and (raised or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
     known = {each.key: each.known_as for each in first.findings if each.verdict == "known"}
     kinds = {(each.check, each.kind) for each in shared}

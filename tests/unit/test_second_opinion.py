@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from echo_session import Doubling, Echo, Net, case, copied, modes
+from echo_session import Doubling, Echo, case, copied, modes
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.errors import Unsupported
-from pytest_exportcheck.modes import FUZZ, Mode
-from pytest_exportcheck.records import Finding
 from pytest_exportcheck.runner import Runner
 
 
@@ -149,3 +147,8 @@ def test_a_capture_that_torch_lacks_is_not_excused():
             raise Unsupported("strict only")
 
     assert run(StrictOnly, WrongCapture, of="opinion", mode="nonstrict").status == "failed"
+
+
+@pytest.mark.parametrize(("engine", "expected"), [(Stops, "failed"), (BreaksDown, "gap")])
+def test_a_refusal_of_what_torch_gets_wrong_fails(engine, expected):
+    assert run(named(Wrong, "torch"), engine, of="opinion").status == expected
