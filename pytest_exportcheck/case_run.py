@@ -62,6 +62,7 @@ from pytest_exportcheck.records import (
     Record,
     Refusal,
 )
+from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     changed_globals,
@@ -84,7 +85,8 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
+    those of the session by name, of which the first one judges second opinions,
     ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
     seed: int
@@ -93,6 +95,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)
 
 
@@ -159,7 +162,22 @@ class CaseRun:
                         self._stages[key] = self._fuzz(engine, mode, parent)
                     else:
                         self._stages[key] = self._make(engine, mode, parent)
+                self._attribute(engine, self._stages[key])
         return self._stages[key]
+
+    def _attribute(self, engine: Engine, stage: Stage) -> None:
+        """Findings that only an engine with a second opinion has are gaps in it. The first engine's stage is made only for that."""
+        first = self._settings.engines.get(FIRST)
+        at_fault = suspects(engine, stage, self._settings.engines) if first else []
+        if first is None or not any(at_fault):
+            return
+        for mode in judging_modes(stage.mode, first):
+            judging = self.stage(first, mode)
+            judging = judging.blocker or judging
+            if can_judge(judging):
+                same = len(judging.mode.stages) == len(stage.mode.stages)
+                stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
+                return
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
@@ -174,6 +192,7 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            stage.reader = getattr(stage.artifact, "reader", "")
             stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
@@ -182,11 +201,16 @@ class CaseRun:
             operators = _operators(parent.record.program if parent and parent.record else None)
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
+            stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
                 found = [raised_finding(mode.stages[-1], what, error, logged)]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
-                stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
+                stage.findings = [
+                    replace(each, verdict="gap", fault_of=engine.name)
+                    for each in stage.findings
+                    if each.verdict == "broken"
+                ]
         else:
             accepted = self._refused(mode, None)
             if accepted:
@@ -531,7 +555,7 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
-    return finding.verdict == "broken" or (finding.verdict == "known" and finding.check in BLOCKING)
+    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check in BLOCKING)
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

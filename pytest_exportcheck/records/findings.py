@@ -69,7 +69,7 @@ class Finding:
 
     ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
     ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it.
+    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``.
     """
 
     check: str
@@ -82,6 +82,7 @@ class Finding:
     detail: str = ""
     line: str = ""
     known_as: str = ""
+    fault_of: str = ""
     on: tuple[str, ...] = ()
 
     @property
