@@ -49,12 +49,14 @@ from pytest_exportcheck.policy import (
     tolerated,
     without_grad,
 )
+from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
     Check,
     Evidence,
+    Fallback,
     Finding,
     Gradients,
     Inputs,
@@ -129,6 +131,8 @@ class CaseRun:
             self._oracle, again = self._eager(), self._eager()
         self._unstable: tuple[str, ...] = ()
         self._as_with_grad: set[tuple[str, str]] = set()
+        self._others: dict[Fallback, CaseRun | None] = {}
+        self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
@@ -155,7 +159,10 @@ class CaseRun:
         key = (engine.name, mode)
         if key not in self._stages:
             parent = self.stage(engine, mode.parent) if mode.parent else None
-            if parent is not None and parent.blocks:
+            instead = self._instead.get((engine.name, mode.parent))
+            if instead is not None:
+                self._stages[key] = self._made_by(instead, engine, mode)
+            elif parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
@@ -163,14 +170,49 @@ class CaseRun:
                         self._stages[key] = self._fuzz(engine, mode, parent)
                     else:
                         self._stages[key] = self._make(engine, mode, parent)
+                if _refuses_sizes(self._stages[key]):
+                    self._fall_back(engine, mode)
         return self._stages[key]
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
         before = len(self._stages)
         self._stages = {key: stage for key, stage in self._stages.items() if needed(*key)}
+        for other in filter(None, self._others.values()):
+            other.release(needed)
         if len(self._stages) < before and self._weights > _LARGE:
             gc.collect()  # programs are cycles, and a loaded one has weights of its own
+
+    # --- dims that a source gave by default -------------------------------------------------
+
+    def _fall_back(self, engine: Engine, mode: Mode) -> None:
+        """Use the first fallback of the case that this stage accepts, for it and for all that comes after it. The choice
+        depends on the mode alone: what other modes accept, and what ran before, does not matter."""
+        for fallback in self._case.fallbacks:
+            other = self._other(fallback)
+            if other is None:
+                continue
+            stage = self._made_by(other, engine, mode)
+            if stage.record is not None:
+                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                self._stages[engine.name, mode] = replace(stage, notes=(note, *stage.notes))
+                return
+
+    def _other(self, fallback: Fallback) -> CaseRun | None:
+        """The case in progress with this fallback; None where it cannot be set up."""
+        if fallback not in self._others:
+            try:
+                self._others[fallback] = CaseRun(fallback.case, self._settings)
+            except CaseError:
+                self._others[fallback] = None
+        return self._others[fallback]
+
+    def _made_by(self, other: CaseRun, engine: Engine, mode: Mode) -> Stage:
+        stage = other.stage(engine, mode)
+        self.seconds.update(other.seconds)
+        if stage.record is not None or mode.edge == FUZZ:
+            self._instead[engine.name, mode] = other
+        return stage
 
     def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         stage = Stage(mode)
@@ -610,6 +652,12 @@ def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
     known = finding.verdict == "known" and finding.check in BLOCKING
     return finding.verdict == "broken" or (known and not is_known_layout(finding))
+
+
+def _refuses_sizes(stage: Stage) -> bool:
+    """Whether a stage raised, or refused the case, because of its dynamic dims."""
+    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    return stage.record is None and stage.mode.edge != FUZZ and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

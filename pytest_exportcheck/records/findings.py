@@ -69,7 +69,8 @@ class Finding:
 
     ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
     ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it.
+    ``known_as`` the known defect that explains it. ``operators`` are those that it is about; None where any operator of the
+    program may be at fault.
     """
 
     check: str
@@ -83,6 +84,7 @@ class Finding:
     line: str = ""
     known_as: str = ""
     on: tuple[str, ...] = ()
+    operators: tuple[str, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
