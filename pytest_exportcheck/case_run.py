@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -43,17 +43,22 @@ from pytest_exportcheck.policy import (
     column_of,
     contract_for,
     fields_for,
+    is_known_layout,
     judge,
     loosest,
     tolerated,
+    without_grad,
 )
+from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
     Check,
     Evidence,
+    Fallback,
     Finding,
+    Gradients,
     Inputs,
     NodeRun,
     Observation,
@@ -70,7 +75,7 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged
+from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged, without_grad_only
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
@@ -128,6 +133,9 @@ class CaseRun:
             )
             self._oracle, again = self._eager(), self._eager()
         self._unstable: tuple[str, ...] = ()
+        self._as_with_grad: set[tuple[str, str]] = set()
+        self._others: dict[Fallback, CaseRun | None] = {}
+        self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
@@ -154,7 +162,10 @@ class CaseRun:
         key = (engine.name, mode)
         if key not in self._stages:
             parent = self.stage(engine, mode.parent) if mode.parent else None
-            if parent is not None and parent.blocks:
+            instead = self._instead.get((engine.name, mode.parent))
+            if instead is not None:
+                self._stages[key] = self._made_by(instead, engine, mode)
+            elif parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
@@ -162,6 +173,8 @@ class CaseRun:
                         self._stages[key] = self._fuzz(engine, mode, parent)
                     else:
                         self._stages[key] = self._make(engine, mode, parent)
+                if _refuses_sizes(self._stages[key]):
+                    self._fall_back(engine, mode)
                 self._attribute(engine, self._stages[key])
         return self._stages[key]
 
@@ -183,8 +196,41 @@ class CaseRun:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
         before = len(self._stages)
         self._stages = {key: stage for key, stage in self._stages.items() if needed(*key)}
+        for other in filter(None, self._others.values()):
+            other.release(needed)
         if len(self._stages) < before and self._weights > _LARGE:
             gc.collect()  # programs are cycles, and a loaded one has weights of its own
+
+    # --- dims that a source gave by default -------------------------------------------------
+
+    def _fall_back(self, engine: Engine, mode: Mode) -> None:
+        """Use the first fallback of the case that this stage accepts, for it and for all that comes after it. The choice
+        depends on the mode alone: what other modes accept, and what ran before, does not matter."""
+        for fallback in self._case.fallbacks:
+            other = self._other(fallback)
+            if other is None:
+                continue
+            stage = self._made_by(other, engine, mode)
+            if stage.record is not None:
+                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                self._stages[engine.name, mode] = replace(stage, notes=(note, *stage.notes))
+                return
+
+    def _other(self, fallback: Fallback) -> CaseRun | None:
+        """The case in progress with this fallback; None where it cannot be set up."""
+        if fallback not in self._others:
+            try:
+                self._others[fallback] = CaseRun(fallback.case, self._settings)
+            except CaseError:
+                self._others[fallback] = None
+        return self._others[fallback]
+
+    def _made_by(self, other: CaseRun, engine: Engine, mode: Mode) -> Stage:
+        stage = other.stage(engine, mode)
+        self.seconds.update(other.seconds)
+        if stage.record is not None or mode.edge == FUZZ:
+            self._instead[engine.name, mode] = other
+        return stage
 
     def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         stage = Stage(mode)
@@ -216,6 +262,7 @@ class CaseRun:
             if accepted:
                 stage.findings, stage.record = accepted, None
                 return stage
+            with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
             stage.findings = self._judged(
@@ -223,7 +270,11 @@ class CaseRun:
             )
             stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = tuple(unjudged(mode, stage.record))
+            stage.notes = (
+                *unjudged(mode, stage.record),
+                *without_grad_only(mode, stage.findings),
+                *with_grad,
+            )
         return stage
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
@@ -282,8 +333,10 @@ class CaseRun:
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
         subject = FuzzSubject(
-            eager=self._caller(self._subject.fresh_module()),
-            run=self._caller(run),
+            eager=self._caller(
+                self._subject.fresh_module(), mode if self._oracle_of(engine, mode) is not self._oracle else None
+            ),
+            run=self._caller(run, mode),
             compare=partial(self._compared, engine, mode, parent),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
@@ -319,14 +372,14 @@ class CaseRun:
     def _key(self, engine: Engine, mode: Mode) -> str:
         return f"{self._case.origin.module}::{self._case.name}[{engine.name}-{mode}]"
 
-    def _caller(self, run: Callable[..., Any]) -> Callable[[Inputs], Observation]:
+    def _caller(self, run: Callable[..., Any], mode: Mode | None) -> Callable[[Inputs], Observation]:
         """What calls it many times, one call at a time, each as if it were the first."""
         snapshot = None
         if isinstance(run, torch.nn.Module):
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
 
         def call(inputs: Inputs) -> Observation:
-            context = self._case.context
+            context = partial(self._context, mode)
             (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
             return observed
 
@@ -336,16 +389,17 @@ class CaseRun:
         self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
-        record = parent.record or self._oracle
+        oracle = self._oracle_of(engine, mode)
+        record = parent.record or oracle
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(self._oracle, observations=(before,)),
+            before=replace(oracle, observations=(before,)),
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=self._oracle,
+            module=oracle,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
@@ -363,7 +417,8 @@ class CaseRun:
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
         edge, like = mode.stages[-1], _judged_as(engine, mode)
-        before = parent.record if parent and parent.record else self._oracle
+        oracle = self._oracle_of(engine, mode)
+        before = parent.record if parent and parent.record else oracle
         return Evidence(
             case=self._case.name,
             engine=engine.name,
@@ -371,10 +426,10 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(like, unstable=self._unstable),
+            contract=contract_for(like, unstable=self._unstable, path=mode.stages),
             fields=fields_for(like, self._settings.overrides),
             alignment=_alignment(like, before.program, record.program),
-            module=self._oracle,
+            module=oracle,
             declared=self._declared,
             given=self._given,
             tolerance=self._case.tolerance,
@@ -385,7 +440,8 @@ class CaseRun:
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
-        told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
+        like, overrides = _judged_as(engine, mode), self._settings.overrides
+        told = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
         return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
@@ -454,28 +510,78 @@ class CaseRun:
                 observations=(),
                 state=state_of(module) if module is not None else None,
                 call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, _judged_as(engine, mode)) if exported is not None else None,
+                program=self._program(exported, engine, mode) if exported is not None else None,
                 modules=module_types_of(module) if module is not None and exported is None else {},
                 saved=getattr(artifact, "saved", {}),
                 resaved=_resaved(artifact, mode),
             )
         return replace(
             record,
-            observations=self._observe(run, self._calls, like=self._oracle.observations[0]),
+            observations=self._observed(run, mode),
             refusals=tuple(
-                Refusal(rejection=rejection, raised=self._observe(run, (call,))[0].raised)
+                Refusal(rejection=rejection, raised=self._observe(run, (call,), mode=mode)[0].raised)
                 for rejection, call in self._subject.rejected
             ),
         )
 
-    def _program(self, program: ExportedProgram, like: str) -> ProgramRecord:
+    def _program(self, program: ExportedProgram, engine: Engine, mode: Mode) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
-        if contract_for(like).get("val") == "run":
+        if contract_for(_judged_as(engine, mode)).get("val") == "run":
             seed_everything(self._seed)
-            with self._context():
+            with self._context(mode):
                 runs = node_runs(program, self._subject.example, self._declared)
         return program_of(program, declared=self._declared, runs=runs)
+
+    def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
+        """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
+        like = self._oracle.observations[0]
+        if not without_grad(mode.stages):
+            return self._observe(run, self._calls, like=like)
+        first, *rest = self._observe(run, self._calls, mode=mode)
+        (graded,) = self._observe(run, self._calls[:1], like=like)
+        raised = Gradients({}, graded.raised, "the call") if graded.raised else graded.gradients
+        return (replace(first, gradients=raised), *rest)
+
+    def _oracle_of(self, engine: Engine, mode: Mode) -> Record:
+        """What a mode is held against: eager, without grad where the mode is judged without."""
+        if not without_grad(mode.stages) or (engine.name, mode.capture) in self._as_with_grad:
+            return self._oracle
+        return self._oracle_without_grad
+
+    @cached_property
+    def _oracle_without_grad(self) -> Record:
+        """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself where it needs grad to run at all."""
+        first, *rest = self._observe(self._subject.fresh_module(), self._calls, mode=_INFERENCE)
+        if any(each.raised for each in (first, *rest)):
+            return self._oracle
+        observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
+        return replace(self._oracle, observations=observations)
+
+    def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
+        """A note where an inference program does what eager does with grad, and eager without does something else: some
+        captures run ``forward`` with grad, some without."""
+        if mode.parent or not without_grad(mode.stages):
+            return
+        if self._otherwise(self._oracle_without_grad, record) and not self._otherwise(self._oracle, record):
+            self._as_with_grad.add((engine.name, mode.capture))
+            yield f"{mode}: the program computes what eager computes with grad, which is something else under torch.no_grad()"
+
+    def _otherwise(self, one: Record, other: Record) -> bool:
+        """Whether they differ in more than the last bits and the strides, which go by the kernel."""
+        contract = dict.fromkeys(BLOCKING, "close")
+        evidence = Evidence(
+            case="",
+            engine="",
+            mode="",
+            stage="",
+            before=one,
+            after=other,
+            contract=contract,
+            tolerance=self._case.tolerance,
+            random=self._case.random,
+        )
+        return any(finding.kind != "stride" for finding in run_checks(evidence))
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
@@ -486,10 +592,15 @@ class CaseRun:
         )
 
     def _observe(
-        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
+        self,
+        run: Callable[..., Any],
+        calls: Sequence[Inputs],
+        like: Observation | None = None,
+        mode: Mode | None = None,
     ) -> tuple[Observation, ...]:
+        """``mode``: the calls are made as that mode is judged; without one, as the user makes them."""
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=partial(self._context, mode), like=like)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -499,8 +610,12 @@ class CaseRun:
         finally:
             self._guard.restore()
 
-    def _context(self) -> AbstractContextManager[Any]:
-        return self._case.context() if self._case.context else nullcontext()
+    @contextmanager
+    def _context(self, mode: Mode | None = None) -> Iterator[None]:
+        """The case's own context; within it no grad, where this mode is judged without."""
+        with self._case.context() if self._case.context else nullcontext():
+            with torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
+                yield
 
 
 @contextmanager
@@ -519,6 +634,10 @@ _LARGE = 2**26
 
 #: Checks of values that eager itself may not repeat.
 _VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
+
+
+#: Any mode that is judged without grad.
+_INFERENCE = Mode(("nonstrict_postdispatch",))
 
 
 def _unstable(first: Record, second: Record) -> tuple[str, ...]:
@@ -555,7 +674,18 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
-    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check in BLOCKING)
+    known = finding.verdict == "known" and finding.check in BLOCKING
+    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
+
+
+def _refuses_sizes(stage: Stage) -> bool:
+    """Whether a stage raised, or refused the case, because of its dynamic dims."""
+    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    return (
+        stage.record is None
+        and stage.mode.edge != FUZZ
+        and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
+    )
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.policy import BLOCKING
+from pytest_exportcheck.policy import BLOCKING, is_known_layout
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import Finding, Record, Survival
 
@@ -34,7 +34,9 @@ class Stage:
     @property
     def blocks(self) -> bool:
         """Whether nothing behind this stage can be judged."""
-        wrong = (each for each in self.findings if each.check in BLOCKING and each.verdict != "lost")
+        wrong = (
+            each.check in BLOCKING and each.verdict != "lost" and not is_known_layout(each) for each in self.findings
+        )
         return self.record is None or any(wrong)
 
 
@@ -44,6 +46,15 @@ def unjudged(mode: Mode, record: Record) -> Iterator[str]:
     for run in runs[:1]:  # at other sizes a program may refuse its inputs
         if run.stopped:
             yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
+
+
+def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
+    """A note for an inference program that cannot be called with grad, with the known defect that it has."""
+    for finding in findings:
+        if (finding.check, finding.place, finding.kind) == ("gradients", "the call", "raised"):
+            known = f" (known defect {finding.known_as})" if finding.known_as else ""
+            first = finding.actual.partition("\n")[0]
+            yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
 
 
 def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:

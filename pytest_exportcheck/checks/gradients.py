@@ -65,7 +65,8 @@ def _gradients(evidence: Evidence, before: Gradients, after: Gradients | None) -
         return  # eager has no gradients to compare with
     if after is None or after.raised is not None:
         said = "no output requires grad" if after is None else str(after.raised)
-        yield Finding(check="gradients", place="backward", kind="raised", expected="gradients, as before", actual=said)
+        place = "backward" if after is None else after.raised_by
+        yield Finding(check="gradients", place=place, kind="raised", expected="gradients, as before", actual=said)
         return
     rule = Rule("bits" if evidence.contract["gradients"] == "bits" else "close", evidence.tolerance, CLOSE)
     for name, expected in before.values.items():

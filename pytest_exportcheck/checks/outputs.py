@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_exportcheck.checks.layouts import operators_of_layout
 from pytest_exportcheck.checks.values import Rule, differences
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import Evidence, Finding, Observation
@@ -45,7 +46,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     else:
         rule = rule_of(evidence, "outputs")
         shared = _passed_twice(evidence)
-        for expected, actual in zip(before.outputs, after.outputs, strict=True):
+        for number, (expected, actual) in enumerate(zip(before.outputs, after.outputs, strict=True)):
             for difference in differences(expected, actual, rule):
                 yield Finding(
                     check="outputs",
@@ -55,7 +56,14 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
                     actual=difference.actual,
                     detail="\n".join(filter(None, [difference.detail, shared])),
                     on=label,
+                    operators=_layout_of(evidence, number) if difference.kind == "stride" else None,
                 )
+
+
+def _layout_of(evidence: Evidence, number: int) -> tuple[str, ...] | None:
+    """The operators that determine the layout of an output; None where there is no program."""
+    program = evidence.before.program or evidence.after.program
+    return None if program is None else operators_of_layout(program, number)
 
 
 def _passed_twice(evidence: Evidence) -> str:

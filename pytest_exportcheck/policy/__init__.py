@@ -8,7 +8,9 @@ from pytest_exportcheck.policy.contract import (
     METADATA,
     column_of,
     contract_for,
+    is_known_layout,
     loosest,
+    without_grad,
 )
 from pytest_exportcheck.policy.known import KNOWN, KnownDefect, judge
 from pytest_exportcheck.policy.lost import LOST, NO_OVERRIDES, Lost, Override, Overrides, fields_for, tolerated
@@ -29,7 +31,9 @@ __all__ = [
     "column_of",
     "contract_for",
     "fields_for",
+    "is_known_layout",
     "judge",
     "loosest",
     "tolerated",
+    "without_grad",
 ]

@@ -246,9 +246,10 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="attention-mask-below-autograd",
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
         torch=">=2.13",
-        stage="*_postdispatch",
-        check="outputs",
+        capture="*_postdispatch",
+        check="gradients",
         kind="raised",
+        place="the call",
         actual="*is not differentiable with respect to argument 'attn_mask'*",
     ),
     KnownDefect(
@@ -268,7 +269,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="decompose",
         check="outputs",
         kind="stride",
-        operator="aten.scaled_dot_product_attention*",
+        operator="aten.*scaled_dot_product_*attention*",
     ),
     KnownDefect(
         id="lowering-drops-no-grad",
@@ -432,20 +433,26 @@ def judge(
         and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
-        and (not row.operator or any(fnmatchcase(each, row.operator) for each in operators))
         and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
-    first = [_judged(finding, [row for row in rows if not row.beside]) for finding in findings]
-    found = {finding.known_as for finding in first}
-    return [_judged(finding, [row for row in rows if row.beside in found]) for finding in first]
+    first = [_judged(finding, [row for row in rows if not row.beside], operators) for finding in findings]
+    found = {finding.known_as for finding in first if finding.verdict == "known"}
+    return [_judged(finding, [row for row in rows if row.beside in found], operators) for finding in first]
 
 
-def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
-    """A finding that a row explains; what is lost or known already stays so."""
-    if finding.verdict != "broken":
+def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
+    """A finding that a row explains. What is lost stays so, and names the row; what is known already stays so."""
+    if finding.verdict not in ("broken", "lost") or finding.known_as:
         return finding
-    row = next((row for row in rows if _explains(row, finding)), None)
-    return finding if row is None else replace(finding, verdict="known", known_as=row.id)
+    about = operators if finding.operators is None else finding.operators
+    row = next((row for row in rows if _explains(row, finding) and _is_about(row, about)), None)
+    if row is None:
+        return finding
+    return replace(finding, verdict="known" if finding.verdict == "broken" else "lost", known_as=row.id)
+
+
+def _is_about(row: KnownDefect, operators: Collection[str]) -> bool:
+    return not row.operator or any(fnmatchcase(each, row.operator) for each in operators)
 
 
 def _explains(row: KnownDefect, finding: Finding) -> bool:

@@ -3,7 +3,7 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.records.cases import Case, Expectation, Fallback, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
@@ -42,6 +42,7 @@ __all__ = [
     "Alignment",
     "CallSpecRecord",
     "Case",
+    "Fallback",
     "Check",
     "ConstraintsRecord",
     "DeclaredDim",

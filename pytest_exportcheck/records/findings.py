@@ -69,7 +69,8 @@ class Finding:
 
     ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
     ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``.
+    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``; ``operators`` are those that it is
+    about, None where any operator of the program may be at fault.
     """
 
     check: str
@@ -84,6 +85,7 @@ class Finding:
     known_as: str = ""
     fault_of: str = ""
     on: tuple[str, ...] = ()
+    operators: tuple[str, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

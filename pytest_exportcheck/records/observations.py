@@ -55,11 +55,13 @@ class Raised:
 class Gradients:
     """What backward gave: by name of the parameter (tied names together) or place of the input; or what it raised.
 
-    The loss is the sum of the outputs that require grad, each element weighted by a fixed number.
+    The loss is the sum of the outputs that require grad, each element weighted by a fixed number. ``raised_by`` is "the
+    call" where the callable, whose outputs were observed without grad, cannot be called with it.
     """
 
     values: Mapping[str, Any]
     raised: Raised | None = None
+    raised_by: str = "backward"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

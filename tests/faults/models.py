@@ -197,6 +197,20 @@ def _resizable() -> tuple[torch.Tensor, ...]:
 _ROWS = Dim("rows", min=3, max=16)
 
 
+class Attending(torch.nn.Module):
+    """Attention with a mask that requires grad, which inference programs can do without grad only, and a count of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.tensor([[0.0, 1.0, -1.0], [1.0, 0.0, 1.0], [-1.0, 1.0, 0.0]]))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls.add_(1)
+        attended = torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=self.bias * 2)
+        return attended, x.transpose(2, 3) * 2
+
+
 @contextlib.contextmanager
 def _annotated_as_a_whole() -> Iterator[None]:
     with preserve_node_meta(), annotate({"whole": ("yes", 1)}):
@@ -229,6 +243,7 @@ _CASES = (
     _case("viewing", Viewing, (_numbers(2, 3),)),
     _case("drawing", Drawing, (_numbers(4),)),
     _case("tied", Tied, (_numbers(3),)),
+    _case("attending", Attending, (_numbers(2, 2, 3, 4),)),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 
