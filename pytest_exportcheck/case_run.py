@@ -48,6 +48,7 @@ from pytest_exportcheck.policy import (
     tolerated,
 )
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -126,6 +127,8 @@ class CaseRun:
             self._oracle, again = self._eager(), self._eager()
         self._unstable: tuple[str, ...] = ()
         self.notes = tuple(self._judge_eager(self._oracle, again))
+        self._again = EagerAgain(self._subject, case.context, self._seed)
+        self._recheck = Recheck(self._again, self._oracle, self._calls)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -194,13 +197,15 @@ class CaseRun:
                 return stage
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(
-                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
-            )
+            checked = self._recheck.checked(self._checks, evidence)
+            stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
             stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = tuple(unjudged(mode, stage.record))
+            stage.notes = (*checked.notes, *unjudged(mode, stage.record))
         return stage
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
@@ -211,7 +216,7 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = run_checks(evidence, self._settings.checks)
+                raw = self._recheck.checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
                 raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
@@ -257,10 +262,11 @@ class CaseRun:
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
+        notes: dict[str, None] = {}
         subject = FuzzSubject(
             eager=self._caller(self._subject.fresh_module()),
             run=self._caller(run),
-            compare=partial(self._compared, engine, mode, parent),
+            compare=partial(self._compared, engine, mode, parent, notes),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -273,7 +279,7 @@ class CaseRun:
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
-            notes=result.notes,
+            notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
@@ -309,24 +315,34 @@ class CaseRun:
         return call
 
     def _compared(
-        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
         record = parent.record or self._oracle
+        eager = replace(self._oracle, observations=(before,))
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(self._oracle, observations=(before,)),
+            before=eager,
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=self._oracle,
+            module=eager,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
         operators = _operators(record.program)
-        return self._judged(engine, mode, run_checks(evidence), operators)
+        checked = Recheck(self._again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judged(engine, mode, checked.findings, operators)
 
     # --- the parts of a stage ---------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, TensorFacts
+from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, Rounding, TensorFacts
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -68,6 +68,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Rounding",
     "SignatureRecord",
     "Size",
     "SpecRecord",
