@@ -49,8 +49,8 @@ from pytest_exportcheck.policy import (
     tolerated,
     without_grad,
 )
-from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -67,6 +67,7 @@ from pytest_exportcheck.records import (
     Record,
     Refusal,
 )
+from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
@@ -137,6 +138,7 @@ class CaseRun:
         self._others: dict[Fallback, CaseRun | None] = {}
         self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
+        self._again = EagerAgain(self._subject, case.context, self._seed)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -265,17 +267,20 @@ class CaseRun:
             with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(
-                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
-            )
+            checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+            stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
             stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
             stage.notes = (
+                *checked.notes,
                 *unjudged(mode, stage.record),
                 *without_grad_only(mode, stage.findings),
                 *with_grad,
             )
         return stage
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
@@ -286,7 +291,7 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = run_checks(evidence, self._settings.checks)
+                raw = self._recheck.checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
                 raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
@@ -332,12 +337,13 @@ class CaseRun:
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
+        notes: dict[str, None] = {}
         subject = FuzzSubject(
             eager=self._caller(
                 self._subject.fresh_module(), mode if self._oracle_of(engine, mode) is not self._oracle else None
             ),
             run=self._caller(run, mode),
-            compare=partial(self._compared, engine, mode, parent),
+            compare=partial(self._compared, engine, mode, parent, notes),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -350,7 +356,7 @@ class CaseRun:
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
-            notes=result.notes,
+            notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
@@ -386,25 +392,36 @@ class CaseRun:
         return call
 
     def _compared(
-        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
         oracle = self._oracle_of(engine, mode)
         record = parent.record or oracle
+        eager = replace(oracle, observations=(before,))
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(oracle, observations=(before,)),
+            before=eager,
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=oracle,
+            module=eager,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
         operators = _operators(record.program)
-        return self._judged(engine, mode, run_checks(evidence), operators)
+        again = self._again if oracle is self._oracle else self._again_without_grad
+        checked = Recheck(again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judged(engine, mode, checked.findings, operators)
 
     # --- the parts of a stage ---------------------------------------------------------------
 
@@ -558,6 +575,22 @@ class CaseRun:
         observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
         return replace(self._oracle, observations=observations)
 
+    @cached_property
+    def _again_without_grad(self) -> EagerAgain:
+        return self._again.under(partial(self._context, _INFERENCE))
+
+    def _recheck_of(self, engine: Engine, mode: Mode) -> Recheck:
+        """Look again at what differs from the oracle of a mode, under the oracle's own circumstances."""
+        return self._recheck if self._oracle_of(engine, mode) is self._oracle else self._recheck_without_grad
+
+    @cached_property
+    def _recheck(self) -> Recheck:
+        return Recheck(self._again, self._oracle, self._calls)
+
+    @cached_property
+    def _recheck_without_grad(self) -> Recheck:
+        return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
+
     def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
         """A note where an inference program does what eager does with grad, and eager without does something else: some
         captures run ``forward`` with grad, some without."""
@@ -613,9 +646,9 @@ class CaseRun:
     @contextmanager
     def _context(self, mode: Mode | None = None) -> Iterator[None]:
         """The case's own context; within it no grad, where this mode is judged without."""
-        with self._case.context() if self._case.context else nullcontext():
-            with torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
-                yield
+        given = self._case.context() if self._case.context else nullcontext()
+        with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
+            yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_exportcheck.checks.outputs import rule_of
-from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
 
 _UNCHANGED = "left as it was"
@@ -25,10 +25,9 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
-    rule = rule_of(evidence, "effects")
     on = (before.label,)
-    yield from _mutations("input", before.inputs, after.inputs, rule, on)
-    for finding in _mutations("state", before.state, after.state, rule, on):
+    yield from _mutations(evidence, "input", before.inputs, after.inputs, on)
+    for finding in _mutations(evidence, "state", before.state, after.state, on):
         if _is_another_name(evidence, finding):
             continue
         named = replace(finding, kind=_kind(evidence, finding))
@@ -105,7 +104,7 @@ def _hint(evidence: Evidence, finding: Finding) -> str:
 
 
 def _mutations(
-    what: str, before: Mapping[str, Any], after: Mapping[str, Any], rule: Rule, on: tuple[str, ...]
+    evidence: Evidence, what: str, before: Mapping[str, Any], after: Mapping[str, Any], on: tuple[str]
 ) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         place = f"{what} {name}"
@@ -114,6 +113,7 @@ def _mutations(
         elif name not in before:
             expected, actual, kind, detail = _UNCHANGED, f"changed to {tensor_text(after[name])}", "mutation added", ""
         else:
+            rule = rule_of(evidence, "effects", on[0], place)
             difference = next(value_difference(before[name], after[name], rule), None)
             if difference is None or rule.level == "structure":
                 continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from pytest_exportcheck.checks.values import Rule, is_dense, strides, tensor_text, value_difference
+from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.values import is_dense, strides, tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
 from pytest_exportcheck.tensors import storage_key
 

@@ -16,7 +16,7 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, TensorFacts
+from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, Rounding, TensorFacts
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -42,12 +42,12 @@ __all__ = [
     "Alignment",
     "CallSpecRecord",
     "Case",
-    "Fallback",
     "Check",
     "ConstraintsRecord",
     "DeclaredDim",
     "Evidence",
     "Expectation",
+    "Fallback",
     "Finding",
     "Gradients",
     "GraphPair",
@@ -69,6 +69,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Rounding",
     "SignatureRecord",
     "Size",
     "SpecRecord",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation, Raised
+from pytest_exportcheck.records.observations import Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
@@ -45,6 +45,8 @@ class Evidence:
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
     same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of the
     eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the example.
+    ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it; ``unmeasured`` says
+    why there is none.
     """
 
     case: str
@@ -61,6 +63,8 @@ class Evidence:
     given: tuple[Leaf, ...] = ()
     tolerance: Tolerance | None = None
     random: bool = False
+    rounding: Mapping[str, Rounding] = field(default_factory=dict)
+    unmeasured: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
