@@ -12,6 +12,7 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import gradients_of
+from pytest_exportcheck.containers import contents_of, updates_since
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Gradients, Inputs, Observation
 from pytest_exportcheck.snapshot import (
@@ -74,6 +75,7 @@ def _one_call(
 ) -> Observation:
     args, kwargs = copy_tree((call.args, dict(call.kwargs)))
     before = [(place, leaf, _clone(leaf)) for place, leaf in input_leaves(args, kwargs)]
+    held = contents_of(args, kwargs)
     seed_everything(seed)
     try:
         with context():
@@ -90,6 +92,7 @@ def _one_call(
             for place, leaf, value in before
             if isinstance(leaf, torch.Tensor) and not same_bits(leaf, value)
         },
+        updates=updates_since(held, {id(leaf): value for _, leaf, value in before}, args, kwargs),
         state=snapshot.changed() if snapshot else {},
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),

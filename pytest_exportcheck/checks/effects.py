@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
@@ -28,6 +29,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     rule = rule_of(evidence, "effects")
     on = (before.label,)
     yield from _mutations("input", before.inputs, after.inputs, rule, on)
+    yield from container_updates(evidence, before, after, rule)
     for finding in _mutations("state", before.state, after.state, rule, on):
         named = replace(finding, kind=_kind(evidence, finding))
         yield replace(named, detail=named.detail or _hint(evidence, named))

@@ -16,7 +16,16 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, TensorFacts
+from pytest_exportcheck.records.observations import (
+    Gradients,
+    Inputs,
+    Leaf,
+    Observation,
+    Outside,
+    Raised,
+    TensorFacts,
+    Update,
+)
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -59,6 +68,7 @@ __all__ = [
     "NodeRef",
     "NodeRun",
     "Observation",
+    "Outside",
     "Origin",
     "Outcome",
     "Plain",
@@ -80,5 +90,6 @@ __all__ = [
     "TensorFacts",
     "TensorValue",
     "Tolerance",
+    "Update",
     "Verdict",
 ]
