@@ -14,7 +14,15 @@ import torch
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
+from pytest_exportcheck.checks import (
+    align,
+    changes_of,
+    deduplicated,
+    explained,
+    judged_refusal,
+    ledger_of,
+    run_checks,
+)
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
@@ -35,6 +43,7 @@ from pytest_exportcheck.fuzz.trial import fuzz
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.outside import Watched, attributes_of, surroundings_of
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -123,7 +132,10 @@ class CaseRun:
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
-            self._oracle, again = self._eager(), self._eager()
+            self._around = surroundings_of(self._subject.module)
+            self._oracle = self._eager()
+            self._around.keep(changes_of(self._oracle))
+            again = self._eager()
         self._unstable: tuple[str, ...] = ()
         self.notes = tuple(self._judge_eager(self._oracle, again))
 
@@ -184,6 +196,8 @@ class CaseRun:
             stage.refused = found == []
             if found is None:
                 found = [raised_finding(mode.stages[-1], what, error, logged)]
+                if mode.parent is None:
+                    found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
@@ -303,7 +317,15 @@ class CaseRun:
 
         def call(inputs: Inputs) -> Observation:
             context = self._case.context
-            (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
+            (observed,) = observe(
+                run,
+                (inputs,),
+                snapshot=snapshot,
+                seed=self._seed,
+                context=context,
+                gradients=False,
+                watched=(self._around,),
+            )
             return observed
 
         return call
@@ -451,21 +473,28 @@ class CaseRun:
             seed_everything(self._seed)
             with self._context():
                 runs = node_runs(program, self._subject.example, self._declared)
+            self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module, self._calls)
+        observations = self._observe(module, self._calls, watched=(attributes_of(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
             observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
         )
 
     def _observe(
-        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
+        self,
+        run: Callable[..., Any],
+        calls: Sequence[Inputs],
+        like: Observation | None = None,
+        watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
+        watched = (*watched, self._around)
+        context = self._case.context
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=context, like=like, watched=watched)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -474,6 +503,7 @@ class CaseRun:
             yield
         finally:
             self._guard.restore()
+            self._around.restore()
 
     def _context(self) -> AbstractContextManager[Any]:
         return self._case.context() if self._case.context else nullcontext()

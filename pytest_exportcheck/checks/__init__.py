@@ -30,10 +30,20 @@ from pytest_exportcheck.checks import (
 )
 from pytest_exportcheck.checks.alignment import align
 from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.outside import changes_of, explained
 from pytest_exportcheck.checks.rejects import judged as judged_refusal
 from pytest_exportcheck.records import Check, Evidence, Finding
 
-__all__ = ["CHECKS", "align", "deduplicated", "judged_refusal", "ledger_of", "run_checks"]
+__all__ = [
+    "CHECKS",
+    "align",
+    "changes_of",
+    "deduplicated",
+    "explained",
+    "judged_refusal",
+    "ledger_of",
+    "run_checks",
+]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,

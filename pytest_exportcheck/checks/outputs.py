@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_exportcheck.checks.outside import later_hint
 from pytest_exportcheck.checks.values import Rule, differences
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import Evidence, Finding, Observation
@@ -24,6 +25,7 @@ def rule_of(evidence: Evidence, check_name: str) -> Rule:
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     label = (before.label,)
+    hint = later_hint(evidence, before)
     if after.raised:
         yield Finding(
             check="outputs",
@@ -31,6 +33,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
+            detail=hint,
             on=label,
         )
     elif before.structure != after.structure:
@@ -40,6 +43,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="structure",
             expected=spec_text(before.structure),
             actual=spec_text(after.structure),
+            detail=hint,
             on=label,
         )
     else:
@@ -53,7 +57,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
                     kind=difference.kind,
                     expected=difference.expected,
                     actual=difference.actual,
-                    detail="\n".join(filter(None, [difference.detail, shared])),
+                    detail="\n".join(filter(None, [difference.detail, shared, hint])),
                     on=label,
                 )
 

@@ -68,15 +68,20 @@ class Update:
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """A value that a call changed and that no tensor of the module's state holds: an attribute that is plain Python, or
-    anything outside the module. ``name`` is how code writes it (``self.calls``, ``STATE['n']``), ``what`` says what it is;
-    ``removed`` and ``added`` say that it did not exist before, or no longer exists."""
+    """A change that a call made to something that is not a tensor of the module's state: to a plain attribute of the module
+    (``in_module``), or to a value outside the module.
+
+    ``name`` is how code writes the place (``self.calls``, ``STATE['n']``), ``what`` says what it is. With ``entries``, the
+    values are the number of entries of a container; with ``added``, the place did not exist before.
+    """
 
     name: str
     what: str
     before: Any
     after: Any
     in_module: bool
+    entries: bool = False
+    added: bool = False
 
 
 @dataclass(frozen=True, eq=False)
