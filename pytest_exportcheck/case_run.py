@@ -403,7 +403,7 @@ class CaseRun:
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
-        snapshot = ModuleSnapshot(module, subject.pristine)
+        snapshot, held = ModuleSnapshot(module, subject.pristine), attributes_of(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
@@ -414,6 +414,7 @@ class CaseRun:
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
+            held.restore()
         return artifact, edits
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:

@@ -123,14 +123,14 @@ class _Search:
         if isinstance(value, (torch.Tensor, *_PLAIN)):
             if id(value) not in self._excluded:
                 self.reached.spots.append(spot)
-        elif self._is_new(value) and depth:
+        elif not self.function(value) and self._is_new(value) and depth:
             if isinstance(value, (*_CONTAINERS, tuple)):
                 self._container(spot, value, depth - 1)
             elif isinstance(value, torch.nn.Module):
                 self._module(spot, value)
             elif isinstance(value, type):
                 self._class(value)
-            elif not self.function(value):
+            else:
                 self._object(spot, value, depth - 1)
 
     def _is_new(self, value: Any) -> bool:
@@ -146,7 +146,7 @@ class _Search:
             return
         for key, entry in list(value.items() if isinstance(value, dict) else enumerate(value)):
             how: How = "fixed" if isinstance(value, tuple) else "item"
-            what = spot.what if spot.name.startswith("self.") else f"an entry of {_root(spot)}"
+            what = f"an entry of {described(value) if spot.name.startswith('self.') else _root(spot)}"
             self.visit(Spot(f"{spot.name}[{key!r}]", what, how, entry if how == "fixed" else value, key), entry, depth)
 
     def _module(self, spot: Spot, value: torch.nn.Module) -> None:
@@ -270,7 +270,7 @@ _WORDS: tuple[tuple[tuple[type, ...], str], ...] = (
     ((bool,), "a Python bool"),
     ((int, float, complex), "a Python number"),
     ((str,), "a Python string"),
-    ((type(None),), "None"),
+    ((type(None),), "None at first"),
     ((torch.Tensor,), "a tensor"),
     ((dict,), "a dict"),
     ((list,), "a list"),

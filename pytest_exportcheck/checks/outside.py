@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.values import tensor_text
+from pytest_exportcheck.policy import column_of
 from pytest_exportcheck.records import Evidence, Finding, Observation, Outside, Record
 from pytest_exportcheck.tensors import same_bits
 
@@ -24,8 +25,8 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     changes = changes_of(evidence.before)
     if not changes:
         return
-    first = evidence.before.observations[0].label
-    wrong_later = any(finding.on != (first,) for finding in wrong)
+    captured = evidence.before.observations[0].label
+    wrong_later = any(finding.on != (captured,) or _is_run_twice(evidence) for finding in wrong)
     constants = _written_constants(evidence)
     for change in changes[:_MOST]:
         matters = wrong_later or any(_is_value_of(change, value) for value in constants)
@@ -51,16 +52,24 @@ def changes_of(eager: Record) -> list[Outside]:
 
 def explained(raised: Finding, eager: Record) -> Finding:
     """A finding about a capture that raised, with the tensors outside the module that forward() changes."""
-    tensors = [each for each in changes_of(eager) if not each.in_module and _holds_tensor(each)]
+    tensors = [each for each in changes_of(eager) if _holds_tensor(each)]
     lines = [f"{sentence(each)} {_remedy(each)}" for each in tensors[:_MOST]]
     return replace(raised, detail="\n".join(filter(None, [raised.detail, *lines])))
 
 
 def later_hint(evidence: Evidence, before: Observation) -> str:
-    """The sentences for outputs that differ on a later call than the first, which is the one that was captured."""
-    if evidence.before is not evidence.module or before is evidence.before.observations[0]:
+    """The sentences for outputs that differ. On the first call, which is the one that was captured, Python values are as
+    the capture had them."""
+    if evidence.before is not evidence.module:
         return ""
-    return "\n".join(map(sentence, changes_of(evidence.before)[:_MOST]))
+    first = before is evidence.before.observations[0] and not _is_run_twice(evidence)
+    changes = [each for each in changes_of(evidence.before) if not first or isinstance(each.before, torch.Tensor)]
+    return "\n".join(map(sentence, changes[:_MOST]))
+
+
+def _is_run_twice(evidence: Evidence) -> bool:
+    """Whether a capture runs forward() more than once: below autograd it does, and keeps the later values."""
+    return column_of(evidence.stage) == "postdispatch"
 
 
 def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, value: Any) -> bool:
@@ -73,11 +82,18 @@ def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, va
 
 def sentence(change: Outside) -> str:
     """``forward() changes self.calls, a Python number; a program keeps its first value.``"""
-    kept = "has no such attribute" if change.added else f"keeps its first {'contents' if change.entries else 'value'}"
+    if change.added:
+        kept = "has no such attribute"
+    elif isinstance(change.before, torch.Tensor):
+        kept = "treats it as a constant"
+    else:
+        kept = f"keeps its first {'contents' if change.entries else 'value'}"
     return f"forward() changes {change.name}, {change.what}; a program {kept}."
 
 
 def _remedy(change: Outside) -> str:
+    if change.what.startswith("a buffer of "):
+        return "Make the module that holds it a submodule."
     if isinstance(change.before, torch.Tensor) or isinstance(change.before, (int, float)) and not change.entries:
         return "Register it as a buffer (register_buffer) and update it in place."
     return "Keep such state in a buffer of fixed size, or pass it as an input and return it."
@@ -91,11 +107,12 @@ def _written_constants(evidence: Evidence) -> Collection[Any]:
 
 
 def _is_value_of(change: Outside, value: Any) -> bool:
-    return not change.in_module and isinstance(change.after, torch.Tensor) and same_bits(change.after, value)
+    return isinstance(change.after, torch.Tensor) and same_bits(change.after, value)
 
 
 def _holds_tensor(change: Outside) -> bool:
-    return isinstance(change.before, torch.Tensor) or isinstance(change.after, torch.Tensor) or change.entries
+    several = not change.in_module and (isinstance(change.after, torch.Tensor) or change.entries)
+    return isinstance(change.before, torch.Tensor) or several
 
 
 def _text(change: Outside, value: Any) -> str:
