@@ -14,6 +14,7 @@ from pytest_exportcheck.checks import (
     call_spec,
     constants,
     constraints,
+    defaults,
     effects,
     examples,
     gradients,
@@ -61,6 +62,7 @@ CHECKS: Mapping[str, Check] = {
     "module_calls": module_calls.check,
     "examples": examples.check,
     "verifiers": verifiers.check,
+    "defaults": defaults.check,
     "rejects": rejects.check,
     "stability": stability.check,
 }
