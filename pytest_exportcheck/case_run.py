@@ -14,7 +14,15 @@ import torch
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
+from pytest_exportcheck.checks import (
+    align,
+    changes_of,
+    deduplicated,
+    explained,
+    judged_refusal,
+    ledger_of,
+    run_checks,
+)
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
@@ -35,6 +43,7 @@ from pytest_exportcheck.fuzz.trial import fuzz
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.outside import Watched, attributes_of, surroundings_of
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -132,7 +141,10 @@ class CaseRun:
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
-            self._oracle, again = self._eager(), self._eager()
+            self._around = surroundings_of(self._subject.module)
+            self._oracle = self._eager()
+            self._around.keep(changes_of(self._oracle))
+            again = self._eager()
         self._unstable: tuple[str, ...] = ()
         self._as_with_grad: set[tuple[str, str]] = set()
         self._others: dict[Fallback, CaseRun | None] = {}
@@ -252,6 +264,8 @@ class CaseRun:
             stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
                 found = [raised_finding(mode.stages[-1], what, error, logged)]
+                if mode.parent is None:
+                    found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [
@@ -385,8 +399,15 @@ class CaseRun:
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
 
         def call(inputs: Inputs) -> Observation:
-            context = partial(self._context, mode)
-            (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
+            (observed,) = observe(
+                run,
+                (inputs,),
+                snapshot=snapshot,
+                seed=self._seed,
+                context=partial(self._context, mode),
+                gradients=False,
+                watched=(self._around,),
+            )
             return observed
 
         return call
@@ -478,7 +499,7 @@ class CaseRun:
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
-        snapshot = ModuleSnapshot(module, subject.pristine)
+        snapshot, held = ModuleSnapshot(module, subject.pristine), attributes_of(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
@@ -489,6 +510,7 @@ class CaseRun:
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
+            held.restore()
         return artifact, edits
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
@@ -548,6 +570,7 @@ class CaseRun:
             seed_everything(self._seed)
             with self._context(mode):
                 runs = node_runs(program, self._subject.example, self._declared)
+            self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
 
     def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
@@ -618,7 +641,7 @@ class CaseRun:
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module, self._calls)
+        observations = self._observe(module, self._calls, watched=(attributes_of(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
             observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
@@ -630,10 +653,12 @@ class CaseRun:
         calls: Sequence[Inputs],
         like: Observation | None = None,
         mode: Mode | None = None,
+        watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
         """``mode``: the calls are made as that mode is judged; without one, as the user makes them."""
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=partial(self._context, mode), like=like)
+        watched, context = (*watched, self._around), partial(self._context, mode)
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=context, like=like, watched=watched)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -642,6 +667,7 @@ class CaseRun:
             yield
         finally:
             self._guard.restore()
+            self._around.restore()
 
     @contextmanager
     def _context(self, mode: Mode | None = None) -> Iterator[None]:

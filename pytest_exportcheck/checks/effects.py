@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_exportcheck.checks import outputs
+from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
+from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, outside_findings
 from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
 
@@ -16,18 +19,24 @@ _UNCHANGED = "left as it was"
 def check(evidence: Evidence) -> list[Finding]:
     """Compare call by call, as far as both sides returned."""
     pairs = zip(evidence.before.observations, evidence.after.observations, strict=False)
-    return [
+    found = [
         finding
         for before, after in pairs
         if not before.raised and not after.raised
         for finding in _call(evidence, before, after)
     ]
+    wrong = outputs.check(evidence) if changes_of(evidence.before) else []
+    return [*found, *outside_findings(evidence, wrong)]
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     on = (before.label,)
     yield from _mutations(evidence, "input", before.inputs, after.inputs, on)
-    for finding in _mutations(evidence, "state", before.state, after.state, on):
+    yield from container_updates(evidence, before, after)
+    kept = {
+        name: value for name, value in after.state.items() if not is_taken_from_outside(evidence, before, name, value)
+    }
+    for finding in _mutations(evidence, "state", before.state, kept, on):
         if _is_another_name(evidence, finding):
             continue
         named = replace(finding, kind=_kind(evidence, finding))

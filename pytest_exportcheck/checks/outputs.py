@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.layouts import operators_of_layout
+from pytest_exportcheck.checks.outside import later_hint
 from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import Evidence, Finding, Observation
@@ -28,6 +29,7 @@ def rule_of(evidence: Evidence, check_name: str, label: str, place: str) -> Rule
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     label = (before.label,)
+    hint = later_hint(evidence, before)
     if after.raised:
         yield Finding(
             check="outputs",
@@ -35,6 +37,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
+            detail=hint,
             on=label,
         )
     elif before.structure != after.structure:
@@ -44,6 +47,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="structure",
             expected=spec_text(before.structure),
             actual=spec_text(after.structure),
+            detail=hint,
             on=label,
         )
     else:
@@ -57,7 +61,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
                     kind=difference.kind,
                     expected=difference.expected,
                     actual=difference.actual,
-                    detail="\n".join(filter(None, [difference.detail, shared])),
+                    detail="\n".join(filter(None, [difference.detail, shared, hint])),
                     on=label,
                     operators=_layout_of(evidence, number) if difference.kind == "stride" else None,
                 )

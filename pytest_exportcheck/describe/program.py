@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.describe.defaults import taken_from_defaults
 from pytest_exportcheck.describe.freeze import (
     frozen,
     frozen_metadata,
@@ -123,6 +124,7 @@ def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraph
         val=frozen(node.meta.get("val"), symbols),
         meta={**frozen_metadata(node.meta, symbols), **_gradient_flag(node)},
         origin=origin_of(node.meta),
+        defaults=taken_from_defaults(node),
     )
 
 

@@ -47,6 +47,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "module_calls": _row("-", "-", "equal", "equal", "equal", "submodules"),
     "examples": _row("given", "given", "equal", "equal", "-", "-"),
     "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "captured", "-"),
+    "defaults": _row("explicit", "explicit", "-", "-", "-", "-"),
     "rejects": _row("refused", "refused", "refused", "refused", "refused", "-"),
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }

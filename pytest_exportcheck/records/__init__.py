@@ -16,7 +16,17 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, Rounding, TensorFacts
+from pytest_exportcheck.records.observations import (
+    Gradients,
+    Inputs,
+    Leaf,
+    Observation,
+    Outside,
+    Raised,
+    Rounding,
+    TensorFacts,
+    Update,
+)
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -62,6 +72,7 @@ __all__ = [
     "Observation",
     "Origin",
     "Outcome",
+    "Outside",
     "Plain",
     "ProgramRecord",
     "Raised",
@@ -82,5 +93,6 @@ __all__ = [
     "TensorFacts",
     "TensorValue",
     "Tolerance",
+    "Update",
     "Verdict",
 ]
