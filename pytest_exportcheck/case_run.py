@@ -18,11 +18,13 @@ from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledge
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    claimed_types_of,
     declared_dims,
     module_types_of,
     node_runs,
     program_of,
     state_of,
+    untraced_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
@@ -458,7 +460,12 @@ class CaseRun:
         observations = self._observe(module, self._calls)
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
-            observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
+            observations=observations,
+            state=state_of(module),
+            call_spec=spec,
+            modules=module_types_of(module),
+            claimed=claimed_types_of(module),
+            untraced=untraced_of(module),
         )
 
     def _observe(

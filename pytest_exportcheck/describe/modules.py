@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.describe.freeze import qualified
+from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
+from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 from pytest_exportcheck.snapshot import slots_of
 from pytest_exportcheck.tensors import facts_of, storage_key
@@ -63,3 +64,37 @@ def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
 def module_types_of(module: torch.nn.Module) -> dict[str, str]:
     """Submodule path -> qualified class, under every path; the module itself under the empty one."""
     return {path: qualified(type(owner)) for path, owner in module.named_modules(remove_duplicate=False)}
+
+
+def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
+    """Submodule path -> the classes that the nodes of graph modules name there: those of the modules that were traced.
+
+    A graph module inside another module names paths from itself on; a capture keeps them, or puts its own path before them.
+    """
+    claims: dict[str, set[str]] = {}
+    for owner_path, owner in module.named_modules(remove_duplicate=False):
+        graph = getattr(owner, "graph", None)
+        for node in graph.nodes if isinstance(graph, torch.fx.Graph) else ():
+            stack = frozen_metadata({"nn_module_stack": node.meta.get("nn_module_stack")}, Symbols())
+            for entry in stack.get("nn_module_stack", ()):
+                if isinstance(entry, tuple) and len(entry) == 3:
+                    for path in (entry[1], f"{owner_path}.{entry[1]}".strip(".")):
+                        claims.setdefault(path, set()).add(entry[2])
+    return {path: frozenset(kinds) for path, kinds in claims.items()}
+
+
+def untraced_of(module: torch.nn.Module) -> dict[str, str]:
+    """Submodule path -> why operations may be called outside a Python function ``forward`` that the user wrote; a tracer takes
+    lines of code of such functions alone."""
+    reasons = ((path, _untraced(owner)) for path, owner in module.named_modules(remove_duplicate=False))
+    return {path: reason for path, reason in reasons if reason}
+
+
+def _untraced(module: torch.nn.Module) -> str:
+    code = getattr(module.forward, "__code__", None)
+    if isinstance(module, torch.fx.GraphModule) or (code is not None and code.co_filename.startswith("<")):
+        return "generated"
+    if code is None or code.co_name != "forward" or type(module).__call__ is not torch.nn.Module.__call__:
+        return "forward"
+    return "hooks" if module._forward_hooks or module._forward_pre_hooks else ""
+

@@ -141,12 +141,21 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="nonstrict-traces-forward-only",
-        title="non-strict capture records no stack traces where forward is a lambda or a function of another name",
+        title="non-strict capture records no stack traces in hooks, nor where forward is a lambda or a function of another name",
+        torch=">=2.13",
+        engine="*",  # they share torch's tracer
+        stage="nonstrict*",
+        check="metadata",
+        kind="stack_trace missing outside forward",
+    ),
+    KnownDefect(
+        id="nonstrict-names-wrapper-class",
+        title="non-strict capture names a wrapper of torch's exporter as the class of a root that is a graph module or compiled",
         torch=">=2.13",
         stage="nonstrict*",
         check="metadata",
-        kind="stack_trace missing",
-        place="every operation",
+        kind="nn_module_stack wrong",
+        actual="torch.export._trace.*.Wrapper at '', where the module has *",
     ),
     KnownDefect(
         id="serdes-drops-unused-ranges",
