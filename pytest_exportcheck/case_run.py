@@ -388,7 +388,8 @@ class CaseRun:
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
             edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()
+                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
+                for name, tensor in snapshot.changed().items()
             ]
             for name, (was, now) in snapshot.changed_flags().items():
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
@@ -484,6 +485,12 @@ class CaseRun:
 
     def _context(self) -> AbstractContextManager[Any]:
         return self._case.context() if self._case.context else nullcontext()
+
+
+def _changed(tensor: torch.Tensor) -> str:
+    """Says whether a tensor of a tracer was left, instead of one that was computed."""
+    kind = type(tensor).__name__
+    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -67,20 +67,30 @@ def module_types_of(module: torch.nn.Module) -> dict[str, str]:
 
 
 def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
-    """Submodule path -> the classes that the nodes of graph modules name there: those of the modules that were traced.
+    """Submodule path -> further classes that a capture may name there.
 
-    A graph module inside another module names paths from itself on; a capture keeps them, or puts its own path before them.
+    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps them, or
+    puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
     """
     claims: dict[str, set[str]] = {}
     for owner_path, owner in module.named_modules(remove_duplicate=False):
-        graph = getattr(owner, "graph", None)
-        for node in graph.nodes if isinstance(graph, torch.fx.Graph) else ():
-            stack = frozen_metadata({"nn_module_stack": node.meta.get("nn_module_stack")}, Symbols())
-            for entry in stack.get("nn_module_stack", ()):
-                if isinstance(entry, tuple) and len(entry) == 3:
-                    for path in (entry[1], f"{owner_path}.{entry[1]}".strip(".")):
-                        claims.setdefault(path, set()).add(entry[2])
+        for path, kind in _named_in(owner):
+            for place in (path, f"{owner_path}.{path}".strip(".")):
+                claims.setdefault(place, set()).add(kind)
     return {path: frozenset(kinds) for path, kinds in claims.items()}
+
+
+def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
+    """Paths and classes as a graph module's nodes name them, or as they are inside a compiled module."""
+    inside = getattr(module, "_orig_mod", None)
+    if isinstance(inside, torch.nn.Module):
+        yield from module_types_of(inside).items()
+    graph = getattr(module, "graph", None)
+    for node in graph.nodes if isinstance(graph, torch.fx.Graph) else ():
+        stack = frozen_metadata({"nn_module_stack": node.meta.get("nn_module_stack")}, Symbols())
+        for entry in stack.get("nn_module_stack", ()):
+            if isinstance(entry, tuple) and len(entry) == 3:
+                yield entry[1], entry[2]
 
 
 def untraced_of(module: torch.nn.Module) -> dict[str, str]:
@@ -96,5 +106,6 @@ def _untraced(module: torch.nn.Module) -> str:
         return "generated"
     if code is None or code.co_name != "forward" or type(module).__call__ is not torch.nn.Module.__call__:
         return "forward"
-    return "hooks" if module._forward_hooks or module._forward_pre_hooks else ""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return "hooks" if any(hooks) else ""
 
