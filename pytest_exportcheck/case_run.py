@@ -26,11 +26,13 @@ from pytest_exportcheck.checks import (
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    claimed_types_of,
     declared_dims,
     module_types_of,
     node_runs,
     program_of,
     state_of,
+    untraced_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
@@ -504,7 +506,8 @@ class CaseRun:
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
             edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()
+                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
+                for name, tensor in snapshot.changed().items()
             ]
             for name, (was, now) in snapshot.changed_flags().items():
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
@@ -644,7 +647,12 @@ class CaseRun:
         observations = self._observe(module, self._calls, watched=(attributes_of(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
-            observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
+            observations=observations,
+            state=state_of(module),
+            call_spec=spec,
+            modules=module_types_of(module),
+            claimed=claimed_types_of(module),
+            untraced=untraced_of(module),
         )
 
     def _observe(
@@ -675,6 +683,12 @@ class CaseRun:
         given = self._case.context() if self._case.context else nullcontext()
         with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
             yield
+
+
+def _changed(tensor: torch.Tensor) -> str:
+    """Says whether a tensor of a tracer was left, instead of one that was computed."""
+    kind = type(tensor).__name__
+    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 
 
 @contextmanager

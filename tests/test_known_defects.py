@@ -60,6 +60,19 @@ class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
 
 
+class Layered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.layer(x).relu()
+
+
+def traced():
+    return torch.fx.symbolic_trace(Layered())
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
@@ -246,6 +259,11 @@ REPRODUCERS = {
     "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
     "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
+    "nonstrict-names-wrapper-class": Reproducer(traced, of_shape(2, 3), "nonstrict"),
+    "unflatten-graph-module": Reproducer(traced, of_shape(2, 3), "nonstrict-unflatten"),
+    "postdispatch-leaves-tracing-tensors": Reproducer(
+        lambda: nn.utils.weight_norm(nn.Linear(3, 4)), of_shape(2, 3), "nonstrict_postdispatch"
+    ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),

@@ -26,13 +26,18 @@ class Refusal:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Record:
     """An artifact (or the eager module) as the checks see it. ``saved`` is a digest of each record of the archive that
-    a serdes edge wrote, ``resaved`` of the one that saving its result again writes."""
+    a serdes edge wrote, ``resaved`` of the one that saving its result again writes.
+
+    ``modules`` has the class of every submodule by path, ``claimed`` further classes that graph modules name there, and
+    ``untraced`` why operations of a module may have no line of code: "generated", "forward" or "hooks"."""
 
     observations: tuple[Observation, ...]
     state: StateRecord | None = None
     call_spec: CallSpecRecord | None = None
     program: ProgramRecord | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
+    claimed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    untraced: Mapping[str, str] = field(default_factory=dict)
     saved: Mapping[str, str] = field(default_factory=dict)
     resaved: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
