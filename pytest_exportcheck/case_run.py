@@ -18,6 +18,7 @@ from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledge
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    check_inputs,
     declared_dims,
     module_types_of,
     node_runs,
@@ -119,6 +120,8 @@ class CaseRun:
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             example, shapes = self._subject.example, self._subject.dynamic_shapes
             refused = case.rejected_at("capture")
+            if not refused:  # the engine is to refuse them
+                check_inputs(case, self._subject.module, example, self._subject.fresh, shapes)
             self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
