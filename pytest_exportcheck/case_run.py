@@ -48,7 +48,7 @@ from pytest_exportcheck.policy import (
     loosest,
     tolerated,
 )
-from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.raised import last_line_of_model, log_of_torch, quiet, raised_from
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -186,7 +186,8 @@ class CaseRun:
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
             if found is None:
-                found = [raised_finding(mode.stages[-1], what, error, logged)]
+                line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
+                found = [raised_finding(mode.stages[-1], what, error, logged, line)]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
@@ -396,6 +397,12 @@ class CaseRun:
         finally:
             snapshot.restore()
         return artifact, edits
+
+    def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
+        """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
+        if raised_from(error).where or not mode.capture.startswith("nonstrict"):  # Dynamo names the line itself
+            return ""
+        return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
         edge = mode.stages[-1]

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Reckoning, Status, Survival
 from pytest_exportcheck.stage import Stage
+
+_ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,7 +141,8 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
 def _tolerated(item: Item, finding: Finding) -> bool:
     """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
     engines. A program that computes something else, or nothing, is nobody's to ship, whoever is at fault."""
-    warning = finding.verdict in ("known", "gap") and item.profile == "ship" and finding.check != "outputs"
+    excusable = finding.check != "outputs" and finding.known_as not in _ALWAYS_FAILING
+    warning = finding.verdict in ("known", "gap") and item.profile == "ship" and excusable
     return finding.verdict == "lost" or warning
 
 

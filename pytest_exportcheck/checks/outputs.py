@@ -31,6 +31,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
+            detail=after.raised.detail,
             on=label,
         )
     elif before.structure != after.structure:
