@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch.export import ExportedProgram
 
 def unportable(program: ExportedProgram) -> str:
     """Name the first such part and the remedy; empty if there is none."""
-    return next((*_sparse(program), *_classes(program)), "") if isinstance(program, ExportedProgram) else ""
+    found = chain(_sparse(program), _classes(program)) if isinstance(program, ExportedProgram) else iter(())
+    return next(found, "")
 
 
 def _sparse(program: ExportedProgram) -> Iterator[str]:
