@@ -142,7 +142,7 @@ class ModuleSnapshot:
         found = {
             slot.name: detached_clone(slot.tensor)
             for slot in self._places()
-            if (slot.name in self.values or slot.kind != "attribute")
+            if self._is_state(slot)
             and not (
                 slot.name in self.values
                 and (self._stands_still(slot.name, slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
@@ -169,8 +169,12 @@ class ModuleSnapshot:
                 slot.holder[slot.key] = aliases.setdefault(id(tensor), tensor.detach())
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the module holds now, by name."""
-        return [(slot.name, slot.tensor) for slot in self._places()]
+        """The tensors that the module's state holds now, by name."""
+        return [(slot.name, slot.tensor) for slot in self._places() if self._is_state(slot)]
+
+    def _is_state(self, slot: Slot) -> bool:
+        """Exclude a plain attribute that first appeared since: forward sets it for others to look at."""
+        return slot.kind != "attribute" or slot.name in self.values
 
     def _places(self) -> list[Slot]:
         held = [slot for slot, _ in self._slots if slot.tensor is not None]

@@ -5,6 +5,7 @@ A pytree spec is never unflattened here: a class of the user's may look at its l
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,6 @@ def _keys(spec: Any) -> list[Any]:
     if names is not None and len(names) == spec.num_children:
         return [pytree.GetAttrKey(name) for name in names]
     if isinstance(spec.type, type) and issubclass(spec.type, dict):
-        context = spec.context
-        keys = context[-1] if len(context) != spec.num_children or isinstance(context[-1], list) else context
+        keys = spec.context[1] if issubclass(spec.type, defaultdict) else spec.context
         return [pytree.MappingKey(key) for key in keys]
     return [pytree.SequenceKey(number) for number in range(spec.num_children)]

@@ -478,8 +478,12 @@ def test_differences_that_only_the_reference_engine_has_are_gaps(pytester, engin
     pytester.makeconftest(DIFFERS)
     options = ("--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict-interop", f"--exportcheck-engines={engines}")
     shipped = check_all(pytester, *options)
-    shipped.stdout.fnmatch_lines(["gap in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"])
-    shipped.stdout.fnmatch_lines(["gap in reference: Two[[]reference-nonstrict-serdes[]]: *state: first.weight: value (expected *, got *)"])
+    shipped.stdout.fnmatch_lines(
+        ["gap in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"]
+    )
+    shipped.stdout.fnmatch_lines(
+        ["gap in reference: Two[[]reference-nonstrict-serdes[]]: *state: first.weight: value (expected *, got *)"]
+    )
     shipped.stdout.fnmatch_lines(
         ["  a gap says nothing of your model; please report it, with the case, to the authors of that engine"]
     )
