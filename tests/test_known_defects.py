@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from packaging.specifiers import SpecifierSet
 from torch import nn
 from torch.export import Dim
+from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
@@ -20,6 +21,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
+from tests.scaled import Quantised
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,23 @@ def empty_region(x):
 
 class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
+
+
+def sparse():
+    return (torch.eye(3).to_sparse(),)
+
+
+def to_dense(x):
+    return x.to_dense() + 1
+
+
+class TwoWeight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(TwoTensor(torch.randn(2), torch.randn(2)))
+
+    def forward(self, x):
+        return x * self.weight
 
 
 class Layered(nn.Module):
@@ -266,6 +285,14 @@ REPRODUCERS = {
         lambda: nn.utils.weight_norm(nn.Linear(3, 4)), of_shape(2, 3), "nonstrict_postdispatch"
     ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
+    "subclass-weights-below-autograd": Reproducer(Quantised, of_shape(2, 4), "nonstrict_postdispatch"),
+    "subclass-weights-unflatten": Reproducer(Quantised, of_shape(2, 4), "nonstrict-unflatten"),
+    "serdes-reorders-subclass-weights": Reproducer(Quantised, of_shape(2, 4), "nonstrict-serdes"),
+    "lowered-subclass-output": Reproducer(TwoWeight, of_shape(2), "nonstrict-decompose"),
+    "serdes-sparse-placeholder": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-sparse-placeholder-stride": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-renames-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-serdes"),
+    "unflatten-drops-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-unflatten"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
     "loaded-lowering-drops-guards": Reproducer(
