@@ -14,15 +14,25 @@ import torch
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
+from pytest_exportcheck.checks import (
+    align,
+    changes_of,
+    deduplicated,
+    explained,
+    judged_refusal,
+    ledger_of,
+    run_checks,
+)
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    claimed_types_of,
     declared_dims,
     module_types_of,
     node_runs,
     program_of,
     state_of,
+    untraced_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
@@ -35,6 +45,7 @@ from pytest_exportcheck.fuzz.trial import fuzz
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.outside import Watched, attributes_of, surroundings_of
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -49,8 +60,8 @@ from pytest_exportcheck.policy import (
     tolerated,
     without_grad,
 )
-from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -67,6 +78,8 @@ from pytest_exportcheck.records import (
     Record,
     Refusal,
 )
+from pytest_exportcheck.refusals import is_of_kind
+from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     changed_globals,
@@ -89,7 +102,8 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
+    those of the session by name, of which the first one judges second opinions,
     ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
     seed: int
@@ -98,6 +112,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)
 
 
@@ -128,12 +143,16 @@ class CaseRun:
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
-            self._oracle, again = self._eager(), self._eager()
+            self._around = surroundings_of(self._subject.module)
+            self._oracle = self._eager()
+            self._around.keep(changes_of(self._oracle))
+            again = self._eager()
         self._unstable: tuple[str, ...] = ()
         self._as_with_grad: set[tuple[str, str]] = set()
         self._others: dict[Fallback, CaseRun | None] = {}
         self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
+        self._again = EagerAgain(self._subject, case.context, self._seed)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -172,7 +191,22 @@ class CaseRun:
                         self._stages[key] = self._make(engine, mode, parent)
                 if _refuses_sizes(self._stages[key]):
                     self._fall_back(engine, mode)
+                self._attribute(engine, self._stages[key])
         return self._stages[key]
+
+    def _attribute(self, engine: Engine, stage: Stage) -> None:
+        """Findings that only an engine with a second opinion has are gaps in it. The first engine's stage is made only for that."""
+        first = self._settings.engines.get(FIRST)
+        at_fault = suspects(engine, stage, self._settings.engines) if first else []
+        if first is None or not any(at_fault):
+            return
+        for mode in judging_modes(stage.mode, first):
+            judging = self.stage(first, mode)
+            judging = judging.blocker or judging
+            if can_judge(judging):
+                same = len(judging.mode.stages) == len(stage.mode.stages)
+                stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
+                return
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
@@ -220,6 +254,7 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            stage.reader = getattr(stage.artifact, "reader", "")
             stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
@@ -228,11 +263,18 @@ class CaseRun:
             operators = _operators(parent.record.program if parent and parent.record else None)
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
+            stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
                 found = [raised_finding(mode.stages[-1], what, error, logged)]
+                if mode.parent is None:
+                    found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
-                stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
+                stage.findings = [
+                    replace(each, verdict="gap", fault_of=engine.name)
+                    for each in stage.findings
+                    if each.verdict == "broken"
+                ]
         else:
             accepted = self._refused(mode, None)
             if accepted:
@@ -241,17 +283,20 @@ class CaseRun:
             with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(
-                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
-            )
+            checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+            stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
             stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
             stage.notes = (
+                *checked.notes,
                 *unjudged(mode, stage.record),
                 *without_grad_only(mode, stage.findings),
                 *with_grad,
             )
         return stage
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
@@ -262,7 +307,7 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = run_checks(evidence, self._settings.checks)
+                raw = self._recheck.checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
                 raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
@@ -308,12 +353,13 @@ class CaseRun:
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
+        notes: dict[str, None] = {}
         subject = FuzzSubject(
             eager=self._caller(
                 self._subject.fresh_module(), mode if self._oracle_of(engine, mode) is not self._oracle else None
             ),
             run=self._caller(run, mode),
-            compare=partial(self._compared, engine, mode, parent),
+            compare=partial(self._compared, engine, mode, parent, notes),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -326,7 +372,7 @@ class CaseRun:
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
-            notes=result.notes,
+            notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
@@ -355,32 +401,50 @@ class CaseRun:
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
 
         def call(inputs: Inputs) -> Observation:
-            context = partial(self._context, mode)
-            (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
+            (observed,) = observe(
+                run,
+                (inputs,),
+                snapshot=snapshot,
+                seed=self._seed,
+                context=partial(self._context, mode),
+                gradients=False,
+                watched=(self._around,),
+            )
             return observed
 
         return call
 
     def _compared(
-        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
         oracle = self._oracle_of(engine, mode)
         record = parent.record or oracle
+        eager = replace(oracle, observations=(before,))
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(oracle, observations=(before,)),
+            before=eager,
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=oracle,
+            module=eager,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
         operators = _operators(record.program)
-        return self._judged(engine, mode, run_checks(evidence), operators)
+        again = self._again if oracle is self._oracle else self._again_without_grad
+        checked = Recheck(again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judged(engine, mode, checked.findings, operators)
 
     # --- the parts of a stage ---------------------------------------------------------------
 
@@ -437,17 +501,19 @@ class CaseRun:
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
-        snapshot = ModuleSnapshot(module, subject.pristine)
+        snapshot, held = ModuleSnapshot(module, subject.pristine), attributes_of(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
             edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()
+                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
+                for name, tensor in snapshot.changed().items()
             ]
             for name, (was, now) in snapshot.changed_flags().items():
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
+            held.restore()
         return artifact, edits
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
@@ -507,6 +573,7 @@ class CaseRun:
             seed_everything(self._seed)
             with self._context(mode):
                 runs = node_runs(program, self._subject.example, self._declared)
+            self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
 
     def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
@@ -533,6 +600,22 @@ class CaseRun:
             return self._oracle
         observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
         return replace(self._oracle, observations=observations)
+
+    @cached_property
+    def _again_without_grad(self) -> EagerAgain:
+        return self._again.under(partial(self._context, _INFERENCE))
+
+    def _recheck_of(self, engine: Engine, mode: Mode) -> Recheck:
+        """Look again at what differs from the oracle of a mode, under the oracle's own circumstances."""
+        return self._recheck if self._oracle_of(engine, mode) is self._oracle else self._recheck_without_grad
+
+    @cached_property
+    def _recheck(self) -> Recheck:
+        return Recheck(self._again, self._oracle, self._calls)
+
+    @cached_property
+    def _recheck_without_grad(self) -> Recheck:
+        return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
 
     def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
         """A note where an inference program does what eager does with grad, and eager without does something else: some
@@ -561,10 +644,15 @@ class CaseRun:
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module, self._calls)
+        observations = self._observe(module, self._calls, watched=(attributes_of(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
-            observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
+            observations=observations,
+            state=state_of(module),
+            call_spec=spec,
+            modules=module_types_of(module),
+            claimed=claimed_types_of(module),
+            untraced=untraced_of(module),
         )
 
     def _observe(
@@ -573,10 +661,12 @@ class CaseRun:
         calls: Sequence[Inputs],
         like: Observation | None = None,
         mode: Mode | None = None,
+        watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
         """``mode``: the calls are made as that mode is judged; without one, as the user makes them."""
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=partial(self._context, mode), like=like)
+        watched, context = (*watched, self._around), partial(self._context, mode)
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=context, like=like, watched=watched)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -585,13 +675,20 @@ class CaseRun:
             yield
         finally:
             self._guard.restore()
+            self._around.restore()
 
     @contextmanager
     def _context(self, mode: Mode | None = None) -> Iterator[None]:
         """The case's own context; within it no grad, where this mode is judged without."""
-        with self._case.context() if self._case.context else nullcontext():
-            with torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
-                yield
+        given = self._case.context() if self._case.context else nullcontext()
+        with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
+            yield
+
+
+def _changed(tensor: torch.Tensor) -> str:
+    """Says whether a tensor of a tracer was left, instead of one that was computed."""
+    kind = type(tensor).__name__
+    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 
 
 @contextmanager
@@ -651,13 +748,17 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
     known = finding.verdict == "known" and finding.check in BLOCKING
-    return finding.verdict == "broken" or (known and not is_known_layout(finding))
+    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
 
 
 def _refuses_sizes(stage: Stage) -> bool:
     """Whether a stage raised, or refused the case, because of its dynamic dims."""
     texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
-    return stage.record is None and stage.mode.edge != FUZZ and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
+    return (
+        stage.record is None
+        and stage.mode.edge != FUZZ
+        and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
+    )
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

@@ -21,7 +21,7 @@ from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.records import Case, Finding, Outcome
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.reports.rows import plain
 from pytest_exportcheck.runner import Runner
@@ -150,7 +150,7 @@ class CaseItem(pytest.Item):
             "reason": self.outcome.reason,
             "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
-            "gaps": [finding.actual for finding in self.outcome.findings if finding.verdict == "gap"],
+            "gaps": [_gap_of(finding, self.engine) for finding in self.outcome.findings if finding.verdict == "gap"],
             "notes": self.outcome.notes,
             "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],
@@ -281,3 +281,11 @@ def _from_root(config: pytest.Config, file: str) -> str:
     """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()
+
+
+def _gap_of(finding: Finding, engine: str) -> tuple[str, str]:
+    """The engine that is at fault, and the finding in one line."""
+    text = finding.actual.partition("\n")[0]
+    if finding.kind != "raised":
+        text = f"{finding.check}: {finding.place}: {finding.kind} (expected {finding.expected}, got {finding.actual})"
+    return finding.fault_of or engine, " ".join(text.split())

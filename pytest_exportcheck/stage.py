@@ -15,7 +15,8 @@ from pytest_exportcheck.records import Finding, Record, Survival
 @dataclass(eq=False)
 class Stage:
     """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
-    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed."""
+    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
+    ``reader`` the other engine that read the file of an ``interop``."""
 
     mode: Mode
     artifact: Any = None
@@ -25,6 +26,7 @@ class Stage:
     notes: tuple[str, ...] = ()
     statistics: str = ""
     captured: Any = None
+    reader: str = ""
     unsupported: str = ""
     refused: bool = False
     blocker: Stage | None = None

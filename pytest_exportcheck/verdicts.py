@@ -86,7 +86,9 @@ def _blocked(item: Item, blocker: Stage) -> Outcome:
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}")
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
-        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, which fails as expected")
+        gap = any(finding.verdict == "gap" for finding in blocker.findings)
+        how = "where the engine itself fails" if gap and not reckoning.excused else "which fails as expected"
+        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, {how}")
     return _outcome(
         item,
         "failed",
@@ -138,10 +140,11 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
 
 def _tolerated(item: Item, finding: Finding) -> bool:
     """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
-    engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a
-    warning."""
-    warning = finding.verdict in ("known", "gap") and item.profile == "ship"
-    return finding.verdict == "lost" or (warning and (finding.check != "outputs" or is_known_layout(finding)))
+    engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
+    Those of a gap are not of a program to ship."""
+    if finding.verdict == "known":
+        return item.profile == "ship" and (finding.check != "outputs" or is_known_layout(finding))
+    return finding.verdict == "lost" or (finding.verdict == "gap" and item.profile == "ship")
 
 
 def _reasons(reckoning: Reckoning) -> str:

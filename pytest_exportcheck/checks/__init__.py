@@ -14,6 +14,7 @@ from pytest_exportcheck.checks import (
     call_spec,
     constants,
     constraints,
+    defaults,
     effects,
     examples,
     gradients,
@@ -30,10 +31,20 @@ from pytest_exportcheck.checks import (
 )
 from pytest_exportcheck.checks.alignment import align
 from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.outside import changes_of, explained
 from pytest_exportcheck.checks.rejects import judged as judged_refusal
 from pytest_exportcheck.records import Check, Evidence, Finding
 
-__all__ = ["CHECKS", "align", "deduplicated", "judged_refusal", "ledger_of", "run_checks"]
+__all__ = [
+    "CHECKS",
+    "align",
+    "changes_of",
+    "deduplicated",
+    "explained",
+    "judged_refusal",
+    "ledger_of",
+    "run_checks",
+]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,
@@ -51,6 +62,7 @@ CHECKS: Mapping[str, Check] = {
     "module_calls": module_calls.check,
     "examples": examples.check,
     "verifiers": verifiers.check,
+    "defaults": defaults.check,
     "rejects": rejects.check,
     "stability": stability.check,
 }

@@ -47,6 +47,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "module_calls": _row("-", "-", "equal", "equal", "equal", "submodules"),
     "examples": _row("given", "given", "equal", "equal", "-", "-"),
     "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "captured", "-"),
+    "defaults": _row("explicit", "explicit", "-", "-", "-", "-"),
     "rejects": _row("refused", "refused", "refused", "refused", "refused", "-"),
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }
@@ -90,6 +91,25 @@ CLOSE: Mapping[str, Tolerance] = {
 #: Columns whose programs are for inference: what they compute is judged under ``torch.no_grad()``, theirs and that of every
 #: program made of them; their gradients are reported only.
 WITHOUT_GRAD = frozenset({"postdispatch"})
+#: Where eager also runs in float64, "close" allows this many times the distance between the two runs, if that is more.
+#: Measured: attention key biases, whose true gradient is zero, move by 0.6 to 2.6 times it when decomposed; outputs by up to 2.8.
+OWN_ROUNDING = 4
+
+#: The unit roundoff of each dtype that eager is compared with float64 in.
+UNIT_ROUNDOFF: Mapping[str, float] = {
+    "float32": 2**-24,
+    "complex64": 2**-24,
+    "float16": 2**-11,
+    "bfloat16": 2**-8,
+}
+
+#: A distance from float64 is taken for rounding up to this many unit roundoffs of the largest value of the call (of the largest
+#: gradient of the model), or up to the bound of ``CLOSE``. A larger one is a decision that went the other way, and allows nothing.
+BELIEVED_ROUNDOFFS = 8
+
+#: In a gradient with fewer elements than this, the largest distance says little: it counts as at least so many unit roundoffs
+#: of the largest gradient. Measured: 4 to 8 key biases move by up to 9 times their distance from float64, and by 0.45 roundoffs.
+FEW_ELEMENTS, LEAST_ROUNDOFFS = 16, 1 / 8
 
 #: Findings of these checks block what lies behind the mode.
 BLOCKING = frozenset({"outputs", "effects"})

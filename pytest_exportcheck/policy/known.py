@@ -60,6 +60,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="order",
     ),
     KnownDefect(
+        id="captures-list-parameters-first",
+        engine="*",  # the module is made by torch of the signature, which has parameters first
+        title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
+        torch=">=2.13",
+        stage="*strict*",
+        check="state",
+        kind="parameters first",
+    ),
+    KnownDefect(
         id="loaded-constant-is-a-view",
         title="a loaded program with a tensor made in forward (torch.tensor) cannot be retraced: its constant is a view",
         torch=">=2.13",
@@ -76,6 +85,26 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="edited",
         place="module *_flat_weights*",
+    ),
+    KnownDefect(
+        id="postdispatch-leaves-tracing-tensors",
+        title="non-strict capture below autograd leaves FunctionalTensors in attributes that hooks set, such as those of weight_norm",
+        torch=">=2.13",
+        capture="nonstrict_postdispatch",
+        check="stage",
+        kind="edited",
+        place="module *",
+        expected="unchanged by the capture",
+        actual="changed to a FunctionalTensor",
+    ),
+    KnownDefect(
+        id="unflatten-graph-module",
+        title="a program of a graph module cannot be called once it is unflattened: operations lack the root in nn_module_stack",
+        torch=">=2.13",
+        stage="unflatten",
+        check="outputs",
+        kind="raised",
+        actual="ValueError: treespec.unflatten(leaves): `leaves` has length * but the spec refers to a pytree that holds *",
     ),
     KnownDefect(
         id="serdes-refuses-empty-region",
@@ -141,12 +170,21 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="nonstrict-traces-forward-only",
-        title="non-strict capture records no stack traces where forward is a lambda or a function of another name",
+        title="non-strict capture records no stack traces in hooks, nor where forward is a lambda or a function of another name",
+        torch=">=2.13",
+        engine="*",  # they share torch's tracer
+        stage="nonstrict*",
+        check="metadata",
+        kind="stack_trace missing outside forward",
+    ),
+    KnownDefect(
+        id="nonstrict-names-wrapper-class",
+        title="non-strict capture names a wrapper of torch's exporter as the class of a root that is a graph module or compiled",
         torch=">=2.13",
         stage="nonstrict*",
         check="metadata",
-        kind="stack_trace missing",
-        place="every operation",
+        kind="nn_module_stack wrong",
+        actual="torch.export._trace.*.Wrapper at '', where the module has *",
     ),
     KnownDefect(
         id="serdes-drops-unused-ranges",

@@ -42,11 +42,18 @@ LOST: tuple[Lost, ...] = (
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
     ),
     Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost("state.stride_of_a_view", "unflatten", "unflatten copies buffers, and a copy of a view with gaps is dense"),
     Lost(
         "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"
     ),
-    Lost("gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only", inherited=True),
+    Lost(
+        "gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only", inherited=True
+    ),
     Lost("gradients.raised", "decompose", "functional ATen need not be differentiable"),
+    Lost(
+        "effects.*_unread", "*", "forward() changes a value that a program keeps, and no output depends on the change"
+    ),
+    Lost("defaults.*", "*", "a program that is called under the defaults of its capture computes the same"),
     Lost("sizes.widened", "fuzz", "a program may accept more than was declared, and compute what eager computes"),
 )
 

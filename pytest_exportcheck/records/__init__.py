@@ -16,7 +16,17 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, TensorFacts
+from pytest_exportcheck.records.observations import (
+    Gradients,
+    Inputs,
+    Leaf,
+    Observation,
+    Outside,
+    Raised,
+    Rounding,
+    TensorFacts,
+    Update,
+)
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -42,12 +52,12 @@ __all__ = [
     "Alignment",
     "CallSpecRecord",
     "Case",
-    "Fallback",
     "Check",
     "ConstraintsRecord",
     "DeclaredDim",
     "Evidence",
     "Expectation",
+    "Fallback",
     "Finding",
     "Gradients",
     "GraphPair",
@@ -62,6 +72,7 @@ __all__ = [
     "Observation",
     "Origin",
     "Outcome",
+    "Outside",
     "Plain",
     "ProgramRecord",
     "Raised",
@@ -69,6 +80,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Rounding",
     "SignatureRecord",
     "Size",
     "SpecRecord",
@@ -81,5 +93,6 @@ __all__ = [
     "TensorFacts",
     "TensorValue",
     "Tolerance",
+    "Update",
     "Verdict",
 ]

@@ -96,7 +96,9 @@ def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
     if not dynamic or "dynamic" in spec.options:
         return
     longer = {name: replace(each, least=max(each.least, min(_LONGER, each.shortest))) for name, each in dynamic.items()}
-    yield Dims({**extents, **longer}, " and ".join(f"{name} from {each.least} to {each.most}" for name, each in longer.items()))
+    yield Dims(
+        {**extents, **longer}, " and ".join(f"{name} from {each.least} to {each.most}" for name, each in longer.items())
+    )
     kinds = ([name for name in dynamic if name == "batch"], [name for name in dynamic if name != "batch"])
     for kept in filter(None, kinds):
         if len(kept) < len(dynamic):

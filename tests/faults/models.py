@@ -90,6 +90,19 @@ class Resizing(torch.nn.Module):
         return paired, x.new_ones(rows + 1), found * 2, x[:-1]
 
 
+class Counted(torch.nn.Module):
+    """Numbers read from a tensor: lengths of parts, a factor, and what is asserted of them."""
+
+    def forward(self, lengths: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        first, second = lengths.tolist()
+        for number in (first, second):
+            torch._check(number >= 1)
+            torch._check(number <= 5)
+        torch._check(first + second == x.shape[0])
+        head, tail = torch.split(x, [first, second])
+        return head, tail, x * second, x.new_zeros(first * 2)
+
+
 @dataclasses.dataclass
 class Scores:
     """A user's own output type."""
@@ -233,6 +246,7 @@ _CASES = (
         _resizable,
         dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
     ),
+    _case("counted", Counted, (torch.tensor([2, 2]), _numbers(4, 2))),
     _case(
         "structured",
         Structured,
