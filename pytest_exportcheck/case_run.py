@@ -26,6 +26,7 @@ from pytest_exportcheck.checks import (
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    check_inputs,
     claimed_types_of,
     declared_dims,
     module_types_of,
@@ -60,7 +61,7 @@ from pytest_exportcheck.policy import (
     tolerated,
     without_grad,
 )
-from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.raised import last_line_of_model, log_of_torch, quiet, raised_from
 from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
@@ -139,6 +140,8 @@ class CaseRun:
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             example, shapes = self._subject.example, self._subject.dynamic_shapes
             refused = case.rejected_at("capture")
+            if not refused:  # the engine is to refuse them
+                check_inputs(case, self._subject.module, example, self._subject.fresh, shapes)
             self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
@@ -265,7 +268,8 @@ class CaseRun:
             stage.refused = found == []
             stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
-                found = [raised_finding(mode.stages[-1], what, error, logged)]
+                line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
+                found = [raised_finding(mode.stages[-1], what, error, logged, line)]
                 if mode.parent is None:
                     found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
@@ -515,6 +519,12 @@ class CaseRun:
             snapshot.restore()
             held.restore()
         return artifact, edits
+
+    def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
+        """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
+        if raised_from(error).where or not mode.capture.startswith("nonstrict"):  # Dynamo names the line itself
+            return ""
+        return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
         edge = mode.stages[-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import BLOCKING, is_known_layout
-from pytest_exportcheck.raised import raised_from
+from pytest_exportcheck.raised import raised_from, remedy_for
 from pytest_exportcheck.records import Finding, Record, Survival
 
 
@@ -57,14 +57,22 @@ def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
 
 
-def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
+    """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
+    raised = raised_from(error)
+    detail = [
+        remedy_for(error),
+        f"the last line of the model that ran: {last_line}" if last_line else "",
+        raised.detail,
+        *(f"torch logged: {line}" for line in logged),
+    ]
     return Finding(
         check="stage",
         place=stage,
         kind="raised",
         expected=what,
-        actual=str(raised_from(error)),
-        detail="\n".join(f"torch logged: {line}" for line in logged),
+        actual=str(raised),
+        detail="\n".join(filter(None, detail)),
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.policy import is_known_layout
+from pytest_exportcheck.policy import KNOWN, is_known_layout
 from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Reckoning, Status, Survival
 from pytest_exportcheck.stage import Stage
+
+_ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +145,8 @@ def _tolerated(item: Item, finding: Finding) -> bool:
     engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
     Those of a gap are not of a program to ship."""
     if finding.verdict == "known":
-        return item.profile == "ship" and (finding.check != "outputs" or is_known_layout(finding))
+        excusable = finding.check != "outputs" or is_known_layout(finding)
+        return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
     return finding.verdict == "lost" or (finding.verdict == "gap" and item.profile == "ship")
 
 

@@ -3,6 +3,7 @@ A test that fails here is good news: torch has mended the defect, and the row ne
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -310,6 +311,9 @@ REPRODUCERS = {
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),
     "captures-list-parameters-first": Reproducer(BufferFirst, of_shape(2, 3), "nonstrict"),
+    "keyword-in-path": Reproducer(
+        lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"
+    ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 

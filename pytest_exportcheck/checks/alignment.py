@@ -237,9 +237,7 @@ def _fetched_elsewhere(
         if node.target not in _FETCHES:
             continue
         token, sources = _operation(node, old), [names.get(ref.name, ref.name) for ref in refs(node)]
-        same = (
-            each for each in left if _operation(each, new) == token and [ref.name for ref in refs(each)] == sources
-        )
+        same = (each for each in left if _operation(each, new) == token and [ref.name for ref in refs(each)] == sources)
         partner = next(same, None)
         if partner is not None:
             left.remove(partner)

@@ -220,7 +220,9 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
         if moved:
             detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
             yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
-        known = _Known({one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs)
+        known = _Known(
+            {one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs
+        )
         for one, other in pair.nodes:
             if one.op == "call_function":
                 yield from _same_constants(pair, one, other, known)

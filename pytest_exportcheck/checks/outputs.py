@@ -37,7 +37,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
-            detail=hint,
+            detail="\n".join(filter(None, [after.raised.detail, hint])),
             on=label,
         )
     elif before.structure != after.structure:

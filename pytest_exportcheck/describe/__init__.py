@@ -2,6 +2,7 @@
 
 from pytest_exportcheck.describe.declared import declared_dims, dims_in
 from pytest_exportcheck.describe.guards import guard_conditions
+from pytest_exportcheck.describe.inputs import check_inputs
 from pytest_exportcheck.describe.modules import (
     call_spec_of,
     call_spec_of_call,
@@ -18,6 +19,7 @@ from pytest_exportcheck.describe.symbols import interval_of
 __all__ = [
     "call_spec_of",
     "call_spec_of_call",
+    "check_inputs",
     "claimed_types_of",
     "declared_dims",
     "dims_in",

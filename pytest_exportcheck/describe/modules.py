@@ -110,4 +110,3 @@ def _untraced(module: torch.nn.Module) -> str:
         return "forward"
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     return "hooks" if any(hooks) else ""
-

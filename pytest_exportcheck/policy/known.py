@@ -20,7 +20,8 @@ class KnownDefect:
     """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs.
 
     ``on`` is about the calls that showed it, such as ``batch=1, length=4``. ``operator`` is one that the program before the stage (at a capture: the captured one) must have; ``beside`` the id of a row that must explain
-    another finding of the same item.
+    another finding of the same item. ``always_fails``: under every profile, because there is no program to ship and the model
+    has a remedy.
     """
 
     id: str
@@ -40,6 +41,7 @@ class KnownDefect:
     on: str = "*"
     operator: str = ""
     beside: str = ""
+    always_fails: bool = False
 
 
 KNOWN: tuple[KnownDefect, ...] = (
@@ -50,6 +52,17 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="strict*",
         check="state",
         kind="dropped*",
+    ),
+    KnownDefect(
+        id="keyword-in-path",
+        title="a path of the module with a Python keyword (heads.class.weight) makes code that cannot be parsed; rename it",
+        torch=">=2.13",
+        engine="*",  # the program's module() is torch's for every engine
+        check="stage",
+        kind="raised",
+        actual="SyntaxError: *(<eval_with_key>*",
+        detail="*is a Python keyword: torch writes the path into code*",
+        always_fails=True,
     ),
     KnownDefect(
         id="strict-reorders-state",

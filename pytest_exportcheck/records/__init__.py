@@ -3,7 +3,7 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Fallback, Origin, Rejection, Tolerance
+from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
@@ -49,6 +49,7 @@ from pytest_exportcheck.records.programs import (
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
 
 __all__ = [
+    "LARGEST_SEED",
     "Alignment",
     "CallSpecRecord",
     "Case",

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+#: What every random generator takes as a seed, and still takes when a few are added.
+LARGEST_SEED = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class Origin:

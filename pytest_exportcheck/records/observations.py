@@ -41,14 +41,21 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one."""
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
+    torch that raised, empty where that line called no further into torch."""
 
     type: str
     message: str
     where: str = ""
+    inside: str = ""
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" + (f"\n(raised at {self.where})" if self.where else "")
+
+    @property
+    def detail(self) -> str:
+        """The line of torch, for the detail of a finding: no pattern is meant for the code of torch."""
+        return f"torch raised this at {self.inside}" if self.inside else ""
 
 
 @dataclass(frozen=True, eq=False)
