@@ -43,6 +43,7 @@ from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
+from pytest_exportcheck.internal import Attempts, call_engine, internal_finding, is_own
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
@@ -133,6 +134,7 @@ class CaseRun:
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self._ground: Ground | Stage | None = None
         self.seconds: dict[str, float] = {}
+        self._attempts = Attempts()
         with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
             self._weights = sum(each.numel() * each.element_size() for each in self._subject.pristine.values())
@@ -267,6 +269,9 @@ class CaseRun:
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
             stage.reader = stage.reader or getattr(error, "reader", "")
+            if found is None and is_own(error):
+                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error), *self._attempts.failed()]
+                return stage
             if found is None:
                 line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
                 found = [raised_finding(mode.stages[-1], what, error, logged, line)]
@@ -284,20 +289,31 @@ class CaseRun:
             if accepted:
                 stage.findings, stage.record = accepted, None
                 return stage
-            with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
-            evidence = self._evidence(engine, mode, parent, stage.record)
-            operators = _operators(evidence.before.program or evidence.after.program)
-            checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
-            stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
-            stage.findings += self._by_others(engine, mode, parent, stage)
-            stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = (
-                *checked.notes,
-                *unjudged(mode, stage.record),
-                *without_grad_only(mode, stage.findings),
-                *with_grad,
+            self._attempts.at(
+                "the record of the stage", lambda: self._judge(engine, mode, parent, stage, findings), None
             )
+        stage.findings += self._attempts.failed()
         return stage
+
+    def _judge(
+        self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage, findings: Sequence[Finding]
+    ) -> None:
+        """Judge the record of a stage: its findings, its ledger and its notes."""
+        if stage.record is None:
+            return
+        with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
+        evidence = self._evidence(engine, mode, parent, stage.record)
+        operators = _operators(evidence.before.program or evidence.after.program)
+        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+        stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
+        stage.findings += self._by_others(engine, mode, parent, stage)
+        stage.ledger = self._attempts.at("the ledger", lambda: ledger_of(evidence, stage.findings), ())
+        stage.notes = (
+            *checked.notes,
+            *unjudged(mode, stage.record),
+            *without_grad_only(mode, stage.findings),
+            *with_grad,
+        )
 
     def _checks(self, evidence: Evidence) -> list[Finding]:
         return run_checks(evidence, self._settings.checks)
@@ -311,9 +327,9 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = self._recheck.checked(self._checks, evidence).findings
+                raw = self._recheck_of(engine, mode).checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
-                raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
+                raw = [_raised(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
             found += [
                 replace(each, place=f"{reader}: {each.place}")
@@ -350,9 +366,9 @@ class CaseRun:
         """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
         try:
             artifact = self._revived(engine, parent)
-            run = artifact.callable()
+            run = call_engine(artifact.callable)
         except (Exception, SystemExit) as error:
-            found = [raised_finding(FUZZ, "a program that can be called", error, [])]
+            found = [_raised(FUZZ, "a program that can be called", error, [])]
             return Stage(mode, findings=self._judged(engine, mode, found, ()))
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
@@ -472,7 +488,9 @@ class CaseRun:
             after=record,
             contract=contract_for(like, unstable=self._unstable, path=mode.stages),
             fields=fields_for(like, self._settings.overrides),
-            alignment=_alignment(like, before.program, record.program),
+            alignment=self._attempts.at(
+                "the pairing of nodes", lambda: _alignment(like, before.program, record.program), None
+            ),
             module=oracle,
             declared=self._declared,
             given=self._given,
@@ -508,7 +526,7 @@ class CaseRun:
         snapshot, held = ModuleSnapshot(module, subject.pristine), attributes_of(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
-            artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
+            artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
             edits = [
                 edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
                 for name, tensor in snapshot.changed().items()
@@ -530,11 +548,11 @@ class CaseRun:
         edge = mode.stages[-1]
         given = self._revived(engine, parent)
         program = getattr(given, "program", None)
-        before = fingerprint(program) if isinstance(program, ExportedProgram) else {}
+        before = self._fingerprint(program)
         try:
-            artifact = engine.edges[edge](given)
+            artifact = call_engine(engine.edges[edge], given)
         finally:
-            parts = edited(before, fingerprint(program)) if isinstance(program, ExportedProgram) else ()
+            parts = edited(before, self._fingerprint(program))
             if parts:
                 parent.artifact = None  # spoiled: whoever needs it gets a new one
         if edge in getattr(engine, "edits_input", ()):
@@ -542,6 +560,11 @@ class CaseRun:
         return artifact, [
             edited_finding(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts
         ]
+
+    def _fingerprint(self, program: Any) -> Mapping[str, str]:
+        if not isinstance(program, ExportedProgram):
+            return {}
+        return self._attempts.at("whether the input program is edited", lambda: fingerprint(program), {})
 
     def _revived(self, engine: Engine, stage: Stage) -> Artifact:
         """The stage's artifact, made again where it was spoiled."""
@@ -556,35 +579,47 @@ class CaseRun:
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
             seed_everything(self._seed)
-            run = artifact.callable()
-            module = run if isinstance(run, torch.nn.Module) else None
-            record = Record(
-                observations=(),
-                state=state_of(module) if module is not None else None,
-                call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, engine, mode) if exported is not None else None,
-                modules=module_types_of(module) if module is not None and exported is None else {},
+            run = call_engine(artifact.callable)
+            record = replace(
+                self._described(engine, mode, run, exported),
                 saved=getattr(artifact, "saved", {}),
-                resaved=_resaved(artifact, mode),
+                resaved=call_engine(_resaved, artifact, mode),
             )
         return replace(
             record,
-            observations=self._observed(run, mode),
+            observations=self._attempts.at("the calls", lambda: self._observed(run, mode), ()),
             refusals=tuple(
                 Refusal(rejection=rejection, raised=self._observe(run, (call,), mode=mode)[0].raised)
                 for rejection, call in self._subject.rejected
             ),
         )
 
+    def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
+        """What the artifact of a stage holds; what the plugin fails to look at is missing, and said to be."""
+        at, record = self._attempts.at, Record(observations=())
+        if isinstance(run, torch.nn.Module):
+            record = replace(record, state=at("the state of the module", lambda: state_of(run), None))
+        if program is not None:
+            described = at("the program", lambda: self._program(program, engine, mode), None)
+            return replace(
+                record, call_spec=at("the call spec", lambda: call_spec_of(program), None), program=described
+            )
+        if isinstance(run, torch.nn.Module):
+            return replace(record, modules=at("the submodules", lambda: module_types_of(run), {}))
+        return record
+
     def _program(self, program: ExportedProgram, engine: Engine, mode: Mode) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
         if contract_for(_judged_as(engine, mode)).get("val") == "run":
             seed_everything(self._seed)
-            with self._context(mode):
-                runs = node_runs(program, self._subject.example, self._declared)
+            runs = self._attempts.at("a run of the nodes", lambda: self._node_runs(program, mode), ())
             self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
+
+    def _node_runs(self, program: ExportedProgram, mode: Mode) -> tuple[NodeRun, ...]:
+        with self._context(mode):
+            return node_runs(program, self._subject.example, self._declared)
 
     def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
         """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
@@ -746,6 +781,13 @@ def _like(engine: Engine, stage: str) -> str:
     """The stage by whose contract a stage is judged: itself, but for an edge that a hook added."""
     like: Mapping[str, str] = getattr(engine, "judged_as", {})
     return like.get(stage, stage)
+
+
+def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+    """A stage that raised, or a failure of the plugin itself."""
+    return (
+        internal_finding(f"the stage {stage}", error) if is_own(error) else raised_finding(stage, what, error, logged)
+    )
 
 
 def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:

@@ -42,7 +42,8 @@ class Stage:
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:
     """What no check could look at, though the program's own call returned."""
-    runs = record.program.runs if record.program and not record.observations[0].raised else ()
+    called = record.observations and not record.observations[0].raised
+    runs = record.program.runs if record.program and called else ()
     for run in runs[:1]:  # at other sizes a program may refuse its inputs
         if run.stopped:
             yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"

@@ -14,7 +14,7 @@ from pytest_exportcheck.reports.ledger import ledger_lines
 SIGNS: Mapping[str, tuple[str, str, str]] = {
     "passed": (".", "passed", "green"),
     "known": ("k", "known defect of torch, not of the model", "yellow"),
-    "gap": ("g", "internal failure of the engine, not of the model", "yellow"),
+    "gap": ("g", "internal failure of an engine or of the plugin, not of the model", "yellow"),
     "expected": ("x", "failed as expected", "yellow"),
     "failed": ("F", "failed", "red"),
     "stale": ("S", "expected to fail, but no longer does", "red"),
@@ -152,7 +152,7 @@ def _gaps(rows: Sequence[Row]) -> Iterator[Line]:
         yield Line(((f"gap in {engine}: {place}{more}: {text}", "yellow"),))
     if found:
         yield _plain(
-            "  a gap says nothing of your model; please report it, with the case, to the authors of that engine"
+            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"
         )
 
 
