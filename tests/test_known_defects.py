@@ -277,6 +277,9 @@ REPRODUCERS = {
         calls(lambda x: F.dropout(x[:, 0], 0.5, False)), of_shape(2, 3, 4), "nonstrict"
     ),
     "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
+    "loaded-attention-recapture": Reproducer(
+        MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch-serdes-retrace"
+    ),
     "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "nonstrict-names-wrapper-class": Reproducer(traced, of_shape(2, 3), "nonstrict"),

@@ -374,6 +374,17 @@ KNOWN: tuple[KnownDefect, ...] = (
         actual="*is not differentiable with respect to argument 'attn_mask'*",
     ),
     KnownDefect(
+        id="loaded-attention-recapture",
+        title="a loaded program with attention below autograd cannot be captured below autograd again: fake modes get mixed",
+        torch=">=2.13",
+        capture="*_postdispatch",
+        mode="*-[is]*-retrace",
+        check="stage",
+        kind="raised",
+        actual="AssertionError: fake mode (*doesn't match mode (*",
+        operator="aten._scaled_dot_product_*",
+    ),
+    KnownDefect(
         id="attention-lowered-view",
         title="decomposing attention crashes where a view follows: the decomposition has other strides",
         torch=">=2.13",
