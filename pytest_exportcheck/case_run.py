@@ -416,7 +416,8 @@ class CaseRun:
         program = getattr(given, "program", None)
         before = fingerprint(program) if isinstance(program, ExportedProgram) else {}
         try:
-            artifact = engine.edges[edge](given)
+            with _normal_tensors():
+                artifact = engine.edges[edge](given)
         finally:
             parts = edited(before, fingerprint(program)) if isinstance(program, ExportedProgram) else ()
             if parts:
@@ -493,6 +494,17 @@ class CaseRun:
 
     def _context(self) -> AbstractContextManager[Any]:
         return self._case.context() if self._case.context else nullcontext()
+
+
+@contextmanager
+def _normal_tensors() -> Iterator[None]:
+    """No inference mode around what makes parameters: views of inference tensors do not require grad, and matmul chooses its
+    kernel by that."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 @contextmanager

@@ -175,7 +175,7 @@ class Recheck:
 
     def _note(self, moved: Sequence[Finding]) -> str:
         shown = next((each for each in moved if each.kind in _VALUES), moved[0])
-        return _NOTE.format(self._again.fast, shown.place, shown.detail if shown.kind in _VALUES else shown.kind)
+        return _NOTE.format(self._again.fast, shown.place, shown.detail.partition("\n")[0] if shown.kind in _VALUES else shown.kind)
 
 
 _NOTE = (
