@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.reachable import MISSING, Reached, Spot, around, described, inside
+from pytest_exportcheck.reachable import MISSING, Reached, around, described, inside
 from pytest_exportcheck.records import Outside
 from pytest_exportcheck.tensors import detached_clone, same_bits
 
@@ -44,10 +44,12 @@ class Watched:
         self._contents = [entry for entry in self._contents if entry[0].name in names]
 
     def restore(self) -> None:
-        """Put contents, bindings and the values of tensors back: data only, for a flag or a table that is filled once may
-        guard what must not be done twice."""
+        """Put tensors and numbers back, and containers that hold tensors. A flag, or a table that is filled once, may guard
+        what must not be done twice, and what is only collected may be the user's."""
         for _, container, before in self._contents:
-            if not _same_entries(container, before) and _is_data(container):
+            if _same_entries(container, before):
+                continue
+            if _holds_tensors(container) or _holds_tensors(before):
                 container.clear()
                 container.update(before) if isinstance(container, (dict, set)) else container.extend(before)
         for spot, value, kept in self._values:
@@ -60,7 +62,9 @@ class Watched:
     def _changed_values(self) -> Iterator[Outside]:
         for spot, value, kept in self._values:
             now = spot.read()
-            is_held = now is value and not isinstance(value, torch.Tensor)  # entries have places, and contents, of their own
+            is_held = now is value and not isinstance(
+                value, torch.Tensor
+            )  # entries have places, and contents, of their own
             if not is_held and not _same(kept, now):
                 after = None if now is MISSING else _kept(now)[1]
                 yield Outside(spot.name, spot.what, kept, after, self._in_module)
@@ -122,12 +126,14 @@ def _kept(value: Any) -> tuple[Any, Any]:
 
 
 def _is_data(value: Any) -> bool:
-    """Tensors and numbers, and containers of them."""
-    if isinstance(value, dict):
-        return all(map(_is_data, value.values()))
-    if isinstance(value, (list, tuple, deque, set)):
-        return all(map(_is_data, value))
-    return isinstance(value, (torch.Tensor, int, float, complex)) and not isinstance(value, bool)
+    """Tensors and numbers, and containers that hold tensors."""
+    number = isinstance(value, (int, float, complex)) and not isinstance(value, bool)
+    return number or isinstance(value, torch.Tensor) or _holds_tensors(value)
+
+
+def _holds_tensors(value: Any) -> bool:
+    entries = value.values() if isinstance(value, dict) else value
+    return isinstance(value, (dict, list, tuple, deque)) and any(isinstance(each, torch.Tensor) for each in entries)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -149,7 +155,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _same_keys(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
-        return one.keys() == other.keys()
+        return bool(one.keys() == other.keys())
     return bool(one == other) if isinstance(one, set) else len(one) == len(other)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import enum
 import functools
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal
 
@@ -183,9 +183,9 @@ class _Search:
     def function(self, value: Any) -> bool:
         """Remember a function to be followed, and say whether the value is one."""
         for function in _functions_in(value):
-            if self._is_new(function) and not _is_foreign(function.__module__ or ""):
-                if len(self.reached.functions) < _MOST_FUNCTIONS:
-                    self.reached.functions.append(function)
+            new = self._is_new(function) and not _is_foreign(function.__module__ or "")
+            if new and len(self.reached.functions) < _MOST_FUNCTIONS:
+                self.reached.functions.append(function)
         return bool(_functions_in(value))
 
     def follow(self) -> None:
@@ -248,7 +248,7 @@ def _is_foreign(module: str) -> bool:
 
 
 def _file(values: dict[str, Any]) -> str:
-    return os.path.basename(values.get("__file__") or "") or str(values.get("__name__", "a module"))
+    return Path(values.get("__file__") or "").name or str(values.get("__name__", "a module"))
 
 
 def _root(spot: Spot) -> str:

@@ -18,9 +18,7 @@ _FIELD = "container_update"
 _OF_RESULTS = ("type", "stride")
 
 
-def container_updates(
-    evidence: Evidence, before: Observation, after: Observation, rule: Rule
-) -> Iterator[Finding]:
+def container_updates(evidence: Evidence, before: Observation, after: Observation, rule: Rule) -> Iterator[Finding]:
     """Compare what the containers of the caller hold after the call, wherever one side updated them."""
     by_argument: dict[str, list[Finding]] = {}
     captured = evidence.before is evidence.module

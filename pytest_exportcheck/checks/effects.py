@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks import outputs
+from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, outside_findings
 from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference

@@ -29,9 +29,15 @@ def taken_from_defaults(node: torch.fx.Node) -> tuple[str, ...]:
 
 def _depends_on_default_dtype(node: torch.fx.Node, target: Any, given: list[torch.Tensor]) -> bool:
     floating = [result.dtype for result in _results(node) if _is_floating(result)]
-    if not floating or any(isinstance(each, torch.dtype) for each in pytree.tree_leaves((node.args, dict(node.kwargs)))):
+    if not floating or any(
+        isinstance(each, torch.dtype) for each in pytree.tree_leaves((node.args, dict(node.kwargs)))
+    ):
         return False
-    other = torch.float64 if floating[0] in (torch.float16, torch.bfloat16, torch.float32, torch.complex64) else torch.float32
+    other = (
+        torch.float64
+        if floating[0] in (torch.float16, torch.bfloat16, torch.float32, torch.complex64)
+        else torch.float32
+    )
     try:
         return _dtypes_under(other, node, target) != [result.dtype for result in _results(node)]
     except Exception:  # an operator that does not run without data
