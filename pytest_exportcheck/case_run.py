@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -26,11 +26,14 @@ from pytest_exportcheck.checks import (
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    check_inputs,
+    claimed_types_of,
     declared_dims,
     module_types_of,
     node_runs,
     program_of,
     state_of,
+    untraced_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError, Unsupported
@@ -52,17 +55,22 @@ from pytest_exportcheck.policy import (
     column_of,
     contract_for,
     fields_for,
+    is_known_layout,
     judge,
     loosest,
     tolerated,
+    without_grad,
 )
-from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.raised import last_line_of_model, log_of_torch, quiet, raised_from
+from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
     Case,
     Check,
     Evidence,
+    Fallback,
     Finding,
+    Gradients,
     Inputs,
     NodeRun,
     Observation,
@@ -71,6 +79,8 @@ from pytest_exportcheck.records import (
     Record,
     Refusal,
 )
+from pytest_exportcheck.refusals import is_of_kind
+from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     changed_globals,
@@ -78,7 +88,7 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged
+from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged, without_grad_only
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
@@ -93,7 +103,8 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
+    those of the session by name, of which the first one judges second opinions,
     ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
     seed: int
@@ -102,6 +113,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)
 
 
@@ -128,6 +140,8 @@ class CaseRun:
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             example, shapes = self._subject.example, self._subject.dynamic_shapes
             refused = case.rejected_at("capture")
+            if not refused:  # the engine is to refuse them
+                check_inputs(case, self._subject.module, example, self._subject.fresh, shapes)
             self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
@@ -137,7 +151,11 @@ class CaseRun:
             self._around.keep(changes_of(self._oracle))
             again = self._eager()
         self._unstable: tuple[str, ...] = ()
+        self._as_with_grad: set[tuple[str, str]] = set()
+        self._others: dict[Fallback, CaseRun | None] = {}
+        self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
+        self._again = EagerAgain(self._subject, case.context, self._seed)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -163,7 +181,10 @@ class CaseRun:
         key = (engine.name, mode)
         if key not in self._stages:
             parent = self.stage(engine, mode.parent) if mode.parent else None
-            if parent is not None and parent.blocks:
+            instead = self._instead.get((engine.name, mode.parent))
+            if instead is not None:
+                self._stages[key] = self._made_by(instead, engine, mode)
+            elif parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
@@ -171,14 +192,64 @@ class CaseRun:
                         self._stages[key] = self._fuzz(engine, mode, parent)
                     else:
                         self._stages[key] = self._make(engine, mode, parent)
+                if _refuses_sizes(self._stages[key]):
+                    self._fall_back(engine, mode)
+                self._attribute(engine, self._stages[key])
         return self._stages[key]
+
+    def _attribute(self, engine: Engine, stage: Stage) -> None:
+        """Findings that only an engine with a second opinion has are gaps in it. The first engine's stage is made only for that."""
+        first = self._settings.engines.get(FIRST)
+        at_fault = suspects(engine, stage, self._settings.engines) if first else []
+        if first is None or not any(at_fault):
+            return
+        for mode in judging_modes(stage.mode, first):
+            judging = self.stage(first, mode)
+            judging = judging.blocker or judging
+            if can_judge(judging):
+                same = len(judging.mode.stages) == len(stage.mode.stages)
+                stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
+                return
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
         before = len(self._stages)
         self._stages = {key: stage for key, stage in self._stages.items() if needed(*key)}
+        for other in filter(None, self._others.values()):
+            other.release(needed)
         if len(self._stages) < before and self._weights > _LARGE:
             gc.collect()  # programs are cycles, and a loaded one has weights of its own
+
+    # --- dims that a source gave by default -------------------------------------------------
+
+    def _fall_back(self, engine: Engine, mode: Mode) -> None:
+        """Use the first fallback of the case that this stage accepts, for it and for all that comes after it. The choice
+        depends on the mode alone: what other modes accept, and what ran before, does not matter."""
+        for fallback in self._case.fallbacks:
+            other = self._other(fallback)
+            if other is None:
+                continue
+            stage = self._made_by(other, engine, mode)
+            if stage.record is not None:
+                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                self._stages[engine.name, mode] = replace(stage, notes=(note, *stage.notes))
+                return
+
+    def _other(self, fallback: Fallback) -> CaseRun | None:
+        """The case in progress with this fallback; None where it cannot be set up."""
+        if fallback not in self._others:
+            try:
+                self._others[fallback] = CaseRun(fallback.case, self._settings)
+            except CaseError:
+                self._others[fallback] = None
+        return self._others[fallback]
+
+    def _made_by(self, other: CaseRun, engine: Engine, mode: Mode) -> Stage:
+        stage = other.stage(engine, mode)
+        self.seconds.update(other.seconds)
+        if stage.record is not None or mode.edge == FUZZ:
+            self._instead[engine.name, mode] = other
+        return stage
 
     def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         stage = Stage(mode)
@@ -186,6 +257,7 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            stage.reader = getattr(stage.artifact, "reader", "")
             stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
@@ -194,27 +266,41 @@ class CaseRun:
             operators = _operators(parent.record.program if parent and parent.record else None)
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
+            stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
-                found = [raised_finding(mode.stages[-1], what, error, logged)]
+                line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
+                found = [raised_finding(mode.stages[-1], what, error, logged, line)]
                 if mode.parent is None:
                     found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
-                stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
+                stage.findings = [
+                    replace(each, verdict="gap", fault_of=engine.name)
+                    for each in stage.findings
+                    if each.verdict == "broken"
+                ]
         else:
             accepted = self._refused(mode, None)
             if accepted:
                 stage.findings, stage.record = accepted, None
                 return stage
+            with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
             evidence = self._evidence(engine, mode, parent, stage.record)
             operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(
-                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
-            )
+            checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+            stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
             stage.findings += self._by_others(engine, mode, parent, stage)
             stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = tuple(unjudged(mode, stage.record))
+            stage.notes = (
+                *checked.notes,
+                *unjudged(mode, stage.record),
+                *without_grad_only(mode, stage.findings),
+                *with_grad,
+            )
         return stage
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
@@ -225,7 +311,7 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = run_checks(evidence, self._settings.checks)
+                raw = self._recheck.checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
                 raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
@@ -271,10 +357,13 @@ class CaseRun:
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
+        notes: dict[str, None] = {}
         subject = FuzzSubject(
-            eager=self._caller(self._subject.fresh_module()),
-            run=self._caller(run),
-            compare=partial(self._compared, engine, mode, parent),
+            eager=self._caller(
+                self._subject.fresh_module(), mode if self._oracle_of(engine, mode) is not self._oracle else None
+            ),
+            run=self._caller(run, mode),
+            compare=partial(self._compared, engine, mode, parent, notes),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -287,7 +376,7 @@ class CaseRun:
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
-            notes=result.notes,
+            notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
@@ -309,20 +398,19 @@ class CaseRun:
     def _key(self, engine: Engine, mode: Mode) -> str:
         return f"{self._case.origin.module}::{self._case.name}[{engine.name}-{mode}]"
 
-    def _caller(self, run: Callable[..., Any]) -> Callable[[Inputs], Observation]:
+    def _caller(self, run: Callable[..., Any], mode: Mode | None) -> Callable[[Inputs], Observation]:
         """What calls it many times, one call at a time, each as if it were the first."""
         snapshot = None
         if isinstance(run, torch.nn.Module):
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
 
         def call(inputs: Inputs) -> Observation:
-            context = self._case.context
             (observed,) = observe(
                 run,
                 (inputs,),
                 snapshot=snapshot,
                 seed=self._seed,
-                context=context,
+                context=partial(self._context, mode),
                 gradients=False,
                 watched=(self._around,),
             )
@@ -331,24 +419,36 @@ class CaseRun:
         return call
 
     def _compared(
-        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
-        record = parent.record or self._oracle
+        oracle = self._oracle_of(engine, mode)
+        record = parent.record or oracle
+        eager = replace(oracle, observations=(before,))
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(self._oracle, observations=(before,)),
+            before=eager,
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=self._oracle,
+            module=eager,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
         operators = _operators(record.program)
-        return self._judged(engine, mode, run_checks(evidence), operators)
+        again = self._again if oracle is self._oracle else self._again_without_grad
+        checked = Recheck(again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judged(engine, mode, checked.findings, operators)
 
     # --- the parts of a stage ---------------------------------------------------------------
 
@@ -361,7 +461,8 @@ class CaseRun:
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
         edge, like = mode.stages[-1], _judged_as(engine, mode)
-        before = parent.record if parent and parent.record else self._oracle
+        oracle = self._oracle_of(engine, mode)
+        before = parent.record if parent and parent.record else oracle
         return Evidence(
             case=self._case.name,
             engine=engine.name,
@@ -369,10 +470,10 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(like, unstable=self._unstable),
+            contract=contract_for(like, unstable=self._unstable, path=mode.stages),
             fields=fields_for(like, self._settings.overrides),
             alignment=_alignment(like, before.program, record.program),
-            module=self._oracle,
+            module=oracle,
             declared=self._declared,
             given=self._given,
             tolerance=self._case.tolerance,
@@ -383,7 +484,8 @@ class CaseRun:
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
-        told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
+        like, overrides = _judged_as(engine, mode), self._settings.overrides
+        told = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
         return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
@@ -408,7 +510,8 @@ class CaseRun:
         try:
             artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
             edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", "changed") for name in snapshot.changed()
+                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
+                for name, tensor in snapshot.changed().items()
             ]
             for name, (was, now) in snapshot.changed_flags().items():
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
@@ -416,6 +519,12 @@ class CaseRun:
             snapshot.restore()
             held.restore()
         return artifact, edits
+
+    def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
+        """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
+        if raised_from(error).where or not mode.capture.startswith("nonstrict"):  # Dynamo names the line itself
+            return ""
+        return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
         edge = mode.stages[-1]
@@ -453,36 +562,107 @@ class CaseRun:
                 observations=(),
                 state=state_of(module) if module is not None else None,
                 call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, _judged_as(engine, mode)) if exported is not None else None,
+                program=self._program(exported, engine, mode) if exported is not None else None,
                 modules=module_types_of(module) if module is not None and exported is None else {},
                 saved=getattr(artifact, "saved", {}),
                 resaved=_resaved(artifact, mode),
             )
         return replace(
             record,
-            observations=self._observe(run, self._calls, like=self._oracle.observations[0]),
+            observations=self._observed(run, mode),
             refusals=tuple(
-                Refusal(rejection=rejection, raised=self._observe(run, (call,))[0].raised)
+                Refusal(rejection=rejection, raised=self._observe(run, (call,), mode=mode)[0].raised)
                 for rejection, call in self._subject.rejected
             ),
         )
 
-    def _program(self, program: ExportedProgram, like: str) -> ProgramRecord:
+    def _program(self, program: ExportedProgram, engine: Engine, mode: Mode) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
-        if contract_for(like).get("val") == "run":
+        if contract_for(_judged_as(engine, mode)).get("val") == "run":
             seed_everything(self._seed)
-            with self._context():
+            with self._context(mode):
                 runs = node_runs(program, self._subject.example, self._declared)
             self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
+
+    def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
+        """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
+        like = self._oracle.observations[0]
+        if not without_grad(mode.stages):
+            return self._observe(run, self._calls, like=like)
+        first, *rest = self._observe(run, self._calls, mode=mode)
+        (graded,) = self._observe(run, self._calls[:1], like=like)
+        raised = Gradients({}, graded.raised, "the call") if graded.raised else graded.gradients
+        return (replace(first, gradients=raised), *rest)
+
+    def _oracle_of(self, engine: Engine, mode: Mode) -> Record:
+        """What a mode is held against: eager, without grad where the mode is judged without."""
+        if not without_grad(mode.stages) or (engine.name, mode.capture) in self._as_with_grad:
+            return self._oracle
+        return self._oracle_without_grad
+
+    @cached_property
+    def _oracle_without_grad(self) -> Record:
+        """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself where it needs grad to run at all."""
+        first, *rest = self._observe(self._subject.fresh_module(), self._calls, mode=_INFERENCE)
+        if any(each.raised for each in (first, *rest)):
+            return self._oracle
+        observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
+        return replace(self._oracle, observations=observations)
+
+    @cached_property
+    def _again_without_grad(self) -> EagerAgain:
+        return self._again.under(partial(self._context, _INFERENCE))
+
+    def _recheck_of(self, engine: Engine, mode: Mode) -> Recheck:
+        """Look again at what differs from the oracle of a mode, under the oracle's own circumstances."""
+        return self._recheck if self._oracle_of(engine, mode) is self._oracle else self._recheck_without_grad
+
+    @cached_property
+    def _recheck(self) -> Recheck:
+        return Recheck(self._again, self._oracle, self._calls)
+
+    @cached_property
+    def _recheck_without_grad(self) -> Recheck:
+        return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
+
+    def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
+        """A note where an inference program does what eager does with grad, and eager without does something else: some
+        captures run ``forward`` with grad, some without."""
+        if mode.parent or not without_grad(mode.stages):
+            return
+        if self._otherwise(self._oracle_without_grad, record) and not self._otherwise(self._oracle, record):
+            self._as_with_grad.add((engine.name, mode.capture))
+            yield f"{mode}: the program computes what eager computes with grad, which is something else under torch.no_grad()"
+
+    def _otherwise(self, one: Record, other: Record) -> bool:
+        """Whether they differ in more than the last bits and the strides, which go by the kernel."""
+        contract = dict.fromkeys(BLOCKING, "close")
+        evidence = Evidence(
+            case="",
+            engine="",
+            mode="",
+            stage="",
+            before=one,
+            after=other,
+            contract=contract,
+            tolerance=self._case.tolerance,
+            random=self._case.random,
+        )
+        return any(finding.kind != "stride" for finding in run_checks(evidence))
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
         observations = self._observe(module, self._calls, watched=(attributes_of(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
-            observations=observations, state=state_of(module), call_spec=spec, modules=module_types_of(module)
+            observations=observations,
+            state=state_of(module),
+            call_spec=spec,
+            modules=module_types_of(module),
+            claimed=claimed_types_of(module),
+            untraced=untraced_of(module),
         )
 
     def _observe(
@@ -490,11 +670,12 @@ class CaseRun:
         run: Callable[..., Any],
         calls: Sequence[Inputs],
         like: Observation | None = None,
+        mode: Mode | None = None,
         watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
+        """``mode``: the calls are made as that mode is judged; without one, as the user makes them."""
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        watched = (*watched, self._around)
-        context = self._case.context
+        watched, context = (*watched, self._around), partial(self._context, mode)
         return observe(run, calls, snapshot=snapshot, seed=self._seed, context=context, like=like, watched=watched)
 
     @contextmanager
@@ -506,8 +687,18 @@ class CaseRun:
             self._guard.restore()
             self._around.restore()
 
-    def _context(self) -> AbstractContextManager[Any]:
-        return self._case.context() if self._case.context else nullcontext()
+    @contextmanager
+    def _context(self, mode: Mode | None = None) -> Iterator[None]:
+        """The case's own context; within it no grad, where this mode is judged without."""
+        given = self._case.context() if self._case.context else nullcontext()
+        with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
+            yield
+
+
+def _changed(tensor: torch.Tensor) -> str:
+    """Says whether a tensor of a tracer was left, instead of one that was computed."""
+    kind = type(tensor).__name__
+    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 
 
 @contextmanager
@@ -526,6 +717,10 @@ _LARGE = 2**26
 
 #: Checks of values that eager itself may not repeat.
 _VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
+
+
+#: Any mode that is judged without grad.
+_INFERENCE = Mode(("nonstrict_postdispatch",))
 
 
 def _unstable(first: Record, second: Record) -> tuple[str, ...]:
@@ -562,7 +757,18 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
-    return finding.verdict == "broken" or (finding.verdict == "known" and finding.check in BLOCKING)
+    known = finding.verdict == "known" and finding.check in BLOCKING
+    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
+
+
+def _refuses_sizes(stage: Stage) -> bool:
+    """Whether a stage raised, or refused the case, because of its dynamic dims."""
+    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    return (
+        stage.record is None
+        and stage.mode.edge != FUZZ
+        and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
+    )
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

@@ -21,7 +21,7 @@ from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Outcome
+from pytest_exportcheck.records import Case, Finding, Outcome
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.reports.rows import plain
 from pytest_exportcheck.runner import Runner
@@ -150,7 +150,7 @@ class CaseItem(pytest.Item):
             "reason": self.outcome.reason,
             "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
-            "gaps": [finding.actual for finding in self.outcome.findings if finding.verdict == "gap"],
+            "gaps": [_gap_of(finding, self.engine) for finding in self.outcome.findings if finding.verdict == "gap"],
             "notes": self.outcome.notes,
             "findings": [asdict(finding) for finding in self.outcome.findings],
             "ledger": [asdict(line) for line in self.outcome.ledger],
@@ -183,6 +183,7 @@ class CaseModule(pytest.Module):
     """A case file: imported as pytest imports test modules. What it fails with becomes a failing item."""
 
     tests_too: bool = False
+    imported: bool = False
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
@@ -190,9 +191,8 @@ class CaseModule(pytest.Module):
         except (Exception, SystemExit) as error:
             message = f"case file {self.nodeid} could not be imported. The other files run.\n{_import_text(error)}"
             return [BrokenItem.from_parent(self, name="import", message=message)]
-        if self.tests_too:
-            return super().collect()
-        return items_of(self, cases_in(module))
+        self.imported = True
+        return super().collect() if self.tests_too else items_of(self, cases_in(module))
 
 
 class SourceCollector(pytest.Collector):
@@ -217,11 +217,7 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
     for case in cases:
         first = names.setdefault(case.name, case)
         if first is not case:
-            message = (
-                f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
-                "does not. Give one of them another name with export_case(name=...)."
-            )
-            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=message))
+            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=_same_name(first, case)))
             continue
         key = (case.origin.file, case.origin.line, case.name)
         if key in seen and isinstance(parent, SourceCollector):
@@ -236,6 +232,18 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
     return items
 
 
+def _same_name(first: Case, case: Case) -> str:
+    if first.origin == case.origin:  # in a loop, or in a function that is called twice
+        return (
+            f"two cases that are declared at {case.origin} are called {case.name!r}: the first runs, the other does not. "
+            "Give each a name with export_case(name=...), such as one that holds the variable of the loop."
+        )
+    return (
+        f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
+        "does not. Give one of them another name with export_case(name=...)."
+    )
+
+
 _NAMES = pytest.StashKey[dict[str, Case]]()
 
 
@@ -246,6 +254,16 @@ def items_on(collector: pytest.Module, value: object) -> list[pytest.Item | pyte
     cases = [case for case in cases_on(value, module.__name__) if id(case) not in known]
     known.update(id(case) for case in cases)
     return items_of(collector, cases) if cases else None
+
+
+def items_left(collector: pytest.Collector) -> list[pytest.Item | pytest.Collector]:
+    """The items of the cases that a test module declares and no object of its namespace carries: those of a loop, say."""
+    if not isinstance(collector, pytest.Module) or type(collector).__name__ == "DoctestModule":
+        return []
+    if isinstance(collector, CaseModule) and not (collector.tests_too and collector.imported):
+        return []
+    known = collector.stash.get(_CARRIED, set())
+    return items_of(collector, [case for case in cases_in(collector.obj) if id(case) not in known])
 
 
 _CARRIED = pytest.StashKey[set[int]]()
@@ -281,3 +299,11 @@ def _from_root(config: pytest.Config, file: str) -> str:
     """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()
+
+
+def _gap_of(finding: Finding, engine: str) -> tuple[str, str]:
+    """The engine that is at fault, and the finding in one line."""
+    text = finding.actual.partition("\n")[0]
+    if finding.kind != "raised":
+        text = f"{finding.check}: {finding.place}: {finding.kind} (expected {finding.expected}, got {finding.actual})"
+    return finding.fault_of or engine, " ".join(text.split())

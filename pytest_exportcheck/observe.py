@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import combinations
@@ -55,6 +55,8 @@ def observe(
     """
     observations: list[Observation] = []
     with preserved_globals(), quiet():
+        if snapshot is not None:
+            snapshot.aliased()
         try:
             for number, call in enumerate(calls):
                 differentiate = _no_gradients if number or not gradients else partial(gradients_of, like=like)
@@ -120,8 +122,8 @@ def _aliases(
     outputs: Sequence[tuple[str, Any]], inputs: Sequence[tuple[str, Any]], snapshot: ModuleSnapshot | None
 ) -> frozenset[tuple[str, str]]:
     """Pairs of an output and something else (an output, an input, a state tensor) that share storage."""
-    owners: dict[tuple[str, int], list[str]] = {}
-    sharing: dict[tuple[str, int], list[str]] = {}
+    owners: dict[Hashable, list[str]] = {}
+    sharing: dict[Hashable, list[str]] = {}
     state = snapshot.current() if snapshot else []
     for place, leaf in [*inputs, *state]:
         if isinstance(leaf, torch.Tensor) and (key := storage_key(leaf)):

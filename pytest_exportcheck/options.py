@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_exportcheck.records import LARGEST_SEED
+
 if TYPE_CHECKING:
     import pytest
 
@@ -15,6 +17,8 @@ PROFILES = ("ship", "conformance")
 
 #: What can be drawn of inputs besides their sizes.
 ALSO = ("layout", "special", "dtype", "rank")
+
+MOST_THREADS = 1024
 
 #: Examples per item where no number is given.
 EXAMPLES = 25
@@ -198,9 +202,11 @@ def settings(
     pytest.UsageError
         As :func:`read_options`.
     """
-    threads = config.getoption("exportcheck_threads")
-    if threads is not None and threads < 1:
-        raise _usage_error(f"--exportcheck-threads takes a number of threads, at least 1, got {threads}.")
+    threads, seed = config.getoption("exportcheck_threads"), config.getoption("exportcheck_seed")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise _usage_error(f"--exportcheck-threads takes a number of threads from 1 to {MOST_THREADS}, got {threads}.")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise _usage_error(f"--exportcheck-seed takes an integer from 0 to {LARGEST_SEED}, got {seed}.")
     return Options(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
@@ -210,7 +216,7 @@ def settings(
         expectations=_expectations(config),
         expectations_given=bool(config.getoption("exportcheck_expectations")),
         update_expectations=config.getoption("exportcheck_update_expectations"),
-        seed=config.getoption("exportcheck_seed"),
+        seed=seed,
         threads=threads,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),

@@ -7,6 +7,7 @@ import dis
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from types import CodeType
 from typing import Any
 
 import torch
@@ -83,13 +84,25 @@ class Watched:
     @cached_property
     def _loaded(self) -> frozenset[str]:
         """Names of attributes that the code reads, and texts that it may look attributes up by."""
-        return frozenset(
-            name
-            for code in self._reached.codes()
-            for instruction in dis.get_instructions(code)
-            if instruction.opname.startswith("LOAD_")
-            for name in _names_in(instruction.argval)
-        )
+        return frozenset(name for code in self._reached.codes() for name in _loaded_by(code))
+
+
+def _loaded_by(code: CodeType) -> Iterator[str]:
+    """What a tensor has too (``x.shape``) counts where it is read of the first argument."""
+    own = {"self", *code.co_varnames[:1]}
+    owner: Any = None
+    for instruction in dis.get_instructions(code):
+        names = _names_in(instruction.argval) if instruction.opname.startswith("LOAD_") else []
+        is_attribute = instruction.opname.startswith(("LOAD_ATTR", "LOAD_METHOD"))
+        yield from (name for name in names if not is_attribute or owner in own or name not in _OF_TENSORS)
+        if instruction.opname not in _TRANSPARENT:
+            owner = names[-1] if names and not is_attribute else None
+
+
+_OF_TENSORS = frozenset(dir(torch.Tensor))
+
+#: Instructions between the load of an object and that of its attribute, in ``self.calls += 1``.
+_TRANSPARENT = ("CACHE", "COPY", "DUP_TOP")
 
 
 def attributes_of(module: torch.nn.Module) -> Watched:

@@ -27,6 +27,7 @@ from pytest_exportcheck.items import (
     CaseModule,
     Session,
     SourceCollector,
+    items_left,
     items_on,
     report_of,
 )
@@ -125,10 +126,12 @@ class ActivePlugin:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Cases that are in no collected file join the session's own children."""
+        """Cases that are in no collected file join the session's own children, those that no name of a test module stands
+        for join the module's."""
         report = yield
-        if isinstance(collector, pytest.Session) and report.outcome == "passed":
-            report.result = [*(report.result or []), *self._elsewhere(collector)]
+        if report.outcome == "passed":
+            more = self._elsewhere(collector) if isinstance(collector, pytest.Session) else items_left(collector)
+            report.result = [*(report.result or []), *more]
         return report
 
     def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector | pytest.Item]:

@@ -3,6 +3,7 @@ A test that fails here is good news: torch has mended the defect, and the row ne
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -60,6 +61,19 @@ class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
 
 
+class Layered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.layer(x).relu()
+
+
+def traced():
+    return torch.fx.symbolic_trace(Layered())
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
@@ -87,6 +101,15 @@ class Reordered(nn.Module):
 
     def forward(self, x):
         return (x + self.second) * self.first
+
+
+class BufferFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.layer = nn.BatchNorm1d(3, affine=False), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(self.scale(x))
 
 
 class ListAttribute(nn.Module):
@@ -237,6 +260,11 @@ REPRODUCERS = {
     "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
     "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
+    "nonstrict-names-wrapper-class": Reproducer(traced, of_shape(2, 3), "nonstrict"),
+    "unflatten-graph-module": Reproducer(traced, of_shape(2, 3), "nonstrict-unflatten"),
+    "postdispatch-leaves-tracing-tensors": Reproducer(
+        lambda: nn.utils.weight_norm(nn.Linear(3, 4)), of_shape(2, 3), "nonstrict_postdispatch"
+    ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
@@ -278,6 +306,10 @@ REPRODUCERS = {
     ),
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
+    ),
+    "captures-list-parameters-first": Reproducer(BufferFirst, of_shape(2, 3), "nonstrict"),
+    "keyword-in-path": Reproducer(
+        lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"
     ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }

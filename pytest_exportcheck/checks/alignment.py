@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from pytest_exportcheck.records import Alignment, GraphPair, GraphRef, NodeRecord, NodeRef, ProgramRecord
+from pytest_exportcheck.records import (
+    Alignment,
+    GraphPair,
+    GraphRef,
+    NodeRecord,
+    NodeRef,
+    Plain,
+    ProgramRecord,
+    Size,
+)
 
 
 def align(before: ProgramRecord, after: ProgramRecord, how: str) -> Alignment:
@@ -155,22 +164,95 @@ def _token(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> Any:
     return (target, arguments, shown(tuple(node.kwargs.values())), node.meta.get("stack_trace"))
 
 
-def is_operation(node: NodeRecord) -> bool:
-    """Whether a node belongs to the op sequence: ``sym_size`` is merged at will, and what only asserts is worded anew."""
-    return node.op == "call_function" and not node.target.startswith(("aten.sym_size", "aten.sym_stride"))
+#: Reads sizes, strides and offsets of a tensor, never its data.
+_QUERIES = "aten.sym_"
+
+#: Fail on a number that is not as it must be, and yield nothing.
+_ASSERTIONS = ("aten._assert_scalar.", "aten.sym_constrain_range.", "aten.sym_constrain_range_for_size.")
+
+
+def is_number(val: Any) -> bool:
+    """Whether a node of this val yields a number, symbolic or not, or a tuple of numbers."""
+    if isinstance(val, tuple):
+        return bool(val) and all(map(is_number, val))
+    return isinstance(val, (int, Size)) or (isinstance(val, Plain) and val.type == "float")
+
+
+def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
+    """The names of the nodes that compute sizes: numbers that follow from numbers, or from what a tensor is.
+
+    A number that a node reads from the data of a tensor (``item``) is the result of an operation.
+    """
+    numbers: set[str] = set()
+    sizes: set[str] = set()
+    for node in nodes:
+        if node.op == "call_function" and (
+            node.target.startswith(_QUERIES) or (is_number(node.val) and all(ref.name in numbers for ref in refs(node)))
+        ):
+            sizes.add(node.name)
+        if is_number(node.val):
+            numbers.add(node.name)
+    return frozenset(sizes)
+
+
+def is_assertion(node: NodeRecord) -> bool:
+    """Whether a node asserts something of a number: a capture writes assertions again from what it knows of symbols."""
+    return node.op == "call_function" and node.target.startswith(_ASSERTIONS)
+
+
+def operations(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
+    """The op sequence: calls without sizes, which may be computed otherwise, more often or not at all, and without assertions."""
+    nodes = list(nodes)
+    sizes = size_nodes(nodes)
+    return [node for node in nodes if node.op == "call_function" and node.name not in sizes and not is_assertion(node)]
 
 
 def _by_sequence(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
-    ours, theirs = [node for node in before if is_operation(node)], [node for node in after if is_operation(node)]
-    operations = _matching(ours, theirs, list(map(_operation, ours)), list(map(_operation, theirs)))
+    ours, theirs = operations(before), operations(after)
+    old, new = {node.name: node for node in before}, {node.name: node for node in after}
+    paired = _matching(
+        ours, theirs, [_operation(node, old) for node in ours], [_operation(node, new) for node in theirs]
+    )
     inputs = {node.name: node for node in after if node.op == "placeholder"}
     named = [(node, inputs[node.name]) for node in before if node.op == "placeholder" and node.name in inputs]
-    return [*named, *operations]
+    return [*named, *paired, *_fetched_elsewhere(ours, theirs, paired, old, new)]
 
 
-def _operation(node: NodeRecord) -> str:
-    """The operation; where it takes a result of another, which."""
-    return node.target + (str(node.args[1:]) if node.target == "_operator.getitem" else "")
+#: Take a result of an operation, or the number in a tensor: in which order means nothing.
+_FETCHES = ("_operator.getitem", "aten.item.default", "aten._local_scalar_dense.default")
+
+
+def _fetched_elsewhere(
+    ours: Sequence[NodeRecord],
+    theirs: Sequence[NodeRecord],
+    paired: Pairs,
+    old: Mapping[str, NodeRecord],
+    new: Mapping[str, NodeRecord],
+) -> Pairs:
+    """Fetches of the same in another order. Those without a token of their own stay unpaired."""
+    names = {one.name: other.name for one, other in paired}
+    left = [node for node in _without(theirs, (other for _, other in paired)) if node.target in _FETCHES]
+    found: Pairs = []
+    for node in _without(ours, (one for one, _ in paired)):
+        if node.target not in _FETCHES:
+            continue
+        token, sources = _operation(node, old), [names.get(ref.name, ref.name) for ref in refs(node)]
+        same = (each for each in left if _operation(each, new) == token and [ref.name for ref in refs(each)] == sources)
+        partner = next(same, None)
+        if partner is not None:
+            left.remove(partner)
+            names[node.name] = partner.name
+            found.append((node, partner))
+    return found
+
+
+def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
+    """The operation; where it takes a result of another or the number in one, which."""
+    if node.target not in _FETCHES:
+        return node.target
+    source = nodes.get(refs(node)[0].name) if refs(node) else None
+    fetched = _operation(source, nodes) if source is not None and source.target in _FETCHES else ""
+    return f"{node.target}{node.args[1:]}{fetched}"
 
 
 def _by_origin(before: ProgramRecord, after: ProgramRecord) -> Iterator[GraphPair]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pytest_exportcheck.checks.values import Rule, differences, tensor_text
+from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.outputs import rule_of
+from pytest_exportcheck.checks.values import differences, tensor_text
 from pytest_exportcheck.records import Evidence, Finding, Leaf, Observation, Update
 from pytest_exportcheck.tensors import leaf_of, same_bits
 
@@ -18,12 +20,12 @@ _FIELD = "container_update"
 _OF_RESULTS = ("type", "stride")
 
 
-def container_updates(evidence: Evidence, before: Observation, after: Observation, rule: Rule) -> Iterator[Finding]:
+def container_updates(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     """Compare what the containers of the caller hold after the call, wherever one side updated them."""
     by_argument: dict[str, list[Finding]] = {}
     captured = evidence.before is evidence.module
     for place in dict.fromkeys((*before.updates, *after.updates)):
-        finding = _entry(place, before, after, rule)
+        finding = _entry(place, before, after, rule_of(evidence, "effects", before.label, f"input {place}"))
         if finding is not None:
             argument = (before.updates.get(place) or after.updates[place]).argument
             if captured and finding.kind == "mutation lost" and argument not in by_argument:

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.checks.texts import side_by_side, user_line
-from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord
+from pytest_exportcheck.checks.untraced import outside_forward, untraced_finding
+from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord, Record
 
 Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
 
@@ -208,14 +209,19 @@ def _vanished_annotations(
 
 def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
     """Operations that the user's code called say where, and name modules that exist."""
-    types = evidence.module.modules if evidence.module else {}
-    if types.get("", "").startswith(_TORCHS):
+    module = evidence.module or Record(observations=())
+    if module.modules.get("", "").startswith(_TORCHS):
         return
+    types = _accepted_types(module)
     checked: dict[Any, str] = {}
     if "nn_module_stack" in evidence.fields:
         yield from _misplaced(program)
     operations = list(_operations(program))
+    excused = outside_forward(operations, module.untraced) if "stack_trace" in evidence.fields else {}
+    yield from untraced_finding(operations, excused, _EXPECTED["stack_trace"])
     nowhere = {key for key in _SANE if len(operations) > 1 and not any(key in node.meta for _, node in operations)}
+    if len(excused) == len(operations):
+        nowhere.discard("stack_trace")
     for key in nowhere & evidence.fields.keys():
         yield _missing_everywhere(key)
     for graph, node in operations:
@@ -223,7 +229,8 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
             if key not in evidence.fields or key in nowhere:
                 continue
             if key not in node.meta:
-                yield _missing(graph, node, key)
+                if key != "stack_trace" or graph.place(node) not in excused:
+                    yield _missing(graph, node, key)
                 continue
             value = node.meta[key]
             if (key, value) not in checked:
@@ -238,6 +245,15 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
                     actual=checked[key, value],
                     line=user_line(node),
                 )
+
+
+def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
+    """Path -> the class of the module there, and those that graph modules name there."""
+    paths = dict.fromkeys((*module.modules, *module.claimed)) if module.modules else {}
+    return {
+        path: (*((module.modules[path],) if path in module.modules else ()), *sorted(module.claimed.get(path, ())))
+        for path in paths
+    }
 
 
 #: torch leaves frames of its own files out of stack traces: of models that it ships beside its exporter, all of them.
@@ -327,7 +343,7 @@ def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
     )
 
 
-def _wrong_stack(stack: Any, types: Mapping[str, str]) -> str:
+def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
     """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
     if not isinstance(stack, tuple) or not all(isinstance(entry, tuple) and len(entry) == 3 for entry in stack):
         return f"{stack!r}"
@@ -337,8 +353,8 @@ def _wrong_stack(stack: Any, types: Mapping[str, str]) -> str:
             continue
         if path not in types and not _is_computed(path):
             return f"{path!r}, which is no submodule"
-        if path in types and kind != types[path]:
-            return f"{kind} at {path!r}, where the module has {types[path]}"
+        if path in types and kind not in types[path]:
+            return f"{kind} at {path!r}, where the module has {types[path][0]}"
     return ""
 
 
@@ -347,7 +363,7 @@ def _is_computed(path: str) -> bool:
     return any(sign in path for sign in "()[]:")
 
 
-def _wrong_trace(trace: Any, _types: Mapping[str, str]) -> str:
+def _wrong_trace(trace: Any, _types: object) -> str:
     """A frame whose line of code is not what the file has there."""
     lines = str(trace).splitlines()
     if not any(_FRAME.match(line) for line in lines):
@@ -362,13 +378,13 @@ def _wrong_trace(trace: Any, _types: Mapping[str, str]) -> str:
     return ""
 
 
-def _wrong_function(value: Any, _types: Mapping[str, str]) -> str:
+def _wrong_function(value: Any, _types: object) -> str:
     if isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, str) and each for each in value):
         return ""
     return f"{value!r}"
 
 
-_SANE: Mapping[str, Callable[[Any, Mapping[str, str]], str]] = {
+_SANE: Mapping[str, Callable[[Any, Mapping[str, tuple[str, ...]]], str]] = {
     "stack_trace": _wrong_trace,
     "nn_module_stack": _wrong_stack,
     "torch_fn": _wrong_function,

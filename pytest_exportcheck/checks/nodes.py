@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import is_operation, refs
+from pytest_exportcheck.checks.alignment import operations, refs
+from pytest_exportcheck.checks.size_graphs import SizeGraph
+from pytest_exportcheck.checks.size_values import SizeComparison
 from pytest_exportcheck.checks.sizes import same_size
 from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side, user_line
 from pytest_exportcheck.records import (
@@ -16,6 +19,7 @@ from pytest_exportcheck.records import (
     GraphPair,
     GraphRecord,
     GraphRef,
+    Interval,
     NodeRecord,
     NodeRef,
     ProgramRecord,
@@ -32,7 +36,7 @@ def check(evidence: Evidence) -> list[Finding]:
         return list(_sane(program))
     if evidence.before.program is None or evidence.alignment is None:
         return []
-    return list(_LEVELS[level](evidence.alignment, evidence.before.program))
+    return list(_LEVELS[level](evidence.alignment, evidence.before.program, program))
 
 
 def _finding(graph: GraphRecord, node: NodeRecord, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
@@ -82,7 +86,7 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
 # --- equal ----------------------------------------------------------------------------------
 
 
-def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
+def _equal(alignment: Alignment, before: ProgramRecord, _: ProgramRecord) -> Iterator[Finding]:
     for path in alignment.dropped:
         if _is_judged(path, alignment):
             yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
@@ -198,25 +202,41 @@ def _renamed_text(text: str, names: Mapping[str, str]) -> str:
 # --- the same operations in the same order --------------------------------------------------
 
 
-def _sequence(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
+def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
     writes_back = any(spec.kind.endswith("_MUTATION") for spec in before.signature.outputs)
+    sizes = SizeComparison(alignment, before, after)
     for pair in alignment.graphs:
-        dropped = [node for node in pair.dropped if is_operation(node)]
+        ours, theirs = SizeGraph.of(pair.before), SizeGraph.of(pair.after)
+        unpaired = {id(node) for node in (*pair.dropped, *pair.added)}
+        dropped = [node for node in operations(pair.before.nodes) if id(node) in unpaired]
         added = [
             node
-            for node in pair.added
-            if is_operation(node) and not (writes_back and node.target.startswith("aten.copy"))
+            for node in operations(pair.after.nodes)
+            if id(node) in unpaired and not (writes_back and node.target.startswith("aten.copy"))
         ]
         moved = _traded_places(dropped, added)
-        yield from _unpaired(pair.before, dropped, "dropped")
-        yield from _unpaired(pair.after, added, "added")
+        yield from _unpaired(pair.before, [*dropped, *sizes.dropped(pair, ours, theirs)], "dropped")
+        yield from _unpaired(pair.after, [*added, *sizes.added(pair, ours, theirs)], "added")
         if moved:
             detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
             yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
-        names = {one.name: other.name for one, other in pair.nodes}
+        known = _Known(
+            {one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs
+        )
         for one, other in pair.nodes:
             if one.op == "call_function":
-                yield from _same_constants(pair, one, other, names, before)
+                yield from _same_constants(pair, one, other, known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What arguments of two graphs are compared by: which nodes are pairs, and what sizes are."""
+
+    names: Mapping[str, str]
+    ranges: Mapping[str, Interval]
+    sizes: SizeComparison
+    ours: SizeGraph
+    theirs: SizeGraph
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
@@ -241,35 +261,54 @@ def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: str) -> Ite
         yield _finding(graph, node, kind, expected, actual)
 
 
-def _same_constants(
-    pair: GraphPair, one: NodeRecord, other: NodeRecord, names: Mapping[str, str], before: ProgramRecord
-) -> Iterator[Finding]:
-    """Which paired operations feed this one, and its plain arguments. A retrace may fill in default arguments."""
+def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: _Known) -> Iterator[Finding]:
+    """Which paired operations feed this one, its sizes and its plain arguments. A retrace may fill in default arguments."""
     for place, (expected, actual) in _arguments(one, other).items():
         if expected is _NOTHING or actual is _NOTHING:
             continue
-        if not _same_where_known(expected, actual, names, before.constraints.ranges):
+        if not _same_where_known(expected, actual, known):
             left, right = side_by_side(_shown(expected), _shown(actual))
             which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
             yield _finding(pair.before, one, "args", f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
 
 
-def _same_where_known(one: Any, other: Any, names: Mapping[str, str], ranges: Any) -> bool:
-    """As far as both sides are paired operations or plain data of one kind."""
+def _same_where_known(one: Any, other: Any, known: _Known) -> bool:
+    """As far as both sides are paired operations, sizes or plain data of one kind."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) != len(other) or all(
-            _same_where_known(left, right, names, ranges) for left, right in zip(one, other, strict=True)
+            _same_where_known(left, right, known) for left, right in zip(one, other, strict=True)
         )
+    if isinstance(one, NodeRef) and isinstance(other, NodeRef) and known.names.get(one.name) == other.name:
+        return True
+    if _is_size(one, known.ours) and _is_size(other, known.theirs) and not _are_plain(one, other):
+        same = known.sizes.same(one, known.ours, other, known.theirs)
+        if same is not None:
+            return same
     if isinstance(one, NodeRef) and isinstance(other, NodeRef):
-        return one.name not in names or other.name not in names.values() or names[one.name] == other.name
+        return one.name not in known.names or other.name not in known.names.values()
     if isinstance(one, str) and isinstance(other, str) and " on node '" in one:
         return True  # the message of an assertion, worded anew
     if type(one) is not type(other) or isinstance(one, Size):
         return True  # a symbolic size where a node or a number was
-    return _same_argument(one, other, names, ranges)
+    return _same_argument(one, other, known.names, known.ranges)
 
 
-_LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord], Iterator[Finding]]] = {
+def _is_size(argument: Any, graph: SizeGraph) -> bool:
+    """Whether an argument is a number that can be compared with one that is computed: not ``-1`` for a size that is left open,
+    and not the largest of all for an end that is."""
+    if isinstance(argument, int):
+        return not isinstance(argument, bool) and 0 <= argument < _OPEN
+    return graph.is_number(argument)
+
+
+_OPEN = 2**62
+
+
+def _are_plain(one: Any, other: Any) -> bool:
+    return not any(isinstance(each, (NodeRef, Size)) for each in (one, other))
+
+
+_LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
     "equal": _equal,
     "sequence": _sequence,
 }

@@ -99,7 +99,7 @@ def sentence(change: Outside) -> str:
 def _remedy(change: Outside) -> str:
     if change.what.startswith("a buffer of "):
         return "Make the module that holds it a submodule."
-    if isinstance(change.before, (torch.Tensor, int, float)) and not change.entries:
+    if isinstance(change.before, torch.Tensor) or (isinstance(change.before, (int, float)) and not change.entries):
         return "Register it as a buffer (register_buffer) and update it in place."
     return "Keep such state in a buffer of fixed size, or pass it as an input and return it."
 

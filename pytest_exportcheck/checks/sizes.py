@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import sympy
+from sympy.logic.boolalg import BooleanAtom
 
 from pytest_exportcheck.records import Interval, Size
 
@@ -47,6 +48,8 @@ def _at(size: int | Size, values: Mapping[Any, int]) -> int | None:
     if not isinstance(size, Size):
         return size
     result = size.expr.xreplace({symbol: sympy.Integer(value) for symbol, value in values.items()})
+    if isinstance(result, BooleanAtom):
+        return int(bool(result))
     try:
         return int(result)
     except (TypeError, ValueError):  # infinite, or not a number
@@ -55,14 +58,32 @@ def _at(size: int | Size, values: Mapping[Any, int]) -> int | None:
 
 def _settings(intervals: Sequence[Interval | None]) -> Iterator[tuple[int, ...]]:
     """Ends and neighbours of the ranges in all combinations, as far as they are few, then numbers from all over them."""
-    bounds = [_bounds(interval) for interval in intervals]
+    bounds = [bounds_of(interval) for interval in intervals]
     yield from islice(product(*(sorted({low, min(low + 1, high), high}) for low, high in bounds)), _SETTINGS)
     draw = Random(0)  # the same in every run
     for _ in range(_SETTINGS):
         yield tuple(draw.randint(low, min(high, low + 100)) for low, high in bounds)
 
 
-def _bounds(interval: Interval | None) -> tuple[int, int]:
+def number_at(size: int | Size, values: Mapping[str, int | float]) -> int | float | None:
+    """The number or truth value that a symbolic number is where its symbols have these values; None where it is none."""
+    if not isinstance(size, Size):
+        return size
+    if size.expr.is_Symbol:
+        return values.get(size.text)
+    symbols = _symbols(size)
+    if any(name not in values for name in symbols):
+        return None
+    result = size.expr.xreplace({symbol: sympy.sympify(values[name]) for name, symbol in symbols.items()})
+    if isinstance(result, BooleanAtom):
+        return bool(result)
+    try:
+        return int(result) if result.is_integer else float(result)
+    except (TypeError, ValueError):  # infinite, or not a number
+        return None
+
+
+def bounds_of(interval: Interval | None) -> tuple[int, int]:
     """The ends of a range; 2 and 100 above where it has none."""
     lower = 2 if interval is None or interval.lower is None else interval.lower
     return lower, lower + 98 if interval is None or interval.upper is None else interval.upper

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.describe.freeze import qualified
+from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
+from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 from pytest_exportcheck.snapshot import slots_of
 from pytest_exportcheck.tensors import facts_of, storage_key
@@ -43,14 +44,16 @@ def call_spec_of_call(
 
 
 def _names(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the parameters of ``forward`` that are given something; None where it takes any number."""
+    """The names of the parameters of ``forward`` that are given something, keywords in the order of the call; None where
+    it takes any number."""
     try:
         bound = inspect.signature(module.forward).bind(*args, **kwargs)
     except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
         return None
-    kinds = {each.kind for each in bound.signature.parameters.values()}
+    parameters = bound.signature.parameters
+    kinds = {each.kind for each in parameters.values()}
     variadic = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
-    return None if variadic else tuple(bound.arguments)
+    return None if variadic else (*list(parameters)[: len(args)], *kwargs)
 
 
 def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
@@ -63,3 +66,47 @@ def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
 def module_types_of(module: torch.nn.Module) -> dict[str, str]:
     """Submodule path -> qualified class, under every path; the module itself under the empty one."""
     return {path: qualified(type(owner)) for path, owner in module.named_modules(remove_duplicate=False)}
+
+
+def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
+    """Submodule path -> further classes that a capture may name there.
+
+    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps them, or
+    puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
+    """
+    claims: dict[str, set[str]] = {}
+    for owner_path, owner in module.named_modules(remove_duplicate=False):
+        for path, kind in _named_in(owner):
+            for place in (path, f"{owner_path}.{path}".strip(".")):
+                claims.setdefault(place, set()).add(kind)
+    return {path: frozenset(kinds) for path, kinds in claims.items()}
+
+
+def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
+    """Paths and classes as a graph module's nodes name them, or as they are inside a compiled module."""
+    inside = getattr(module, "_orig_mod", None)
+    if isinstance(inside, torch.nn.Module):
+        yield from module_types_of(inside).items()
+    graph = getattr(module, "graph", None)
+    for node in graph.nodes if isinstance(graph, torch.fx.Graph) else ():
+        stack = frozen_metadata({"nn_module_stack": node.meta.get("nn_module_stack")}, Symbols())
+        for entry in stack.get("nn_module_stack", ()):
+            if isinstance(entry, tuple) and len(entry) == 3:
+                yield entry[1], entry[2]
+
+
+def untraced_of(module: torch.nn.Module) -> dict[str, str]:
+    """Submodule path -> why operations may be called outside a Python function ``forward`` that the user wrote; a tracer takes
+    lines of code of such functions alone."""
+    reasons = ((path, _untraced(owner)) for path, owner in module.named_modules(remove_duplicate=False))
+    return {path: reason for path, reason in reasons if reason}
+
+
+def _untraced(module: torch.nn.Module) -> str:
+    code = getattr(module.forward, "__code__", None)
+    if isinstance(module, torch.fx.GraphModule) or (code is not None and code.co_filename.startswith("<")):
+        return "generated"
+    if code is None or code.co_name != "forward" or type(module).__call__ is not torch.nn.Module.__call__:
+        return "forward"
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return "hooks" if any(hooks) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from pytest_exportcheck.describe.freeze import (
     target_text,
 )
 from pytest_exportcheck.describe.guards import acceptance
+from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.records import (
     ConstraintsRecord,
@@ -31,6 +32,7 @@ from pytest_exportcheck.records import (
     SignatureRecord,
     Size,
     SpecRecord,
+    TensorValue,
 )
 from pytest_exportcheck.tensors import leaf_of, named_leaves, storage_key
 
@@ -52,7 +54,7 @@ def program_of(
     return ProgramRecord(
         graphs=graphs,
         signature=_signature(program.graph_signature),
-        constraints=_constraints(program, places, graphs[""], symbols, declared),
+        constraints=_constraints(program, places, graphs, symbols, declared),
         constants=dict(program.constants),
         state_names=tuple(program.state_dict),
         tied_names=_tied(program.state_dict),
@@ -65,16 +67,6 @@ def program_of(
         verified=_verified(program),
         runs=runs,
     )
-
-
-def input_places(program: torch.export.ExportedProgram) -> list[str]:
-    """The places of the user's inputs, in the order of the signature: ``args[0]``, ``kwargs['mask']``."""
-    spec = program.call_spec.in_spec
-    if spec is None:
-        return []
-    args, kwargs = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
-    leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
-    return [place for place, _ in sorted(leaves, key=lambda leaf: int(leaf[1]))]
 
 
 def _user_inputs(program: torch.export.ExportedProgram) -> list[Any]:
@@ -172,11 +164,11 @@ def _spec(spec: Any) -> SpecRecord:
 def _constraints(
     program: torch.export.ExportedProgram,
     places: list[str],
-    graph: GraphRecord,
+    graphs: Mapping[str, GraphRecord],
     symbols: Symbols,
     declared: tuple[DeclaredDim, ...],
 ) -> ConstraintsRecord:
-    values = {node.name: node.val for node in graph.nodes if node.op == "placeholder"}
+    values = {node.name: node.val for node in graphs[""].nodes if node.op == "placeholder"}
     inputs = [getattr(spec.arg, "name", "") for spec in _user_inputs(program)]
     shapes = {
         place: values[name].shape
@@ -184,7 +176,7 @@ def _constraints(
         if hasattr(values.get(name), "shape")
     }
     ranges = {}
-    in_nodes = symbols.names
+    used = _used(graphs.values())
     for expr, bounds in program.range_constraints.items():
         size = symbols.size(expr)
         if isinstance(size, Size):
@@ -195,8 +187,27 @@ def _constraints(
         ranges=ranges,
         guards=guards,
         accepts=acceptance(program, guards, declared),
-        unused=symbols.names - in_nodes,
+        unused=symbols.names - used,
     )
+
+
+def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
+    """The names of the symbols that nodes depend on: in what they are given, or in what a tensor that they yield is but for
+    where in its storage it begins."""
+    values = (
+        value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values())
+    )
+    return frozenset(str(symbol) for value in values for size in _sizes_in(value) for symbol in size.expr.free_symbols)
+
+
+def _sizes_in(value: Any) -> Iterator[Size]:
+    if isinstance(value, Size):
+        yield value
+    elif isinstance(value, TensorValue):
+        yield from _sizes_in((value.shape, value.stride))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _sizes_in(each)
 
 
 def _examples(program: torch.export.ExportedProgram) -> tuple[Leaf, ...] | None:

@@ -40,7 +40,7 @@ def _edge(saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[s
         first, *others = [
             (name, ProgramArtifact(_loaded(saver, name, load, buffer), given.request)) for name, load in readers.items()
         ]
-        return replace(first[1], also=dict(others))
+        return replace(first[1], reader=first[0], also=dict(others))
 
     return edge
 
@@ -54,4 +54,4 @@ def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO) -> Any:
     except Exception as error:
         if MARK in str(error):
             raise Unsupported(f"{reader} has no form for something in this program.") from error
-        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}") from error
+        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}", reader) from error

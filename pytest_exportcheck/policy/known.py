@@ -20,7 +20,8 @@ class KnownDefect:
     """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs.
 
     ``on`` is about the calls that showed it, such as ``batch=1, length=4``. ``operator`` is one that the program before the stage (at a capture: the captured one) must have; ``beside`` the id of a row that must explain
-    another finding of the same item.
+    another finding of the same item. ``always_fails``: under every profile, because there is no program to ship and the model
+    has a remedy.
     """
 
     id: str
@@ -40,6 +41,7 @@ class KnownDefect:
     on: str = "*"
     operator: str = ""
     beside: str = ""
+    always_fails: bool = False
 
 
 KNOWN: tuple[KnownDefect, ...] = (
@@ -52,12 +54,32 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="dropped*",
     ),
     KnownDefect(
+        id="keyword-in-path",
+        title="a path of the module with a Python keyword (heads.class.weight) makes code that cannot be parsed; rename it",
+        torch=">=2.13",
+        engine="*",  # the program's module() is torch's for every engine
+        check="stage",
+        kind="raised",
+        actual="SyntaxError: *(<eval_with_key>*",
+        detail="*is a Python keyword: torch writes the path into code*",
+        always_fails=True,
+    ),
+    KnownDefect(
         id="strict-reorders-state",
         title="strict capture orders the program's state by first use instead of as the module does",
         torch=">=2.13",
         stage="strict*",
         check="state",
         kind="order",
+    ),
+    KnownDefect(
+        id="captures-list-parameters-first",
+        engine="*",  # the module is made by torch of the signature, which has parameters first
+        title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
+        torch=">=2.13",
+        stage="*strict*",
+        check="state",
+        kind="parameters first",
     ),
     KnownDefect(
         id="loaded-constant-is-a-view",
@@ -76,6 +98,26 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="edited",
         place="module *_flat_weights*",
+    ),
+    KnownDefect(
+        id="postdispatch-leaves-tracing-tensors",
+        title="non-strict capture below autograd leaves FunctionalTensors in attributes that hooks set, such as those of weight_norm",
+        torch=">=2.13",
+        capture="nonstrict_postdispatch",
+        check="stage",
+        kind="edited",
+        place="module *",
+        expected="unchanged by the capture",
+        actual="changed to a FunctionalTensor",
+    ),
+    KnownDefect(
+        id="unflatten-graph-module",
+        title="a program of a graph module cannot be called once it is unflattened: operations lack the root in nn_module_stack",
+        torch=">=2.13",
+        stage="unflatten",
+        check="outputs",
+        kind="raised",
+        actual="ValueError: treespec.unflatten(leaves): `leaves` has length * but the spec refers to a pytree that holds *",
     ),
     KnownDefect(
         id="serdes-refuses-empty-region",
@@ -141,12 +183,21 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="nonstrict-traces-forward-only",
-        title="non-strict capture records no stack traces where forward is a lambda or a function of another name",
+        title="non-strict capture records no stack traces in hooks, nor where forward is a lambda or a function of another name",
+        torch=">=2.13",
+        engine="*",  # they share torch's tracer
+        stage="nonstrict*",
+        check="metadata",
+        kind="stack_trace missing outside forward",
+    ),
+    KnownDefect(
+        id="nonstrict-names-wrapper-class",
+        title="non-strict capture names a wrapper of torch's exporter as the class of a root that is a graph module or compiled",
         torch=">=2.13",
         stage="nonstrict*",
         check="metadata",
-        kind="stack_trace missing",
-        place="every operation",
+        kind="nn_module_stack wrong",
+        actual="torch.export._trace.*.Wrapper at '', where the module has *",
     ),
     KnownDefect(
         id="serdes-drops-unused-ranges",
@@ -237,9 +288,10 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="attention-mask-below-autograd",
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
         torch=">=2.13",
-        stage="*_postdispatch",
-        check="outputs",
+        capture="*_postdispatch",
+        check="gradients",
         kind="raised",
+        place="the call",
         actual="*is not differentiable with respect to argument 'attn_mask'*",
     ),
     KnownDefect(
@@ -259,7 +311,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="decompose",
         check="outputs",
         kind="stride",
-        operator="aten.scaled_dot_product_attention*",
+        operator="aten.*scaled_dot_product_*attention*",
     ),
     KnownDefect(
         id="lowering-drops-no-grad",
@@ -423,20 +475,26 @@ def judge(
         and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
-        and (not row.operator or any(fnmatchcase(each, row.operator) for each in operators))
         and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
-    first = [_judged(finding, [row for row in rows if not row.beside]) for finding in findings]
-    found = {finding.known_as for finding in first}
-    return [_judged(finding, [row for row in rows if row.beside in found]) for finding in first]
+    first = [_judged(finding, [row for row in rows if not row.beside], operators) for finding in findings]
+    found = {finding.known_as for finding in first if finding.verdict == "known"}
+    return [_judged(finding, [row for row in rows if row.beside in found], operators) for finding in first]
 
 
-def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
-    """A finding that a row explains; what is lost or known already stays so."""
-    if finding.verdict != "broken":
+def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
+    """A finding that a row explains. What is lost stays so, and names the row; what is known already stays so."""
+    if finding.verdict not in ("broken", "lost") or finding.known_as:
         return finding
-    row = next((row for row in rows if _explains(row, finding)), None)
-    return finding if row is None else replace(finding, verdict="known", known_as=row.id)
+    about = operators if finding.operators is None else finding.operators
+    row = next((row for row in rows if _explains(row, finding) and _is_about(row, about)), None)
+    if row is None:
+        return finding
+    return replace(finding, verdict="known" if finding.verdict == "broken" else "lost", known_as=row.id)
+
+
+def _is_about(row: KnownDefect, operators: Collection[str]) -> bool:
+    return not row.operator or any(fnmatchcase(each, row.operator) for each in operators)
 
 
 def _explains(row: KnownDefect, finding: Finding) -> bool:

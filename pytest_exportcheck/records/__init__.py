@@ -3,7 +3,7 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
@@ -23,6 +23,7 @@ from pytest_exportcheck.records.observations import (
     Observation,
     Outside,
     Raised,
+    Rounding,
     TensorFacts,
     Update,
 )
@@ -48,6 +49,7 @@ from pytest_exportcheck.records.programs import (
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
 
 __all__ = [
+    "LARGEST_SEED",
     "Alignment",
     "CallSpecRecord",
     "Case",
@@ -56,6 +58,7 @@ __all__ = [
     "DeclaredDim",
     "Evidence",
     "Expectation",
+    "Fallback",
     "Finding",
     "Gradients",
     "GraphPair",
@@ -78,6 +81,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Rounding",
     "SignatureRecord",
     "Size",
     "SpecRecord",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation, Raised
+from pytest_exportcheck.records.observations import Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
@@ -26,13 +26,18 @@ class Refusal:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Record:
     """An artifact (or the eager module) as the checks see it. ``saved`` is a digest of each record of the archive that
-    a serdes edge wrote, ``resaved`` of the one that saving its result again writes."""
+    a serdes edge wrote, ``resaved`` of the one that saving its result again writes.
+
+    ``modules`` has the class of every submodule by path, ``claimed`` further classes that graph modules name there, and
+    ``untraced`` why operations of a module may have no line of code: "generated", "forward" or "hooks"."""
 
     observations: tuple[Observation, ...]
     state: StateRecord | None = None
     call_spec: CallSpecRecord | None = None
     program: ProgramRecord | None = None
     modules: Mapping[str, str] = field(default_factory=dict)
+    claimed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    untraced: Mapping[str, str] = field(default_factory=dict)
     saved: Mapping[str, str] = field(default_factory=dict)
     resaved: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
@@ -45,6 +50,8 @@ class Evidence:
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
     same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of the
     eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the example.
+    ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it; ``unmeasured`` says
+    why there is none.
     """
 
     case: str
@@ -61,6 +68,8 @@ class Evidence:
     given: tuple[Leaf, ...] = ()
     tolerance: Tolerance | None = None
     random: bool = False
+    rounding: Mapping[str, Rounding] = field(default_factory=dict)
+    unmeasured: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +78,8 @@ class Finding:
 
     ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
     ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it.
+    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``; ``operators`` are those that it is
+    about, None where any operator of the program may be at fault.
     """
 
     check: str
@@ -82,7 +92,9 @@ class Finding:
     detail: str = ""
     line: str = ""
     known_as: str = ""
+    fault_of: str = ""
     on: tuple[str, ...] = ()
+    operators: tuple[str, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

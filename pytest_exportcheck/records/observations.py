@@ -41,14 +41,21 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one."""
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
+    torch that raised, empty where that line called no further into torch."""
 
     type: str
     message: str
     where: str = ""
+    inside: str = ""
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" + (f"\n(raised at {self.where})" if self.where else "")
+
+    @property
+    def detail(self) -> str:
+        """The line of torch, for the detail of a finding: no pattern is meant for the code of torch."""
+        return f"torch raised this at {self.inside}" if self.inside else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +95,28 @@ class Outside:
 class Gradients:
     """What backward gave: by name of the parameter (tied names together) or place of the input; or what it raised.
 
-    The loss is the sum of the outputs that require grad, each element weighted by a fixed number.
+    The loss is the sum of the outputs that require grad, each element weighted by a fixed number. ``raised_by`` is "the
+    call" where the callable, whose outputs were observed without grad, cannot be called with it.
     """
 
     values: Mapping[str, Any]
     raised: Raised | None = None
+    raised_by: str = "backward"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """The distance of eager from eager in float64, in one call: its own rounding.
+
+    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed state
+    tensor (``state count``), ``gradients`` for each gradient. ``scale`` is the largest value among outputs and inputs,
+    ``gradient_scale`` among all gradients: rounding is relative to those.
+    """
+
+    values: Mapping[str, float]
+    gradients: Mapping[str, float]
+    scale: float
+    gradient_scale: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

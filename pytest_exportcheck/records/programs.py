@@ -155,7 +155,7 @@ class ConstraintsRecord:
     """Symbolic shapes of the user's inputs by place, ranges by the text of the expression, and guards as text.
 
     ``accepts`` says, for a few settings of the inputs' sizes, whether the guards let them pass; ``unused`` names the
-    symbols that have a range and stand in no node.
+    symbols that have a range and that no shape, stride, number or argument of a node depends on.
     """
 
     shapes: Mapping[str, tuple[int | Size, ...]]

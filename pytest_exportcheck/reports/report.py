@@ -15,7 +15,7 @@ import msgspec
 from pytest_exportcheck.reports.terminal import SIGNS
 
 SCHEMA = "exportcheck-report"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 FAILING = ("error", "failed", "stale", "interrupted")
 """The statuses that make a run red, worst first. A status that nobody knows is one of them too."""
 HARMLESS = ("gap", "known", "expected", "passed")
@@ -65,6 +65,7 @@ class FindingReport(msgspec.Struct, kw_only=True, frozen=True):
     detail: str = ""
     line: str = ""
     known_as: str = ""
+    fault_of: str = ""
     on: tuple[str, ...] = ()
 
 

@@ -90,6 +90,19 @@ class Resizing(torch.nn.Module):
         return paired, x.new_ones(rows + 1), found * 2, x[:-1]
 
 
+class Counted(torch.nn.Module):
+    """Numbers read from a tensor: lengths of parts, a factor, and what is asserted of them."""
+
+    def forward(self, lengths: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        first, second = lengths.tolist()
+        for number in (first, second):
+            torch._check(number >= 1)
+            torch._check(number <= 5)
+        torch._check(first + second == x.shape[0])
+        head, tail = torch.split(x, [first, second])
+        return head, tail, x * second, x.new_zeros(first * 2)
+
+
 @dataclasses.dataclass
 class Scores:
     """A user's own output type."""
@@ -197,6 +210,20 @@ def _resizable() -> tuple[torch.Tensor, ...]:
 _ROWS = Dim("rows", min=3, max=16)
 
 
+class Attending(torch.nn.Module):
+    """Attention with a mask that requires grad, which inference programs can do without grad only, and a count of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.tensor([[0.0, 1.0, -1.0], [1.0, 0.0, 1.0], [-1.0, 1.0, 0.0]]))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls.add_(1)
+        attended = torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=self.bias * 2)
+        return attended, x.transpose(2, 3) * 2
+
+
 @contextlib.contextmanager
 def _annotated_as_a_whole() -> Iterator[None]:
     with preserve_node_meta(), annotate({"whole": ("yes", 1)}):
@@ -219,6 +246,7 @@ _CASES = (
         _resizable,
         dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
     ),
+    _case("counted", Counted, (torch.tensor([2, 2]), _numbers(4, 2))),
     _case(
         "structured",
         Structured,
@@ -229,6 +257,7 @@ _CASES = (
     _case("viewing", Viewing, (_numbers(2, 3),)),
     _case("drawing", Drawing, (_numbers(4),)),
     _case("tied", Tied, (_numbers(3),)),
+    _case("attending", Attending, (_numbers(2, 2, 3, 4),)),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 

@@ -50,7 +50,9 @@ def test_an_entry_that_the_program_does_not_replace(findings):
 
 
 def test_a_returned_value_is_named(findings):
-    (finding,) = findings(lambda c: (grow(c), c["k"]), lambda c: (0, torch.cat([c["k"], c["k"]])), {"k": torch.zeros(9)})
+    (finding,) = findings(
+        lambda c: (grow(c), c["k"]), lambda c: (0, torch.cat([c["k"], c["k"]])), {"k": torch.zeros(9)}
+    )
     assert finding.detail.splitlines()[1] == "The program returns the new value as output[1]: let the caller store it."
 
 
@@ -116,10 +118,13 @@ def test_of_many_entries_the_rest_is_listed(findings):
 def test_of_random_cases_shapes_are_compared(findings):
     noisy = [lambda c: c.update(k=torch.rand(2)) or 0 for _ in range(2)]
     assert findings(*noisy, {"k": torch.zeros(2)}, random=True) == []
-    assert len(findings(noisy[0], lambda c: c.update(k=torch.rand(3)) or 0, {"k": torch.zeros(2)}, random=True)) == 1
+    found = findings(noisy[0], lambda c: c.update(k=torch.zeros(2).double()) or 0, {"k": torch.zeros(2)}, random=True)
+    assert "input args[0]['k']" in [each.place for each in found]
 
 
 def test_one_ulp_is_a_difference(findings):
     above = torch.nextafter(torch.ones(1), torch.full((1,), 2.0))
-    (finding,) = findings(lambda c: c.update(k=above) or 0, lambda c: c.update(k=torch.ones(1)) or 0, {"k": torch.zeros(1)})
+    (finding,) = findings(
+        lambda c: c.update(k=above) or 0, lambda c: c.update(k=torch.ones(1)) or 0, {"k": torch.zeros(1)}
+    )
     assert finding.kind == "mutated to another value"

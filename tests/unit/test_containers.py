@@ -31,7 +31,9 @@ class Tagged(Cache):
 
 
 pytree.register_dataclass(Carry, serialized_type_name="test_containers.Carry")
-pytree.register_pytree_node(Cache, lambda each: ([each.tensor], each.steps), lambda leaves, steps: Cache(leaves[0], steps))
+pytree.register_pytree_node(
+    Cache, lambda each: ([each.tensor], each.steps), lambda leaves, steps: Cache(leaves[0], steps)
+)
 pytree.register_pytree_node(Tagged, lambda each: ([each.tensor], object()), lambda leaves, _: Tagged(leaves[0]))
 
 

@@ -75,7 +75,9 @@ def test_python_state_is_named_where_outputs_depend_on_it(capture):
     sentence = "forward() changes self.calls, a Python number; a program keeps its first value."
     assert found.status == "failed"
     assert (outputs.check, outputs.detail.splitlines()[-1]) == ("outputs", sentence)
-    assert told([effects]) == [("effects", "self.calls", "Python state", "changed from 0 to 2", "a constant of the program")]
+    assert told([effects]) == [
+        ("effects", "self.calls", "Python state", "changed from 0 to 2", "a constant of the program")
+    ]
     assert effects.detail == f"{sentence} Register it as a buffer (register_buffer) and update it in place."
 
 
@@ -107,4 +109,4 @@ def test_a_call_that_takes_the_default_dtype_is_tolerated_unless_forbidden(captu
     found = outcome(Fills, capture, overrides=Overrides.of([], ["defaults.dtype"]))
     (finding,) = found.findings
     assert (found.status, finding.check, finding.kind) == ("failed", "defaults", "default dtype")
-    assert finding.line.endswith("in forward: return x[\"k\"] + torch.zeros(2)")
+    assert finding.line.endswith('in forward: return x["k"] + torch.zeros(2)')

@@ -108,3 +108,9 @@ def generator_seeded_by_the_call(program: ExportedProgram) -> None:
         return made
 
     program.module = module  # type: ignore[method-assign]
+
+
+@fault("nonstrict_postdispatch", "attending", owner="effects", field="mutated to another value")
+def counted_twice_below_autograd(program: ExportedProgram) -> None:
+    """The program can be called without grad only, and is judged there."""
+    set_argument(call(program, "aten.add"), 1, 2)

@@ -227,6 +227,55 @@ def assertion_dropped_by_retrace(program: ExportedProgram) -> None:
     program.graph.erase_node(call(program, "aten._assert_scalar"))
 
 
+@fault("nonstrict-retrace", "resizing", owner="nodes", field="dropped")
+def condition_of_an_assertion_relaxed_by_retrace(program: ExportedProgram) -> None:
+    set_argument(call(program, "_operator.ge"), 1, -1)
+
+
+@fault("nonstrict-retrace", "counted", owner="nodes", field="added")
+def condition_of_an_assertion_tightened_by_retrace(program: ExportedProgram) -> None:
+    """Three is refused: nothing that is run."""
+    set_argument(call(program, "_operator.le"), 1, 2)
+
+
+@fault("nonstrict-retrace", "counted", owner="nodes", field="dropped")
+def assertion_on_a_sum_dropped_by_retrace(program: ExportedProgram) -> None:
+    condition = call(program, "_operator.eq")
+    (assertion,) = condition.users
+    program.graph.erase_node(assertion)
+
+
+@fault("nonstrict-retrace", "resizing", owner="nodes", field="args")
+def size_computed_wrongly_by_retrace(program: ExportedProgram) -> None:
+    set_argument(call(program, "_operator.add"), 1, 2)
+
+
+@fault("nonstrict-retrace", "resizing", owner="nodes", field="args")
+def size_made_constant_by_retrace(program: ExportedProgram) -> None:
+    node = call(program, "aten.reshape")
+    set_argument(node, 1, [4, 2, 4])
+
+
+@fault("nonstrict-retrace", "counted", owner="nodes", field="args")
+def numbers_read_from_a_tensor_swapped_by_retrace(program: ExportedProgram) -> None:
+    """Both are two on the example."""
+    node = call(program, "aten.split_with_sizes")
+    set_argument(node, 1, node.args[1][::-1])
+
+
+@fault("nonstrict-retrace", "counted", owner="nodes", field="args")
+def number_read_from_a_tensor_made_constant_by_retrace(program: ExportedProgram) -> None:
+    set_argument(call(program, "aten.mul"), 1, 2)
+
+
+@fault("nonstrict-retrace", "counted", owner="nodes", field="dropped")
+def reading_of_a_number_dropped_by_retrace(program: ExportedProgram) -> None:
+    """The first number stands for the second, too: both are two on the example."""
+    first, second = calls(program.graph, "aten.item")
+    second.replace_all_uses_with(first)
+    program.graph.erase_node(second)
+
+
 @fault("nonstrict-serdes", "resizing", owner="nodes", field="args")
 def condition_of_an_assertion_relaxed(program: ExportedProgram) -> None:
     set_argument(call(program, "_operator.ge"), 1, -1)

@@ -1,0 +1,54 @@
+"""Operations that have no line of code because no ``forward`` that a user wrote was in progress: hooks, generated code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_exportcheck.records import Finding, GraphRecord, NodeRecord
+
+
+def outside_forward(
+    operations: Sequence[tuple[GraphRecord, NodeRecord]], untraced: Mapping[str, str]
+) -> dict[str, str]:
+    """Place of each operation without a line of code that may have been called outside a written ``forward`` -> why."""
+    found = {}
+    for graph, node in operations:
+        why = "" if "stack_trace" in node.meta else _why_untraced(node.meta.get("nn_module_stack"), untraced)
+        if why:
+            found[graph.place(node)] = why
+    return found
+
+
+def _why_untraced(stack: Any, untraced: Mapping[str, str]) -> str:
+    """Empty where a ``forward`` is in progress, whichever of the modules is at work: that of a module with hooks is while a
+    module inside it is at work."""
+    entries = stack if isinstance(stack, tuple) and all(isinstance(each, tuple) for each in stack) else ()
+    paths = [re.sub(r"@\d+$", "", entry[1]) for entry in entries if len(entry) == 3] or [""]
+    reasons = [untraced.get(path, "") for path in paths]
+    return "" if "" in reasons or "hooks" in reasons[:-1] else reasons[-1]
+
+
+def untraced_finding(
+    operations: Sequence[tuple[GraphRecord, NodeRecord]], excused: Mapping[str, str], expected: str
+) -> Iterator[Finding]:
+    """One finding, whatever the number of operations. Generated code has no lines to name."""
+    places = [place for place, why in excused.items() if why != "generated"]
+    if places:
+        rest = f", and {len(places) - 1} more" if len(places) > 1 else ""
+        yield Finding(
+            check="metadata",
+            place="every operation" if len(places) == len(operations) > 1 else places[0],
+            kind="stack_trace missing outside forward",
+            field="stack_trace",
+            expected=expected,
+            actual="none",
+            detail=f"{_REASONS[excused[places[0]]]}{rest}",
+        )
+
+
+_REASONS = {
+    "hooks": "a hook of the module calls it",
+    "forward": "the module's forward is a function of another name",
+}
