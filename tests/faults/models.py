@@ -196,6 +196,18 @@ class Learning(torch.nn.Module):
         return torch.tanh(self.second(x)) * 2, steady
 
 
+class Remembering(torch.nn.Module):
+    """Changes Python state that it looks at and that no output depends on, and fills a tensor of a given dtype."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * 2 + torch.ones(3, dtype=torch.float32)
+
+
 def _numbers(*shape: int) -> torch.Tensor:
     """Of both signs, none twice, in a shape; the first element is zero."""
     count = torch.Size(shape).numel()
@@ -258,6 +270,7 @@ _CASES = (
     _case("drawing", Drawing, (_numbers(4),)),
     _case("tied", Tied, (_numbers(3),)),
     _case("attending", Attending, (_numbers(2, 2, 3, 4),)),
+    _case("remembering", Remembering, (_numbers(3),)),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 
