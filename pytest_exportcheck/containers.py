@@ -55,6 +55,8 @@ def _walk(place: str, owner: str, tree: Any) -> Iterator[tuple[str, str, Any, st
     kind = type(tree).__name__
     if kind not in _KEYED:
         yield place, kind, tree, _text(spec.context)
+    elif owner and owner not in _KEYED:
+        kind = owner  # a registered class may hold its tensors in lists
     for inner, child in _children(place, tree):
         yield from _walk(inner, kind, child)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.reachable import MISSING, Reached, around, described, inside
+from pytest_exportcheck.reachable import MISSING, PLAIN, Reached, around, described, inside
 from pytest_exportcheck.records import Outside
 from pytest_exportcheck.tensors import detached_clone, same_bits
 
@@ -72,7 +72,8 @@ class Watched:
 
     def _changed_contents(self) -> Iterator[Outside]:
         for spot, container, before in self._contents:
-            if spot.read() is container and not _same_keys(container, before):
+            is_kept = self._in_module or all(isinstance(each, (torch.Tensor, *PLAIN)) for each in _entries(container))
+            if is_kept and spot.read() is container and not _same_keys(container, before):
                 yield Outside(spot.name, spot.what, len(before), len(container), self._in_module, entries=True)
 
     def _new_attributes(self) -> Iterator[Outside]:
@@ -145,8 +146,13 @@ def _is_data(value: Any) -> bool:
 
 
 def _holds_tensors(value: Any) -> bool:
-    entries = value.values() if isinstance(value, dict) else value
-    return isinstance(value, (dict, list, tuple, deque)) and any(isinstance(each, torch.Tensor) for each in entries)
+    return any(isinstance(each, torch.Tensor) for each in _entries(value))
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, (list, tuple, set, deque)) else ()
 
 
 def _same(one: Any, other: Any) -> bool:

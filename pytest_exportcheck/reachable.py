@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import functools
 import sys
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,10 @@ from pytest_exportcheck.snapshot import slots_of
 MISSING = object()
 
 #: Values that are compared as a whole.
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.Size, torch.dtype, torch.device)
-_CONTAINERS = (dict, list, set, deque)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.Size, torch.dtype, torch.device)
+
+#: Exactly these: what a subclass does when an entry is read is not known.
+_CONTAINERS = (dict, OrderedDict, defaultdict, list, set, deque)
 
 #: Packages whose code is not searched: what they change is theirs.
 _FOREIGN = frozenset(
@@ -48,8 +50,8 @@ class Spot:
         if self.how == "fixed":
             return self.holder
         try:
-            if self.how == "item":
-                return self.holder[self.key]
+            if self.how == "item":  # not by brackets: a defaultdict would make the entry
+                return self.holder.get(self.key, MISSING) if isinstance(self.holder, dict) else self.holder[self.key]
             if self.how == "attribute":
                 return vars(self.holder).get(self.key, MISSING)
             return self.holder.cell_contents
@@ -120,11 +122,11 @@ class _Search:
         """Add a place and whatever its value holds."""
         if len(self.reached.spots) >= _MOST_SPOTS:
             return
-        if isinstance(value, (torch.Tensor, *_PLAIN)):
+        if isinstance(value, (torch.Tensor, *PLAIN)):
             if id(value) not in self._excluded:
                 self.reached.spots.append(spot)
         elif not self.function(value) and self._is_new(value) and depth:
-            if isinstance(value, (*_CONTAINERS, tuple)):
+            if type(value) in _CONTAINERS or isinstance(value, tuple):
                 self._container(spot, value, depth - 1)
             elif isinstance(value, torch.nn.Module):
                 self._module(spot, value)

@@ -30,6 +30,8 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     constants = _written_constants(evidence)
     for change in changes[:_MOST]:
         matters = wrong_later or any(_is_value_of(change, value) for value in constants)
+        if not (matters or change.in_module or _holds_tensor(change)):
+            continue  # a table that is filled once, a count of calls
         yield Finding(
             check="effects",
             place=change.name,
