@@ -48,8 +48,10 @@ def contents_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Contents:
 
 def _walk(place: str, owner: str, tree: Any) -> Iterator[tuple[str, str, Any, str | None]]:
     """Leaves, and registered classes with their context as text."""
-    spec = pytree.tree_structure(tree, is_leaf=lambda each: each is not tree)
-    if spec.is_leaf():
+    spec = (
+        None if isinstance(tree, torch.Tensor) else pytree.tree_structure(tree, is_leaf=lambda each: each is not tree)
+    )
+    if spec is None or spec.is_leaf():
         yield place, owner, tree, None
         return
     kind = type(tree).__name__

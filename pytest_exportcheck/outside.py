@@ -45,12 +45,12 @@ class Watched:
         self._contents = [entry for entry in self._contents if entry[0].name in names]
 
     def restore(self) -> None:
-        """Put tensors and numbers back, and containers that hold tensors. A flag, or a table that is filled once, may guard
-        what must not be done twice, and what is only collected may be the user's."""
+        """Put tensors and numbers back, containers that hold tensors, and dicts that count. A flag, or a table that is filled
+        once, may guard what must not be done twice; a list of anything else may be what the user collects."""
         for _, container, before in self._contents:
             if _same_entries(container, before):
                 continue
-            if _holds_tensors(container) or _holds_tensors(before):
+            if _is_data(container) or _is_data(before):
                 container.clear()
                 container.update(before) if isinstance(container, (dict, set)) else container.extend(before)
         for spot, value, kept in self._values:
@@ -79,8 +79,10 @@ class Watched:
     def _new_attributes(self) -> Iterator[Outside]:
         for prefix, owner, names in self._names:
             for key in [key for key in vars(owner) if key not in names]:
-                value = vars(owner)[key]
-                yield Outside(f"{prefix}{key}", described(value), None, _kept(value)[1], True, added=True)
+                value, shared = vars(owner)[key], getattr(type(owner), key, MISSING)
+                before = None if shared is MISSING else _kept(shared)[1]
+                after = _kept(value)[1]
+                yield Outside(f"{prefix}{key}", described(value), before, after, True, added=shared is MISSING)
 
     @cached_property
     def _loaded(self) -> frozenset[str]:
@@ -140,9 +142,14 @@ def _kept(value: Any) -> tuple[Any, Any]:
 
 
 def _is_data(value: Any) -> bool:
-    """Tensors and numbers, and containers that hold tensors."""
-    number = isinstance(value, (int, float, complex)) and not isinstance(value, bool)
-    return number or isinstance(value, torch.Tensor) or _holds_tensors(value)
+    """Tensors and numbers, containers that hold tensors, and dicts of numbers."""
+    if isinstance(value, dict) and value and all(map(_is_number, value.values())):
+        return True
+    return _is_number(value) or isinstance(value, torch.Tensor) or _holds_tensors(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
 
 
 def _holds_tensors(value: Any) -> bool:

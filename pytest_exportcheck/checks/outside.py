@@ -129,5 +129,12 @@ def _text(change: Outside, value: Any) -> str:
         return "no attribute"
     if isinstance(value, torch.Tensor):
         return tensor_text(value)
+    if isinstance(value, (list, tuple, set, dict)) and not _is_plain(value):
+        return f"a {type(value).__name__} of {len(value)}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_plain(value: Any) -> bool:
+    entries = value.values() if isinstance(value, dict) else value
+    return all(each is None or isinstance(each, (bool, int, float, complex, str)) for each in entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections import defaultdict
 
 import pytest
 import torch
@@ -25,6 +26,24 @@ class Holder:
 
 
 HOLDER = Holder()
+
+
+class Proxy:
+    """Raises when it is asked for anything but its type."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError("used outside of its context")
+
+
+class Making(dict):
+    """Makes another tensor whenever an entry is read."""
+
+    def __getitem__(self, key):
+        return torch.rand(1)
+
+
+PROXY, MAKING = Proxy(), Making(a=1)
+COUNTERS = defaultdict(int)
 
 
 class Net(torch.nn.Module):
@@ -94,6 +113,8 @@ FILE = "test_outside.py"
         (lambda net: net.shared.add_(1), {"Net.shared": "a class attribute"}),
         (add_to_default, {"total": "a default argument of add_to_default()"}),
         (closing_over(), {"total": "a closure variable of add()"}),
+        (lambda _: COUNTERS.update(a=1), {"COUNTERS": f"a global of {FILE}"}),
+        (lambda _: (PROXY, MAKING), {}),
         (lambda _: next(TICKS), {}),
         (lambda _: TOTAL + 1, {}),
     ],
@@ -144,6 +165,19 @@ def test_a_change_of_an_attribute_that_the_code_reads_is_named(run, expected):
     watched = attributes_of(net)
     net()
     assert {each.name: (each.what, each.before, each.after) for each in watched.changed()} == expected
+
+
+def test_an_attribute_that_shadows_one_of_the_class_has_its_value_before():
+    class Counting(torch.nn.Module):
+        calls = 3
+
+        def forward(self):
+            self.calls += 1
+
+    net = Counting()
+    watched = attributes_of(net)
+    net()
+    assert [(each.name, each.before, each.after) for each in watched.changed()] == [("self.calls", 3, 4)]
 
 
 def test_an_attribute_that_appears_and_is_looked_for_is_named():
