@@ -239,6 +239,18 @@ def _encoder() -> torch.nn.Module:
     return torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1)
 
 
+class Remembering(torch.nn.Module):
+    """Changes Python state that it looks at and that no output depends on, and fills a tensor of a given dtype."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * 2 + torch.ones(3, dtype=torch.float32)
+
+
 def _numbers(*shape: int) -> torch.Tensor:
     """Of both signs, none twice, in a shape; the first element is zero."""
     count = torch.Size(shape).numel()
@@ -307,6 +319,7 @@ _CASES = (
     _case("served", _encoder, lambda: (torch.randn(2, 5, 8),), context=torch.no_grad),
     _case("served_half", lambda: _encoder().half(), lambda: (torch.randn(2, 5, 8).half(),), context=torch.no_grad),
     _case("padded", Padded, lambda: (torch.randn(2, 3, 8), _PADDING.clone()), context=torch.no_grad),
+    _case("remembering", Remembering, (_numbers(3),)),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 
