@@ -69,6 +69,19 @@ class Layered(nn.Module):
         return self.layer(x).relu()
 
 
+class Attention(nn.Module):
+    def forward(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v).sum()
+
+
+LENGTHS = Reproducer(
+    Attention,
+    lambda: (torch.randn(2, 4, 5, 8), torch.randn(2, 4, 6, 8), torch.randn(2, 4, 6, 8)),
+    "nonstrict-decompose",
+    {"dynamic_shapes": ({2: Dim.DYNAMIC}, {2: Dim.DYNAMIC}, {2: Dim.DYNAMIC})},
+)
+
+
 def traced():
     return torch.fx.symbolic_trace(Layered())
 
@@ -258,6 +271,8 @@ REPRODUCERS = {
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
+    "attention-lowered-merges-lengths": LENGTHS,
+    "attention-lowered-renames-symbols": LENGTHS,
     "loaded-lowering-drops-guards": Reproducer(
         Minus,
         lambda: (torch.randn(4, 3), torch.randn(4, 3)),

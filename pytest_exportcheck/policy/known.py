@@ -186,6 +186,26 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="range of an unused symbol dropped",
     ),
     KnownDefect(
+        id="attention-lowered-merges-lengths",
+        title="decomposing attention makes the lengths of keys and values one symbol: lengths that differ are refused by shape",
+        torch=">=2.13",
+        engine="*",  # they share torch's decompositions and symbols
+        stage="decompose",
+        check="constraints",
+        kind="relation of keys and values",
+    ),
+    KnownDefect(
+        id="attention-lowered-renames-symbols",
+        title="decomposing attention replaces a symbol in the program that it is given, too",
+        torch=">=2.13",
+        engine="*",
+        stage="decompose",
+        check="stage",
+        kind="edited",
+        place="input program's metadata",
+        beside="attention-lowered-merges-lengths",
+    ),
+    KnownDefect(
         id="loaded-lowering-drops-guards",
         title="lowering a loaded program drops its guards code; only what its shapes say is still refused",
         torch=">=2.13",
