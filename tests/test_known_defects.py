@@ -14,6 +14,8 @@ from torch import nn
 from torch.export import Dim
 
 from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.interop import with_interop
+from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
@@ -23,12 +25,13 @@ from pytest_exportcheck.runner import Runner
 
 @dataclass(frozen=True)
 class Reproducer:
-    """A model, its inputs, and the mode that shows the defect."""
+    """A model, its inputs, and the mode of an engine that shows the defect."""
 
     build: Callable[[], nn.Module]
     args: object
     mode: str
     options: dict[str, object] = field(default_factory=dict)
+    engine: str = "torch"
 
 
 class Calls(nn.Module):
@@ -293,6 +296,7 @@ REPRODUCERS = {
         calls(lambda x: (x.shape[0] > 4, x + 1)), of_shape(6), "nonstrict-serdes", DYNAMIC
     ),
     "serdes-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-serdes"),
+    "interop-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-interop", engine="reference"),
     "serdes-str-output": Reproducer(calls(lambda x: (x + 1, "s")), of_shape(3), "nonstrict-serdes"),
     "serdes-drops-custom-of-placeholders": Reproducer(calls(annotated_region), of_shape(3), "strict-serdes", ANNOTATED),
     "retrace-region-module-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
@@ -316,12 +320,15 @@ REPRODUCERS = {
 }
 
 
+ENGINES = with_interop({engine.name: engine for engine in map(as_engine, (TorchExport(), Reference()))})
+
+
 def found(reproducer):
     """The ids of the rows that explain what the plugin finds."""
     origin = Origin("known_defects", __file__, 1)
     case = Case(name="reproducer", build=reproducer.build, origin=origin, args=reproducer.args, **reproducer.options)
-    engine, mode = as_engine(TorchExport()), Mode(tuple(reproducer.mode.split("-")))
-    runner = Runner({engine.name: engine})
+    engine, mode = ENGINES[reproducer.engine], Mode(tuple(reproducer.mode.split("-")))
+    runner = Runner(ENGINES)
     runner.select([(case, engine.name, mode)])
     return {finding.known_as for finding in runner.run(case, engine.name, mode).findings}
 
