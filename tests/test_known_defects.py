@@ -59,6 +59,11 @@ def empty_region(x):
     return x + 1
 
 
+def counted(x):
+    values, places, counts = torch.unique(x, return_inverse=True, return_counts=True)
+    return values * 2, places, counts
+
+
 class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
 
@@ -290,6 +295,8 @@ REPRODUCERS = {
     ),
     "serdes-hop-results": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
     "serdes-hop-results-function": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
+    "serdes-fetched-results": Reproducer(calls(counted), lambda: (torch.tensor([3, 1, 3]),), "nonstrict-serdes"),
+    "serdes-fetched-results-sources": Reproducer(calls(counted), lambda: (torch.tensor([3, 1, 3]),), "strict-serdes"),
     "serdes-custom-as-json": Reproducer(calls(annotated), of_shape(3), "nonstrict-serdes", ANNOTATED),
     "serdes-return-types": Reproducer(calls(lambda x: torch.max(x, dim=0)), of_shape(3, 2), "nonstrict-serdes"),
     "serdes-symbolic-bool-output": Reproducer(
