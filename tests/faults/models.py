@@ -103,6 +103,25 @@ class Counted(torch.nn.Module):
         return head, tail, x * second, x.new_zeros(first * 2)
 
 
+class Attending(torch.nn.Module):
+    """Attention over keys and values whose lengths are declared apart: lowering makes them one."""
+
+    def forward(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(query, keys, values).sum(1)
+
+
+class Hooked(torch.nn.Module):
+    """Hooks on the root, and a layer without any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+        self.register_forward_pre_hook(lambda module, given: (given[0] + 1,))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.layer(x))
+
+
 @dataclasses.dataclass
 class Scores:
     """A user's own output type."""
@@ -302,6 +321,14 @@ _CASES = (
         _resizable,
         dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
     ),
+    _case(
+        "attending",
+        Attending,
+        (_numbers(5, 4), _numbers(6, 4), _numbers(6, 4)),
+        dynamic_shapes={"query": {0: Dim.DYNAMIC}, "keys": {0: Dim.DYNAMIC}, "values": {0: Dim.DYNAMIC}},
+    ),
+    _case("hooked", Hooked, (_numbers(2, 3),)),
+    _case("traced", lambda: torch.fx.symbolic_trace(Pair()), (_numbers(2, 3),)),
     _case("counted", Counted, (torch.tensor([2, 2]), _numbers(4, 2))),
     _case(
         "structured",
