@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ from pytest_exportcheck.options import Options
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
+from pytest_exportcheck.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
 _TOLD, _REFUSED = "exportcheck_told", "exportcheck_refused"
@@ -135,8 +136,9 @@ class ActivePlugin:
         return report
 
     def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector | pytest.Item]:
+        named = self._options.named
         for name in self._options.imports:
-            yield self._imported(session, name)
+            yield _collector(session, name, cases_in(self._imported(name)), only=named)
         for spec in self._options.sources:
             try:
                 found = cases_from(spec)
@@ -144,23 +146,22 @@ class ActivePlugin:
                 raise self._refusal(str(error)) from None
             self._left_out += [found.left_out] if found.left_out else []
             alone = {case.name: exact for exact, case in found.cases.items()}
-            yield _collector(session, found.label, list(found.cases.values()), alone)
+            yield _collector(session, found.label, list(found.cases.values()), alone, only=named)
         cases, problems = self._hooks.gather_lists("exportcheck_cases", config=self._config)
-        yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
+        yield _collector(session, HOOK, [case for case in cases if isinstance(case, Case)], only=named)
         problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
         problems = [*self._config.stash[SESSION].kit.problems, *problems]
         for number, problem in enumerate(problems, 1):
             yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
 
-    def _imported(self, session: pytest.Session, name: str) -> pytest.Collector:
+    def _imported(self, name: str) -> ModuleType:
         try:
-            module = import_module(name)
+            return import_module(name)
         except Exception as error:
             raise self._refusal(
                 f"exportcheck_import names {name!r}, which cannot be imported "
                 f"({type(error).__name__}: {error}). Correct the name, or install what it needs."
             ) from None
-        return _collector(session, name, cases_in(module))
 
     def _is_case_file(self, path: Path) -> bool:
         if path.suffix != ".py" or path.name in NEVER_CASE_FILES:
@@ -173,8 +174,9 @@ class ActivePlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Before anything is deselected: a run that was meant to check and has no case must not go green."""
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
-        if not found and not (self._in_part and items):
-            refusal = self._refusal(self._no_case())
+        missing = unmatched(self._options.named, [item.nodeid for item in items])
+        if missing or (not found and not (self._in_part and items)):
+            refusal = self._refusal(_nothing_named(missing[0]) if missing else self._no_case())
             if not self._is_xdist_worker():
                 raise refusal
             items.clear()  # a worker that raises here has its items given out all the same
@@ -299,6 +301,13 @@ def _named(item: CaseItem) -> Named:
     return Named(item.case_path, item.case.name, item.engine, str(item.mode))
 
 
+def _nothing_named(name: str) -> str:
+    return (
+        f"no item is called {name!r}. The ids of items that are in no file: pytest --exportcheck "
+        "--exportcheck-only-sources --exportcheck-source=SOURCE:NAME --collect-only -q"
+    )
+
+
 def _no_case_object(value: object) -> str:
     return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
 
@@ -314,10 +323,14 @@ def _write(reporter: Any, line: Line) -> None:
 
 
 def _collector(
-    session: pytest.Session, name: str, cases: list[Case], sources: Mapping[str, str] = MappingProxyType({})
+    session: pytest.Session,
+    name: str,
+    cases: list[Case],
+    sources: Mapping[str, str] = MappingProxyType({}),
+    only: Iterable[str] = (),
 ) -> SourceCollector:
     collector: SourceCollector = SourceCollector.from_parent(
-        session, name=name, nodeid=name, cases=cases, sources=sources
+        session, name=name, nodeid=name, cases=cases, sources=sources, only=tuple(only)
     )
     return collector
 

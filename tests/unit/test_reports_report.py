@@ -31,7 +31,7 @@ from pytest_exportcheck.reports.report import (
 
 SMALL = """{
 "schema": "exportcheck-report",
-"version": "1.1",
+"version": "1.2",
 "complete": true,
 "counts": {"passed":1},
 "runs": [
