@@ -247,7 +247,9 @@ def _declare(module: dict[str, Any], case: Case, before: Sequence[Case]) -> None
     declared.insert(places[0] if places else len(declared), case)
 
 
-def _only_known(function: Callable[..., Any], origin: Origin, positional: Sequence[object], unknown: Iterable[str]) -> None:
+def _only_known(
+    function: Callable[..., Any], origin: Origin, positional: Sequence[object], unknown: Iterable[str]
+) -> None:
     """Refuse what Python would refuse with a TypeError that names neither the file nor the remedy.
 
     Raises
@@ -267,7 +269,9 @@ def _only_known(function: Callable[..., Any], origin: Origin, positional: Sequen
         known = [key for key, each in inspect.signature(function).parameters.items() if each.kind in kinds]
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise DeclarationError(f"{origin}: {function.__name__} has no keyword {name!r}{hint} Keywords: {', '.join(known)}.")
+        raise DeclarationError(
+            f"{origin}: {function.__name__} has no keyword {name!r}{hint} Keywords: {', '.join(known)}."
+        )
 
 
 def _caller(frame: FrameType) -> Origin:

@@ -21,7 +21,7 @@ from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Origin, Outcome
-from pytest_exportcheck.reports.failure import failure_text, fails, summary_line
+from pytest_exportcheck.reports.failure import fails, failure_text, summary_line
 from pytest_exportcheck.reports.rows import plain
 from pytest_exportcheck.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.runner import Runner
@@ -92,7 +92,7 @@ class CaseItem(pytest.Item):
         self.outcome = outcome
         if outcome.statistics:
             self.hypothesis_statistics = outcome.statistics  # hypothesis's own plugin shows it
-        _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
+        _, problems = session.hooks.gather("exportcheck_outcome", self.path, outcome=outcome)
         if problems:
             raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
         if outcome.status in ("blocked", "unsupported"):
@@ -179,11 +179,25 @@ class BrokenItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, DeclarationError):
             lines = str(excinfo.value).splitlines() or [""]
-            return failed_text(str(excinfo.value), lines[-1 if self.name == "import" else 0], Origin("", str(self.path), 1))
+            return failed_text(
+                str(excinfo.value), lines[-1 if self.name == "import" else 0], Origin("", str(self.path), 1)
+            )
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.name
+
+
+class EntryItem(BrokenItem):
+    """Stands for an entry of the expectations file that is for no case: it fails, unless the run deletes the entry."""
+
+    def __init__(self, *, line: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.tally = Tally(stale=(line,))
+
+    def runtest(self) -> None:
+        if not self.config.stash[SESSION].options.update_expectations:
+            super().runtest()
 
 
 class CaseModule(pytest.Module):
@@ -228,11 +242,9 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
     for case in cases:
         first = names.setdefault(case.name, case)
         if first is not case:
-            items.append(
-                BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=_same_name(first, case))
-            )
+            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=_same_name(first, case)))
             continue
-        key = (case.origin.file, case.origin.line, case.name)
+        key = _key(case)
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
@@ -243,6 +255,15 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         for engine, mode in session.kit.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
+
+
+def _key(case: Case) -> tuple[str, int, str]:
+    return (case.origin.file, case.origin.line, case.name)
+
+
+def is_collected(config: pytest.Config, case: Case) -> bool:
+    """Whether a case has items, of whichever file or source."""
+    return _key(case) in config.stash.get(SEEN, set())
 
 
 def _same_name(first: Case, case: Case) -> str:

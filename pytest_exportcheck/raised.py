@@ -12,7 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -161,7 +161,7 @@ _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _OTHERS = (str(Path(__file__).parent) + os.sep, *(f"{_SITE}{name}{os.sep}" for name in _LIBRARIES), "<")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_users(file: str) -> bool:
     """Whether a file is neither torch's, this plugin's, Python's nor of a library that these two call."""
     return not file.startswith((_TORCH, *_OTHERS)) and (not file.startswith(_STANDARD) or "site-packages" in file)

@@ -6,12 +6,11 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 #: What a shell reads within double quotes. Those of other shells than sh leave the rest alone.
-_SPECIAL = frozenset("$`\"\\!")
+_SPECIAL = frozenset('$`"\\!')
 
 #: pytest's own options that decide what is found: name in ``config.option`` -> the words for a value, and its default.
 _OPTIONS = {
@@ -52,8 +51,8 @@ def quoted(text: str) -> str:
 
 
 def _given(config: pytest.Config) -> Sequence[str]:
-    given: Any = config.option.file_or_dir
-    return given or config.getini("testpaths")
+    given: Sequence[str] = config.option.file_or_dir or config.getini("testpaths")
+    return given
 
 
 def _own_options(config: pytest.Config) -> Iterator[str]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
+from pytest_exportcheck.collected import NEVER_CASE_FILES, entry_item, never_collected, whole_files
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.keeper import Keeper, Named
@@ -25,6 +27,7 @@ from pytest_exportcheck.items import (
     BrokenItem,
     CaseItem,
     CaseModule,
+    EntryItem,
     Session,
     SourceCollector,
     items_left,
@@ -42,7 +45,6 @@ from pytest_exportcheck.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
 _TOLD, _REFUSED = "exportcheck_told", "exportcheck_refused"
-NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 class ActivePlugin:
@@ -62,6 +64,7 @@ class ActivePlugin:
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
         self._left_out: list[str] = []
+        self._ignored: list[str] = []
         self._told_by_workers: dict[str, None] = {}
         self._refused_by_workers = ""
 
@@ -72,6 +75,8 @@ class ActivePlugin:
             self._hooks.adopt(plugin)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
+        late = self._hooks.ignored(plugin) if SESSION in self._config.stash else ""
+        self._ignored += [late] if late else []
 
     def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
@@ -171,7 +176,7 @@ class ActivePlugin:
         return any(_glob(pattern).fullmatch(relative) for pattern in self._options.files)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Before anything is deselected: a run that was meant to check and has no case must not go green."""
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
         missing = unmatched(self._options.named, [item.nodeid for item in items])
@@ -183,7 +188,9 @@ class ActivePlugin:
         if self._expectations is not None:
             ours = [_named(item) for item in items if isinstance(item, CaseItem)]
             broken = any(isinstance(item, BrokenItem) for item in items)
-            self._expectations.collected(ours, self._in_part or broken)
+            self._expectations.collected(ours, self._in_part or broken, whole_files(self._config, items))
+            items += [entry_item(session, self._expectations, entry) for entry in self._expectations.unmatched]
+        self._ignored += never_collected(self._config, self._options, self._is_case_file)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
@@ -192,8 +199,8 @@ class ActivePlugin:
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """What globs of sources matched and is no case."""
-        return [f"exportcheck: {line}" for line in self._left_out]
+        """What globs of sources matched and is no case, and hooks that are ignored."""
+        return [f"exportcheck: {line}" for line in (*self._left_out, *self._ignored)]
 
     def _no_case(self) -> str:
         return (
@@ -223,10 +230,14 @@ class ActivePlugin:
         row = report_of(item, report) if ended else None
         if row is not None:
             report.exportcheck = row  # type: ignore[attr-defined]
+        if isinstance(item, EntryItem) and call.when == "call":
+            report.exportcheck_tally = msgspec.to_builtins(item.tally)  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
+        if self._expectations is not None:
+            self._expectations.add(getattr(report, "exportcheck_tally", None))
         if row is not None:  # a worker of pytest-xdist sends it on after this
             if self._expectations is not None:
                 self._expectations.add(row.get("tally"))
@@ -280,6 +291,7 @@ class ActivePlugin:
         """Lines for the end of the summary. A worker also tells what it left out when it collected."""
         if self._is_xdist_worker():
             yield from self.pytest_report_collectionfinish()
+        yield from (f"exportcheck: {line}" for line in self._ignored)
         yield from self._expectations.told() if self._expectations else ()
 
     def _write_progress(self, text: str) -> None:

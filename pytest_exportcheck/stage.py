@@ -44,9 +44,7 @@ def unjudged(mode: Mode, record: Record) -> Iterator[str]:
             yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
 
 
-def raised_finding(
-    stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = ""
-) -> Finding:
+def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
     """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
     raised = raised_from(error)
     detail = [

@@ -280,7 +280,9 @@ REPRODUCERS = {
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),
-    "keyword-in-path": Reproducer(lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"),
+    "keyword-in-path": Reproducer(
+        lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"
+    ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 

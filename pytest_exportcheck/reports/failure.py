@@ -44,16 +44,21 @@ def headline(outcome: Outcome | ItemReport) -> str:
 def failing_findings(outcome: Outcome | ItemReport) -> Sequence[Finding | FindingReport]:
     """The findings for which an item fails: without what is tolerated, known or excused."""
     findings: Sequence[Finding | FindingReport] = outcome.findings
-    if isinstance(outcome, ItemReport):
-        failing = [finding for finding in outcome.findings if finding.fails]
-    else:
-        failing = [finding for finding in outcome.findings if fails(outcome, finding)]
-    return failing or [finding for finding in findings if finding.verdict != "lost"] or findings
+    failing = [
+        finding
+        for finding in findings
+        if (
+            finding.fails
+            if isinstance(finding, FindingReport)
+            else isinstance(outcome, Outcome) and fails(outcome, finding)
+        )
+    ]
+    return failing or findings
 
 
 def fails(outcome: Outcome, finding: Finding) -> bool:
     """Whether the item fails for this finding."""
-    return outcome.reckoning is None or finding in outcome.reckoning.unexcused
+    return finding.verdict != "lost" if outcome.reckoning is None else finding in outcome.reckoning.unexcused
 
 
 def summary_line(outcome: Outcome | ItemReport) -> str:

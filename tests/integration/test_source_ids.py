@@ -109,7 +109,11 @@ def rerun(result: pytest.RunResult, folder) -> str:
     [
         ("below", ["case_linear.py"], "case_linear.py::Linear[[]echo-nonstrict[]]"),
         ("", [SOURCE, "--exportcheck-only-sources"], "shop.models::declared[[]echo-nonstrict[]]"),
-        ("below", ["-o", "exportcheck_import=shop.models", "-k", "declared"], "shop.models::declared[[]echo-nonstrict[]]"),
+        (
+            "below",
+            ["-o", "exportcheck_import=shop.models", "-k", "declared"],
+            "shop.models::declared[[]echo-nonstrict[]]",
+        ),
     ],
     ids=["file", "source", "import"],
 )
