@@ -103,7 +103,7 @@ class Counted(torch.nn.Module):
         return head, tail, x * second, x.new_zeros(first * 2)
 
 
-class Attending(torch.nn.Module):
+class Merging(torch.nn.Module):
     """Attention over keys and values whose lengths are declared apart: lowering makes them one."""
 
     def forward(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -322,8 +322,8 @@ _CASES = (
         dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
     ),
     _case(
-        "attending",
-        Attending,
+        "merging",
+        Merging,
         (_numbers(5, 4), _numbers(6, 4), _numbers(6, 4)),
         dynamic_shapes={"query": {0: Dim.DYNAMIC}, "keys": {0: Dim.DYNAMIC}, "values": {0: Dim.DYNAMIC}},
     ),

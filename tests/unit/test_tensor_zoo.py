@@ -14,7 +14,6 @@ from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.fingerprint import _state_text, _value_text
 from pytest_exportcheck.fuzz.values import is_resizable, resized
-from pytest_exportcheck.layouts import can_be_laid_out
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import DeclaredDim, Inputs
