@@ -486,10 +486,12 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(like, unstable=self._unstable, path=mode.stages),
+            contract=contract_for(like, unstable=self._unstable, path=mode.stages, added=like != edge),
             fields=fields_for(like, self._settings.overrides),
             alignment=self._attempts.at(
-                "the pairing of nodes", lambda: _alignment(like, before.program, record.program), None
+                "the pairing of nodes",
+                lambda: _alignment(like, before.program, record.program, added=like != edge),
+                None,
             ),
             module=oracle,
             declared=self._declared,
@@ -829,8 +831,12 @@ def _unsound_sizes(error: CaseError) -> Finding:
     return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
 
 
-def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
+def _alignment(
+    edge: str, before: ProgramRecord | None, after: ProgramRecord | None, *, added: bool
+) -> Alignment | None:
+    """Pair the nodes of two programs. An ``added`` edge may keep nodes that name no origin."""
     how = ALIGNMENT.get(column_of(edge))
+    how = "kept" if added and how == "origin" else how
     return align(before, after, how) if how and before is not None and after is not None else None
 
 

@@ -131,11 +131,19 @@ def without_grad(stages: Collection[str]) -> bool:
     return any(column_of(stage) in WITHOUT_GRAD for stage in stages)
 
 
-def contract_for(stage: str, *, unstable: Collection[str] = (), path: Collection[str] = ()) -> dict[str, str]:
+#: Of an edge that a hook adds: it may copy the program, and need not lower it.
+ADDED: Mapping[str, Mapping[str, str]] = {"decompose": {"state": "equal", "verifiers": "before or ATEN"}}
+
+
+def contract_for(
+    stage: str, *, unstable: Collection[str] = (), path: Collection[str] = (), added: bool = False
+) -> dict[str, str]:
     """The column of the contract table for a stage; for checks of which eager itself is not bit-stable, bits become
-    closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only."""
+    closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only. ``added``: the
+    stage is an edge that a hook added, judged as this one."""
     column = column_of(stage)
     levels = {check: row[column] for check, row in CONTRACT.items() if column in row}
+    levels |= ADDED.get(column, {}) if added else {}
     if "gradients" in levels and without_grad(path):
         levels["gradients"] = "report"
     return {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}
