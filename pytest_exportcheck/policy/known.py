@@ -100,20 +100,10 @@ KNOWN: tuple[KnownDefect, ...] = (
         place="module *_flat_weights*",
     ),
     KnownDefect(
-        id="postdispatch-leaves-tracing-tensors",
-        title="non-strict capture below autograd leaves FunctionalTensors in attributes that hooks set, such as those of weight_norm",
-        torch=">=2.13",
-        capture="nonstrict_postdispatch",
-        check="stage",
-        kind="edited",
-        place="module *",
-        expected="unchanged by the capture",
-        actual="changed to a FunctionalTensor",
-    ),
-    KnownDefect(
         id="unflatten-graph-module",
         title="a program of a graph module cannot be called once it is unflattened: operations lack the root in nn_module_stack",
         torch=">=2.13",
+        engine="*",  # unflatten is torch's
         stage="unflatten",
         check="outputs",
         kind="raised",
@@ -244,6 +234,17 @@ KNOWN: tuple[KnownDefect, ...] = (
         expected="unchanged by the capture",
     ),
     KnownDefect(
+        id="postdispatch-leaves-tracing-tensors",
+        title="non-strict capture below autograd leaves FunctionalTensors in attributes that hooks set, such as those of weight_norm",
+        torch=">=2.13",
+        capture="nonstrict_postdispatch",
+        check="stage",
+        kind="edited",
+        place="module *",
+        expected="unchanged by the capture",
+        actual="changed to a FunctionalTensor",
+    ),
+    KnownDefect(
         id="lowering-drops-unused-random",
         title="lowering deletes a random operation whose result nobody uses: the generator no longer advances",
         torch=">=2.13",
@@ -296,6 +297,26 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="range of an unused symbol dropped",
     ),
     KnownDefect(
+        id="attention-lowered-merges-lengths",
+        title="decomposing attention makes the lengths of keys and values one symbol: lengths that differ are refused by shape",
+        torch=">=2.13",
+        engine="*",  # they share torch's decompositions and symbols
+        stage="decompose",
+        check="constraints",
+        kind="relation of keys and values",
+    ),
+    KnownDefect(
+        id="attention-lowered-renames-symbols",
+        title="decomposing attention replaces a symbol in the program that it is given, too",
+        torch=">=2.13",
+        engine="*",
+        stage="decompose",
+        check="stage",
+        kind="edited",
+        place="input program's metadata",
+        beside="attention-lowered-merges-lengths",
+    ),
+    KnownDefect(
         id="loaded-lowering-drops-guards",
         title="lowering a loaded program drops its guards code; only what its shapes say is still refused",
         torch=">=2.13",
@@ -343,6 +364,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="keyword-guards-name-error",
         title="a program with **kwargs and dynamic shapes raises NameError at the call: its guards name a variable L",
         torch=">=2.14",
+        engine="*",  # module() makes the guards
         check="outputs",
         kind="raised",
         actual="NameError: name 'L' is not defined*",
@@ -351,6 +373,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="batch-norm-fake-stride",
         title="val of batch norm on a transposed input, in eval mode, has the stride of the input",
         torch=">=2.13",
+        engine="*",  # they share torch's fake kernels
         check="val",
         kind="stride",
         detail="val of aten.*batch_norm*",
@@ -359,6 +382,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="batch-norm-fake-stride-lowered",
         title="lowering trusts the wrong stride of batch norm on a transposed input: the program fails at the call",
         torch=">=2.13",
+        engine="*",  # they share torch's fake kernels
         check="outputs",
         kind="raised",
         actual="RuntimeError: view size is not compatible with input tensor's size and stride*",
@@ -368,6 +392,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="eval-dropout-fake-stride",
         title="val of dropout in eval mode is contiguous where the real result has the stride of the input",
         torch=">=2.13,<2.14",
+        engine="*",  # they share torch's fake kernels
         check="val",
         kind="stride",
         detail="val of aten.dropout*",
@@ -376,6 +401,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="attention-mask-below-autograd",
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
         torch=">=2.13",
+        engine="*",  # the kernel is torch's
         capture="*_postdispatch",
         check="gradients",
         kind="raised",
@@ -383,9 +409,21 @@ KNOWN: tuple[KnownDefect, ...] = (
         actual="*is not differentiable with respect to argument 'attn_mask'*",
     ),
     KnownDefect(
+        id="loaded-attention-recapture",
+        title="a loaded program with attention below autograd cannot be captured below autograd again: fake modes get mixed",
+        torch=">=2.13",
+        capture="*_postdispatch",
+        mode="*-[is]*-retrace",
+        check="stage",
+        kind="raised",
+        actual="AssertionError: fake mode (*doesn't match mode (*",
+        operator="aten._scaled_dot_product_*",
+    ),
+    KnownDefect(
         id="attention-lowered-view",
         title="decomposing attention crashes where a view follows: the decomposition has other strides",
         torch=">=2.13",
+        engine="*",  # they share torch's decompositions
         stage="decompose",
         check="stage",
         kind="raised",
@@ -396,6 +434,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="attention-lowered-stride",
         title="decomposed attention returns other strides than eager",
         torch=">=2.13",
+        engine="*",  # they share torch's decompositions
         stage="decompose",
         check="outputs",
         kind="stride",
@@ -436,6 +475,28 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="metadata",
         kind="[tn]*changed",
         detail="a result of the higher-order operator wrap_with_*",
+    ),
+    KnownDefect(
+        id="serdes-fetched-results",
+        title="on load, a result of torch.unique that the exporter fetched once more has the provenance of the operation for its own",
+        torch=">=2.13",
+        stage="serdes",
+        check="metadata",
+        kind="torch_fn changed",
+        expected="(getitem_*, builtin_function_or_method.getitem)",
+        detail="a result of aten.*",
+    ),
+    KnownDefect(
+        id="serdes-fetched-results-sources",
+        title="on load, a result of torch.unique that the exporter fetched once more gains the sources of the operation",
+        torch=">=2.13",
+        stage="serdes",
+        check="metadata",
+        kind="* gained",
+        field="[fs]*",
+        expected="none",
+        detail="a result of aten.*",
+        beside="serdes-fetched-results",
     ),
     KnownDefect(
         id="serdes-custom-as-json",
@@ -482,6 +543,16 @@ KNOWN: tuple[KnownDefect, ...] = (
         detail="*expected metadata_split to return 3 parts*",
     ),
     KnownDefect(
+        id="interop-names-with-separators",
+        title="torch's loader drops the module paths of operations in a module whose name has a comma, semicolon or parenthesis",
+        torch=">=2.13",
+        stage="interop",
+        check="metadata",
+        kind="nn_module_stack changed",
+        expected="*[,;()]*",
+        actual="()",
+    ),
+    KnownDefect(
         id="serdes-str-output",
         title="a program that returns a str is saved and cannot be loaded",
         torch=">=2.13",
@@ -523,6 +594,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="guards-refuse-zero-and-one",
         title="guards refuse a declared size of 0 or 1: capture takes every dynamic dim for longer",
         torch=">=2.13",
+        engine="*",  # module() makes the guards
         stage="fuzz",
         check="sizes",
         kind="narrowed",
@@ -533,6 +605,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="unflatten-refuses-zero",
         title="a module made by unflatten refuses a declared size of 0 or 1 of a derived dim",
         torch=">=2.13",
+        engine="*",  # unflatten is torch's
         mode="*unflatten-fuzz",
         check="sizes",
         kind="narrowed",
@@ -543,6 +616,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         id="lower-bounds-up-to-two-dropped",
         title="a declared lower bound of 1 or 2 is not enforced: the program takes sizes 0 and 1 and computes something else",
         torch=">=2.13",
+        engine="*",  # module() makes the checks of ranges
         stage="fuzz",
         check="sizes",
         kind="accepted *",

@@ -21,8 +21,8 @@ import sympy
 import torch
 import torch.fx
 import torch.utils._pytree as pytree
-from torch.export import graph_signature as signature
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.export import graph_signature as signature
 from torch.fx.experimental.symbolic_shapes import CallMethodKey, ConvertIntKey, DivideByKey, InnerTensorKey
 from torch.fx.traceback import NodeSource
 from torch.utils._sympy.value_ranges import ValueRanges
