@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 import pytest
 import torch
-from tests.scaled import Quantised, Scaled
 from torch import nn
 from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines import all_engines
 from pytest_exportcheck.errors import Unsupported
+from tests.scaled import Quantised, Scaled
 
 Pair = collections.namedtuple("Pair", ["low", "high"])
 X = torch.randn(2, 4)
