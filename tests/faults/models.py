@@ -13,6 +13,7 @@ from torch.export import Dim
 from torch.fx.traceback import annotate, preserve_node_meta
 
 from pytest_exportcheck.records import Case, Origin
+from tests.scaled import Quantised
 
 
 class Pair(torch.nn.Module):
@@ -326,6 +327,7 @@ _CASES = (
     _case("layered", Layered, (_numbers(3, 3), _numbers(3, 3))),
     _case("annotated", Layered, (_numbers(3, 3), _numbers(3, 3)), context=preserve_node_meta),
     _case("annotated_whole", Layered, (_numbers(3, 3), _numbers(3, 3)), context=_annotated_as_a_whole),
+    _case("quantised", Quantised, (_numbers(3, 4),)),
     _case("normed", Normed, (_numbers(3, 4),)),
     _case("branching", Branching, (_numbers(3),), context=preserve_node_meta),
     _case(
