@@ -25,12 +25,47 @@ SLOW = ("swin_t", "densenet121", "efficientnet_b0", "convnext_tiny", "deeplabv3_
 
 #: Models of sources, as people write them: all families of transformers, and all small models of timm.
 FAMILIES = (
-    *("AlbertModel", "BartModel", "BertModel", "BloomModel", "CLIPModel", "ConvNextModel", "DebertaV2Model", "DeiTModel"),
+    *(
+        "AlbertModel",
+        "BartModel",
+        "BertModel",
+        "BloomModel",
+        "CLIPModel",
+        "ConvNextModel",
+        "DebertaV2Model",
+        "DeiTModel",
+    ),
     *("DistilBertModel", "ElectraModel", "GPT2LMHeadModel", "GPTNeoXModel", "GemmaForCausalLM", "LlamaForCausalLM"),
-    *("MambaModel", "MarianModel", "MistralForCausalLM", "MobileBertModel", "OPTModel", "Qwen3ForCausalLM", "RobertaModel"),
-    *("SegformerModel", "SwinModel", "T5EncoderModel", "T5Model", "ViTModel", "Wav2Vec2Model", "WhisperModel", "XLNetModel"),
+    *(
+        "MambaModel",
+        "MarianModel",
+        "MistralForCausalLM",
+        "MobileBertModel",
+        "OPTModel",
+        "Qwen3ForCausalLM",
+        "RobertaModel",
+    ),
+    *(
+        "SegformerModel",
+        "SwinModel",
+        "T5EncoderModel",
+        "T5Model",
+        "ViTModel",
+        "Wav2Vec2Model",
+        "WhisperModel",
+        "XLNetModel",
+    ),
 )
-SMALL = ("byobnet", "coatnet", "convnext", "convnext2", "convnext3", "efficientnet", "efficientnet_evos", "efficientnet_gn")
+SMALL = (
+    "byobnet",
+    "coatnet",
+    "convnext",
+    "convnext2",
+    "convnext3",
+    "efficientnet",
+    "efficientnet_evos",
+    "efficientnet_gn",
+)
 SMALL += ("efficientnet_ln", "mambaout", "maxvit", "nfnet", "resnet", "vit", "vit2", "vit3", "vit4", "vit_relpos")
 SOURCES = [*(f"transformers:{name}" for name in FAMILIES), *(f"timm:test_{name}" for name in SMALL)]
 

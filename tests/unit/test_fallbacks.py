@@ -10,7 +10,15 @@ from torch import nn
 from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.records import Case
-from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, batched, dynamic_batch, extent, images, with_fallbacks
+from pytest_exportcheck.sources.extent import (
+    BATCH_OPTIONS,
+    batch_of,
+    batched,
+    dynamic_batch,
+    extent,
+    images,
+    with_fallbacks,
+)
 from pytest_exportcheck.sources.spec import parse
 
 

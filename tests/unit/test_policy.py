@@ -182,7 +182,12 @@ def test_what_is_lost_names_the_row_that_explains_it_and_stays_lost(judged, verd
 
 @pytest.mark.parametrize(
     ("operators", "verdict"),
-    [(None, "known"), (("aten.mul.Tensor", "aten.sum.default"), "known"), (("aten.mul.Tensor",), "broken"), ((), "broken")],
+    [
+        (None, "known"),
+        (("aten.mul.Tensor", "aten.sum.default"), "known"),
+        (("aten.mul.Tensor",), "broken"),
+        ((), "broken"),
+    ],
 )
 def test_a_row_about_an_operator_explains_what_the_finding_says_is_about_it(monkeypatch, operators, verdict):
     monkeypatch.setattr(known, "KNOWN", (replace(ROW, operator="aten.sum.*"),))
@@ -207,7 +212,10 @@ def test_gradients_of_what_is_made_of_inference_programs_are_reported_only(path,
 
 
 def test_modes_that_begin_below_autograd_are_judged_without_grad():
-    assert [without_grad(stages) for stages in (["nonstrict", "decompose"], ["strict_postdispatch", "fuzz"])] == [False, True]
+    assert [without_grad(stages) for stages in (["nonstrict", "decompose"], ["strict_postdispatch", "fuzz"])] == [
+        False,
+        True,
+    ]
 
 
 def test_rows_have_ids_of_their_own_and_readable_versions():

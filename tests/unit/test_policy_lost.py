@@ -135,7 +135,8 @@ def test_a_row_is_about_a_check_and_a_column_that_exist(row):
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"), [(("strict_postdispatch", "serdes"), "lost"), (("strict", "serdes"), "broken"), ((), "broken")]
+    ("path", "expected"),
+    [(("strict_postdispatch", "serdes"), "lost"), (("strict", "serdes"), "broken"), ((), "broken")],
 )
 def test_what_an_inference_program_may_lose_is_lost_behind_it_too(path, expected):
     finding = Finding(check="gradients", place="w", kind="value", expected="1", actual="2")

@@ -168,7 +168,13 @@ def test_behind_an_unsupported_mode_it_is_unsupported():
 
 
 STRIDE = Finding(
-    check="outputs", place="output", kind="stride", expected="[4, 1]", actual="[1, 4]", verdict="known", known_as="lowered"
+    check="outputs",
+    place="output",
+    kind="stride",
+    expected="[4, 1]",
+    actual="[1, 4]",
+    verdict="known",
+    known_as="lowered",
 )
 
 
@@ -187,7 +193,8 @@ def test_right_values_in_strides_that_a_known_defect_explains_are_a_warning(prof
 
 
 @pytest.mark.parametrize(
-    ("finding", "blocks"), [(STRIDE, False), (replace(STRIDE, verdict="broken"), True), (replace(STRIDE, kind="value"), True)]
+    ("finding", "blocks"),
+    [(STRIDE, False), (replace(STRIDE, verdict="broken"), True), (replace(STRIDE, kind="value"), True)],
 )
 def test_known_strides_do_not_block(finding, blocks):
     assert stage(finding).blocks is blocks
