@@ -550,7 +550,8 @@ class CaseRun:
         program = getattr(given, "program", None)
         before = self._fingerprint(program)
         try:
-            artifact = call_engine(engine.edges[edge], given)
+            with _normal_tensors():
+                artifact = call_engine(engine.edges[edge], given)
         finally:
             parts = edited(before, self._fingerprint(program))
             if parts:
@@ -734,6 +735,17 @@ def _changed(tensor: torch.Tensor) -> str:
     """Says whether a tensor of a tracer was left, instead of one that was computed."""
     kind = type(tensor).__name__
     return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
+
+
+@contextmanager
+def _normal_tensors() -> Iterator[None]:
+    """No inference mode around what makes parameters: views of inference tensors do not require grad, and matmul chooses its
+    kernel by that."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 @contextmanager

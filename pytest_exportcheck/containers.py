@@ -48,13 +48,17 @@ def contents_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Contents:
 
 def _walk(place: str, owner: str, tree: Any) -> Iterator[tuple[str, str, Any, str | None]]:
     """Leaves, and registered classes with their context as text."""
-    spec = pytree.tree_structure(tree, is_leaf=lambda each: each is not tree)
-    if spec.is_leaf():
+    spec = (
+        None if isinstance(tree, torch.Tensor) else pytree.tree_structure(tree, is_leaf=lambda each: each is not tree)
+    )
+    if spec is None or spec.is_leaf():
         yield place, owner, tree, None
         return
     kind = type(tree).__name__
     if kind not in _KEYED:
         yield place, kind, tree, _text(spec.context)
+    elif owner and owner not in _KEYED:
+        kind = owner  # a registered class may hold its tensors in lists
     for inner, child in _children(place, tree):
         yield from _walk(inner, kind, child)
 

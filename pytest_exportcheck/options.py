@@ -34,12 +34,15 @@ class Fuzzing:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved."""
+    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of cases
+    that are in no file, from the command line."""
 
     active: bool = False
     modes: tuple[str, ...] = ("default",)
     engines: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    only_sources: bool = False
+    named: tuple[str, ...] = ()
     profile: Literal["ship", "conformance"] = "ship"
     seed: int = 0
     threads: int | None = None
@@ -95,6 +98,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         help="Also check a model from a source, such as torchvision:resnet18 (globs work) or timm:test_vit,batch=4. "
         "Sources: exportdb, import, timm, torchvision, transformers. May be repeated. Ini: exportcheck_sources.",
+    )
+    group.addoption(
+        "--exportcheck-only-sources",
+        action="store_true",
+        default=False,
+        help="Collect no files: only the models of --exportcheck-source, the modules of exportcheck_import and cases that hooks add.",
     )
     group.addoption(
         "--exportcheck-profile",
@@ -212,6 +221,7 @@ def settings(
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
+        only_sources=config.getoption("exportcheck_only_sources"),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
         expectations=_expectations(config),
         expectations_given=bool(config.getoption("exportcheck_expectations")),

@@ -7,11 +7,12 @@ import dis
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from types import CodeType
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.reachable import MISSING, Reached, around, described, inside
+from pytest_exportcheck.reachable import MISSING, PLAIN, Reached, around, described, inside
 from pytest_exportcheck.records import Outside
 from pytest_exportcheck.tensors import detached_clone, same_bits
 
@@ -44,10 +45,12 @@ class Watched:
         self._contents = [entry for entry in self._contents if entry[0].name in names]
 
     def restore(self) -> None:
-        """Put contents, bindings and the values of tensors back: data only, for a flag or a table that is filled once may
-        guard what must not be done twice."""
+        """Put tensors and numbers back, containers that hold tensors, and dicts that count. A flag, or a table that is filled
+        once, may guard what must not be done twice; a list of anything else may be what the user collects."""
         for _, container, before in self._contents:
-            if not _same_entries(container, before) and _is_data(container):
+            if _same_entries(container, before):
+                continue
+            if _is_data(container) or _is_data(before):
                 container.clear()
                 container.update(before) if isinstance(container, (dict, set)) else container.extend(before)
         for spot, value, kept in self._values:
@@ -69,25 +72,40 @@ class Watched:
 
     def _changed_contents(self) -> Iterator[Outside]:
         for spot, container, before in self._contents:
-            if spot.read() is container and not _same_keys(container, before):
+            is_kept = self._in_module or all(isinstance(each, (torch.Tensor, *PLAIN)) for each in _entries(container))
+            if is_kept and spot.read() is container and not _same_keys(container, before):
                 yield Outside(spot.name, spot.what, len(before), len(container), self._in_module, entries=True)
 
     def _new_attributes(self) -> Iterator[Outside]:
         for prefix, owner, names in self._names:
             for key in [key for key in vars(owner) if key not in names]:
-                value = vars(owner)[key]
-                yield Outside(f"{prefix}{key}", described(value), None, _kept(value)[1], True, added=True)
+                value, shared = vars(owner)[key], getattr(type(owner), key, MISSING)
+                before = None if shared is MISSING else _kept(shared)[1]
+                after = _kept(value)[1]
+                yield Outside(f"{prefix}{key}", described(value), before, after, True, added=shared is MISSING)
 
     @cached_property
     def _loaded(self) -> frozenset[str]:
         """Names of attributes that the code reads, and texts that it may look attributes up by."""
-        return frozenset(
-            name
-            for code in self._reached.codes()
-            for instruction in dis.get_instructions(code)
-            if instruction.opname.startswith("LOAD_")
-            for name in _names_in(instruction.argval)
-        )
+        return frozenset(name for code in self._reached.codes() for name in _loaded_by(code))
+
+
+def _loaded_by(code: CodeType) -> Iterator[str]:
+    """What a tensor has too (``x.shape``) counts where it is read of the first argument."""
+    own = {"self", *code.co_varnames[:1]}
+    owner: Any = None
+    for instruction in dis.get_instructions(code):
+        names = _names_in(instruction.argval) if instruction.opname.startswith("LOAD_") else []
+        is_attribute = instruction.opname.startswith(("LOAD_ATTR", "LOAD_METHOD"))
+        yield from (name for name in names if not is_attribute or owner in own or name not in _OF_TENSORS)
+        if instruction.opname not in _TRANSPARENT:
+            owner = names[-1] if names and not is_attribute else None
+
+
+_OF_TENSORS = frozenset(dir(torch.Tensor))
+
+#: Instructions between the load of an object and that of its attribute, in ``self.calls += 1``.
+_TRANSPARENT = ("CACHE", "COPY", "DUP_TOP")
 
 
 def attributes_of(module: torch.nn.Module) -> Watched:
@@ -124,12 +142,24 @@ def _kept(value: Any) -> tuple[Any, Any]:
 
 
 def _is_data(value: Any) -> bool:
-    """Tensors and numbers, and containers of them."""
+    """Tensors and numbers, containers that hold tensors, and dicts of numbers."""
+    if isinstance(value, dict) and value and all(map(_is_number, value.values())):
+        return True
+    return _is_number(value) or isinstance(value, torch.Tensor) or _holds_tensors(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, complex)) and not isinstance(value, bool)
+
+
+def _holds_tensors(value: Any) -> bool:
+    return any(isinstance(each, torch.Tensor) for each in _entries(value))
+
+
+def _entries(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return all(map(_is_data, value.values()))
-    if isinstance(value, (list, tuple, deque, set)):
-        return all(map(_is_data, value))
-    return isinstance(value, (torch.Tensor, int, float, complex)) and not isinstance(value, bool)
+        return value.values()
+    return value if isinstance(value, (list, tuple, set, deque)) else ()
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -151,7 +181,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _same_keys(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
-        return one.keys() == other.keys()
+        return bool(one.keys() == other.keys())
     return bool(one == other) if isinstance(one, set) else len(one) == len(other)
 
 

@@ -48,7 +48,7 @@ class ParallelPlugin:
             self.workers = _workers(config)
             self.options = replace(options, threads=options.threads or _share(self.workers))
             self.journal = Journal(Path(self._folder.name))
-            self.in_part = _collects_in_part(config)
+            self.in_part = options.only_sources or _collects_in_part(config)
 
     def pytest_unconfigure(self) -> None:
         if self._folder is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import enum
 import functools
-import os
 import sys
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal
 
@@ -20,8 +20,10 @@ from pytest_exportcheck.snapshot import slots_of
 MISSING = object()
 
 #: Values that are compared as a whole.
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.Size, torch.dtype, torch.device)
-_CONTAINERS = (dict, list, set, deque)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.Size, torch.dtype, torch.device)
+
+#: Exactly these: what a subclass does when an entry is read is not known.
+_CONTAINERS = (dict, OrderedDict, defaultdict, list, set, deque)
 
 #: Packages whose code is not searched: what they change is theirs.
 _FOREIGN = frozenset(
@@ -48,8 +50,8 @@ class Spot:
         if self.how == "fixed":
             return self.holder
         try:
-            if self.how == "item":
-                return self.holder[self.key]
+            if self.how == "item":  # not by brackets: a defaultdict would make the entry
+                return self.holder.get(self.key, MISSING) if isinstance(self.holder, dict) else self.holder[self.key]
             if self.how == "attribute":
                 return vars(self.holder).get(self.key, MISSING)
             return self.holder.cell_contents
@@ -120,15 +122,15 @@ class _Search:
         """Add a place and whatever its value holds."""
         if len(self.reached.spots) >= _MOST_SPOTS:
             return
-        if isinstance(value, (torch.Tensor, *_PLAIN)):
+        if _is(value, (torch.Tensor, *PLAIN)):
             if id(value) not in self._excluded:
                 self.reached.spots.append(spot)
         elif not self.function(value) and self._is_new(value) and depth:
-            if isinstance(value, (*_CONTAINERS, tuple)):
+            if type(value) in _CONTAINERS or _is(value, tuple):
                 self._container(spot, value, depth - 1)
-            elif isinstance(value, torch.nn.Module):
+            elif _is(value, torch.nn.Module):
                 self._module(spot, value)
-            elif isinstance(value, type):
+            elif _is(value, type):
                 self._class(value)
             else:
                 self._object(spot, value, depth - 1)
@@ -140,12 +142,12 @@ class _Search:
 
     def _container(self, spot: Spot, value: Any, depth: int) -> None:
         self.reached.spots.append(spot)
-        if not isinstance(value, tuple):
+        if not _is(value, tuple):
             self.reached.containers.append(spot)
-        if isinstance(value, set):
+        if _is(value, set):
             return
-        for key, entry in list(value.items() if isinstance(value, dict) else enumerate(value)):
-            how: How = "fixed" if isinstance(value, tuple) else "item"
+        for key, entry in list(value.items() if _is(value, dict) else enumerate(value)):
+            how: How = "fixed" if _is(value, tuple) else "item"
             what = f"an entry of {described(value) if spot.name.startswith('self.') else _root(spot)}"
             self.visit(Spot(f"{spot.name}[{key!r}]", what, how, entry if how == "fixed" else value, key), entry, depth)
 
@@ -159,12 +161,13 @@ class _Search:
             self.classes_of(owner, attributes=True)
 
     def _object(self, spot: Spot, value: Any, depth: int) -> None:
-        if _is_foreign(type(value).__module__) or not hasattr(value, "__dict__") or isinstance(value, ModuleType):
+        if _is_foreign(type(value).__module__) or _is(value, ModuleType):
             return
         self.classes_of(value, attributes=not spot.name.startswith("self."))
-        for key, held in list(vars(value).items()):
+        held = _attributes_of(value)
+        for key, each in list(held.items()):
             what = f"an attribute of {_root(spot)}"
-            self.visit(Spot(f"{spot.name}.{key}", what, "item", vars(value), key), held, depth)
+            self.visit(Spot(f"{spot.name}.{key}", what, "item", held, key), each, depth)
 
     def classes_of(self, value: Any, *, attributes: bool) -> None:
         """The functions of the classes of an object, and their attributes where wanted."""
@@ -183,9 +186,9 @@ class _Search:
     def function(self, value: Any) -> bool:
         """Remember a function to be followed, and say whether the value is one."""
         for function in _functions_in(value):
-            if self._is_new(function) and not _is_foreign(function.__module__ or ""):
-                if len(self.reached.functions) < _MOST_FUNCTIONS:
-                    self.reached.functions.append(function)
+            new = self._is_new(function) and not _is_foreign(function.__module__ or "")
+            if new and len(self.reached.functions) < _MOST_FUNCTIONS:
+                self.reached.functions.append(function)
         return bool(_functions_in(value))
 
     def follow(self) -> None:
@@ -202,12 +205,12 @@ def _named_by(function: FunctionType) -> Iterator[Spot]:
     code, values = function.__code__, function.__globals__
     names = {name for each in _nested(code) for name in each.co_names}
     for name in names & values.keys():
-        if not isinstance(values[name], ModuleType):
+        if not _is(values[name], ModuleType):
             yield Spot(name, f"a global of {_file(values)}", "item", values, name)
         elif not _is_foreign(values[name].__name__):
             inner = vars(values[name])
             for key in names & inner.keys():
-                if not isinstance(inner[key], ModuleType):
+                if not _is(inner[key], ModuleType):
                     yield Spot(f"{name}.{key}", f"a global of {_file(inner)}", "item", inner, key)
     cells: Iterable[CellType] = function.__closure__ or ()
     for name, cell in zip(code.co_freevars, cells, strict=False):
@@ -220,17 +223,23 @@ def _named_by(function: FunctionType) -> Iterator[Spot]:
         yield Spot(name, f"a default argument of {function.__name__}()", "fixed", value)
 
 
+#: The type of a function under ``functools.cache``.
+_CACHED = type(functools.cache(lambda: None))
+
+
 def _functions_in(value: Any) -> list[FunctionType]:
     """The functions that a callable, a descriptor or a decorated function consists of."""
-    if isinstance(value, functools.partial):
+    if _is(value, functools.partial):
         return _functions_in(value.func)
-    if isinstance(value, property):
-        return [each for each in (value.fget, value.fset) if isinstance(each, FunctionType)]
-    if isinstance(value, functools.cached_property):
+    if _is(value, property):
+        return [each for each in (value.fget, value.fset) if _is(each, FunctionType)]
+    if _is(value, functools.cached_property):
         return _functions_in(value.func)
-    if isinstance(value, (staticmethod, classmethod, MethodType)):
+    if _is(value, _CACHED):
+        return _functions_in(value.__wrapped__)
+    if _is(value, (staticmethod, classmethod, MethodType)):
         return _functions_in(value.__func__)
-    if not isinstance(value, FunctionType):
+    if not _is(value, FunctionType):
         return []
     return [value, *_functions_in(getattr(value, "__wrapped__", None))]
 
@@ -243,12 +252,26 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
-def _is_foreign(module: str) -> bool:
-    return module.partition(".")[0] in _FOREIGN
+def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """As isinstance, by the real type: a proxy may do anything when it is asked for its class."""
+    return issubclass(type(value), kinds)
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """The attributes of an object, whatever it does when it is asked for one; none where it has slots."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return held if type(held) is dict else {}
+
+
+def _is_foreign(module: object) -> bool:
+    return str(module).partition(".")[0] in _FOREIGN
 
 
 def _file(values: dict[str, Any]) -> str:
-    return os.path.basename(values.get("__file__") or "") or str(values.get("__name__", "a module"))
+    return Path(values.get("__file__") or "").name or str(values.get("__name__", "a module"))
 
 
 def _root(spot: Spot) -> str:
@@ -261,7 +284,7 @@ def _root(spot: Spot) -> str:
 def described(value: Any) -> str:
     """The kind of a plain value or container in words."""
     for kinds, text in _WORDS:
-        if isinstance(value, kinds):
+        if _is(value, kinds):
             return text
     return f"a {type(value).__name__}"
 

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 
@@ -149,12 +149,22 @@ class Recheck:
         apart = _keys(
             self._apart(replace(between, contract=dict.fromkeys(contract, "close"), tolerance=evidence.tolerance))
         )
-        wrong = _keys(self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract)))
-        kept = list(self._kept(findings, wrong, apart))
+        wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
+        if not _has_kernel(evidence.after):  # then its distance from the other path is the telling one
+            findings = [*map(partial(self._told_by, {each.key: each for each in wrong}), findings)]
+        kept = list(self._kept(findings, _keys(wrong), apart))
         forgiven = len(kept) < len(findings)
         return Rechecked(kept, (self._note(moved),) if forgiven else ())
 
+    def _told_by(self, wrong: Mapping[_Key, Finding], finding: Finding) -> Finding:
+        """The same finding as a comparison with eager without the fast path shows it."""
+        if not _is_of_a_path(finding) or finding.key not in wrong:
+            return finding
+        other = wrong[finding.key]
+        return replace(other, detail="\n".join(filter(None, [other.detail, _WITHOUT.format(self._again.fast)])))
+
     def _kept(self, findings: Iterable[Finding], wrong: set[_Key], apart: set[_Key]) -> Iterator[Finding]:
+        """The findings that hold whichever path eager takes, and those of values that the two paths do not share."""
         for each in findings:
             if not _is_of_a_path(each) or each.key in wrong:
                 yield each
@@ -182,12 +192,17 @@ class Recheck:
 
     def _note(self, moved: Sequence[Finding]) -> str:
         shown = next((each for each in moved if each.kind in _VALUES), moved[0])
-        return _NOTE.format(self._again.fast, shown.place, shown.detail if shown.kind in _VALUES else shown.kind)
+        return _NOTE.format(
+            self._again.fast, shown.place, shown.detail.partition("\n")[0] if shown.kind in _VALUES else shown.kind
+        )
 
 
 _NOTE = (
-    "eager takes the fast path of {0}, which a program need not have: the program is compared with eager without it, from which eager "
-    "itself differs ({1}: {2}). To compare with what eager does, call torch.backends.mha.set_fastpath_enabled(False)"
+    "eager takes the fast path of {0}, a capture need not: programs are compared with eager without the fast path, from which eager "
+    "with it differs ({1}: {2}). torch.backends.mha.set_fastpath_enabled(False) switches it off"
+)
+_WITHOUT = (
+    "Expected is what eager computes without the fast path of {0} (torch.backends.mha.set_fastpath_enabled(False))."
 )
 _APART = (
     "Eager takes the fast path of {0}, which gives other values here (with a padding mask an encoder returns zeros at padded "

@@ -203,7 +203,7 @@ def _dense(tensor: torch.Tensor) -> torch.Tensor:
 
 def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
     """The values of a tensor in a storage of their own; a tensor that cannot be cloned, such as a tracing tensor, as it is."""
-    if isinstance(tensor, FunctionalTensor):
+    if isinstance(tensor, FunctionalTensor) or _is_emptied(tensor):
         return tensor
     with torch.no_grad():
         for clone in (_clone, as_plain(_clone), as_plain(_clone_bytes), as_plain(_clone_wrapped)):
@@ -215,8 +215,6 @@ def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _clone(tensor: torch.Tensor) -> torch.Tensor:
-    if _is_emptied(tensor):
-        raise NotImplementedError("nothing to clone")
     return tensor.detach().clone()
 
 
@@ -256,9 +254,17 @@ def copied(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
         copy_of: torch.Tensor = copy.deepcopy(tensor if tensor.is_leaf else tensor.detach(), memo)
     except Exception:  # a subclass may raise anything
         copy_of = detached_clone(tensor)
+    if _is_negative(tensor):  # deepcopy carries the negation out, and forgets the strides
+        copy_of = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+        copy_of.copy_(tensor.detach())
     if copy_of.requires_grad != tensor.requires_grad:
         set_requires_grad(copy_of, tensor.requires_grad)
     return copy_of
+
+
+@as_plain
+def _is_negative(tensor: torch.Tensor) -> bool:
+    return tensor.is_neg()
 
 
 @as_plain

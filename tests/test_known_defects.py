@@ -13,23 +13,28 @@ import torch.nn.functional as F  # noqa: N812
 from packaging.specifiers import SpecifierSet
 from torch import nn
 from torch.export import Dim
+from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.interop import with_interop
+from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
+from tests.scaled import Quantised
 
 
 @dataclass(frozen=True)
 class Reproducer:
-    """A model, its inputs, and the mode that shows the defect."""
+    """A model, its inputs, and the mode of an engine that shows the defect."""
 
     build: Callable[[], nn.Module]
     args: object
     mode: str
     options: dict[str, object] = field(default_factory=dict)
+    engine: str = "torch"
 
 
 class Calls(nn.Module):
@@ -57,8 +62,30 @@ def empty_region(x):
     return x + 1
 
 
+def counted(x):
+    values, places, counts = torch.unique(x, return_inverse=True, return_counts=True)
+    return values * 2, places, counts
+
+
 class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
+
+
+def sparse():
+    return (torch.eye(3).to_sparse(),)
+
+
+def to_dense(x):
+    return x.to_dense() + 1
+
+
+class TwoWeight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(TwoTensor(torch.randn(2), torch.randn(2)))
+
+    def forward(self, x):
+        return x * self.weight
 
 
 class Layered(nn.Module):
@@ -68,6 +95,19 @@ class Layered(nn.Module):
 
     def forward(self, x):
         return self.layer(x).relu()
+
+
+class Attention(nn.Module):
+    def forward(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v).sum()
+
+
+LENGTHS = Reproducer(
+    Attention,
+    lambda: (torch.randn(2, 4, 5, 8), torch.randn(2, 4, 6, 8), torch.randn(2, 4, 6, 8)),
+    "nonstrict-decompose",
+    {"dynamic_shapes": ({2: Dim.DYNAMIC}, {2: Dim.DYNAMIC}, {2: Dim.DYNAMIC})},
+)
 
 
 def traced():
@@ -303,8 +343,18 @@ REPRODUCERS = {
         lambda: nn.utils.weight_norm(nn.Linear(3, 4)), of_shape(2, 3), "nonstrict_postdispatch"
     ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
+    "subclass-weights-below-autograd": Reproducer(Quantised, of_shape(2, 4), "nonstrict_postdispatch"),
+    "subclass-weights-unflatten": Reproducer(Quantised, of_shape(2, 4), "nonstrict-unflatten"),
+    "serdes-reorders-subclass-weights": Reproducer(Quantised, of_shape(2, 4), "nonstrict-serdes"),
+    "lowered-subclass-output": Reproducer(TwoWeight, of_shape(2), "nonstrict-decompose"),
+    "serdes-sparse-placeholder": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-sparse-placeholder-stride": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-renames-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-serdes"),
+    "unflatten-drops-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-unflatten"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
+    "attention-lowered-merges-lengths": LENGTHS,
+    "attention-lowered-renames-symbols": LENGTHS,
     "loaded-lowering-drops-guards": Reproducer(
         Minus,
         lambda: (torch.randn(4, 3), torch.randn(4, 3)),
@@ -319,12 +369,17 @@ REPRODUCERS = {
     ),
     "serdes-hop-results": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
     "serdes-hop-results-function": Reproducer(Region, of_shape(2, 3), "nonstrict-serdes"),
+    "serdes-fetched-results": Reproducer(calls(counted), lambda: (torch.tensor([3, 1, 3]),), "nonstrict-serdes"),
+    "serdes-fetched-results-sources": Reproducer(calls(counted), lambda: (torch.tensor([3, 1, 3]),), "strict-serdes"),
     "serdes-custom-as-json": Reproducer(calls(annotated), of_shape(3), "nonstrict-serdes", ANNOTATED),
     "serdes-return-types": Reproducer(calls(lambda x: torch.max(x, dim=0)), of_shape(3, 2), "nonstrict-serdes"),
     "serdes-symbolic-bool-output": Reproducer(
         calls(lambda x: (x.shape[0] > 4, x + 1)), of_shape(6), "nonstrict-serdes", DYNAMIC
     ),
     "serdes-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-serdes"),
+    "interop-names-with-separators": Reproducer(
+        NamedWithComma, of_shape(2, 2), "nonstrict-interop", engine="reference"
+    ),
     "serdes-str-output": Reproducer(calls(lambda x: (x + 1, "s")), of_shape(3), "nonstrict-serdes"),
     "serdes-drops-custom-of-placeholders": Reproducer(calls(annotated_region), of_shape(3), "strict-serdes", ANNOTATED),
     "retrace-region-module-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),
@@ -352,12 +407,15 @@ REPRODUCERS = {
 }
 
 
+ENGINES = with_interop({engine.name: engine for engine in map(as_engine, (TorchExport(), Reference()))})
+
+
 def found(reproducer):
     """The ids of the rows that explain what the plugin finds."""
     origin = Origin("known_defects", __file__, 1)
     case = Case(name="reproducer", build=reproducer.build, origin=origin, args=reproducer.args, **reproducer.options)
-    engine, mode = as_engine(TorchExport()), Mode(tuple(reproducer.mode.split("-")))
-    runner = Runner({engine.name: engine})
+    engine, mode = ENGINES[reproducer.engine], Mode(tuple(reproducer.mode.split("-")))
+    runner = Runner(ENGINES)
     runner.select([(case, engine.name, mode)])
     return {finding.known_as for finding in runner.run(case, engine.name, mode).findings}
 

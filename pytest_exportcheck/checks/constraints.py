@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from pytest_exportcheck.checks.sizes import same_size, value_at
 from pytest_exportcheck.records import (
@@ -11,7 +13,10 @@ from pytest_exportcheck.records import (
     Evidence,
     Finding,
     Interval,
+    NodeRef,
+    ProgramRecord,
     Size,
+    TensorValue,
 )
 
 
@@ -25,7 +30,27 @@ def check(evidence: Evidence) -> list[Finding]:
         return list(_declared(evidence.declared, after))
     if evidence.before.program is None:
         return []
-    return list(_LEVELS[level](evidence.before.program.constraints, after))
+    found = list(_LEVELS[level](evidence.before.program.constraints, after))
+    return list(map(partial(_explained, _lengths(evidence.before.program)), found))
+
+
+def _lengths(program: ProgramRecord) -> set[frozenset[str]]:
+    """The lengths of keys and of values, of each attention whose two lengths are different symbols."""
+    found = set()
+    for graph in program.graphs.values():
+        nodes = {node.name: node for node in graph.nodes}
+        for node in graph.nodes:
+            if node.target.startswith("aten.scaled_dot_product_attention") and len(node.args) > 2:
+                given = [nodes[each.name].val for each in node.args[1:3] if isinstance(each, NodeRef)]
+                shapes = [each.shape for each in given if isinstance(each, TensorValue) and len(each.shape) > 1]
+                found.add(frozenset(str(shape[-2]) for shape in shapes))
+    return found
+
+
+def _explained(lengths: Collection[frozenset[str]], finding: Finding) -> Finding:
+    """A relation says so where it is that of the lengths of one attention, which differ nowhere."""
+    of_attention = finding.kind == "relation" and frozenset((finding.expected, finding.actual)) in lengths
+    return replace(finding, kind="relation of keys and values") if of_attention else finding
 
 
 def _finding(place: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
@@ -124,10 +149,62 @@ def _normal(guards: tuple[str, ...]) -> list[str]:
 
 
 def _lowered(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
-    """Shapes and ranges as before; lowering may word guards otherwise, and add such as always hold."""
-    yield from _shapes(before, after)
-    yield from _ranges(before, after)
-    yield from _acceptance(before, after)
+    """Shapes and ranges as before; lowering may word guards otherwise, and add such as always hold.
+
+    Where two dims were made one, that is the finding: ranges and settings that only follow from it are left out.
+    """
+    merged = _merged(before, after)
+    seen: set[tuple[str, str]] = set()
+    for finding in _shapes(before, after):
+        cause = (finding.expected, finding.actual)
+        if finding.kind != "relation" or cause not in seen:
+            yield finding
+        seen.add(cause)
+    yield from (each for each in _ranges(before, after) if not _follows(each, merged, before, after))
+    yield from (each for each in _acceptance(before, after) if not _parts(each, before, after))
+
+
+def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Size]:
+    """The symbols of dims of the inputs that have another symbol after, and which."""
+    pairs = [
+        pair for place, old in before.shapes.items() for pair in zip(old, after.shapes.get(place, ()), strict=False)
+    ]
+    return {
+        left.text: right
+        for left, right in pairs
+        if isinstance(left, Size) and isinstance(right, Size) and left.expr.is_Symbol and left.text != right.text
+    }
+
+
+def _follows(finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
+    """A range that is gone with its symbol, or that became the range that both of the merged dims allow."""
+    sizes = {name for name in merged if name in finding.place}
+    if finding.kind.endswith("dropped"):
+        return bool(sizes) and finding.place not in after.ranges
+    new = after.ranges.get(finding.place)
+    others = [
+        before.ranges[name] for name, size in merged.items() if size.text == finding.place and name in before.ranges
+    ]
+    return bool(others) and finding.place in before.ranges and new == _common([before.ranges[finding.place], *others])
+
+
+def _common(intervals: Sequence[Interval]) -> Interval:
+    lower = [each.lower for each in intervals if each.lower is not None]
+    upper = [each.upper for each in intervals if each.upper is not None]
+    return Interval(max(lower, default=None), min(upper, default=None))
+
+
+def _parts(finding: Finding, before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
+    """A setting that gives one of two merged dims another size than the other is refused."""
+    changed = set(finding.place.partition(" = ")[0].removesuffix(" alone").split(" and "))
+    groups: dict[str, dict[str, str]] = {}
+    for place, sizes in after.shapes.items():
+        for dim, (old, new) in enumerate(zip(before.shapes.get(place, ()), sizes, strict=False)):
+            if isinstance(old, Size) and isinstance(new, Size):
+                groups.setdefault(new.text, {})[f"{place}.size({dim})"] = old.text
+    return finding.actual.startswith("refused") and any(
+        len(set(group.values())) > 1 and changed & group.keys() and group.keys() - changed for group in groups.values()
+    )
 
 
 def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:

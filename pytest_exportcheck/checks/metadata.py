@@ -56,6 +56,8 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             level = evidence.fields.get(key_of(one, key))
             if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
                 continue
+            if one.target.startswith(_FETCHES):  # of the state, ahead of what the model does
+                continue
             if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
                 continue
             if level == "kept" and _is_view_made_again(pair.before, one, other, key):
@@ -63,6 +65,10 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             yield _finding(pair, one, other, key, fate)
     if evidence.contract["metadata"] == "kept" and _all_traced(evidence.before.program):
         yield from _unpaired(evidence)
+
+
+#: Fetches a tensor that a subclass wraps: no line of the model asks for it.
+_FETCHES = "export.access_subclass_inner_tensor."
 
 
 def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
@@ -301,7 +307,7 @@ def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecor
 
 def _is_users(node: NodeRecord) -> bool:
     """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
-    result), nor what it inserts to detach constants."""
+    result, parts of a tensor subclass), nor what it inserts to detach constants."""
     if node.op != "call_function" or "." not in node.target:
         return False
     return not node.target.startswith(_ADDED)
@@ -309,6 +315,7 @@ def _is_users(node: NodeRecord) -> bool:
 
 _ADDED = (
     "aten.sym_",
+    _FETCHES,
     "aten._assert",
     "aten.lift_fresh",
     "aten.detach",

@@ -20,7 +20,7 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     """Name what eager changed and the capture did not keep: broken where later outputs depend on it, or where the program
     writes to a constant that it took from there; else a difference that a table tolerates. ``wrong`` are the findings
     about outputs."""
-    if evidence.before is not evidence.module:
+    if not _is_judged(evidence):
         return
     changes = changes_of(evidence.before)
     if not changes:
@@ -30,6 +30,8 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     constants = _written_constants(evidence)
     for change in changes[:_MOST]:
         matters = wrong_later or any(_is_value_of(change, value) for value in constants)
+        if not (matters or change.in_module or _holds_tensor(change)):
+            continue  # a table that is filled once, a count of calls
         yield Finding(
             check="effects",
             place=change.name,
@@ -60,11 +62,16 @@ def explained(raised: Finding, eager: Record) -> Finding:
 def later_hint(evidence: Evidence, before: Observation) -> str:
     """The sentences for outputs that differ. On the first call, which is the one that was captured, Python values are as
     the capture had them."""
-    if evidence.before is not evidence.module:
+    if not _is_judged(evidence):
         return ""
     first = before is evidence.before.observations[0] and not _is_run_twice(evidence)
     changes = [each for each in changes_of(evidence.before) if not first or isinstance(each.before, torch.Tensor)]
     return "\n".join(map(sentence, changes[:_MOST]))
+
+
+def _is_judged(evidence: Evidence) -> bool:
+    """At the capture of a program. What captures by copying the module keeps all of it."""
+    return evidence.before is evidence.module and evidence.after.program is not None
 
 
 def _is_run_twice(evidence: Evidence) -> bool:
@@ -75,7 +82,7 @@ def _is_run_twice(evidence: Evidence) -> bool:
 def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, value: Any) -> bool:
     """Whether a tensor that only the program has is a constant that it took from outside the module."""
     state = evidence.before.state
-    if evidence.before is not evidence.module or state is None or name in state.entries:
+    if not _is_judged(evidence) or state is None or name in state.entries:
         return False
     return any(_is_value_of(change, value) for change in before.outside)
 
@@ -122,5 +129,12 @@ def _text(change: Outside, value: Any) -> str:
         return "no attribute"
     if isinstance(value, torch.Tensor):
         return tensor_text(value)
+    if isinstance(value, (list, tuple, set, dict)) and not _is_plain(value):
+        return f"a {type(value).__name__} of {len(value)}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_plain(value: Any) -> bool:
+    entries = value.values() if isinstance(value, dict) else value
+    return all(each is None or isinstance(each, (bool, int, float, complex, str)) for each in entries)

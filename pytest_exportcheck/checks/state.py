@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.unwrapped import unwrapped_findings, unwrapped_names, without
 from pytest_exportcheck.checks.values import is_dense, strides, tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
 from pytest_exportcheck.tensors import storage_key
@@ -18,14 +19,16 @@ def check(evidence: Evidence) -> list[Finding]:
     before, after = evidence.before.state, evidence.after.state
     if before is None or after is None:
         return []
-    found = [*_names(before, after), *_entries(before, after), *_tying(before, after)]
+    unwrapped = unwrapped_names(before, after)
+    before, after = without(before, unwrapped), without(after, unwrapped)
+    found = [*unwrapped_findings(unwrapped), *_names(before, after), *_entries(before, after), *_tying(before, after)]
     found += _order(before, after, evidence.module.state if evidence.module else None)
     level = evidence.contract["state"]
     old, new = evidence.before.program, evidence.after.program
     if level == "the same" and new is not None:
         found += _copied(before, after)
     if level in ("the same", "equal") and old is not None and new is not None:
-        found += _state_dict(old, new)
+        found += _state_dict(old, new, {*unwrapped, *(part for parts in unwrapped.values() for part in parts)})
     return found
 
 
@@ -124,9 +127,10 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(name, "copied", "the storage that it had", "another storage")
 
 
-def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord) -> Iterator[Finding]:
+def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out: set[str]) -> Iterator[Finding]:
     """The keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
-    before, after = old_program.state_names, new_program.state_names
+    before = [name for name in old_program.state_names if name not in left_out]
+    after = [name for name in new_program.state_names if name not in left_out]
     for name in before:
         if name not in after:
             yield _finding(name, "dropped from state_dict", "a key of the program's state_dict", "no such key")

@@ -74,15 +74,18 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
     elif isinstance(leaf.example, torch.Tensor) or isinstance(leaf.fresh, torch.Tensor):
         kinds = f"({type(leaf.example).__name__}, {type(leaf.fresh).__name__})"
         yield f"{leaf.name} is a tensor in one call of {leaf.source} and not in the next {kinds}; draw one kind of value."
-    elif isinstance(leaf.example, _PLAIN) and isinstance(leaf.fresh, _PLAIN) and leaf.spec is None:
-        if (type(leaf.example), leaf.example) != (type(leaf.fresh), leaf.fresh):
-            remedy = "draw one value" + (
-                ", or declare it in dynamic_shapes with Dim.DYNAMIC." if type(leaf.example) is int else "."
-            )
-            yield (
-                f"{leaf.name} varies between calls of {leaf.source} {leaf.pair}, and a program keeps the value of the "
-                f"example; {remedy}"
-            )
+    elif leaf.spec is None and _differ(leaf.example, leaf.fresh):
+        declare = ", or declare it in dynamic_shapes with Dim.DYNAMIC" if type(leaf.example) is int else ""
+        yield (
+            f"{leaf.name} varies between calls of {leaf.source} {leaf.pair}, and a program keeps the value of the example; "
+            f"draw one value{declare}."
+        )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two Python values differ of which a program keeps one."""
+    plain = isinstance(one, _PLAIN) and isinstance(other, _PLAIN)
+    return plain and (type(one), one) != (type(other), other)
 
 
 def _tensor(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Iterator[str]:

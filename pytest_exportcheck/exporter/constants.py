@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.calls import NOTE
-from pytest_exportcheck.exporter.errors import NotTraceable
+from pytest_exportcheck.exporter.errors import LeakedTensor, NotTraceable
 
 
 def lift_constants(
@@ -68,6 +68,11 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
             f"the model uses a script object, {value._type().qualified_name()}, which the reference exporter does not capture. "
             "Export it with torch.export."
         )
+    if isinstance(value, torch.Generator):
+        raise NotTraceable(
+            "the model draws random numbers from a torch.Generator of its own, which a program cannot hold: its state would be lost. "
+            f"{_used_at(node)}Draw from torch's default generator, or pass the random tensors in."
+        )
     if not isinstance(value, torch.Tensor):
         raise NotTraceable(
             f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
@@ -77,7 +82,8 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
     if not wrapped and not isinstance(value, FakeTensor):
         return
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
-    raise NotTraceable(
+    kind = NotTraceable if wrapped else LeakedTensor
+    raise kind(
         f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
         f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
     )

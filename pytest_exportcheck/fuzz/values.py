@@ -12,7 +12,7 @@ from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.fuzz.facts import Dim
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import input_leaves
+from pytest_exportcheck.tensors import as_plain, has_values, input_leaves
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
@@ -38,7 +38,7 @@ def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) ->
 
 def is_resizable(leaf: Any) -> bool:
     """Whether a leaf is a tensor that can be made anew with another shape."""
-    return isinstance(leaf, torch.Tensor) and can_be_laid_out(leaf)
+    return isinstance(leaf, torch.Tensor) and can_be_laid_out(leaf) and (leaf.is_meta or has_values(leaf))
 
 
 def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
@@ -46,6 +46,7 @@ def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
     return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
+@as_plain
 def _drawn(leaf: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     with torch.no_grad():
         made = laid_out_like(leaf, shape)

@@ -42,6 +42,8 @@ LOST: tuple[Lost, ...] = (
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
     ),
     Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost("state.unwrapped", "decompose", "lowering replaces a tensor subclass by the tensors that it wraps"),
+    Lost("state.unwrapped", "postdispatch", "lowering replaces a tensor subclass by the tensors that it wraps"),
     Lost("state.stride_of_a_view", "unflatten", "unflatten copies buffers, and a copy of a view with gaps is dense"),
     Lost(
         "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"

@@ -53,7 +53,7 @@ class Run(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class FindingReport(msgspec.Struct, kw_only=True, frozen=True):
-    """One difference: every field of ``records.Finding``."""
+    """One difference: every field of ``records.Finding``. ``fails``: the item fails for it (since 1.2; before, of every one)."""
 
     check: str
     place: str
@@ -67,6 +67,7 @@ class FindingReport(msgspec.Struct, kw_only=True, frozen=True):
     known_as: str = ""
     fault_of: str = ""
     on: tuple[str, ...] = ()
+    fails: bool = True
 
 
 class LedgerLine(msgspec.Struct, kw_only=True, frozen=True):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -45,12 +47,16 @@ def cases(spec: Spec) -> Found:
 
 
 def _imported(spec: Spec, path: str) -> ModuleType:
+    """The module, from the current folder too, as ``python -m pytest`` finds it; what is installed comes first."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
     try:
         return import_module(path)
     except (Exception, SystemExit) as error:
         raise SelectionError(
             f"{spec}: the module {path!r} cannot be imported ({type(error).__name__}: {error}). Correct the name, or make it "
-            "importable: install its package, or name its folder in pytest's ini option pythonpath."
+            "importable: call pytest in its folder, install its package, or name its folder in pytest's ini option pythonpath."
         ) from None
 
 

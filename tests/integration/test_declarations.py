@@ -163,3 +163,21 @@ def test_a_number_out_of_range_is_a_usage_error(echo, run_echo, linear, option, 
     result = run_echo(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: exportcheck: {message}"])
+
+
+HELPER = "exportcheck: case 'Linear' (*{file}:5) is not checked: pytest does not collect this file. Move it to a test module *"
+
+
+@pytest.mark.parametrize("file", ["helpers.py", "conftest.py"])
+def test_a_case_in_a_file_that_is_never_collected_is_named(echo, run_echo, linear, file):
+    path = echo.path / file
+    path.write_text((path.read_text() if path.exists() else "") + linear)
+    echo.makepyfile(case_other=("from helpers import Linear\n" if file == "helpers.py" else "") + LOOP)
+    result = run_echo("--exportcheck-modes=nonstrict", "-q")
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines([HELPER.replace(":5", ":*").format(file=file)])
+
+
+def test_a_case_of_a_file_that_only_this_run_leaves_out_is_not_named(echo, run_echo, linear):
+    echo.makepyfile(case_linear=linear, case_other="import case_linear\n" + LOOP)
+    assert "is not checked" not in run_echo("--exportcheck-modes=nonstrict", "case_other.py").stdout.str()

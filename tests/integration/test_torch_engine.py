@@ -535,3 +535,58 @@ def test_a_fault_of_the_model_fails_with_the_second_opinion_too(pytester, engine
     pytester.makepyfile(case_baked=BAKED)
     result = check_all(pytester, "--exportcheck-modes=nonstrict", f"--exportcheck-engines={engines}")
     result.assert_outcomes(failed=len(engines.split(",")))
+
+
+ROUNDED = """
+import torch
+from torch.export import Dim
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 7, 32),), modes=["nonstrict-decompose"])
+class KeyBias(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (torch.nn.Linear(32, 32) for _ in range(3))
+
+    def forward(self, x):
+        for _ in range(3):
+            x = x + 4 * torch.nn.functional.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x))
+        return x
+
+def layer():
+    return torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+@export_case(
+    args=lambda: (torch.randn(2, 5, 16),), dynamic_shapes={"src": {0: Dim("b", min=2, max=9)}}, context=torch.no_grad,
+    modes=["nonstrict", "strict"],
+)
+def served_encoder():
+    return torch.nn.TransformerEncoder(layer(), 2)
+
+@export_case(args=lambda: (torch.randn(2, 5, 16),) * 3, context=torch.inference_mode, modes=["nonstrict", "nonstrict-serdes"])
+def served_attention():
+    return torch.nn.MultiheadAttention(16, 2, batch_first=True)
+
+PADDED = {"src_key_padding_mask": torch.tensor([[False, False, True], [False, True, True]])}
+
+@export_case(args=lambda: (torch.randn(2, 3, 16),), kwargs=PADDED, modes=["nonstrict"])
+def frozen_padded():
+    return torch.nn.TransformerEncoder(layer(), 1, enable_nested_tensor=False).requires_grad_(False)
+
+@export_case(args=lambda: (torch.randn(2, 3, 16),), kwargs=PADDED, context=torch.no_grad, modes=["nonstrict"])
+def zeros_at_padding():
+    return torch.nn.TransformerEncoder(layer(), 1)
+"""
+
+
+def test_what_eagers_own_arithmetic_explains_is_not_broken(pytester):
+    """But an encoder that returns zeros at padded positions differs from its program."""
+    pytester.makepyfile(case_rounded=ROUNDED)
+    result = check(pytester, "--exportcheck-fuzz=4")
+    result.assert_outcomes(passed=8, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*zeros_at_padding[[]torch-nonstrict[]]*",
+            "    Eager takes the fast path of nn.TransformerEncoder, which gives other values here*",
+        ]
+    )

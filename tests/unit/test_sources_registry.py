@@ -147,7 +147,7 @@ def test_import_of_what_is_no_factory(shop, name, message):
 def test_import_of_a_module_that_is_not_there():
     assert refusal("import:exportcheck_nowhere:x") == (
         "import:exportcheck_nowhere:x: the module 'exportcheck_nowhere' cannot be imported (ModuleNotFoundError: "
-        "No module named 'exportcheck_nowhere'). Correct the name, or make it importable: install its package, "
+        "No module named 'exportcheck_nowhere'). Correct the name, or make it importable: call pytest in its folder, install its package, "
         "or name its folder in pytest's ini option pythonpath."
     )
 

@@ -8,6 +8,7 @@ from types import ModuleType
 from tests.faults.catalogue import (
     aliasing,
     call_spec,
+    closeness,
     constants,
     constraints,
     effects,
@@ -36,6 +37,7 @@ def _faults_of(module: ModuleType) -> tuple[Fault, ...]:
 
 _GROUPS = (
     values,
+    closeness,
     structure,
     strides,
     gradients,

@@ -116,6 +116,28 @@ def two_dims_of_one_symbol(program: ExportedProgram) -> None:
     placeholder(program, "z").meta["val"] = faked(val, shape=(rows,))
 
 
+@fault("nonstrict-decompose", "resizing", owner="constraints", field="relation")
+def two_dims_of_one_symbol_by_decompose(program: ExportedProgram) -> None:
+    two_dims_of_one_symbol.inject(program)
+
+
+@fault("nonstrict-decompose", "merging", owner="constraints", field="relation")
+def queries_as_long_as_keys(program: ExportedProgram) -> None:
+    """Beside the lengths of keys and values, which lowering makes one."""
+    val = placeholder(program, "query").meta["val"]
+    placeholder(program, "query").meta["val"] = faked(val, shape=(placeholder(program, "keys").meta["val"].shape[0], 4))
+
+
+@fault("nonstrict-decompose", "merging", owner="constraints", field="range dropped")
+def range_of_a_dim_dropped_beside_merged_ones(program: ExportedProgram) -> None:
+    del program.range_constraints[placeholder(program, "query").meta["val"].shape[0].node.expr]
+
+
+@fault("nonstrict-serdes", "counted", owner="constraints", field="range dropped")
+def range_of_a_number_read_from_a_tensor_dropped(program: ExportedProgram) -> None:
+    del program.range_constraints[_unbacked(program)]
+
+
 @fault("nonstrict-serdes", "resizing", owner="constraints", field="range moved")
 def range_moved(program: ExportedProgram) -> None:
     _set_range(program, _rows(program), 2, 12)

@@ -176,6 +176,27 @@ def captured_without_a_stack_trace(program: ExportedProgram) -> None:
 
 
 @fault("nonstrict", "layered", owner="metadata", field="stack_trace")
+def captured_without_any_stack_trace(program: ExportedProgram) -> None:
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+
+
+@fault("nonstrict", "hooked", owner="metadata", field="stack_trace missing")
+def captured_without_a_stack_trace_in_a_layer_of_a_root_with_hooks(program: ExportedProgram) -> None:
+    del call(program, "aten.linear").meta["stack_trace"]
+
+
+@fault("nonstrict", "traced", owner="metadata", field="stack_trace missing")
+def captured_without_a_stack_trace_in_a_layer_of_a_graph_module(program: ExportedProgram) -> None:
+    del call(program, "aten.linear").meta["stack_trace"]
+
+
+@fault("nonstrict", "traced", owner="metadata", field="nn_module_stack")
+def captured_in_a_module_of_another_class_in_a_graph_module(program: ExportedProgram) -> None:
+    captured_in_a_module_of_another_class.inject(program)
+
+
+@fault("nonstrict", "layered", owner="metadata", field="stack_trace")
 def captured_with_another_line(program: ExportedProgram) -> None:
     meta = call(program, "aten.relu").meta
     meta["stack_trace"] = _stack_trace(meta["stack_trace"])

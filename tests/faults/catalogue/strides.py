@@ -21,13 +21,13 @@ def memory_format_dropped(program: ExportedProgram) -> None:
     call(program, "aten.clone").kwargs = {}
 
 
-@fault("nonstrict-decompose", "attending", owner="outputs", field="value")
+@fault("nonstrict-decompose", "masked", owner="outputs", field="value")
 def wrong_values_where_strides_are_known_to_be_wrong(program: ExportedProgram) -> None:
     """Lowered attention returns other strides, which is a known defect of torch; its values are still compared."""
     follow(program, _returned(program, 1), aten.triu.default)
 
 
-@fault("nonstrict-decompose", "attending", owner="outputs", field="shape")
+@fault("nonstrict-decompose", "masked", owner="outputs", field="shape")
 def wrong_shape_where_strides_are_known_to_be_wrong(program: ExportedProgram) -> None:
     follow(program, _returned(program, 1), aten.unsqueeze.default, 0)
 
@@ -52,7 +52,7 @@ def rows_padded(program: ExportedProgram) -> None:
     follow(program, padded, aten.slice.Tensor, 1, 0, 3)
 
 
-@fault("nonstrict-decompose", "attending", owner="outputs", field="stride")
+@fault("nonstrict-decompose", "masked", owner="outputs", field="stride")
 def layout_of_another_output_changed_by_lowering(program: ExportedProgram) -> None:
     """The known defect of attention explains the strides of what attention returns, not those of other outputs."""
     follow(program, _returned(program, 2), aten.clone.default, memory_format=torch.contiguous_format)

@@ -156,12 +156,12 @@ def condition_negated(program: ExportedProgram) -> None:
     follow(program, call(program, "aten.gt"), aten.logical_not.default)
 
 
-@fault("nonstrict_postdispatch", "attending", owner="outputs", field="value")
+@fault("nonstrict_postdispatch", "masked", owner="outputs", field="value")
 def attention_masked_otherwise_below_autograd(program: ExportedProgram) -> None:
     """The program can be called without grad only, and is judged there."""
     follow(program, call(program, "aten.mul"), aten.neg.default)
 
 
-@fault("strict_postdispatch", "attending", owner="outputs", field="raised")
+@fault("strict_postdispatch", "masked", owner="outputs", field="raised")
 def inference_program_that_cannot_be_called_at_all(program: ExportedProgram) -> None:
     set_argument(call(program, "aten.mul", 1), 1, "two")
