@@ -60,12 +60,12 @@ WRONG_STRIDES: tuple[WrongStrides, ...] = (
         where="decompose",
     ),
     WrongStrides(
-        id="max-pool1d-fake-stride",
+        id="max-pool-fake-stride",
         title="val of max_pool1d has the strides of a transposed input where the real result is contiguous",
         operator="aten.max_pool1d.default",
     ),
     WrongStrides(
-        id="max-pool1d-lowered-stride",
+        id="max-pool-lowered-stride",
         title="lowered max_pool1d keeps the strides of a transposed input, eager returns a contiguous tensor",
         operator="aten.max_pool1d.default",
         where="decompose",
