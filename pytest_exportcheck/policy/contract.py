@@ -103,8 +103,8 @@ UNIT_ROUNDOFF: Mapping[str, float] = {
     "bfloat16": 2**-8,
 }
 
-#: A distance from float64 is taken for rounding up to this many unit roundoffs of the largest value of the call (of the largest
-#: gradient of the model), or up to the bound of ``CLOSE``. A larger one is a decision that went the other way, and allows nothing.
+#: A distance from float64 counts as rounding up to this many unit roundoffs of the largest value of the call (of the largest
+#: gradient of the model), or up to the bound of ``CLOSE``. A larger one comes from a decision that float64 makes otherwise, and allows nothing.
 BELIEVED_ROUNDOFFS = 8
 
 #: In a gradient with fewer elements than this, the largest distance says little: it counts as at least so many unit roundoffs
