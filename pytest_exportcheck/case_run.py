@@ -641,7 +641,8 @@ class CaseRun:
     @cached_property
     def _oracle_without_grad(self) -> Record:
         """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself where it needs grad to run at all."""
-        first, *rest = self._observe(self._subject.fresh_module(), self._calls, mode=_INFERENCE)
+        module = self._subject.fresh_module()
+        first, *rest = self._observe(module, self._calls, mode=_INFERENCE, watched=(attributes_of(module),))
         if any(each.raised for each in (first, *rest)):
             return self._oracle
         observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
