@@ -157,7 +157,7 @@ class CaseRun:
         self._others: dict[Fallback, CaseRun | None] = {}
         self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
-        self._again = EagerAgain(self._subject, case.context, self._seed)
+        self._again = EagerAgain(self._subject, case.context, self._seed, self._around)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
