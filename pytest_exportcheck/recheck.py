@@ -17,6 +17,7 @@ import torch
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.exact import Context, Unmeasured, module_in_double, observe_in_double, rounding_of
 from pytest_exportcheck.observe import observe
+from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation, Record, Rounding
@@ -40,12 +41,16 @@ class Rechecked:
 
 
 class EagerAgain:
-    """The module of a case, to be called under other circumstances. It is copied to float64 once, when that is first needed."""
+    """The module of a case, to be called under other circumstances. It is copied to float64 once, when that is first needed.
 
-    def __init__(self, subject: Subject, context: Context | None, seed: int) -> None:
+    ``around`` are the values outside the module that calls change: they are put back after each series.
+    """
+
+    def __init__(self, subject: Subject, context: Context | None, seed: int, around: Watched) -> None:
         self._subject = subject
         self._context = context
         self._seed = seed
+        self._around = around
 
     def under(self, context: Context) -> EagerAgain:
         """The same module, to be called in another context."""
@@ -79,6 +84,8 @@ class EagerAgain:
                 return observe_in_double(module, calls, seed=self._seed, context=self._context, gradients=gradients)
         except Exception as error:  # the module or an input in its own words
             raise Unmeasured(f"eager cannot run in float64: {type(error).__name__}") from error
+        finally:
+            self._around.restore()
 
     def slowly(self, calls: Sequence[Inputs], *, gradients: bool) -> tuple[Observation, ...]:
         """Call the module without the fast path of attention."""
@@ -86,7 +93,13 @@ class EagerAgain:
         snapshot = ModuleSnapshot(module, self._subject.pristine)
         with _fast_path_off():
             return observe(
-                module, calls, snapshot=snapshot, seed=self._seed, context=self._context, gradients=gradients
+                module,
+                calls,
+                snapshot=snapshot,
+                seed=self._seed,
+                context=self._context,
+                gradients=gradients,
+                watched=(self._around,),
             )
 
 
