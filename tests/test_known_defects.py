@@ -303,7 +303,9 @@ REPRODUCERS = {
         calls(lambda x: (x.shape[0] > 4, x + 1)), of_shape(6), "nonstrict-serdes", DYNAMIC
     ),
     "serdes-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-serdes"),
-    "interop-names-with-separators": Reproducer(NamedWithComma, of_shape(2, 2), "nonstrict-interop", engine="reference"),
+    "interop-names-with-separators": Reproducer(
+        NamedWithComma, of_shape(2, 2), "nonstrict-interop", engine="reference"
+    ),
     "serdes-str-output": Reproducer(calls(lambda x: (x + 1, "s")), of_shape(3), "nonstrict-serdes"),
     "serdes-drops-custom-of-placeholders": Reproducer(calls(annotated_region), of_shape(3), "strict-serdes", ANNOTATED),
     "retrace-region-module-paths": Reproducer(Region, of_shape(2, 3), "nonstrict-retrace"),

@@ -176,15 +176,15 @@ def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Si
     }
 
 
-def _follows(
-    finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord
-) -> bool:
+def _follows(finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
     """A range that is gone with its symbol, or that became the range that both of the merged dims allow."""
     sizes = {name for name in merged if name in finding.place}
     if finding.kind.endswith("dropped"):
         return bool(sizes) and finding.place not in after.ranges
     new = after.ranges.get(finding.place)
-    others = [before.ranges[name] for name, size in merged.items() if size.text == finding.place and name in before.ranges]
+    others = [
+        before.ranges[name] for name, size in merged.items() if size.text == finding.place and name in before.ranges
+    ]
     return bool(others) and finding.place in before.ranges and new == _common([before.ranges[finding.place], *others])
 
 

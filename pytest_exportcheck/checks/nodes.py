@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import operations, refs
+from pytest_exportcheck.checks.alignment import FETCHES, operations, refs
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
 from pytest_exportcheck.checks.sizes import same_size
@@ -86,7 +86,7 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
 # --- equal ----------------------------------------------------------------------------------
 
 
-def _equal(alignment: Alignment, before: ProgramRecord, _: ProgramRecord) -> Iterator[Finding]:
+def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
     for path in alignment.dropped:
         if _is_judged(path, alignment):
             yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
@@ -220,7 +220,9 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
         if moved:
             detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
             yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
-        known = _Known({one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs)
+        known = _Known(
+            {one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs
+        )
         for one, other in pair.nodes:
             if one.op == "call_function":
                 yield from _same_constants(pair, one, other, known)
@@ -238,9 +240,9 @@ class _Known:
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
-    """The operations that are elsewhere in the order; takes them out of both lists."""
+    """The operations that are elsewhere in the order; takes them out of both lists. A fetch of something else is not moved."""
     moved = []
-    for node in list(dropped):
+    for node in (each for each in list(dropped) if each.target not in FETCHES):
         partner = next((other for other in added if other.target == node.target), None)
         if partner is not None:
             added.remove(partner)
@@ -307,6 +309,6 @@ def _are_plain(one: Any, other: Any) -> bool:
 
 
 _LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
-    "equal": _equal,
+    "equal": lambda alignment, before, _: _equal(alignment, before),
     "sequence": _sequence,
 }

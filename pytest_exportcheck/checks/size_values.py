@@ -112,16 +112,17 @@ class SizeComparison:
 
 
 def _not_implied(
-    asserted: Sequence[Condition], known: Sequence[Condition], relations: Sequence[Relation], ranges: Mapping[str, Interval]
+    asserted: Sequence[Condition],
+    known: Sequence[Condition],
+    relations: Sequence[Relation],
+    ranges: Mapping[str, Interval],
 ) -> list[NodeRecord]:
     """The nodes whose condition is false somewhere where all known conditions hold.
 
     ``relations`` lead from the symbols of the known conditions to those of the others; ``ranges`` are about the former.
     """
     return [
-        each.node
-        for each in asserted
-        if _is_unbacked(each) and _is_false_somewhere(each, known, relations, ranges)
+        each.node for each in asserted if _is_unbacked(each) and _is_false_somewhere(each, known, relations, ranges)
     ]
 
 

@@ -201,7 +201,9 @@ def _constraints(
 def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
     """The names of the symbols that nodes depend on: in what they are given, or in what a tensor that they yield is but for
     where in its storage it begins."""
-    values = (value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values()))
+    values = (
+        value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values())
+    )
     return frozenset(str(symbol) for value in values for size in _sizes_in(value) for symbol in size.expr.free_symbols)
 
 
