@@ -220,7 +220,7 @@ def _by_sequence(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> P
 
 
 #: Take a result of an operation, or the number in a tensor: in which order means nothing.
-_FETCHES = ("_operator.getitem", "aten.item.default", "aten._local_scalar_dense.default")
+FETCHES = ("_operator.getitem", "aten.item.default", "aten._local_scalar_dense.default")
 
 
 def _fetched_elsewhere(
@@ -232,10 +232,10 @@ def _fetched_elsewhere(
 ) -> Pairs:
     """Fetches of the same in another order. Those without a token of their own stay unpaired."""
     names = {one.name: other.name for one, other in paired}
-    left = [node for node in _without(theirs, (other for _, other in paired)) if node.target in _FETCHES]
+    left = [node for node in _without(theirs, (other for _, other in paired)) if node.target in FETCHES]
     found: Pairs = []
     for node in _without(ours, (one for one, _ in paired)):
-        if node.target not in _FETCHES:
+        if node.target not in FETCHES:
             continue
         token, sources = _operation(node, old), [names.get(ref.name, ref.name) for ref in refs(node)]
         same = (each for each in left if _operation(each, new) == token and [ref.name for ref in refs(each)] == sources)
@@ -249,10 +249,10 @@ def _fetched_elsewhere(
 
 def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
     """The operation; where it takes a result of another or the number in one, which."""
-    if node.target not in _FETCHES:
+    if node.target not in FETCHES:
         return node.target
     source = nodes.get(refs(node)[0].name) if refs(node) else None
-    fetched = _operation(source, nodes) if source is not None and source.target in _FETCHES else ""
+    fetched = _operation(source, nodes) if source is not None and source.target in FETCHES else ""
     return f"{node.target}{node.args[1:]}{fetched}"
 
 
