@@ -162,7 +162,10 @@ class ParallelPlugin:
 
 def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], object]:
     """Clean up before SIGTERM ends this process, as it does without pytest's knowledge. Gives what undoes it."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         return lambda: None
 
     def end(*_: object) -> None:

@@ -45,7 +45,9 @@ def _end(item: pytest.Item, settings: Any, thread: int, clean_up: Callable[[], N
             capture.suspend_global_capture(item)
         terminal.line()
         terminal.sep("+", title="Timeout")
-        terminal.line(f"{item.nodeid} ran for more than {settings.timeout}s, and pytest-timeout's method thread ends the process.")
+        terminal.line(
+            f"{item.nodeid} ran for more than {settings.timeout}s, and pytest-timeout's method thread ends the process."
+        )
         terminal.line(stopped_text(frames))
         terminal.sep("+", title="Timeout")
         clean_up()

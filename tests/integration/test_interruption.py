@@ -69,7 +69,9 @@ def test_a_timeout_shows_the_lines_of_the_user(echo, start, method):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
-    ("workers", "sent"), [((), signal.SIGTERM), (("-n1",), signal.SIGINT)], ids=["terminated", "interrupted with workers"]
+    ("workers", "sent"),
+    [((), signal.SIGTERM), (("-n1",), signal.SIGINT)],
+    ids=["terminated", "interrupted with workers"],
 )
 def test_an_interrupted_run_leaves_no_folder(echo, start, workers, sent):
     if workers:

@@ -9,7 +9,7 @@ from pytest_exportcheck.raised import last_line_of_model, raised_from, remedy_fo
 
 
 def error_of(run):
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         run()
     return caught.value
 
