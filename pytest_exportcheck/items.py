@@ -113,8 +113,9 @@ class CaseItem(pytest.Item):
             return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
-        # pytest.fail, as pytest-timeout calls it
-        where = stopped_text(traceback.extract_tb(excinfo.tb))
+        if not isinstance(excinfo.value, pytest.fail.Exception):
+            return super().repr_failure(excinfo, style)
+        where = stopped_text(traceback.extract_tb(excinfo.tb))  # pytest-timeout calls pytest.fail where an item is
         return failed_text(f"{excinfo.exconly()}\n{where}", excinfo.exconly(), self.case.origin)
 
     @property
