@@ -281,9 +281,8 @@ class CaseRun:
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [
-                    replace(each, verdict="gap", fault_of=engine.name)
+                    replace(each, verdict="gap", fault_of=engine.name) if each.verdict == "broken" else each
                     for each in stage.findings
-                    if each.verdict == "broken"
                 ]
         else:
             accepted = self._refused(mode, None)
