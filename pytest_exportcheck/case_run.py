@@ -694,14 +694,16 @@ class CaseRun:
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
         observations = self._observe(module, self._calls, watched=(self._attributes(module),))
-        spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
+        structure, at = observations[0].structure, self._attempts.at
         return Record(
             observations=observations,
-            state=state_of(module),
-            call_spec=spec,
-            modules=module_types_of(module),
-            claimed=claimed_types_of(module),
-            untraced=untraced_of(module),
+            state=at("the state of the module", lambda: state_of(module), None),
+            call_spec=at(
+                "the call spec", lambda: call_spec_of_call(module, example.args, example.kwargs, structure), None
+            ),
+            modules=at("the submodules", lambda: module_types_of(module), {}),
+            claimed=at("the classes of graph modules", lambda: claimed_types_of(module), {}),
+            untraced=at("the functions without lines", lambda: untraced_of(module), Record(observations=()).untraced),
         )
 
     def _attributes(self, module: torch.nn.Module) -> Watched:

@@ -39,9 +39,9 @@ class Attempts:
             return otherwise
 
     def failed(self) -> list[Finding]:
-        """Return what failed since the last call."""
-        failed, self._failed = self._failed, []
-        return failed
+        """Return what failed since the last call, each failure once."""
+        failed, self._failed = dict.fromkeys(self._failed), []
+        return list(failed)
 
 
 def call_engine(step: Callable[..., _T], *args: Any) -> _T:
