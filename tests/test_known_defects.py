@@ -276,6 +276,14 @@ def gradient(x):
     return torch.func.grad(lambda v: (v**2).sum())(x)
 
 
+def channels_last():
+    return (torch.randn(2, 4, 6, 5).contiguous(memory_format=torch.channels_last),)
+
+
+def turned():
+    return (torch.randn(3, 16, 8).transpose(1, 2),)
+
+
 TWICE = torch.randn(3)
 BATCH = Dim("batch", min=2, max=10)
 DYNAMIC = {"dynamic_shapes": {"x": {0: BATCH}}}
@@ -285,7 +293,33 @@ KEYWORDS = {
 }
 ANNOTATED = {"context": torch.fx.traceback.preserve_node_meta}
 
+
+def logsigmoid(x):
+    return F.logsigmoid(x)
+
+
+def roll(x):
+    return x.roll(1, 1)
+
+
+def shuffle(x):
+    return F.channel_shuffle(x, 2)
+
+
+def pool(x):
+    return F.max_pool1d(x, 2)
+
+
 REPRODUCERS = {
+    "group-norm-fake-stride": Reproducer(lambda: nn.GroupNorm(2, 4, affine=False), channels_last, "nonstrict"),
+    "log-sigmoid-fake-stride": Reproducer(calls(logsigmoid), turned, "nonstrict"),
+    "log-sigmoid-lowered-stride": Reproducer(calls(logsigmoid), turned, "nonstrict-decompose"),
+    "roll-fake-stride": Reproducer(calls(roll), channels_last, "nonstrict"),
+    "roll-lowered-stride": Reproducer(calls(roll), channels_last, "nonstrict-decompose"),
+    "channel-shuffle-fake-stride": Reproducer(calls(shuffle), channels_last, "nonstrict"),
+    "channel-shuffle-lowered-stride": Reproducer(calls(shuffle), channels_last, "nonstrict-decompose"),
+    "max-pool-fake-stride": Reproducer(calls(pool), turned, "nonstrict"),
+    "max-pool-lowered-stride": Reproducer(calls(pool), turned, "nonstrict-decompose"),
     "nonstrict-traces-forward-only": Reproducer(LambdaForward, of_shape(1), "nonstrict"),
     "strict-drops-names": Reproducer(Unused, of_shape(1), "strict"),
     "strict-reorders-state": Reproducer(Reordered, of_shape(1), "strict"),

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.policy.contract import column_of
+from pytest_exportcheck.policy.strides import WRONG_STRIDES, WrongStrides
 from pytest_exportcheck.records import Finding
 
 
@@ -645,6 +646,28 @@ KNOWN: tuple[KnownDefect, ...] = (
         on="*=[01],*",
     ),
 )
+
+
+def _of_strides(fact: WrongStrides) -> KnownDefect:
+    """The row of an operator whose strides are wrong in metadata, or after a stage."""
+    if fact.where:
+        return KnownDefect(
+            id=fact.id,
+            title=fact.title,
+            torch=fact.torch,
+            engine="*",  # the decompositions and kernels are torch's, whoever traces
+            stage=fact.where,
+            check="outputs",
+            kind="stride",
+            operator=fact.operator,
+        )
+    detail = f"val of {fact.operator}(*"
+    return KnownDefect(
+        id=fact.id, title=fact.title, torch=fact.torch, engine="*", check="val", kind="stride", detail=detail
+    )
+
+
+KNOWN += tuple(map(_of_strides, WRONG_STRIDES))
 
 
 def judge(

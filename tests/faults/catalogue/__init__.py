@@ -14,6 +14,7 @@ from tests.faults.catalogue import (
     effects,
     examples,
     gradients,
+    kept_views,
     metadata,
     module_calls,
     nodes,
@@ -57,6 +58,7 @@ _GROUPS = (
     examples,
     verifiers,
     stability,
+    kept_views,
 )
 
 CATALOGUE: Mapping[str, tuple[Fault, ...]] = {
