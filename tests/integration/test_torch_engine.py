@@ -481,9 +481,7 @@ def test_differences_that_only_the_reference_engine_has_are_gaps(pytester, engin
     shipped.stdout.fnmatch_lines(
         ["gap in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"]
     )
-    shipped.stdout.fnmatch_lines(
-        ["gap in reference: Two[[]*: state: first.weight: value (expected *, got *)"]
-    )
+    shipped.stdout.fnmatch_lines(["gap in reference: Two[[]*: state: first.weight: value (expected *, got *)"])
     shipped.stdout.fnmatch_lines(
         ["  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"]
     )
