@@ -79,6 +79,18 @@ def to_dense(x):
     return x.to_dense() + 1
 
 
+class NestedAutocast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 2)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = x @ x.t()
+            with torch.autocast("cpu", enabled=False):
+                return y, self.inner(x + y.float().sum())
+
+
 class TwoWeight(nn.Module):
     def __init__(self):
         super().__init__()
@@ -352,6 +364,8 @@ REPRODUCERS = {
     "serdes-sparse-placeholder-stride": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
     "serdes-renames-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-serdes"),
     "unflatten-drops-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-unflatten"),
+    "strict-autocast-dtypes": Reproducer(NestedAutocast, of_shape(4, 8), "strict"),
+    "strict-nested-autocast": Reproducer(NestedAutocast, of_shape(4, 8), "strict"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
     "attention-lowered-merges-lengths": LENGTHS,
