@@ -47,7 +47,7 @@ from pytest_exportcheck.internal import Attempts, call_engine, internal_finding,
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
-from pytest_exportcheck.outside import Watched, attributes_of, surroundings_of
+from pytest_exportcheck.outside import Watched, attributes_of, nothing, surroundings_of
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -148,7 +148,8 @@ class CaseRun:
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
-            self._around = surroundings_of(self._subject.module)
+            at = self._attempts.at
+            self._around = at("values outside the module", lambda: surroundings_of(self._subject.module), nothing())
             self._oracle = self._eager()
             self._around.keep(changes_of(self._oracle))
             again = self._eager()
@@ -157,7 +158,7 @@ class CaseRun:
         self._others: dict[Fallback, CaseRun | None] = {}
         self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
-        self._again = EagerAgain(self._subject, case.context, self._seed)
+        self._again = EagerAgain(self._subject, case.context, self._seed, self._around)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -280,9 +281,8 @@ class CaseRun:
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [
-                    replace(each, verdict="gap", fault_of=engine.name)
+                    replace(each, verdict="gap", fault_of=engine.name) if each.verdict == "broken" else each
                     for each in stage.findings
-                    if each.verdict == "broken"
                 ]
         else:
             accepted = self._refused(mode, None)
@@ -486,10 +486,12 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(like, unstable=self._unstable, path=mode.stages),
+            contract=contract_for(like, unstable=self._unstable, path=mode.stages, added=like != edge),
             fields=fields_for(like, self._settings.overrides),
             alignment=self._attempts.at(
-                "the pairing of nodes", lambda: _alignment(like, before.program, record.program), None
+                "the pairing of nodes",
+                lambda: _alignment(like, before.program, record.program, added=like != edge),
+                None,
             ),
             module=oracle,
             declared=self._declared,
@@ -524,7 +526,7 @@ class CaseRun:
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
-        snapshot, held = ModuleSnapshot(module, subject.pristine), attributes_of(module)
+        snapshot, held = ModuleSnapshot(module, subject.pristine), self._attributes(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
             artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
@@ -642,7 +644,8 @@ class CaseRun:
     @cached_property
     def _oracle_without_grad(self) -> Record:
         """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself where it needs grad to run at all."""
-        first, *rest = self._observe(self._subject.fresh_module(), self._calls, mode=_INFERENCE)
+        module = self._subject.fresh_module()
+        first, *rest = self._observe(module, self._calls, mode=_INFERENCE, watched=(self._attributes(module),))
         if any(each.raised for each in (first, *rest)):
             return self._oracle
         observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
@@ -691,7 +694,7 @@ class CaseRun:
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module, self._calls, watched=(attributes_of(module),))
+        observations = self._observe(module, self._calls, watched=(self._attributes(module),))
         spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
         return Record(
             observations=observations,
@@ -701,6 +704,9 @@ class CaseRun:
             claimed=claimed_types_of(module),
             untraced=untraced_of(module),
         )
+
+    def _attributes(self, module: torch.nn.Module) -> Watched:
+        return self._attempts.at("the attributes of the module", lambda: attributes_of(module), nothing())
 
     def _observe(
         self,
@@ -830,8 +836,12 @@ def _unsound_sizes(error: CaseError) -> Finding:
     return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
 
 
-def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
+def _alignment(
+    edge: str, before: ProgramRecord | None, after: ProgramRecord | None, *, added: bool
+) -> Alignment | None:
+    """Pair the nodes of two programs. An ``added`` edge may keep nodes that name no origin."""
     how = ALIGNMENT.get(column_of(edge))
+    how = "kept" if added and how == "origin" else how
     return align(before, after, how) if how and before is not None and after is not None else None
 
 

@@ -15,7 +15,7 @@ TORCHS_CUSTOM = "_torchdynamo_disable"
 
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
-    """A digest of each part of a program: graph, metadata, signature, state, constraints.
+    """A digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.
 
     Only valid while the program is alive: metadata values that are no plain data are told apart by identity, tensors by identity,
     version counter and a checksum of their bytes.
@@ -24,6 +24,7 @@ def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
     return {
         "graph": _digest(_node_text(node) for node in nodes),
         "metadata": _digest(_metadata_text(node) for node in nodes),
+        "graph module": _digest(_module_texts(program.graph_module)),
         "signature": _digest([repr(program.graph_signature)]),
         "state": _digest(_state_text({**program.state_dict, **program.constants})),
         "constraints": _digest([repr(program.range_constraints), repr(program.call_spec)]),
@@ -47,6 +48,13 @@ def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
     for owner in module.modules():
         if isinstance(owner, torch.fx.GraphModule):
             yield from owner.graph.nodes
+
+
+def _module_texts(module: torch.nn.Module) -> Iterator[str]:
+    """The metadata and the submodules of every graph module."""
+    for path, owner in module.named_modules():
+        children = [f"{name}@{id(child)}" for name, child in owner.named_children()]
+        yield f"{path} {type(owner).__name__} {children} {_value_text(getattr(owner, 'meta', {}))}"
 
 
 def _node_text(node: torch.fx.Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
+from pytest_exportcheck.raised import stopped_text
 from pytest_exportcheck.records import Case, Finding, Origin, Outcome
 from pytest_exportcheck.reports.failure import fails, failure_text, summary_line
 from pytest_exportcheck.reports.rows import plain
@@ -111,7 +113,10 @@ class CaseItem(pytest.Item):
             return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
-        return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
+        if not isinstance(excinfo.value, pytest.fail.Exception):
+            return super().repr_failure(excinfo, style)
+        where = stopped_text(traceback.extract_tb(excinfo.tb))  # pytest-timeout calls pytest.fail where an item is
+        return failed_text(f"{excinfo.exconly()}\n{where}", excinfo.exconly(), self.case.origin)
 
     @property
     def reproduce(self) -> str:

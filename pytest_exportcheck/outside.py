@@ -14,6 +14,7 @@ import torch
 
 from pytest_exportcheck.reachable import MISSING, PLAIN, Reached, around, described, inside
 from pytest_exportcheck.records import Outside
+from pytest_exportcheck.snapshot import make_leaf, write_back
 from pytest_exportcheck.tensors import detached_clone, same_bits
 
 
@@ -58,7 +59,9 @@ class Watched:
             if value is not MISSING and now is not value and (_is_data(value) or _is_data(now)):
                 spot.write(value)
             if isinstance(value, torch.Tensor) and not _same(value, kept):
-                _write_back(value, kept)
+                with torch.no_grad():
+                    make_leaf(value)
+                    write_back(value, kept)
 
     def _changed_values(self) -> Iterator[Outside]:
         for spot, value, kept in self._values:
@@ -116,6 +119,11 @@ def attributes_of(module: torch.nn.Module) -> Watched:
 def surroundings_of(module: torch.nn.Module) -> Watched:
     """Watch what the code of a module names outside it."""
     return Watched(around(module), in_module=False)
+
+
+def nothing() -> Watched:
+    """Watch nothing."""
+    return Watched(Reached(), in_module=False)
 
 
 def _owners(module: torch.nn.Module | None) -> list[tuple[str, torch.nn.Module]]:
@@ -192,13 +200,3 @@ def _same_entries(one: Any, other: Any) -> bool:
         return False
     pairs = ((one[key], other[key]) for key in one) if isinstance(one, dict) else zip(one, other, strict=True)
     return all(left is right for left, right in pairs)
-
-
-def _write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    with torch.no_grad():
-        if not tensor.is_leaf:  # written to in place by something that requires grad
-            tensor.detach_()
-        if tensor.shape != value.shape:
-            tensor.data = detached_clone(value)
-        else:
-            tensor.data.copy_(value)

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,8 @@ import torch
 
 from pytest_exportcheck.records import Raised
 
-_LIBRARIES = ("sympy", "mpmath", "_pytest", "pluggy", "hypothesis")
+_LIBRARIES = ("sympy", "mpmath", "_pytest", "pluggy", "hypothesis", "xdist", "execnet", "pytest_timeout.py")
+_MOST_LINES = 12
 
 
 class _Kept:
@@ -130,6 +131,18 @@ def remedy_for(error: BaseException) -> str:
     return ""
 
 
+def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Where a thread was when it was stopped: the user's lines, innermost last, and torch's that the last of them led to."""
+    inside = [number for number, frame in enumerate(frames) if frame.filename.startswith(_OTHERS[0])]
+    ours = frames[inside[0] :] if inside else frames
+    users = [number for number, frame in enumerate(ours) if _is_users(frame.filename)]
+    after = [frame for frame in ours[users[-1] if users else 0 :] if frame.filename.startswith(_TORCH)]
+    lines = [f"  {_frame_text(ours[number])}" for number in users[-_MOST_LINES:]]
+    lines = [f"  ... {len(users) - _MOST_LINES} lines left out ..."] * (len(users) > _MOST_LINES) + lines
+    head = ["Your code was at (innermost last):", *lines] if users else ["None of your code was running."]
+    return "\n".join([*head, *([f"torch was at {_in_torch(after[-1])}"] if after else [])])
+
+
 def last_line_of_model(run: Callable[[], object]) -> str:
     """The last line of the user's code that called something while ``run`` ran, whether it raised or not."""
     last: list[tuple[str, int, str]] = []
@@ -158,7 +171,7 @@ _TORCH = str(Path(torch.__file__).parent) + os.sep
 _SITE = str(Path(torch.__file__).parent.parent) + os.sep
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 #: Code that runs between a user's line and torch's, or around both.
-_OTHERS = (str(Path(__file__).parent) + os.sep, *(f"{_SITE}{name}{os.sep}" for name in _LIBRARIES), "<")
+_OTHERS = (str(Path(__file__).parent) + os.sep, *(f"{_SITE}{name}" for name in _LIBRARIES), "<")
 
 
 @cache

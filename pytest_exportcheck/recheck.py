@@ -1,4 +1,4 @@
-"""Looks again at values that differ: may eager's own arithmetic explain the difference?
+"""Compares again where values differ and eager's own arithmetic may explain the difference.
 
 Eager is run once more only where a comparison fails. In float64 it shows its own rounding, which ``close`` allows a small multiple
 of. Without the fast path of attention it computes what a capture computes, bit for bit.
@@ -17,6 +17,7 @@ import torch
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.exact import Context, Unmeasured, module_in_double, observe_in_double, rounding_of
 from pytest_exportcheck.observe import observe
+from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation, Record, Rounding
@@ -40,12 +41,16 @@ class Rechecked:
 
 
 class EagerAgain:
-    """The module of a case, to be called under other circumstances. It is copied to float64 once, when that is first needed."""
+    """The module of a case, to be called under other circumstances. It is copied to float64 once, when that is first needed.
 
-    def __init__(self, subject: Subject, context: Context | None, seed: int) -> None:
+    ``around`` are the values outside the module that calls change: they are put back after each series.
+    """
+
+    def __init__(self, subject: Subject, context: Context | None, seed: int, around: Watched) -> None:
         self._subject = subject
         self._context = context
         self._seed = seed
+        self._around = around
 
     def under(self, context: Context) -> EagerAgain:
         """The same module, to be called in another context."""
@@ -79,6 +84,8 @@ class EagerAgain:
                 return observe_in_double(module, calls, seed=self._seed, context=self._context, gradients=gradients)
         except Exception as error:  # the module or an input in its own words
             raise Unmeasured(f"eager cannot run in float64: {type(error).__name__}") from error
+        finally:
+            self._around.restore()
 
     def slowly(self, calls: Sequence[Inputs], *, gradients: bool) -> tuple[Observation, ...]:
         """Call the module without the fast path of attention."""
@@ -86,12 +93,18 @@ class EagerAgain:
         snapshot = ModuleSnapshot(module, self._subject.pristine)
         with _fast_path_off():
             return observe(
-                module, calls, snapshot=snapshot, seed=self._seed, context=self._context, gradients=gradients
+                module,
+                calls,
+                snapshot=snapshot,
+                seed=self._seed,
+                context=self._context,
+                gradients=gradients,
+                watched=(self._around,),
             )
 
 
 class Recheck:
-    """Runs checks on evidence about some calls of eager, and once more where eager's own arithmetic may explain what they found."""
+    """Runs checks on evidence of some calls of eager, and runs them again where eager's own arithmetic may explain a finding."""
 
     def __init__(self, again: EagerAgain, eager: Record, calls: Sequence[Inputs]) -> None:
         self._again = again
@@ -100,7 +113,7 @@ class Recheck:
         self._gradients = any(each.gradients is not None for each in eager.observations)
 
     def checked(self, check: Callable[[Evidence], list[Finding]], evidence: Evidence) -> Rechecked:
-        """The findings of ``check``, where need be with eager's own rounding known and its fast path set aside."""
+        """The findings of ``check`` that neither eager's own rounding nor its fast path explains."""
         findings = check(evidence)
         if _fails_closely(evidence, findings):
             evidence = self._with_rounding(evidence)
@@ -126,6 +139,8 @@ class Recheck:
                     found[call.label] = rounding_of(call, eager, wide)
         except Unmeasured as reason:
             return found, str(reason)
+        except Exception as error:  # a tensor without the operators that a distance takes
+            return found, f"the rounding of eager cannot be measured: {type(error).__name__}"
         return found, ""
 
     def _with_rounding(self, evidence: Evidence) -> Evidence:
@@ -140,7 +155,7 @@ class Recheck:
         return replace(self._eager, observations=self._again.slowly(self._calls, gradients=False))
 
     def _on_either_path(self, evidence: Evidence, findings: Sequence[Finding]) -> Rechecked:
-        """What differs from eager with the fast path and without it, and where the two give different values."""
+        """The findings that hold against eager with the fast path and without it, or where the two give different values."""
         contract = {name: level for name, level in evidence.contract.items() if name in BLOCKING}
         between = replace(evidence, after=self._slow, contract=dict.fromkeys(contract, "bits"), tolerance=None)
         moved = [each for each in run_checks(between) if _is_of_a_path(each)]
@@ -150,13 +165,13 @@ class Recheck:
             self._apart(replace(between, contract=dict.fromkeys(contract, "close"), tolerance=evidence.tolerance))
         )
         wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
-        if not _has_kernel(evidence.after):  # then its distance from the other path is the telling one
-            findings = [*map(partial(self._told_by, {each.key: each for each in wrong}), findings)]
+        if not _has_kernel(evidence.after):  # one that has a kernel is nearer to the fast path
+            findings = [*map(partial(self._as_shown_by, {each.key: each for each in wrong}), findings)]
         kept = list(self._kept(findings, _keys(wrong), apart))
         forgiven = len(kept) < len(findings)
         return Rechecked(kept, (self._note(moved),) if forgiven else ())
 
-    def _told_by(self, wrong: Mapping[_Key, Finding], finding: Finding) -> Finding:
+    def _as_shown_by(self, wrong: Mapping[_Key, Finding], finding: Finding) -> Finding:
         """The same finding as a comparison with eager without the fast path shows it."""
         if not _is_of_a_path(finding) or finding.key not in wrong:
             return finding
@@ -172,12 +187,12 @@ class Recheck:
                 yield replace(each, detail="\n".join(filter(None, [each.detail, _APART.format(self._again.fast)])))
 
     def _apart(self, evidence: Evidence) -> list[Finding]:
-        """Where the two paths of eager lie further apart than rounding explains."""
+        """The differences between the two paths of eager that rounding does not explain."""
         found = run_checks(evidence)
         return run_checks(self._with_rounding(evidence)) if _fails_closely(evidence, found) else found
 
     def _against_slow(self, evidence: Evidence) -> list[Finding]:
-        """What differs from eager without the fast path; of a program that has a kernel of the fast path by more than rounding."""
+        """The differences from eager without the fast path. A program with a kernel of the fast path may differ by rounding."""
         found = run_checks(evidence)
         if not (evidence.tolerance is None and _has_kernel(evidence.after) and any(map(_is_of_a_path, found))):
             return found

@@ -187,19 +187,19 @@ class ModuleSnapshot:
         unchanged, self._unchanged = self._unchanged, set()
         with torch.no_grad():
             for tensor in self._leaves:
-                _make_leaf(tensor)
+                make_leaf(tensor)
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
                     set_requires_grad(tensor, self._requires_grad[slot.name])
                 if slot.name not in unchanged and not self._stands_still(slot.name, tensor):
-                    _write_back(tensor, self.values[slot.name])
+                    write_back(tensor, self.values[slot.name])
                     if slot.name in self._versions:
                         self._versions[slot.name] = (tensor, _version(tensor))
             for tensor, grad, values in self._grads:
                 if tensor.grad is not grad:
                     tensor.grad = grad
                 if grad is not None and values is not None:
-                    _write_back(grad, values)
+                    write_back(grad, values)
 
 
 @as_plain
@@ -208,7 +208,7 @@ def _is_plain_view(tensor: torch.Tensor) -> bool:
 
 
 @as_plain
-def _make_leaf(tensor: torch.Tensor) -> None:
+def make_leaf(tensor: torch.Tensor) -> None:
     """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
     runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
     if not tensor.is_leaf and not tensor._is_view():
@@ -269,7 +269,7 @@ def _version(tensor: torch.Tensor) -> tuple[int, int] | None:
 
 
 @as_plain
-def _write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
+def write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
     """Give a tensor its values back, in place and past its version counter; a tensor that nothing can be written to keeps
     what it has."""
     if same_bits(tensor, value):
@@ -289,7 +289,7 @@ def _write(tensor: torch.Tensor, value: torch.Tensor) -> None:
         tensor.copy_(value)
     elif has_own_kernels(tensor):
         for name in type(tensor).__tensor_flatten__(tensor)[0]:  # type: ignore[attr-defined]
-            _write_back(getattr(tensor, name), getattr(value, name))
+            write_back(getattr(tensor, name), getattr(value, name))
     elif tensor.shape != value.shape:  # resized since
         tensor.data = detached_clone(value)
     else:

@@ -61,3 +61,34 @@ class Quantised(nn.Module):
 
     def forward(self, x):
         return self.second(self.first(x).relu())
+
+
+class Dynamic(Scaled):
+    """Quantises what a linear layer is given, too, without gradients."""
+
+    @staticmethod
+    def __tensor_unflatten__(inner, _context, _size, _stride):
+        return Dynamic(inner["numbers"], inner["scale"])
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is not nn.functional.linear:
+            return super().__torch_function__(function, types, args, kwargs)
+        with torch.no_grad():
+            scale = args[0].abs().amax() / 127 + 1e-6
+            given = (args[0] / scale).round() * scale
+        return nn.functional.linear(given, args[1].plain(), *args[2:])
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        made = super().__torch_dispatch__(function, types, args, kwargs)
+        return Dynamic(made.numbers, made.scale) if isinstance(made, Scaled) else made
+
+
+class QuantisedTwice(Quantised):
+    """Weights and activations quantised."""
+
+    def __init__(self):
+        super().__init__()
+        weight = self.second.weight
+        self.second.weight = nn.Parameter(Dynamic(weight.numbers, weight.scale), requires_grad=False)

@@ -23,7 +23,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
-from tests.scaled import Quantised
+from tests.scaled import Quantised, QuantisedTwice
 
 
 @dataclass(frozen=True)
@@ -344,6 +344,7 @@ REPRODUCERS = {
     ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
     "subclass-weights-below-autograd": Reproducer(Quantised, of_shape(2, 4), "nonstrict_postdispatch"),
+    "subclass-weights-drop-no-grad": Reproducer(QuantisedTwice, of_shape(2, 4), "nonstrict"),
     "subclass-weights-unflatten": Reproducer(Quantised, of_shape(2, 4), "nonstrict-unflatten"),
     "serdes-reorders-subclass-weights": Reproducer(Quantised, of_shape(2, 4), "nonstrict-serdes"),
     "lowered-subclass-output": Reproducer(TwoWeight, of_shape(2), "nonstrict-decompose"),

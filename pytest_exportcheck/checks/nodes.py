@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import operations, refs
+from pytest_exportcheck.checks.alignment import FETCHES, operations, refs
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
 from pytest_exportcheck.checks.sizes import same_size
@@ -86,7 +86,7 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
 # --- equal ----------------------------------------------------------------------------------
 
 
-def _equal(alignment: Alignment, before: ProgramRecord, _: ProgramRecord) -> Iterator[Finding]:
+def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
     for path in alignment.dropped:
         if _is_judged(path, alignment):
             yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
@@ -240,9 +240,9 @@ class _Known:
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
-    """The operations that are elsewhere in the order; takes them out of both lists."""
+    """The operations that are elsewhere in the order; takes them out of both lists. A fetch of something else is not moved."""
     moved = []
-    for node in list(dropped):
+    for node in (each for each in list(dropped) if each.target not in FETCHES):
         partner = next((other for other in added if other.target == node.target), None)
         if partner is not None:
             added.remove(partner)
@@ -309,6 +309,6 @@ def _are_plain(one: Any, other: Any) -> bool:
 
 
 _LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
-    "equal": _equal,
+    "equal": lambda alignment, before, _: _equal(alignment, before),
     "sequence": _sequence,
 }

@@ -53,7 +53,7 @@ def _is_part(part: torch.Tensor, candidate: StateEntry, entry: StateEntry) -> bo
     if value.dtype != part.dtype or value.device != part.device:
         return False
     same = storage_key(value) == storage_key(part) and value.stride() == part.stride()
-    return same and value.storage_offset() == part.storage_offset()
+    return bool(same and value.storage_offset() == part.storage_offset())
 
 
 def unwrapped_findings(names: Mapping[str, list[str]]) -> Iterator[Finding]:

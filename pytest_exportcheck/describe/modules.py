@@ -103,6 +103,8 @@ def untraced_of(module: torch.nn.Module) -> dict[str, str]:
 
 
 def _untraced(module: torch.nn.Module) -> str:
+    if type(module).forward is torch.nn.Module.forward and "forward" not in vars(module):
+        return ""  # a container, which calls nothing
     code = getattr(module.forward, "__code__", None)
     if isinstance(module, torch.fx.GraphModule) or (code is not None and code.co_filename.startswith("<")):
         return "generated"

@@ -68,15 +68,10 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
             f"the model uses a script object, {value._type().qualified_name()}, which the reference exporter does not capture. "
             "Export it with torch.export."
         )
-    if isinstance(value, torch.Generator):
-        raise NotTraceable(
-            "the model draws random numbers from a torch.Generator of its own, which a program cannot hold: its state would be lost. "
-            f"{_used_at(node)}Draw from torch's default generator, or pass the random tensors in."
-        )
     if not isinstance(value, torch.Tensor):
         raise NotTraceable(
             f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
-            f"{_used_at(node)}"
+            f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
         )
     wrapped = compat.is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
@@ -87,6 +82,11 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
         f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
         f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
     )
+
+
+_REMEDIES: Mapping[type, str] = {
+    torch.Generator: "Draw from torch's default generator, or pass the random tensors in.",
+}
 
 
 def _used_at(node: torch.fx.Node) -> str:

@@ -102,7 +102,7 @@ class _Wrapper:
         name = f"submod_{self._count}"
         inner_grad = region.args[0] if region.operator is compat.WRAP_SET_GRAD else grad
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
-        first = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
+        first: dict[str, Any] = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
         stack: dict[str, Any] = {"nn_module_stack": first if region.stack is None else region.stack}
         taken = graph.get_attr(name)
         taken.meta |= stack

@@ -103,8 +103,8 @@ UNIT_ROUNDOFF: Mapping[str, float] = {
     "bfloat16": 2**-8,
 }
 
-#: A distance from float64 is taken for rounding up to this many unit roundoffs of the largest value of the call (of the largest
-#: gradient of the model), or up to the bound of ``CLOSE``. A larger one is a decision that went the other way, and allows nothing.
+#: A distance from float64 counts as rounding up to this many unit roundoffs of the largest value of the call (of the largest
+#: gradient of the model), or up to the bound of ``CLOSE``. A larger one comes from a decision that float64 makes otherwise, and allows nothing.
 BELIEVED_ROUNDOFFS = 8
 
 #: In a gradient with fewer elements than this, the largest distance says little: it counts as at least so many unit roundoffs
@@ -131,11 +131,19 @@ def without_grad(stages: Collection[str]) -> bool:
     return any(column_of(stage) in WITHOUT_GRAD for stage in stages)
 
 
-def contract_for(stage: str, *, unstable: Collection[str] = (), path: Collection[str] = ()) -> dict[str, str]:
+#: Of an edge that a hook adds: it may copy the program, and need not lower it.
+ADDED: Mapping[str, Mapping[str, str]] = {"decompose": {"state": "equal", "verifiers": "before or ATEN"}}
+
+
+def contract_for(
+    stage: str, *, unstable: Collection[str] = (), path: Collection[str] = (), added: bool = False
+) -> dict[str, str]:
     """The column of the contract table for a stage; for checks of which eager itself is not bit-stable, bits become
-    closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only."""
+    closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only. ``added``: the
+    stage is an edge that a hook added, judged as this one."""
     column = column_of(stage)
     levels = {check: row[column] for check, row in CONTRACT.items() if column in row}
+    levels |= ADDED.get(column, {}) if added else {}
     if "gradients" in levels and without_grad(path):
         levels["gradients"] = "report"
     return {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}

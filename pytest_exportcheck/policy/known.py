@@ -129,6 +129,15 @@ KNOWN: tuple[KnownDefect, ...] = (
         actual="IndexError: list index out of range*",
     ),
     KnownDefect(
+        id="subclass-weights-drop-no-grad",
+        title="a capture drops the regions without grad in the functions of a tensor subclass: gradients flow through them",
+        torch=">=2.13",
+        stage="*strict",
+        check="gradients",
+        kind="gained",
+        operator="export.access_subclass_inner_tensor*",
+    ),
+    KnownDefect(
         id="subclass-weights-unflatten",
         title="a program with a weight of a tensor subclass cannot be unflattened",
         torch=">=2.13",

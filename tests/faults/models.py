@@ -13,6 +13,7 @@ from torch.export import Dim
 from torch.fx.traceback import annotate, preserve_node_meta
 
 from pytest_exportcheck.records import Case, Origin
+from tests.scaled import Quantised
 
 
 class Pair(torch.nn.Module):
@@ -258,6 +259,19 @@ def _encoder() -> torch.nn.Module:
     return torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1)
 
 
+class Imaged(torch.nn.Module):
+    """An image in channels_last, and state that is views: one expanded, one of a part of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", _numbers(1, 3, 1, 3).expand(1, 3, 2, 3))
+        self.register_buffer("whole", _numbers(6))
+        self.register_buffer("left", self.whole[:3])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x + self.shift * self.left + self.whole[3:])
+
+
 class Remembering(torch.nn.Module):
     """Changes Python state that it looks at and that no output depends on, and fills a tensor of a given dtype."""
 
@@ -313,6 +327,7 @@ _CASES = (
     _case("layered", Layered, (_numbers(3, 3), _numbers(3, 3))),
     _case("annotated", Layered, (_numbers(3, 3), _numbers(3, 3)), context=preserve_node_meta),
     _case("annotated_whole", Layered, (_numbers(3, 3), _numbers(3, 3)), context=_annotated_as_a_whole),
+    _case("quantised", Quantised, (_numbers(3, 4),)),
     _case("normed", Normed, (_numbers(3, 4),)),
     _case("branching", Branching, (_numbers(3),), context=preserve_node_meta),
     _case(
@@ -340,6 +355,12 @@ _CASES = (
     _case("viewing", Viewing, (_numbers(2, 3),)),
     _case("drawing", Drawing, (_numbers(4),)),
     _case("tied", Tied, (_numbers(3),)),
+    _case(
+        "imaged",
+        Imaged,
+        lambda: (_numbers(4, 3, 2, 3).to(memory_format=torch.channels_last),),
+        dynamic_shapes={"x": {0: Dim("batch", max=16)}},
+    ),
     _case("masked", Masked, (_numbers(2, 2, 3, 4),)),
     _case("attending", Attending, lambda: (torch.randn(2, 7, 16),)),
     _case("stepping", Stepping, (torch.tensor([0.1, 0.7, 1.2]),)),

@@ -15,6 +15,13 @@ from pytest_exportcheck import export_case
 def small():
     return torch.nn.Linear(3, 3), (torch.randn(2, 3),)
 
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+
+def bare():
+    return torch.nn.ReLU()
+
 @export_case(args=lambda: (torch.randn(2, 3),))
 def declared():
     return torch.nn.ReLU()
@@ -38,6 +45,24 @@ def ids(result: pytest.RunResult) -> list[str]:
 
 def collect(run_echo, *arguments: str) -> list[str]:
     return ids(run_echo("--exportcheck-modes=nonstrict,strict", "--co", "-q", *arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [("small", "small"), ("Net,shape=2x3", "Net+shape-2x3"), ("bare,shape=3", "bare+shape-3")]
+)
+def test_what_nobody_decorated_is_found_in_the_current_folder(shop, run_echo, monkeypatch, name, case):
+    import sys as here
+
+    monkeypatch.setattr(here, "path", [each for each in here.path if each not in ("", str(shop.path))])
+    result = run_echo(
+        f"--exportcheck-source=import:shop.models:{name}",
+        f"shop.models::{case}",
+        "--exportcheck-modes=nonstrict",
+        "--import-mode=importlib",
+        "-v",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"shop.models::{case}[[]echo-nonstrict[]] PASSED*"])
 
 
 def test_an_id_of_a_source_selects_its_item_and_collects_no_file(shop, run_echo):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from records_of import constraints, program, record, size, summary
+from records_of import constraints, program, record, size, summary, tensor
 
 from pytest_exportcheck.checks import constraints as check_of
 from pytest_exportcheck.checks.constraints import interval_of
@@ -170,3 +170,64 @@ def test_an_interval_holds_what_lies_in_it():
     assert Interval(2, 5).holds(Interval(2, 5))
     assert not Interval(2, 5).holds(Interval(2, None))
     assert not Interval(2, 5).holds(Interval(None, 3))
+
+
+# --- dims that lowering made one ------------------------------------------------------------
+
+APART = constraints(
+    shapes={"a": (size("s"),), "b": (size("t"),), "c": (size("t"), size("u"))},
+    ranges={"s": (2, 9), "t": (3, 12), "u": (2, 9)},
+    accepts={"a.size(0) = 7": True, "a.size(0) and b.size(0) and c.size(0) = 7": True, "c.size(1) = 7": True},
+)
+
+
+def lowered(findings, **changes):
+    as_one = {
+        "shapes": {"a": (size("s"),), "b": (size("s"),), "c": (size("s"), size("u"))},
+        "ranges": {"s": (3, 9), "u": (2, 9)},
+        "accepts": {"a.size(0) = 7": False, "a.size(0) and b.size(0) and c.size(0) = 7": True, "c.size(1) = 7": True},
+    }
+    return findings(APART, constraints(**{**as_one, **changes}), stage="decompose")
+
+
+RELATION = ("b.size(0)", "relation", "t", "s")
+
+
+def test_two_dims_that_became_one_are_one_finding(findings):
+    assert lowered(findings) == [RELATION]
+
+
+@pytest.mark.parametrize(
+    ("changes", "further"),
+    [
+        ({"ranges": {"s": (3, 9)}}, ("u", "range dropped", "2..9", "no such range")),
+        ({"ranges": {"s": (3, 8), "u": (2, 9)}}, ("s", "range moved", "2..9", "3..8")),
+        (
+            {"accepts": {"c.size(1) = 7": False}},
+            ("c.size(1) = 7", "guard", "accepted by the guards", "refused by the guards"),
+        ),
+        (
+            {"accepts": {"a.size(0) and b.size(0) and c.size(0) = 7": False}},
+            (
+                "a.size(0) and b.size(0) and c.size(0) = 7",
+                "guard",
+                "accepted by the guards",
+                "refused by the guards",
+            ),
+        ),
+    ],
+)
+def test_what_does_not_follow_from_that_is_a_finding(findings, changes, further):
+    found = lowered(findings, **changes)
+    assert found[0] == RELATION
+    assert [each[0] for each in found[1:]] == [further[0]]
+    assert found[1][1] in (further[1], "range narrowed")
+
+
+def test_the_lengths_of_keys_and_values_are_told_apart(evidence):
+    text = "q\nk\nv\na = aten.scaled_dot_product_attention.default(q, k, v)\nreturn a"
+    vals = {"k": tensor(size("s"), 4, stride=(4, 1)), "v": tensor(size("t"), 4, stride=(4, 1))}
+    before = program(text, vals=vals, constraints=constraints(shapes={"k": (size("s"),), "v": (size("t"),)}))
+    after = program(text, vals=vals, constraints=constraints(shapes={"k": (size("s"),), "v": (size("s"),)}))
+    found = check_of.check(evidence(record(before), record(after), stage="decompose"))
+    assert [(each.place, each.kind) for each in found] == [("v.size(0)", "relation of keys and values")]

@@ -114,3 +114,77 @@ def test_a_finding_in_a_subgraph_has_its_path(evidence):
     captured = record(program("x\nc = cond(x, graph)\nreturn c", subgraphs=inner))
     found = metadata.check(evidence(record(), captured, stage="nonstrict"))
     assert {each.place for each in found} == {"c[1].s"}
+
+
+# --- operations outside a written forward ---------------------------------------------------
+
+CHAIN = "x\nadd = aten.add.Tensor(x, 1)\nsin = aten.sin.default(add)\nreturn sin"
+ROOT = (STACK[0],)
+
+
+@pytest.fixture
+def untraced(evidence):
+    """Findings where ``add`` has no stack trace, in a module that has these reasons."""
+
+    def make(reasons, stack=ROOT, both=False):
+        bare = {**SOUND, "nn_module_stack": stack}
+        del bare["stack_trace"]
+        captured = record(program(CHAIN, meta={"add": bare, "sin": bare if both else SOUND}))
+        eager = Record(observations=(), modules=MODULES, untraced=reasons)
+        return metadata.check(evidence(eager, captured, stage="nonstrict", module=eager))
+
+    return make
+
+
+def kinds(found):
+    return [(each.place, each.kind, each.detail) for each in found]
+
+
+def test_an_operation_of_a_hook_on_the_root_has_no_line(untraced):
+    expected = [("add", "stack_trace missing outside forward", "a hook of the module calls it")]
+    assert kinds(untraced({"": "hooks"})) == expected
+
+
+def test_many_operations_outside_forward_are_one_finding(untraced):
+    because = "the module's forward is a function of another name, and 1 more"
+    assert kinds(untraced({"": "forward"}, both=True)) == [
+        ("every operation", "stack_trace missing outside forward", because)
+    ]
+
+
+def test_generated_code_has_no_lines(untraced):
+    assert untraced({"": "generated"}, both=True) == []
+
+
+@pytest.mark.parametrize(
+    ("reasons", "stack"),
+    [
+        ({}, ROOT),
+        ({"layer": "hooks"}, STACK),  # the forward of the root is in progress
+        ({"": "hooks"}, STACK),  # that of the layer is
+        ({"": "hooks", "layer": "hooks"}, STACK),  # that of the root is
+        ({"": "generated"}, STACK),
+        ({"layer": "generated"}, ROOT),
+    ],
+)
+def test_where_a_forward_is_in_progress_a_line_is_missing(untraced, reasons, stack):
+    assert kinds(untraced(reasons, stack)) == [("add", "stack_trace missing", "")]
+
+
+def test_no_line_anywhere_in_a_plain_module_is_one_finding(untraced):
+    assert kinds(untraced({}, both=True)) == [("every operation", "stack_trace missing", "")]
+
+
+def test_classes_that_graph_modules_name_are_right(evidence):
+    stack = (("L__self__", "", "net.Traced"), ("L__self___inner", "inner", "net.Inner"))
+    captured = record(program(ADD, meta={"add": {**SOUND, "nn_module_stack": stack}}))
+    claimed = {"": frozenset({"net.Traced"}), "inner": frozenset({"net.Inner"})}
+
+    def found(claims):
+        eager = Record(observations=(), modules={"": "GraphModule"}, claimed=claims)
+        return metadata.check(evidence(eager, captured, stage="nonstrict", module=eager))
+
+    assert found(claimed) == []
+    assert [each.actual for each in found({})] == ["net.Traced at '', where the module has GraphModule"]
+    other = {**claimed, "inner": frozenset({"net.Other"})}
+    assert [each.actual for each in found(other)] == ["net.Inner at 'inner', where the module has net.Other"]

@@ -9,8 +9,10 @@ import pytest
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.containers import contents_of, updates_since
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.records import Inputs
+from tests.tensor_zoo import ZOO
 
 
 @dataclasses.dataclass
@@ -96,3 +98,17 @@ def test_what_leaves_the_entries_as_they_were_is_no_update(change):
 
 def test_a_context_that_is_made_anew_each_time_is_no_update():
     assert updates(lambda given: given.tensor + 1, Tagged(ones())) == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_a_tensor_of_any_kind_is_an_entry(name):
+    args = ({"it": ZOO[name]()}, [torch.zeros(1)])
+    before = contents_of(args, {})
+    assert updates_since(before, {}, args, {}) == {}
+    args[1].append(args[0].pop("it"))
+    found = updates_since(before, {}, args, {})
+    assert {place: (each.before is None, each.after is None) for place, each in found.items()} == {
+        "args[0]['it']": (False, True),
+        "args[1][1]": (True, False),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._higher_order_ops.while_loop import while_loop
 from torch.export import Dim
 
 from pytest_exportcheck.checks import align, nodes
@@ -160,3 +161,31 @@ def test_a_val_of_an_odd_type_is_written_down(val):
     for node in program.graph.nodes:
         node.meta["val"] = val
     assert len(program_of(program).graphs[""].nodes) == 3
+
+
+class Loop(torch.nn.Module):
+    """Its results begin somewhere in their storage, says the capture: a symbol that nothing else depends on."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 4)
+        self.register_buffer("k", torch.ones(4))
+
+    def forward(self, n, x):
+        return while_loop(lambda i, y: i > 0, lambda i, y: (i - 1, self.layer(y) + self.k), (n, x))
+
+
+def test_a_symbol_of_storage_offsets_alone_is_unused():
+    program = torch.export.export(Loop(), (torch.tensor(2), torch.ones(4)))
+    constraints = program_of(program).constraints
+    assert constraints.unused == constraints.ranges.keys() == {"u0"}
+
+
+class Part(torch.nn.Module):
+    def forward(self, x):
+        return torch.nonzero(x)[0]
+
+
+def test_a_symbol_of_a_shape_is_used():
+    constraints = program_of(torch.export.export(Part(), (torch.ones(4),))).constraints
+    assert (constraints.unused, constraints.ranges.keys()) == (frozenset(), {"u0"})

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pytest_exportcheck.outside import attributes_of, surroundings_of
+from tests.tensor_zoo import ZOO
 
 TOTAL = torch.zeros(())
 STATE = {"n": torch.zeros(()), "calls": 0}
@@ -44,6 +45,7 @@ class Making(dict):
 
 PROXY, MAKING = Proxy(), Making(a=1)
 COUNTERS = defaultdict(int)
+SHELF: dict[str, torch.Tensor] = {}
 
 
 class Net(torch.nn.Module):
@@ -190,3 +192,16 @@ def test_an_attribute_that_appears_and_is_looked_for_is_named():
     watched = attributes_of(net)
     net()
     assert [(each.name, each.added) for each in watched.changed()] == [("self.seen", True)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_a_tensor_of_any_kind_is_watched_and_bound_again(name):
+    SHELF["it"] = tensor = ZOO[name]()
+    watched = surroundings_of(Net(lambda _: SHELF["it"]))
+    assert watched.changed() == ()
+    SHELF["it"] = torch.ones(7)
+    assert [each.name for each in watched.changed()] == ["SHELF['it']"]
+    watched.restore()
+    assert SHELF["it"] is tensor
+    assert watched.changed() == ()

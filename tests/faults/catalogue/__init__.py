@@ -14,6 +14,7 @@ from tests.faults.catalogue import (
     effects,
     examples,
     gradients,
+    kept_views,
     metadata,
     module_calls,
     nodes,
@@ -22,6 +23,7 @@ from tests.faults.catalogue import (
     state,
     strides,
     structure,
+    subclasses,
     val,
     values,
     verifiers,
@@ -49,12 +51,14 @@ _GROUPS = (
     signature,
     constraints,
     state,
+    subclasses,
     constants,
     call_spec,
     module_calls,
     examples,
     verifiers,
     stability,
+    kept_views,
 )
 
 CATALOGUE: Mapping[str, tuple[Fault, ...]] = {
