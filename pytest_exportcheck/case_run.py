@@ -516,7 +516,8 @@ class CaseRun:
             before_modes = global_modes()
             started = time.perf_counter()
             seed_everything(self._seed)
-            with self._weights_intact(), self._context():
+            # what is made of an inference program is made without grad: its retrace calls it
+            with self._weights_intact(), self._context(mode if parent else None):
                 artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -442,6 +442,23 @@ def test_the_defect_is_still_there(row):
         assert present, f"torch {torch.__version__} has mended {row.id}: bound the row's versions"
     else:
         assert not present
+
+
+@pytest.mark.parametrize(
+    ("row", "reproducer"),
+    [
+        (
+            "attention-lowered-view",
+            replace(REPRODUCERS["attention-lowered-view"], mode="nonstrict_postdispatch-decompose"),
+        ),
+        (
+            "attention-lowered-stride",
+            replace(REPRODUCERS["attention-lowered-stride"], mode="nonstrict_postdispatch-decompose"),
+        ),
+    ],
+)
+def test_a_row_explains_the_kernels_that_an_operator_becomes_below_autograd(row, reproducer):
+    assert row in found(reproducer)
 
 
 def test_every_row_has_a_reproducer():

@@ -451,7 +451,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="raised",
         actual="*Cannot view a tensor with shape *",
-        operator="aten.scaled_dot_product_attention*",
+        operator="aten.*scaled_dot_product_*attention*",
     ),
     KnownDefect(
         id="attention-lowered-stride",

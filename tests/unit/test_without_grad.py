@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from echo_session import ORIGIN, Doubling, Echo, Program, Session, copied, modes
 from torch import nn
 
+from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case
@@ -86,6 +87,12 @@ def test_what_is_made_of_it_is_judged_without_grad_too_and_says_nothing_again():
     edges = [f"{BELOW}-{edge}" for edge in ("serdes", "retrace", "unflatten", "serdes-serdes")]
     outcomes = run(TorchExport(), masked(), BELOW, *edges)
     assert {each.mode: (each.status, each.notes) for each in outcomes[1:]} == dict.fromkeys(edges, ("passed", ()))
+
+
+def test_the_reference_engine_retraces_it_without_grad():
+    retraced = f"{BELOW}-retrace"
+    outcome = run(Reference(), masked(), BELOW, retraced)[1]
+    assert (outcome.mode, outcome.status, outcome.notes) == (retraced, "passed", ())
 
 
 def test_sizes_are_fuzzed_without_grad():
