@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch.export import ExportedProgram
 
 from tests.faults.editing import aten, call, calls, follow, insert_after, placeholder, use_instead
@@ -48,3 +49,16 @@ def one_element_of_an_encoder_off_by_one_float16_ulp(program: ExportedProgram) -
 def kernel_of_the_fast_path_off_by_a_ten_thousandth(program: ExportedProgram) -> None:
     """A strict capture has the kernel and no nested tensor: neither path of eager gives the same bits."""
     follow(program, call(program, "aten._transformer_encoder_layer_fwd"), aten.mul.Tensor, 1 + 1e-4)
+
+
+@fault("nonstrict-decompose", "counting", owner="effects", field="mutated to another value")
+def lowered_buffer_off_by_three_times_its_bound(program: ExportedProgram) -> None:
+    follow(program, call(program, "aten.add.Tensor", 1), aten.mul.Tensor, 1 + 3e-5)
+
+
+@fault("nonstrict", "served", owner="outputs", field="stride")
+def encoder_with_strides_of_neither_path(program: ExportedProgram) -> None:
+    norm = call(program, "aten.layer_norm", 1)
+    moved = insert_after(norm, aten.permute.default, norm, [2, 0, 1])
+    dense = insert_after(moved, aten.clone.default, moved, memory_format=torch.contiguous_format)
+    use_instead(program, norm, insert_after(dense, aten.permute.default, dense, [1, 2, 0]))
