@@ -741,7 +741,7 @@ class CaseRun:
 
 
 def _changed(tensor: torch.Tensor) -> str:
-    """Says whether a tensor of a tracer was left, instead of one that was computed."""
+    """Name the class if the capture left a tensor of a tracer."""
     kind = type(tensor).__name__
     return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 

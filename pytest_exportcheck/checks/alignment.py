@@ -173,14 +173,14 @@ _ASSERTIONS = ("aten._assert_scalar.", "aten.sym_constrain_range.", "aten.sym_co
 
 
 def is_number(val: Any) -> bool:
-    """Whether a node of this val yields a number, symbolic or not, or a tuple of numbers."""
+    """Return True if a node with this val yields a number, symbolic or not, or a tuple of numbers."""
     if isinstance(val, tuple):
         return bool(val) and all(map(is_number, val))
     return isinstance(val, (int, Size)) or (isinstance(val, Plain) and val.type == "float")
 
 
 def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
-    """The names of the nodes that compute sizes: numbers that follow from numbers, or from what a tensor is.
+    """Return the names of the nodes that compute sizes: numbers that follow from numbers, or from the shape of a tensor.
 
     A number that a node reads from the data of a tensor (``item``) is the result of an operation.
     """
@@ -197,12 +197,12 @@ def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
 
 
 def is_assertion(node: NodeRecord) -> bool:
-    """Whether a node asserts something of a number: a capture writes assertions again from what it knows of symbols."""
+    """Return True if a node asserts something of a number: a capture writes assertions again from what it knows of symbols."""
     return node.op == "call_function" and node.target.startswith(_ASSERTIONS)
 
 
 def operations(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
-    """The op sequence: calls without sizes, which may be computed otherwise, more often or not at all, and without assertions."""
+    """Return the op sequence: calls without sizes, which may be computed otherwise, more often or not at all, and without assertions."""
     nodes = list(nodes)
     sizes = size_nodes(nodes)
     return [node for node in nodes if node.op == "call_function" and node.name not in sizes and not is_assertion(node)]
@@ -230,7 +230,7 @@ def _fetched_elsewhere(
     old: Mapping[str, NodeRecord],
     new: Mapping[str, NodeRecord],
 ) -> Pairs:
-    """Fetches of the same in another order. Those without a token of their own stay unpaired."""
+    """Pair the fetches of the same value that come in another order; other nodes stay unpaired."""
     names = {one.name: other.name for one, other in paired}
     left = [node for node in _without(theirs, (other for _, other in paired)) if node.target in FETCHES]
     found: Pairs = []
@@ -248,7 +248,7 @@ def _fetched_elsewhere(
 
 
 def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
-    """The operation; where it takes a result of another or the number in one, which."""
+    """Name the operation, and for a fetch the value that it fetches."""
     if node.target not in FETCHES:
         return node.target
     source = nodes.get(refs(node)[0].name) if refs(node) else None

@@ -35,7 +35,7 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _lengths(program: ProgramRecord) -> set[frozenset[str]]:
-    """The lengths of keys and of values, of each attention whose two lengths are different symbols."""
+    """Return the lengths of keys and values of each attention node, as pairs of texts."""
     found = set()
     for graph in program.graphs.values():
         nodes = {node.name: node for node in graph.nodes}
@@ -48,7 +48,7 @@ def _lengths(program: ProgramRecord) -> set[frozenset[str]]:
 
 
 def _explained(lengths: Collection[frozenset[str]], finding: Finding) -> Finding:
-    """A relation says so where it is that of the lengths of one attention, which differ nowhere."""
+    """Change the kind of a relation between the two lengths of one attention node, which are always equal."""
     of_attention = finding.kind == "relation" and frozenset((finding.expected, finding.actual)) in lengths
     return replace(finding, kind="relation of keys and values") if of_attention else finding
 
@@ -165,7 +165,7 @@ def _lowered(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fi
 
 
 def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Size]:
-    """The symbols of dims of the inputs that have another symbol after, and which."""
+    """Map the symbols of input dims that have another symbol after to that symbol."""
     pairs = [
         pair for place, old in before.shapes.items() for pair in zip(old, after.shapes.get(place, ()), strict=False)
     ]
@@ -177,8 +177,10 @@ def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Si
 
 
 def _follows(finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
-    """A range that is gone with its symbol, or that became the range that both of the merged dims allow."""
+    """Return True for a range that disappeared with its symbol, was left without one, or became the range that both merged dims allow."""
     sizes = {name for name in merged if name in finding.place}
+    if finding.kind == "range added":
+        return bool(merged) and finding.place in after.unused
     if finding.kind.endswith("dropped"):
         return bool(sizes) and finding.place not in after.ranges
     new = after.ranges.get(finding.place)
@@ -195,7 +197,7 @@ def _common(intervals: Sequence[Interval]) -> Interval:
 
 
 def _parts(finding: Finding, before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
-    """A setting that gives one of two merged dims another size than the other is refused."""
+    """Return True if the finding is the refusal of a setting that gives two merged dims different sizes."""
     changed = set(finding.place.partition(" = ")[0].removesuffix(" alone").split(" and "))
     groups: dict[str, dict[str, str]] = {}
     for place, sizes in after.shapes.items():

@@ -277,7 +277,7 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
 
 
 def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
-    """Path -> the class of the module there, and those that graph modules name there."""
+    """Map each path to the class of its module, and to those that graph modules name there."""
     paths = dict.fromkeys((*module.modules, *module.claimed)) if module.modules else {}
     return {
         path: (*((module.modules[path],) if path in module.modules else ()), *sorted(module.claimed.get(path, ())))

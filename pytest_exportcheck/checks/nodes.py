@@ -230,7 +230,7 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What arguments of two graphs are compared by: which nodes are pairs, and what sizes are."""
+    """Context for the comparison of arguments: the names of paired nodes, and the sizes of both graphs."""
 
     names: Mapping[str, str]
     ranges: Mapping[str, Interval]
@@ -262,7 +262,7 @@ def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: str) -> Ite
 
 
 def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: _Known) -> Iterator[Finding]:
-    """Which paired operations feed this one, its sizes and its plain arguments. A retrace may fill in default arguments."""
+    """Compare the paired operations, sizes and plain arguments that two nodes take. A retrace may fill in default arguments."""
     for place, (expected, actual) in _arguments(one, other).items():
         if expected is _NOTHING or actual is _NOTHING:
             continue
@@ -273,7 +273,7 @@ def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: 
 
 
 def _same_where_known(one: Any, other: Any, known: _Known) -> bool:
-    """As far as both sides are paired operations, sizes or plain data of one kind."""
+    """Compare two arguments as far as both are paired operations, sizes or plain data of one kind."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) != len(other) or all(
             _same_where_known(left, right, known) for left, right in zip(one, other, strict=True)
@@ -294,8 +294,8 @@ def _same_where_known(one: Any, other: Any, known: _Known) -> bool:
 
 
 def _is_size(argument: Any, graph: SizeGraph) -> bool:
-    """Whether an argument is a number that can be compared with one that is computed: not ``-1`` for a size that is left open,
-    and not the largest of all for an end that is."""
+    """Return True for a number that can be compared with a computed one: not ``-1`` for a size that is left open, and not the
+    largest integer for an end that is left open."""
     if isinstance(argument, int):
         return not isinstance(argument, bool) and 0 <= argument < _OPEN
     return graph.is_number(argument)

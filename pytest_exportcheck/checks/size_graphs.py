@@ -18,7 +18,7 @@ Values: TypeAlias = Mapping[str, Number]
 
 @dataclass(frozen=True, eq=False)
 class SizeGraph:
-    """The nodes of a graph by name, and the names of those that compute sizes."""
+    """Nodes of a graph by name, and the names of those that compute sizes."""
 
     nodes: Mapping[str, NodeRecord]
     computed: frozenset[str]
@@ -28,14 +28,14 @@ class SizeGraph:
         return SizeGraph({node.name: node for node in graph.nodes}, size_nodes(graph.nodes))
 
     def is_number(self, argument: Any) -> bool:
-        """Whether an argument of a node is a number, or a node that yields one."""
+        """Return True if an argument of a node is a number, or a node that yields one."""
         if isinstance(argument, NodeRef):
             node = self.nodes.get(argument.name)
             return node is not None and is_number(node.val) and not isinstance(node.val, tuple)
         return is_number(argument) and not isinstance(argument, tuple)
 
     def number(self, argument: Any, values: Values) -> Number | None:
-        """The number that an argument is; None where a symbol has no value or an operation is not known."""
+        """Return the number that an argument is; None where a symbol has no value or an operation is not known."""
         if isinstance(argument, NodeRef):
             node = self.nodes.get(argument.name)
             return None if node is None else self._yielded(node, values)
@@ -44,7 +44,7 @@ class SizeGraph:
         return number_at(argument, values) if isinstance(argument, (int, Size)) else None
 
     def _yielded(self, node: NodeRecord, values: Values) -> Number | None:
-        """By what the node does, where that is known, else by its val."""
+        """Compute the number from the arguments of the node if the target is known, else read its val."""
         compute = _ARITHMETIC.get(node.target)
         if node.name not in self.computed or (compute is None and node.target not in _QUERIES):
             return self.number(node.val, values)
@@ -61,7 +61,7 @@ class SizeGraph:
         return result
 
     def _queried(self, node: NodeRecord) -> int | Size | None:
-        """The size that is asked of a tensor, by the val of the tensor."""
+        """Read the requested size from the val of the tensor."""
         source = self.nodes.get(refs(node)[0].name) if refs(node) else None
         sizes = _QUERIES[node.target](source.val) if source and isinstance(source.val, TensorValue) else None
         dim = node.args[1] if len(node.args) > 1 else None
@@ -70,7 +70,7 @@ class SizeGraph:
         return sizes[dim]
 
     def leaves(self, argument: Any) -> Iterator[Any]:
-        """The numbers, symbolic or not, that an argument is computed from."""
+        """Yield the numbers, symbolic or not, that an argument is computed from."""
         if not isinstance(argument, NodeRef):
             yield argument
             return
@@ -84,18 +84,18 @@ class SizeGraph:
             yield node.val
 
     def leaves_of(self, record: GraphRecord) -> Iterator[Size]:
-        """The symbolic numbers that the nodes of the graph are given."""
+        """Yield the symbolic numbers that the nodes of the graph take."""
         for node in record.nodes:
             for ref in refs(node):
                 yield from (each for each in self.leaves(ref) if isinstance(each, Size))
 
     def symbols(self, argument: Any) -> frozenset[str]:
-        """The names of the symbols that an argument depends on."""
+        """Return the names of the symbols that an argument depends on."""
         sizes = (each for each in self.leaves(argument) if isinstance(each, Size))
         return frozenset(str(symbol) for each in sizes for symbol in each.expr.free_symbols)
 
     def constants(self, argument: Any) -> frozenset[int]:
-        """The integers that an argument is computed with."""
+        """Return the integers that an argument is computed with."""
         found: set[int] = set()
         for each in self.leaves(argument):
             if isinstance(each, int):
@@ -107,7 +107,7 @@ class SizeGraph:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """A node that asserts something of a number, and the numbers between which that must lie."""
+    """Assertion on a number: the node, and the bounds of the number if the node has any."""
 
     node: NodeRecord
     graph: SizeGraph
@@ -125,7 +125,7 @@ class Condition:
         return self.graph.constants(self.number) | bounds
 
     def holds(self, values: Values) -> bool | None:
-        """None where it cannot be said."""
+        """Evaluate the condition; None if its number is not known."""
         number = self.graph.number(self.number, values)
         if number is None:
             return None
@@ -135,7 +135,7 @@ class Condition:
 
 
 def conditions(record: GraphRecord, graph: SizeGraph) -> list[Condition]:
-    """What the nodes of a graph assert of numbers."""
+    """Return the assertions on numbers in a graph."""
     return [_condition(node, graph) for node in record.nodes if is_assertion(node) and node.args]
 
 

@@ -1,4 +1,4 @@
-"""Compares what two programs make of sizes, whatever nodes they compute them by, and what they assert of them."""
+"""Comparison of the sizes that two programs compute by different nodes, and of their assertions on sizes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WIDE = 64  # settings at which an assertion is compared with others
 
 @dataclass(frozen=True, eq=False)
 class SizeComparison:
-    """Two programs, and what is known of the symbols of one in terms of those of the other.
+    """Two programs, and the relations between the symbols of one and those of the other.
 
     Symbols of the inputs are related through the shapes of the inputs, unbacked ones through the operations that
     bind them, so that two symbols may have become one, or one an expression of others.
@@ -45,7 +45,7 @@ class SizeComparison:
     after: ProgramRecord
 
     def same(self, one: Any, ours: SizeGraph, other: Any, theirs: SizeGraph) -> bool | None:
-        """Whether two arguments are the same number wherever both can be evaluated; None where they can nowhere."""
+        """Compare two arguments at every setting where both can be evaluated; None if there is no such setting."""
         pairs = [(ours.number(one, left), theirs.number(other, right)) for left, right in self._settings]
         known = [(left, right) for left, right in pairs if left is not None and right is not None]
         return all(_close(left, right) for left, right in known) if known else None
@@ -64,7 +64,7 @@ class SizeComparison:
 
     @cached_property
     def _settings(self) -> tuple[Setting, ...]:
-        """Values of the symbols that both programs allow: those of runs, then drawn ones."""
+        """Values of the symbols that both programs allow: those of the recorded runs, then drawn ones."""
         swapped = tuple((right, left) for left, right in self._relations)
         pair = self.alignment.graphs[0] if self.alignment.graphs else None
         asserted = conditions(pair.before, SizeGraph.of(pair.before)) if pair else []
@@ -77,7 +77,7 @@ class SizeComparison:
         return tuple(islice(kept, _KEPT))
 
     def _run(self, run: NodeRun) -> Values:
-        """The values that the symbols of the program after had in a run."""
+        """Return the values that the symbols of the program after had in a run."""
         values: dict[str, Number] = dict(run.sizes)
         for graph in self.after.graphs.values():
             for node in graph.nodes:
@@ -89,18 +89,18 @@ class SizeComparison:
     # --- assertions -------------------------------------------------------------------------
 
     def dropped(self, pair: GraphPair, ours: SizeGraph, theirs: SizeGraph) -> list[NodeRecord]:
-        """The assertions on unbacked symbols that do not follow from those of the program after."""
+        """Return the assertions on unbacked symbols that do not follow from those of the program after."""
         swapped = tuple((right, left) for left, right in self._named(ours, theirs, pair))
         return _not_implied(conditions(pair.before, ours), conditions(pair.after, theirs), swapped, {})
 
     def added(self, pair: GraphPair, ours: SizeGraph, theirs: SizeGraph) -> list[NodeRecord]:
-        """The assertions on unbacked symbols that do not follow from those of the program before and from its ranges."""
+        """Return the assertions on unbacked symbols that do not follow from those of the program before and from its ranges."""
         relations = self._named(ours, theirs, pair)
         ranges = self.before.constraints.ranges
         return _not_implied(conditions(pair.after, theirs), conditions(pair.before, ours), relations, ranges)
 
     def _named(self, ours: SizeGraph, theirs: SizeGraph, pair: GraphPair) -> tuple[Relation, ...]:
-        """Symbols that nothing relates are the same where they have the same name."""
+        """Add relations by name for the symbols that no input and no operation relates."""
         left = {text for one, _ in self._relations for text in _names(one)}
         right = {text for _, other in self._relations for text in _names(other)}
         sizes = [
@@ -117,7 +117,7 @@ def _not_implied(
     relations: Sequence[Relation],
     ranges: Mapping[str, Interval],
 ) -> list[NodeRecord]:
-    """The nodes whose condition is false somewhere where all known conditions hold.
+    """Return the nodes whose condition is false at some setting where all known conditions hold.
 
     ``relations`` lead from the symbols of the known conditions to those of the others; ``ranges`` are about the former.
     """
@@ -127,7 +127,7 @@ def _not_implied(
 
 
 def _is_unbacked(condition: Condition) -> bool:
-    """Whether it depends on a symbol that no input fixes: what is asserted of inputs may become a guard."""
+    """Return True if it depends on a symbol that no input fixes: an assertion on inputs may become a guard."""
     return any("[" not in name for name in condition.symbols)
 
 
@@ -165,12 +165,12 @@ def _is_within(value: int, interval: Interval | None) -> bool:
 
 
 def _zipped(one: tuple[Any, ...], other: tuple[Any, ...]) -> list[tuple[Any, Any]]:
-    """In pairs where as many are on both sides."""
+    """Pair the values if both sides have equally many, else return no pairs."""
     return list(zip(one, other, strict=True)) if len(one) == len(other) else []
 
 
 def _sizes(val: Any) -> Iterator[Any]:
-    """The numbers in a val: those of shapes, and those that stand alone."""
+    """Yield the numbers in a val: those of shapes, and plain ones."""
     for each in flat((val,)):
         if isinstance(each, TensorValue):
             yield from each.shape
@@ -183,7 +183,7 @@ def _names(size: int | Size) -> list[str]:
 
 
 def _drawn(relations: Sequence[Relation], ranges: Mapping[str, Interval]) -> Iterator[tuple[Values, Values]]:
-    """Settings of the symbols on the left from all over their ranges, each with that of the right which follows."""
+    """Draw settings of the symbols on the left from all over their ranges; yield each with the setting of the right that follows."""
     names = sorted({name for left, _ in relations for name in _names(left)})
     draw = Random(0)  # the same in every run
 
@@ -195,7 +195,7 @@ def _drawn(relations: Sequence[Relation], ranges: Mapping[str, Interval]) -> Ite
 
 
 def _completed(settings: Iterable[Values], relations: Sequence[Relation]) -> Iterator[tuple[Values, Values]]:
-    """Each setting of the left with that of the right which follows, where all relations hold."""
+    """Yield each setting of the left with the setting of the right that follows, where all relations hold."""
     for values in settings:
         other: dict[str, Number] = {}
         for left, right in relations:

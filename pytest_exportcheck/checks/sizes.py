@@ -66,7 +66,7 @@ def _settings(intervals: Sequence[Interval | None]) -> Iterator[tuple[int, ...]]
 
 
 def number_at(size: int | Size, values: Mapping[str, int | float]) -> int | float | None:
-    """The number or truth value that a symbolic number is where its symbols have these values; None where it is none."""
+    """Evaluate a symbolic number or truth value at these values of its symbols; None if it is not a number there."""
     if not isinstance(size, Size):
         return size
     if size.expr.is_Symbol:

@@ -1,4 +1,4 @@
-"""Operations that have no line of code because no ``forward`` that a user wrote was in progress: hooks, generated code."""
+"""Operations without a line of code because no ``forward`` of the user was running: those of hooks and generated code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_exportcheck.records import Finding, GraphRecord, NodeRecord
 def outside_forward(
     operations: Sequence[tuple[GraphRecord, NodeRecord]], untraced: Mapping[str, str]
 ) -> dict[str, str]:
-    """Place of each operation without a line of code that may have been called outside a written ``forward`` -> why."""
+    """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to the reason."""
     found = {}
     for graph, node in operations:
         why = "" if "stack_trace" in node.meta else _why_untraced(node.meta.get("nn_module_stack"), untraced)
@@ -22,8 +22,8 @@ def outside_forward(
 
 
 def _why_untraced(stack: Any, untraced: Mapping[str, str]) -> str:
-    """Empty where a ``forward`` is in progress, whichever of the modules is at work: that of a module with hooks is while a
-    module inside it is at work."""
+    """Return the reason, empty if some ``forward`` of the stack was running. Of a module with hooks, ``forward`` is running if
+    a module inside it is."""
     entries = stack if isinstance(stack, tuple) and all(isinstance(each, tuple) for each in stack) else ()
     paths = [re.sub(r"@\d+$", "", entry[1]) for entry in entries if len(entry) == 3] or [""]
     reasons = [untraced.get(path, "") for path in paths]
@@ -33,7 +33,7 @@ def _why_untraced(stack: Any, untraced: Mapping[str, str]) -> str:
 def untraced_finding(
     operations: Sequence[tuple[GraphRecord, NodeRecord]], excused: Mapping[str, str], expected: str
 ) -> Iterator[Finding]:
-    """One finding, whatever the number of operations. Generated code has no lines to name."""
+    """Yield one finding for all operations. Generated code has no lines to name."""
     places = [place for place, why in excused.items() if why != "generated"]
     if places:
         rest = f", and {len(places) - 1} more" if len(places) > 1 else ""

@@ -69,7 +69,7 @@ def module_types_of(module: torch.nn.Module) -> dict[str, str]:
 
 
 def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
-    """Submodule path -> further classes that a capture may name there.
+    """Map submodule paths to further classes that a capture may name there.
 
     The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps them, or
     puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
@@ -83,7 +83,7 @@ def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
 
 
 def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
-    """Paths and classes as a graph module's nodes name them, or as they are inside a compiled module."""
+    """Yield paths and classes as the nodes of a graph module name them, or as they are inside a compiled module."""
     inside = getattr(module, "_orig_mod", None)
     if isinstance(inside, torch.nn.Module):
         yield from module_types_of(inside).items()
@@ -96,8 +96,8 @@ def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def untraced_of(module: torch.nn.Module) -> dict[str, str]:
-    """Submodule path -> why operations may be called outside a Python function ``forward`` that the user wrote; a tracer takes
-    lines of code of such functions alone."""
+    """Map submodule paths to the reason why operations may run outside a Python function ``forward`` of the user. torch records
+    lines of code of such functions only."""
     reasons = ((path, _untraced(owner)) for path, owner in module.named_modules(remove_duplicate=False))
     return {path: reason for path, reason in reasons if reason}
 

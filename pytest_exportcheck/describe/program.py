@@ -192,8 +192,7 @@ def _constraints(
 
 
 def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
-    """The names of the symbols that nodes depend on: in what they are given, or in what a tensor that they yield is but for
-    where in its storage it begins."""
+    """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do not count."""
     values = (
         value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values())
     )

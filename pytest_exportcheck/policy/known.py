@@ -501,7 +501,7 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="serdes-fetched-results",
-        title="on load, a result of torch.unique that the exporter fetched once more has the provenance of the operation for its own",
+        title="on load, a result of torch.unique that the exporter fetched again gets the provenance of the operation",
         torch=">=2.13",
         stage="serdes",
         check="metadata",
@@ -511,7 +511,7 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="serdes-fetched-results-sources",
-        title="on load, a result of torch.unique that the exporter fetched once more gains the sources of the operation",
+        title="on load, a result of torch.unique that the exporter fetched again gains the sources of the operation",
         torch=">=2.13",
         stage="serdes",
         check="metadata",

@@ -123,13 +123,13 @@ def two_dims_of_one_symbol_by_decompose(program: ExportedProgram) -> None:
 
 @fault("nonstrict-decompose", "merging", owner="constraints", field="relation")
 def queries_as_long_as_keys(program: ExportedProgram) -> None:
-    """Beside the lengths of keys and values, which lowering makes one."""
+    """In addition to the lengths of keys and values, which lowering makes one."""
     val = placeholder(program, "query").meta["val"]
     placeholder(program, "query").meta["val"] = faked(val, shape=(placeholder(program, "keys").meta["val"].shape[0], 4))
 
 
 @fault("nonstrict-decompose", "merging", owner="constraints", field="range dropped")
-def range_of_a_dim_dropped_beside_merged_ones(program: ExportedProgram) -> None:
+def range_of_a_dim_dropped_where_others_are_merged(program: ExportedProgram) -> None:
     del program.range_constraints[placeholder(program, "query").meta["val"].shape[0].node.expr]
 
 
