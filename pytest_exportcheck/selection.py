@@ -22,8 +22,19 @@ _ID = re.compile(r"(?P<label>[\w.]+)::(?P<case>[\w.+-]+)(\[[\w-]+\])?")
 
 def selected(config: pytest.Config, options: Options) -> Options:
     """The options with the ids of sources that the command line names; pytest is left the other arguments, and none at all
-    with ``--exportcheck-only-sources``."""
+    with ``--exportcheck-only-sources``.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where that option and an item of a file are given.
+    """
     ids = [argument for argument in config.args if _is_of_source(config, argument, options)]
+    of_files = [argument for argument in config.args if "::" in argument and argument not in ids]
+    if options.only_sources and of_files:
+        raise pytest.UsageError(
+            f"exportcheck: --exportcheck-only-sources collects no file, got {of_files[0]!r}. Leave out one of the two."
+        )
     if options.only_sources or ids:
         config.args = [] if options.only_sources else [each for each in config.args if each not in ids]
     labels = {_label(source) for source in options.sources}

@@ -105,6 +105,17 @@ def test_sources_alone_collect_no_file(shop, run_echo):
     ]
 
 
+def test_sources_alone_and_an_item_of_a_file_contradict_each_other(shop, run_echo):
+    result = run_echo("--exportcheck-only-sources", "case_linear.py::Linear")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "ERROR: exportcheck: --exportcheck-only-sources collects no file, got 'case_linear.py::Linear'. Leave out one of "
+            "the two."
+        ]
+    )
+
+
 @pytest.mark.parametrize("named", ["case_linear.py::Linear[torch-nonstrict]", "timm::test_vit[torch-nonstrict]"])
 def test_an_id_without_the_option_hints_at_it(shop, named):
     result = shop.runpytest(named)
