@@ -17,6 +17,10 @@ class CaseError(ExportcheckError):
     """A case cannot be set up: its factory, its inputs or its dynamic shapes are at fault."""
 
 
+class InputsRefused(CaseError):
+    """A class among the inputs refuses tensors of other sizes."""
+
+
 class SelectionError(ExportcheckError):
     """The command line or the ini file names a mode, an engine or a source that does not exist."""
 

@@ -18,6 +18,7 @@ import torch.utils._pytree as pytree
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
+from pytest_exportcheck.errors import InputsRefused
 from pytest_exportcheck.records import Leaf, TensorFacts
 
 _P = ParamSpec("_P")
@@ -398,6 +399,25 @@ def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
         return
     for path, leaf in leaves:
         yield root + pytree.keystr(path), leaf
+
+
+def mapped(change: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Rebuild the arguments of a call with ``change(path, leaf)`` in place of every leaf.
+
+    Raises
+    ------
+    InputsRefused
+        When a class among the arguments refuses what it is given.
+    """
+    leaves, spec = pytree.tree_flatten_with_path((tuple(args), dict(kwargs)))
+    made = [change(path, leaf) for path, leaf in leaves]
+    try:
+        return pytree.tree_unflatten(made, spec)
+    except Exception as error:
+        raise InputsRefused(
+            f"a class among the inputs refuses other sizes: {type(error).__name__}: {error}. "
+            "Declare the dims that depend on each other in dynamic_shapes, or give the case inputs= to make its inputs."
+        ) from error
 
 
 def input_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

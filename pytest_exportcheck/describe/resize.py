@@ -8,12 +8,11 @@ from typing import Any
 
 import sympy
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.places import place_of
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
-from pytest_exportcheck.tensors import as_plain, has_values, input_leaves
+from pytest_exportcheck.tensors import as_plain, has_values, input_leaves, mapped
 
 Sizes = dict[tuple[str, int], int]
 
@@ -26,6 +25,11 @@ def at_other_sizes(
 
     ``symbolic``: (place, dim) -> the sympy expression that a program has for it; a dim of which no more is declared than a
     hint has the size that it demands.
+
+    Raises
+    ------
+    InputsRefused
+        When a class among the inputs refuses these sizes.
     """
     leaves = dict(input_leaves(call.args, call.kwargs))
     sizes = dict(_other_sizes([dim for dim in declared if dim.dynamic], leaves))
@@ -39,7 +43,7 @@ def at_other_sizes(
         place = place_of(path)
         return _resized(leaf, [sizes.get((place, dim), size) for dim, size in enumerate(leaf.shape)])
 
-    args, kwargs = pytree.tree_map_with_path(resize, (call.args, dict(call.kwargs)))
+    args, kwargs = mapped(resize, call.args, call.kwargs)
     return Inputs("at other sizes", args, kwargs)
 
 

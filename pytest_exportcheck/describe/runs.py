@@ -14,6 +14,7 @@ from pytest_exportcheck.describe.freeze import tensor_value
 from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
+from pytest_exportcheck.errors import InputsRefused
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 from pytest_exportcheck.tensors import copied, copy_tree, input_leaves
@@ -24,8 +25,12 @@ def node_runs(
 ) -> tuple[NodeRun, ...]:
     """A run on the example inputs, and where dims are dynamic another at other sizes, at which a number that stands for a
     symbol shows."""
-    other = at_other_sizes(example, declared, _symbolic(program, example))
     on_example = _run(program, example, "on the example inputs")
+    try:
+        other = at_other_sizes(example, declared, _symbolic(program, example))
+    except InputsRefused as error:
+        stopped = Stopped(place="its inputs", error=raised_from(error))
+        return (on_example, NodeRun(label="at other sizes", values={}, sizes={}, stopped=stopped))
     return (on_example,) if other is None else (on_example, _run(program, other, "at other sizes"))
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.fuzz.facts import Dim
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import as_plain, has_values, input_leaves
+from pytest_exportcheck.tensors import as_plain, has_values, input_leaves, mapped
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
@@ -32,7 +31,7 @@ def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) ->
             made[id(leaf), shape] = _drawn(leaf, shape, generator)
         return made[id(leaf), shape]
 
-    args, kwargs = pytree.tree_map_with_path(resize, (tuple(call.args), dict(call.kwargs)))
+    args, kwargs = mapped(resize, call.args, call.kwargs)
     return Inputs(label, args, kwargs)
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.fuzz.values import is_resizable
 from pytest_exportcheck.layouts import strides_like
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import input_leaves
+from pytest_exportcheck.tensors import input_leaves, mapped
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def varied(call: Inputs, place: str, variation: Variation) -> Inputs:
         with torch.no_grad():
             return variation.change(leaf.detach()).requires_grad_(leaf.requires_grad)
 
-    args, kwargs = pytree.tree_map_with_path(change, (tuple(call.args), dict(call.kwargs)))
+    args, kwargs = mapped(change, call.args, call.kwargs)
     return Inputs(f"{call.label}, {place} {variation.name}", args, kwargs)
 
 
