@@ -7,17 +7,26 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
+from pytest_exportcheck.checks import (
+    align,
+    changes_of,
+    deduplicated,
+    explained,
+    judged_refusal,
+    ledger_of,
+    run_checks,
+)
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
+    check_inputs,
     claimed_types_of,
     declared_dims,
     module_types_of,
@@ -34,9 +43,11 @@ from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
+from pytest_exportcheck.internal import Attempts, call_engine, internal_finding, is_own
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.outside import Watched, attributes_of, nothing, surroundings_of
 from pytest_exportcheck.policy import (
     ALIGNMENT,
     BLOCKING,
@@ -45,17 +56,22 @@ from pytest_exportcheck.policy import (
     column_of,
     contract_for,
     fields_for,
+    is_known_layout,
     judge,
     loosest,
     tolerated,
+    without_grad,
 )
-from pytest_exportcheck.raised import log_of_torch, quiet, raised_from
+from pytest_exportcheck.raised import last_line_of_model, log_of_torch, quiet, raised_from
+from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import (
     Alignment,
     Case,
     Check,
     Evidence,
+    Fallback,
     Finding,
+    Gradients,
     Inputs,
     NodeRun,
     Observation,
@@ -64,6 +80,8 @@ from pytest_exportcheck.records import (
     Record,
     Refusal,
 )
+from pytest_exportcheck.refusals import is_of_kind
+from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.snapshot import (
     ModuleSnapshot,
     changed_globals,
@@ -71,7 +89,7 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged
+from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged, without_grad_only
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
@@ -86,7 +104,8 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add,
+    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
+    those of the session by name, of which the first one judges second opinions,
     ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
     seed: int
@@ -95,6 +114,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)
 
 
@@ -114,6 +134,7 @@ class CaseRun:
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self._ground: Ground | Stage | None = None
         self.seconds: dict[str, float] = {}
+        self._attempts = Attempts()
         with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
             self._subject = set_up(case, self._seed)
             self._weights = sum(each.numel() * each.element_size() for each in self._subject.pristine.values())
@@ -121,13 +142,23 @@ class CaseRun:
             self._calls: Sequence[Inputs] = (self._subject.example, self._subject.fresh)
             example, shapes = self._subject.example, self._subject.dynamic_shapes
             refused = case.rejected_at("capture")
+            if not refused:  # the engine is to refuse them
+                check_inputs(case, self._subject.module, example, self._subject.fresh, shapes)
             self._declared = () if refused else declared_dims(self._subject.module, example, shapes)
             self._given = tuple(
                 leaf_of(place, value, clone=False) for place, value in input_leaves(example.args, example.kwargs)
             )
-            self._oracle, again = self._eager(), self._eager()
+            at = self._attempts.at
+            self._around = at("values outside the module", lambda: surroundings_of(self._subject.module), nothing())
+            self._oracle = self._eager()
+            self._around.keep(changes_of(self._oracle))
+            again = self._eager()
         self._unstable: tuple[str, ...] = ()
+        self._as_with_grad: set[tuple[str, str]] = set()
+        self._others: dict[Fallback, CaseRun | None] = {}
+        self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
+        self._again = EagerAgain(self._subject, case.context, self._seed, self._around)
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -153,7 +184,10 @@ class CaseRun:
         key = (engine.name, mode)
         if key not in self._stages:
             parent = self.stage(engine, mode.parent) if mode.parent else None
-            if parent is not None and parent.blocks:
+            instead = self._instead.get((engine.name, mode.parent))
+            if instead is not None:
+                self._stages[key] = self._made_by(instead, engine, mode)
+            elif parent is not None and parent.blocks:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
@@ -161,14 +195,64 @@ class CaseRun:
                         self._stages[key] = self._fuzz(engine, mode, parent)
                     else:
                         self._stages[key] = self._make(engine, mode, parent)
+                if _refuses_sizes(self._stages[key]):
+                    self._fall_back(engine, mode)
+                self._attribute(engine, self._stages[key])
         return self._stages[key]
+
+    def _attribute(self, engine: Engine, stage: Stage) -> None:
+        """Findings that only an engine with a second opinion has are gaps in it. The first engine's stage is made only for that."""
+        first = self._settings.engines.get(FIRST)
+        at_fault = suspects(engine, stage, self._settings.engines) if first else []
+        if first is None or not any(at_fault):
+            return
+        for mode in judging_modes(stage.mode, first):
+            judging = self.stage(first, mode)
+            judging = judging.blocker or judging
+            if can_judge(judging):
+                same = len(judging.mode.stages) == len(stage.mode.stages)
+                stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
+                return
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that nobody needs any more, with their artifacts and observations."""
         before = len(self._stages)
         self._stages = {key: stage for key, stage in self._stages.items() if needed(*key)}
+        for other in filter(None, self._others.values()):
+            other.release(needed)
         if len(self._stages) < before and self._weights > _LARGE:
             gc.collect()  # programs are cycles, and a loaded one has weights of its own
+
+    # --- dims that a source gave by default -------------------------------------------------
+
+    def _fall_back(self, engine: Engine, mode: Mode) -> None:
+        """Use the first fallback of the case that this stage accepts, for it and for all that comes after it. The choice
+        depends on the mode alone: what other modes accept, and what ran before, does not matter."""
+        for fallback in self._case.fallbacks:
+            other = self._other(fallback)
+            if other is None:
+                continue
+            stage = self._made_by(other, engine, mode)
+            if stage.record is not None:
+                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                self._stages[engine.name, mode] = replace(stage, notes=(note, *stage.notes))
+                return
+
+    def _other(self, fallback: Fallback) -> CaseRun | None:
+        """The case in progress with this fallback; None where it cannot be set up."""
+        if fallback not in self._others:
+            try:
+                self._others[fallback] = CaseRun(fallback.case, self._settings)
+            except CaseError:
+                self._others[fallback] = None
+        return self._others[fallback]
+
+    def _made_by(self, other: CaseRun, engine: Engine, mode: Mode) -> Stage:
+        stage = other.stage(engine, mode)
+        self.seconds.update(other.seconds)
+        if stage.record is not None or mode.edge == FUZZ:
+            self._instead[engine.name, mode] = other
+        return stage
 
     def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         stage = Stage(mode)
@@ -176,6 +260,7 @@ class CaseRun:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._artifact_of(engine, mode, parent)
+            stage.reader = getattr(stage.artifact, "reader", "")
             stage.record = self._record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
@@ -184,25 +269,54 @@ class CaseRun:
             operators = _operators(parent.record.program if parent and parent.record else None)
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
+            stage.reader = stage.reader or getattr(error, "reader", "")
+            if found is None and is_own(error):
+                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error), *self._attempts.failed()]
+                return stage
             if found is None:
-                found = [raised_finding(mode.stages[-1], what, error, logged)]
+                line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
+                found = [raised_finding(mode.stages[-1], what, error, logged, line)]
+                if mode.parent is None:
+                    found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
-                stage.findings = [replace(each, verdict="gap") for each in stage.findings if each.verdict == "broken"]
+                stage.findings = [
+                    replace(each, verdict="gap", fault_of=engine.name) if each.verdict == "broken" else each
+                    for each in stage.findings
+                ]
         else:
             accepted = self._refused(mode, None)
             if accepted:
                 stage.findings, stage.record = accepted, None
                 return stage
-            evidence = self._evidence(engine, mode, parent, stage.record)
-            operators = _operators(evidence.before.program or evidence.after.program)
-            stage.findings = self._judged(
-                engine, mode, [*findings, *run_checks(evidence, self._settings.checks)], operators
+            self._attempts.at(
+                "the record of the stage", lambda: self._judge(engine, mode, parent, stage, findings), None
             )
-            stage.findings += self._by_others(engine, mode, parent, stage)
-            stage.ledger = ledger_of(evidence, stage.findings)
-            stage.notes = tuple(unjudged(mode, stage.record))
+        stage.findings += self._attempts.failed()
         return stage
+
+    def _judge(
+        self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage, findings: Sequence[Finding]
+    ) -> None:
+        """Judge the record of a stage: its findings, its ledger and its notes."""
+        if stage.record is None:
+            return
+        with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
+        evidence = self._evidence(engine, mode, parent, stage.record)
+        operators = _operators(evidence.before.program or evidence.after.program)
+        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+        stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
+        stage.findings += self._by_others(engine, mode, parent, stage)
+        stage.ledger = self._attempts.at("the ledger", lambda: ledger_of(evidence, stage.findings), ())
+        stage.notes = (
+            *checked.notes,
+            *unjudged(mode, stage.record),
+            *without_grad_only(mode, stage.findings),
+            *with_grad,
+        )
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
@@ -213,9 +327,9 @@ class CaseRun:
             try:
                 evidence = self._evidence(engine, mode, parent, self._record(engine, other, mode))
                 operators = _operators(evidence.before.program or evidence.after.program)
-                raw = run_checks(evidence, self._settings.checks)
+                raw = self._recheck_of(engine, mode).checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
-                raw = [raised_finding(mode.stages[-1], "a program that can be called", error, [])]
+                raw = [_raised(mode.stages[-1], "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
             found += [
                 replace(each, place=f"{reader}: {each.place}")
@@ -252,17 +366,20 @@ class CaseRun:
         """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
         try:
             artifact = self._revived(engine, parent)
-            run = artifact.callable()
+            run = call_engine(artifact.callable)
         except (Exception, SystemExit) as error:
-            found = [raised_finding(FUZZ, "a program that can be called", error, [])]
+            found = [_raised(FUZZ, "a program that can be called", error, [])]
             return Stage(mode, findings=self._judged(engine, mode, found, ()))
         program = getattr(artifact, "program", None)
         if isinstance(program, ExportedProgram):
             captured = Captured.of(program)
+        notes: dict[str, None] = {}
         subject = FuzzSubject(
-            eager=self._caller(self._subject.fresh_module()),
-            run=self._caller(run),
-            compare=partial(self._compared, engine, mode, parent),
+            eager=self._caller(
+                self._subject.fresh_module(), mode if self._oracle_of(engine, mode) is not self._oracle else None
+            ),
+            run=self._caller(run, mode),
+            compare=partial(self._compared, engine, mode, parent, notes),
             judge=lambda findings: self._judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -275,7 +392,7 @@ class CaseRun:
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
-            notes=result.notes,
+            notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
@@ -297,38 +414,57 @@ class CaseRun:
     def _key(self, engine: Engine, mode: Mode) -> str:
         return f"{self._case.origin.module}::{self._case.name}[{engine.name}-{mode}]"
 
-    def _caller(self, run: Callable[..., Any]) -> Callable[[Inputs], Observation]:
+    def _caller(self, run: Callable[..., Any], mode: Mode | None) -> Callable[[Inputs], Observation]:
         """What calls it many times, one call at a time, each as if it were the first."""
         snapshot = None
         if isinstance(run, torch.nn.Module):
             snapshot = ModuleSnapshot(run, self._subject.pristine, by_version=True)
 
         def call(inputs: Inputs) -> Observation:
-            context = self._case.context
-            (observed,) = observe(run, (inputs,), snapshot=snapshot, seed=self._seed, context=context, gradients=False)
+            (observed,) = observe(
+                run,
+                (inputs,),
+                snapshot=snapshot,
+                seed=self._seed,
+                context=partial(self._context, mode),
+                gradients=False,
+                watched=(self._around,),
+            )
             return observed
 
         return call
 
     def _compared(
-        self, engine: Engine, mode: Mode, parent: Stage, before: Observation, after: Observation
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
     ) -> Sequence[Finding]:
         """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
-        record = parent.record or self._oracle
+        oracle = self._oracle_of(engine, mode)
+        record = parent.record or oracle
+        eager = replace(oracle, observations=(before,))
         evidence = Evidence(
             case=self._case.name,
             engine=engine.name,
             mode=str(mode),
             stage=FUZZ,
-            before=replace(self._oracle, observations=(before,)),
+            before=eager,
             after=replace(record, observations=(after,)),
             contract=loosest((*map(partial(_like, engine), parent.mode.stages),), BLOCKING, unstable=self._unstable),
-            module=self._oracle,
+            module=eager,
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
         operators = _operators(record.program)
-        return self._judged(engine, mode, run_checks(evidence), operators)
+        again = self._again if oracle is self._oracle else self._again_without_grad
+        checked = Recheck(again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judged(engine, mode, checked.findings, operators)
 
     # --- the parts of a stage ---------------------------------------------------------------
 
@@ -341,7 +477,8 @@ class CaseRun:
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
         edge, like = mode.stages[-1], _judged_as(engine, mode)
-        before = parent.record if parent and parent.record else self._oracle
+        oracle = self._oracle_of(engine, mode)
+        before = parent.record if parent and parent.record else oracle
         return Evidence(
             case=self._case.name,
             engine=engine.name,
@@ -349,10 +486,14 @@ class CaseRun:
             stage=edge,
             before=before,
             after=record,
-            contract=contract_for(like, unstable=self._unstable),
+            contract=contract_for(like, unstable=self._unstable, path=mode.stages, added=like != edge),
             fields=fields_for(like, self._settings.overrides),
-            alignment=_alignment(like, before.program, record.program),
-            module=self._oracle,
+            alignment=self._attempts.at(
+                "the pairing of nodes",
+                lambda: _alignment(like, before.program, record.program, added=like != edge),
+                None,
+            ),
+            module=oracle,
             declared=self._declared,
             given=self._given,
             tolerance=self._case.tolerance,
@@ -363,7 +504,8 @@ class CaseRun:
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
         """What may be lost first: a known defect explains only what would be broken."""
-        told = tolerated(deduplicated(findings), _judged_as(engine, mode), self._settings.overrides)
+        like, overrides = _judged_as(engine, mode), self._settings.overrides
+        told = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
         return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
@@ -374,7 +516,8 @@ class CaseRun:
             before_modes = global_modes()
             started = time.perf_counter()
             seed_everything(self._seed)
-            with self._weights_intact(), self._context():
+            # what is made of an inference program is made without grad: its retrace calls it
+            with self._weights_intact(), self._context(mode if parent else None):
                 artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
@@ -383,10 +526,10 @@ class CaseRun:
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
         module = subject.fresh_module()
-        snapshot = ModuleSnapshot(module, subject.pristine)
+        snapshot, held = ModuleSnapshot(module, subject.pristine), self._attributes(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
-            artifact = engine.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
+            artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
             edits = [
                 edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
                 for name, tensor in snapshot.changed().items()
@@ -395,17 +538,25 @@ class CaseRun:
                 edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
         finally:
             snapshot.restore()
+            held.restore()
         return artifact, edits
+
+    def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
+        """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
+        if raised_from(error).where or not mode.capture.startswith("nonstrict"):  # Dynamo names the line itself
+            return ""
+        return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
         edge = mode.stages[-1]
         given = self._revived(engine, parent)
         program = getattr(given, "program", None)
-        before = fingerprint(program) if isinstance(program, ExportedProgram) else {}
+        before = self._fingerprint(program)
         try:
-            artifact = engine.edges[edge](given)
+            with _normal_tensors():
+                artifact = call_engine(engine.edges[edge], given)
         finally:
-            parts = edited(before, fingerprint(program)) if isinstance(program, ExportedProgram) else ()
+            parts = edited(before, self._fingerprint(program))
             if parts:
                 parent.artifact = None  # spoiled: whoever needs it gets a new one
         if edge in getattr(engine, "edits_input", ()):
@@ -413,6 +564,11 @@ class CaseRun:
         return artifact, [
             edited_finding(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts
         ]
+
+    def _fingerprint(self, program: Any) -> Mapping[str, str]:
+        if not isinstance(program, ExportedProgram):
+            return {}
+        return self._attempts.at("whether the input program is edited", lambda: fingerprint(program), {})
 
     def _revived(self, engine: Engine, stage: Stage) -> Artifact:
         """The stage's artifact, made again where it was spoiled."""
@@ -427,53 +583,145 @@ class CaseRun:
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
             seed_everything(self._seed)
-            run = artifact.callable()
-            module = run if isinstance(run, torch.nn.Module) else None
-            record = Record(
-                observations=(),
-                state=state_of(module) if module is not None else None,
-                call_spec=call_spec_of(exported) if exported is not None else None,
-                program=self._program(exported, _judged_as(engine, mode)) if exported is not None else None,
-                modules=module_types_of(module) if module is not None and exported is None else {},
+            run = call_engine(artifact.callable)
+            record = replace(
+                self._described(engine, mode, run, exported),
                 saved=getattr(artifact, "saved", {}),
-                resaved=_resaved(artifact, mode),
+                resaved=call_engine(_resaved, artifact, mode),
             )
         return replace(
             record,
-            observations=self._observe(run, self._calls, like=self._oracle.observations[0]),
+            observations=self._attempts.at("the calls", lambda: self._observed(run, mode), ()),
             refusals=tuple(
-                Refusal(rejection=rejection, raised=self._observe(run, (call,))[0].raised)
+                Refusal(rejection=rejection, raised=self._observe(run, (call,), mode=mode)[0].raised)
                 for rejection, call in self._subject.rejected
             ),
         )
 
-    def _program(self, program: ExportedProgram, like: str) -> ProgramRecord:
+    def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
+        """What the artifact of a stage holds; what the plugin fails to look at is missing, and said to be."""
+        at, record = self._attempts.at, Record(observations=())
+        if isinstance(run, torch.nn.Module):
+            record = replace(record, state=at("the state of the module", lambda: state_of(run), None))
+        if program is not None:
+            described = at("the program", lambda: self._program(program, engine, mode), None)
+            return replace(
+                record, call_spec=at("the call spec", lambda: call_spec_of(program), None), program=described
+            )
+        if isinstance(run, torch.nn.Module):
+            return replace(record, modules=at("the submodules", lambda: module_types_of(run), {}))
+        return record
+
+    def _program(self, program: ExportedProgram, engine: Engine, mode: Mode) -> ProgramRecord:
         """A program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
-        if contract_for(like).get("val") == "run":
+        if contract_for(_judged_as(engine, mode)).get("val") == "run":
             seed_everything(self._seed)
-            with self._context():
-                runs = node_runs(program, self._subject.example, self._declared)
+            runs = self._attempts.at("a run of the nodes", lambda: self._node_runs(program, mode), ())
+            self._around.restore()
         return program_of(program, declared=self._declared, runs=runs)
+
+    def _node_runs(self, program: ExportedProgram, mode: Mode) -> tuple[NodeRun, ...]:
+        with self._context(mode):
+            return node_runs(program, self._subject.example, self._declared)
+
+    def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
+        """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
+        like = self._oracle.observations[0]
+        if not without_grad(mode.stages):
+            return self._observe(run, self._calls, like=like)
+        first, *rest = self._observe(run, self._calls, mode=mode)
+        (graded,) = self._observe(run, self._calls[:1], like=like)
+        raised = Gradients({}, graded.raised, "the call") if graded.raised else graded.gradients
+        return (replace(first, gradients=raised), *rest)
+
+    def _oracle_of(self, engine: Engine, mode: Mode) -> Record:
+        """What a mode is held against: eager, without grad where the mode is judged without."""
+        if not without_grad(mode.stages) or (engine.name, mode.capture) in self._as_with_grad:
+            return self._oracle
+        return self._oracle_without_grad
+
+    @cached_property
+    def _oracle_without_grad(self) -> Record:
+        """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself where it needs grad to run at all."""
+        module = self._subject.fresh_module()
+        first, *rest = self._observe(module, self._calls, mode=_INFERENCE, watched=(self._attributes(module),))
+        if any(each.raised for each in (first, *rest)):
+            return self._oracle
+        observations = (replace(first, gradients=self._oracle.observations[0].gradients), *rest)
+        return replace(self._oracle, observations=observations)
+
+    @cached_property
+    def _again_without_grad(self) -> EagerAgain:
+        return self._again.under(partial(self._context, _INFERENCE))
+
+    def _recheck_of(self, engine: Engine, mode: Mode) -> Recheck:
+        """Look again at what differs from the oracle of a mode, under the oracle's own circumstances."""
+        return self._recheck if self._oracle_of(engine, mode) is self._oracle else self._recheck_without_grad
+
+    @cached_property
+    def _recheck(self) -> Recheck:
+        return Recheck(self._again, self._oracle, self._calls)
+
+    @cached_property
+    def _recheck_without_grad(self) -> Recheck:
+        return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
+
+    def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
+        """A note where an inference program does what eager does with grad, and eager without does something else: some
+        captures run ``forward`` with grad, some without."""
+        if mode.parent or not without_grad(mode.stages):
+            return
+        if self._otherwise(self._oracle_without_grad, record) and not self._otherwise(self._oracle, record):
+            self._as_with_grad.add((engine.name, mode.capture))
+            yield f"{mode}: the program computes what eager computes with grad, which is something else under torch.no_grad()"
+
+    def _otherwise(self, one: Record, other: Record) -> bool:
+        """Whether they differ in more than the last bits and the strides, which go by the kernel."""
+        contract = dict.fromkeys(BLOCKING, "close")
+        evidence = Evidence(
+            case="",
+            engine="",
+            mode="",
+            stage="",
+            before=one,
+            after=other,
+            contract=contract,
+            tolerance=self._case.tolerance,
+            random=self._case.random,
+        )
+        return any(finding.kind != "stride" for finding in run_checks(evidence))
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
-        observations = self._observe(module, self._calls)
-        spec = call_spec_of_call(module, example.args, example.kwargs, observations[0].structure)
+        observations = self._observe(module, self._calls, watched=(self._attributes(module),))
+        structure, at = observations[0].structure, self._attempts.at
         return Record(
             observations=observations,
-            state=state_of(module),
-            call_spec=spec,
-            modules=module_types_of(module),
-            claimed=claimed_types_of(module),
-            untraced=untraced_of(module),
+            state=at("the state of the module", lambda: state_of(module), None),
+            call_spec=at(
+                "the call spec", lambda: call_spec_of_call(module, example.args, example.kwargs, structure), None
+            ),
+            modules=at("the submodules", lambda: module_types_of(module), {}),
+            claimed=at("the classes of graph modules", lambda: claimed_types_of(module), {}),
+            untraced=at("the functions without lines", lambda: untraced_of(module), Record(observations=()).untraced),
         )
 
+    def _attributes(self, module: torch.nn.Module) -> Watched:
+        return self._attempts.at("the attributes of the module", lambda: attributes_of(module), nothing())
+
     def _observe(
-        self, run: Callable[..., Any], calls: Sequence[Inputs], like: Observation | None = None
+        self,
+        run: Callable[..., Any],
+        calls: Sequence[Inputs],
+        like: Observation | None = None,
+        mode: Mode | None = None,
+        watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
+        """``mode``: the calls are made as that mode is judged; without one, as the user makes them."""
         snapshot = ModuleSnapshot(run, self._subject.pristine) if isinstance(run, torch.nn.Module) else None
-        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=self._case.context, like=like)
+        watched, context = (*watched, self._around), partial(self._context, mode)
+        return observe(run, calls, snapshot=snapshot, seed=self._seed, context=context, like=like, watched=watched)
 
     @contextmanager
     def _weights_intact(self) -> Iterator[None]:
@@ -482,15 +730,31 @@ class CaseRun:
             yield
         finally:
             self._guard.restore()
+            self._around.restore()
 
-    def _context(self) -> AbstractContextManager[Any]:
-        return self._case.context() if self._case.context else nullcontext()
+    @contextmanager
+    def _context(self, mode: Mode | None = None) -> Iterator[None]:
+        """The case's own context; within it no grad, where this mode is judged without."""
+        given = self._case.context() if self._case.context else nullcontext()
+        with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
+            yield
 
 
 def _changed(tensor: torch.Tensor) -> str:
     """Name the class if the capture left a tensor of a tracer."""
     kind = type(tensor).__name__
     return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
+
+
+@contextmanager
+def _normal_tensors() -> Iterator[None]:
+    """No inference mode around what makes parameters: views of inference tensors do not require grad, and matmul chooses its
+    kernel by that."""
+    if not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 @contextmanager
@@ -509,6 +773,10 @@ _LARGE = 2**26
 
 #: Checks of values that eager itself may not repeat.
 _VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
+
+
+#: Any mode that is judged without grad.
+_INFERENCE = Mode(("nonstrict_postdispatch",))
 
 
 def _unstable(first: Record, second: Record) -> tuple[str, ...]:
@@ -536,6 +804,13 @@ def _like(engine: Engine, stage: str) -> str:
     return like.get(stage, stage)
 
 
+def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+    """A stage that raised, or a failure of the plugin itself."""
+    return (
+        internal_finding(f"the stage {stage}", error) if is_own(error) else raised_finding(stage, what, error, logged)
+    )
+
+
 def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Whether an engine failed at its own work, in a way that is no refusal of its."""
     refusals = getattr(engine, "refusals", ())
@@ -545,15 +820,30 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
-    return finding.verdict == "broken" or (finding.verdict == "known" and finding.check in BLOCKING)
+    known = finding.verdict == "known" and finding.check in BLOCKING
+    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
+
+
+def _refuses_sizes(stage: Stage) -> bool:
+    """Whether a stage raised, or refused the case, because of its dynamic dims."""
+    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    return (
+        stage.record is None
+        and stage.mode.edge != FUZZ
+        and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
+    )
 
 
 def _unsound_sizes(error: CaseError) -> Finding:
     return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
 
 
-def _alignment(edge: str, before: ProgramRecord | None, after: ProgramRecord | None) -> Alignment | None:
+def _alignment(
+    edge: str, before: ProgramRecord | None, after: ProgramRecord | None, *, added: bool
+) -> Alignment | None:
+    """Pair the nodes of two programs. An ``added`` edge may keep nodes that name no origin."""
     how = ALIGNMENT.get(column_of(edge))
+    how = "kept" if added and how == "origin" else how
     return align(before, after, how) if how and before is not None and after is not None else None
 
 

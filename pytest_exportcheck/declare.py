@@ -1,32 +1,35 @@
-"""The decorator, and finding the cases of a module by scanning it. There is no registry.
+"""The decorator, and the cases that a module declares.
 
-A decorated object carries its cases in its own ``__exportcheck_cases__``; a case belongs to the module in which the
-decorator was *called*, so that ``mlp = export_case(...)(shop.MLP)`` in a case file leaves ``shop`` alone.
+A case belongs to the module in which the decorator was *called*, so that ``mlp = export_case(...)(shop.MLP)`` in a case
+file leaves ``shop`` alone. That module keeps a list of its cases, so that none is lost: one declared in a loop, in a class
+or in a function counts too. The decorated object also carries its cases, in its own ``__exportcheck_cases__``.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pytest_exportcheck.errors import DeclarationError
 from pytest_exportcheck.expectations.entry import problems
-from pytest_exportcheck.records import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.records import LARGEST_SEED, Case, Expectation, Origin, Rejection, Tolerance
 from pytest_exportcheck.refusals import KINDS
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 ATTRIBUTE = "__exportcheck_cases__"
+_DECLARED = "__exportcheck_declared__"
 _NAME = re.compile(r"[\w.+-]+")
 
 
 def export_case(
-    *,
+    *positional: NoReturn,
     args: object = None,
     kwargs: object = None,
     dynamic_shapes: object = None,
@@ -45,6 +48,7 @@ def export_case(
     rejects: Sequence[Rejection] = (),
     inputs: Callable[..., Any] | None = None,
     sizes: Sequence[Mapping[str, int]] = (),
+    **unknown: NoReturn,
 ) -> Callable[[T], T]:
     """Mark an ``nn.Module`` class, or a factory that returns a module, as a case.
 
@@ -91,7 +95,9 @@ def export_case(
     DeclarationError
         When the decorated object is neither a class nor a function, or a parameter is of the wrong kind.
     """
-    origin = _caller(sys._getframe(1))
+    frame = sys._getframe(1)
+    origin = _caller(frame)
+    _only_known(export_case, origin, positional, unknown)
 
     def decorate(target: T) -> T:
         case = case_of(
@@ -117,7 +123,9 @@ def export_case(
             sizes=sizes,
         )
         # The first case in reading order is the topmost decorator, which is applied last.
-        setattr(target, ATTRIBUTE, (case, *vars(target).get(ATTRIBUTE, ())))
+        carried = vars(target).get(ATTRIBUTE, ())
+        setattr(target, ATTRIBUTE, (case, *carried))
+        _declare(frame.f_globals, case, before=carried[:1])
         return target
 
     return decorate
@@ -152,8 +160,9 @@ def expect_failure(
     engine: str = "*",
     check: str = "*",
     error: str = "",
-    reason: str,
+    reason: str = "",
     torch: str = "",
+    **unknown: NoReturn,
 ) -> Expectation:
     """Declare that items whose mode matches the glob fail, and why.
 
@@ -167,6 +176,7 @@ def expect_failure(
         When the reason is empty, or the version specifier or the pattern cannot be parsed.
     """
     origin = _caller(sys._getframe(1))
+    _only_known(expect_failure, origin, (), unknown)
     entry = Expectation(mode=mode, engine=engine, check=check, error=error, reason=reason, torch=torch, origin=origin)
     for _, message in problems(entry):
         raise DeclarationError(f"{origin}: {message}")
@@ -180,6 +190,7 @@ def rejection(
     error: str = "",
     args: object = None,
     kwargs: object = None,
+    **unknown: NoReturn,
 ) -> Rejection:
     """Declare that something must be refused: a negative case.
 
@@ -194,6 +205,7 @@ def rejection(
         When ``kind`` is unknown, the pattern cannot be read, or a call has no inputs.
     """
     origin = _caller(sys._getframe(1))
+    _only_known(rejection, origin, (), unknown)
     if kind not in ("*", *KINDS):
         raise DeclarationError(f"{origin}: a rejection is of kind {', '.join(KINDS)} or '*', got {kind!r}.")
     if (at == "call") != (args is not None or kwargs is not None):
@@ -209,12 +221,8 @@ def rejection(
 
 
 def cases_in(module: ModuleType) -> list[Case]:
-    """The cases declared in this module, in the order of its namespace. Imported ones belong elsewhere."""
-    found: dict[int, Case] = {}
-    for value in list(vars(module).values()):
-        for case in cases_on(value, module.__name__):
-            found.setdefault(id(case), case)
-    return list(found.values())
+    """The cases declared in this module, in the order of their declarations. Imported ones belong elsewhere."""
+    return list(vars(module).get(_DECLARED, ()))
 
 
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
@@ -230,6 +238,40 @@ def cases_of(value: object) -> list[Case]:
     except TypeError:  # objects without a __dict__ carry no cases
         return []
     return [case for case in carried if isinstance(case, Case)]
+
+
+def _declare(module: dict[str, Any], case: Case, before: Sequence[Case]) -> None:
+    """Add a case to those of its module, ahead of the one that a decorator below has declared for the same object."""
+    declared: list[Case] = module.setdefault(_DECLARED, [])
+    places = [number for number, each in enumerate(declared) if any(each is other for other in before)]
+    declared.insert(places[0] if places else len(declared), case)
+
+
+def _only_known(
+    function: Callable[..., Any], origin: Origin, positional: Sequence[object], unknown: Iterable[str]
+) -> None:
+    """Refuse what Python would refuse with a TypeError that names neither the file nor the remedy.
+
+    Raises
+    ------
+    DeclarationError
+        For a positional argument (``@export_case`` without parentheses) or a keyword that the function does not have.
+    """
+    if positional:
+        decorated = getattr(positional[0], "__name__", "")
+        got = f"it decorates {decorated}" if decorated else f"it got {positional[0]!r}"
+        raise DeclarationError(
+            f"{origin}: export_case takes keywords only, and {got} directly. Write @export_case(args=...), "
+            "with parentheses, also where there is nothing in them: @export_case()."
+        )
+    for name in unknown:
+        kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        known = [key for key, each in inspect.signature(function).parameters.items() if each.kind in kinds]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise DeclarationError(
+            f"{origin}: {function.__name__} has no keyword {name!r}{hint} Keywords: {', '.join(known)}."
+        )
 
 
 def _caller(frame: FrameType) -> Origin:
@@ -277,9 +319,9 @@ def globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
 
 
 def _seed(_: str, value: object, origin: Origin) -> int:
-    if isinstance(value, int):
+    if isinstance(value, int) and 0 <= value <= LARGEST_SEED:
         return value
-    raise DeclarationError(f"{origin}: seed takes an integer, got {value!r}.")
+    raise DeclarationError(f"{origin}: seed takes an integer from 0 to {LARGEST_SEED}, got {value!r}.")
 
 
 def _context(_: str, value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:

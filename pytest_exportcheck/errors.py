@@ -30,7 +30,11 @@ class EngineError(ExportcheckError):
 
 
 class InteropError(ExportcheckError):
-    """An engine cannot load what another one saved."""
+    """An engine, ``reader``, cannot load what another one saved."""
+
+    def __init__(self, message: str, reader: str = "") -> None:
+        super().__init__(message)
+        self.reader = reader
 
 
 class SerializationError(ExportcheckError, RuntimeError):

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.tensors import as_bytes, has_values, storage_key
+from pytest_exportcheck.tensors import UNREADABLE, as_bytes, as_plain, is_strided, parts_of, storage_key
 
 #: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
 TORCHS_CUSTOM = "_torchdynamo_disable"
 
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
-    """A digest of each part of a program: graph, metadata, signature, state, constraints.
+    """A digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.
 
     Only valid while the program is alive: metadata values that are no plain data are told apart by identity, tensors by identity,
     version counter and a checksum of their bytes.
@@ -24,6 +24,7 @@ def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
     return {
         "graph": _digest(_node_text(node) for node in nodes),
         "metadata": _digest(_metadata_text(node) for node in nodes),
+        "graph module": _digest(_module_texts(program.graph_module)),
         "signature": _digest([repr(program.graph_signature)]),
         "state": _digest(_state_text({**program.state_dict, **program.constants})),
         "constraints": _digest([repr(program.range_constraints), repr(program.call_spec)]),
@@ -49,6 +50,13 @@ def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
             yield from owner.graph.nodes
 
 
+def _module_texts(module: torch.nn.Module) -> Iterator[str]:
+    """The metadata and the submodules of every graph module."""
+    for path, owner in module.named_modules():
+        children = [f"{name}@{id(child)}" for name, child in owner.named_children()]
+        yield f"{path} {type(owner).__name__} {children} {_value_text(getattr(owner, 'meta', {}))}"
+
+
 def _node_text(node: torch.fx.Node) -> str:
     return f"{node.name} {node.op} {node.target} {node.args} {node.kwargs}"
 
@@ -59,7 +67,7 @@ def _metadata_text(node: torch.fx.Node) -> str:
 
 def _value_text(value: Any) -> str:
     if isinstance(value, torch.Tensor):
-        return f"{value.dtype}{tuple(value.shape)}{tuple(value.stride()) if _strided(value) else ''}"
+        return _facts_text(value)
     if isinstance(value, dict):
         entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(TORCHS_CUSTOM))
         return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
@@ -68,27 +76,35 @@ def _value_text(value: Any) -> str:
     return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"@{id(value)}"
 
 
-def _strided(tensor: torch.Tensor) -> bool:
-    return tensor.layout is torch.strided and not tensor.is_nested
+@as_plain
+def _facts_text(tensor: torch.Tensor) -> str:
+    shape = "" if tensor.is_nested else f"{tuple(tensor.shape)}"
+    return f"{tensor.dtype}{shape}{tuple(tensor.stride()) if is_strided(tensor) else ''}"
 
 
 def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
     for name, value in state.items():
         text = f"{name} {type(value).__name__} {id(value)}"
         if isinstance(value, torch.Tensor):
-            text += f" {value.dtype} {storage_key(value)} {tuple(value.shape)} {_version(value)} {_checksum(value)}"
+            text += f" {_facts_text(value)} {storage_key(value)} {_version(value)} {_checksum(value)}"
         yield text
 
 
+@as_plain
 def _version(tensor: torch.Tensor) -> int:
-    return tensor._version if not tensor.is_inference() else 0
+    try:
+        return tensor._version
+    except UNREADABLE:  # inference tensors count nothing
+        return 0
 
 
 def _checksum(tensor: torch.Tensor) -> str:
-    """The bytes of a dense tensor, summed in two ways: cheap, and any single change shows."""
-    if not _strided(tensor) or not has_values(tensor) or tensor.numel() == 0 or tensor.is_quantized:
-        return ""
-    data = as_bytes(tensor).to(torch.uint8)
-    words = data[: data.numel() // 8 * 8].view(torch.int64) if data.numel() >= 8 else data.to(torch.int64)
-    tail = int(data[data.numel() // 8 * 8 :].sum())
-    return f"{int(words.sum())} {int(words[::2].sum())} {tail}"
+    """The bytes of the elements, summed in two ways: cheap, and any single change shows."""
+    return " ".join(_sums(part) for _, part in parts_of(tensor) if part.numel())
+
+
+def _sums(part: torch.Tensor) -> str:
+    data = as_bytes(part).view(torch.uint8)
+    whole = data.numel() // 8 * 8
+    words = data[:whole].view(torch.int64)
+    return f"{int(words.sum())} {int(words[::2].sum())} {int(data[whole:].sum())}"

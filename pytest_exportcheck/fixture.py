@@ -19,6 +19,7 @@ from pytest_exportcheck.kit import kit_of
 from pytest_exportcheck.options import Options, settings
 from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.reproduce import command, id_from_here
 
 FAILING = ("failed", "stale", "error")
 
@@ -28,7 +29,7 @@ class Exportcheck:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
-        self._test = request.node.nodeid
+        self._item = request.node
 
     def __call__(
         self,
@@ -96,7 +97,7 @@ class Exportcheck:
             raise type(error)(str(error)) from None
         failing = [outcome for outcome in outcomes if outcome.status in FAILING]
         if failing:
-            raise AssertionError(self._text(failing, len(outcomes)))
+            raise AssertionError(self._text(failing, len(outcomes), settings(self._config)))
         return outcomes
 
     def _outcomes(self, case: Case, options: Options) -> list[Outcome]:
@@ -117,8 +118,8 @@ class Exportcheck:
         runner.select(planned)
         return [runner.run(*each) for each in planned]
 
-    def _text(self, failing: Sequence[Outcome], number: int) -> str:
-        reproduce = f'pytest "{self._test}"'
+    def _text(self, failing: Sequence[Outcome], number: int, options: Options) -> str:
+        reproduce = command(self._config, options.arguments[1:], id_from_here(self._item))  # without --exportcheck
         parts = [f"{len(failing)} of {number} modes failed"]
         for outcome in failing:
             parts += [

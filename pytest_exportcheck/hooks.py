@@ -7,6 +7,7 @@ import difflib
 import inspect
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -16,6 +17,8 @@ from pytest_exportcheck import hookspecs
 from pytest_exportcheck.errors import DeclarationError
 
 PREFIX = "exportcheck_"
+#: Hooks that a session asks once, before it collects: too early for the conftest file of a subfolder.
+ASKED_ONCE = ("exportcheck_engines", "exportcheck_edges", "exportcheck_checks", "exportcheck_cases")
 #: What a function may raise that costs only what it would have added. ``pytest.exit`` ends the run as ever.
 _RAISED = (Exception, pytest.skip.Exception, pytest.fail.Exception)
 
@@ -43,13 +46,26 @@ class Hooks(pluggy.PluginManager):
                 raise DeclarationError(f"{_where(plugin)} defines {name}, which is no hook{hint}")
         if any(inspect.isroutine(getattr(plugin, name, None)) for name in known):
             try:
-                self.register(plugin)
+                self.register(
+                    plugin, name=f"{self.get_canonical_name(plugin)}-{id(plugin)}"
+                )  # conftest files share a name
             except pluggy.PluginValidationError as error:
                 raise DeclarationError(f"{_where(plugin)}: {str(error).splitlines()[-1]}") from None
 
-    def gather(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
-        """What the functions of this hook return, and of those that raise, what: one broken function ends no session."""
-        returned, problems = self._returned(name, arguments)
+    def ignored(self, plugin: object) -> str:
+        """What a plugin that comes too late defines for nothing, in a sentence; empty where there is nothing."""
+        names = [name for name in ASKED_ONCE if inspect.isroutine(getattr(plugin, name, None))]
+        if not names:
+            return ""
+        return (
+            f"{_where(plugin)} defines {' and '.join(names)}, which this run ignores: a session asks its hooks before it "
+            "collects this folder. Move them to the conftest.py of pytest's root folder, or name the folder on the command line."
+        )
+
+    def gather(self, name: str, path: Path | None = None, **arguments: Any) -> tuple[list[Any], list[str]]:
+        """What the functions of this hook return, and of those that raise, what: one broken function ends no session. With a
+        ``path``, the functions of ``conftest.py`` files of other folders are left out."""
+        returned, problems = self._returned(name, arguments, path)
         return [result for _, result in returned], problems
 
     def gather_lists(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
@@ -63,11 +79,15 @@ class Hooks(pluggy.PluginManager):
                 problems.append(f"{name} of {_where(plugin)} returned {result!r}; it returns a list.")
         return members, problems
 
-    def _returned(self, name: str, arguments: Mapping[str, Any]) -> tuple[list[tuple[object, Any]], list[str]]:
+    def _returned(
+        self, name: str, arguments: Mapping[str, Any], path: Path | None = None
+    ) -> tuple[list[tuple[object, Any]], list[str]]:
         """Each function's plugin and what it returned, unless that is nothing; what raised, in words."""
         returned: list[tuple[object, Any]] = []
         problems: list[str] = []
         for function in reversed(getattr(self.hook, name).get_hookimpls()):
+            if path is not None and not _is_about(function.plugin, path):
+                continue
             try:
                 given = {key: value for key, value in arguments.items() if key in function.argnames}
                 result = function.function(**given)
@@ -86,6 +106,12 @@ class Hooks(pluggy.PluginManager):
             return None
         flags = ("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast")
         return {**dict.fromkeys(flags, False), "specname": None}
+
+
+def _is_about(plugin: object, path: Path) -> bool:
+    """Whether a plugin has a say in what is at a path: a ``conftest.py`` file in its own folder and those below only."""
+    file = Path(getattr(plugin, "__file__", None) or "")
+    return file.name != "conftest.py" or path.is_relative_to(file.parent)
 
 
 def _raised_at(error: BaseException) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
@@ -21,10 +21,13 @@ from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Outcome
-from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.raised import stopped_text
+from pytest_exportcheck.records import Case, Finding, Origin, Outcome
+from pytest_exportcheck.reports.failure import fails, failure_text, summary_line
 from pytest_exportcheck.reports.rows import plain
+from pytest_exportcheck.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.selection import named_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,12 @@ class HookFailed(Exception):
     """A hook that was told of an outcome raised."""
 
 
+def failed_text(text: str, summary: str, origin: Origin) -> ReprExceptionInfo:
+    """A text as pytest shows it, and what its short summary says. pytest sends both to the controller of workers."""
+    crash = ReprFileLocation(origin.file, origin.line, plain(summary))
+    return ReprExceptionInfo(ReprTraceback([ReprEntryNative([plain(text) + "\n"])], None, "native"), crash)
+
+
 class CaseItem(pytest.Item):
     """One (case, engine, mode)."""
 
@@ -85,7 +94,7 @@ class CaseItem(pytest.Item):
         self.outcome = outcome
         if outcome.statistics:
             self.hypothesis_statistics = outcome.statistics  # hypothesis's own plugin shows it
-        _, problems = session.hooks.gather("exportcheck_outcome", outcome=outcome)
+        _, problems = session.hooks.gather("exportcheck_outcome", self.path, outcome=outcome)
         if problems:
             raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
         if outcome.status in ("blocked", "unsupported"):
@@ -97,28 +106,28 @@ class CaseItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):
-            verbose = self.config.get_verbosity() > 1
-            return plain(failure_text(excinfo.value.outcome, reproduce=self.reproduce, verbose=verbose))
+            outcome, verbose = excinfo.value.outcome, self.config.get_verbosity() > 1
+            text = failure_text(outcome, reproduce=self.reproduce, verbose=verbose)
+            return failed_text(text, summary_line(outcome), self.case.origin)
         if isinstance(excinfo.value, HookFailed):
             return str(excinfo.value)
         if isinstance(excinfo.value, Exception):
             return internal_error_text(excinfo.value)
-        return super().repr_failure(excinfo, style)  # pytest.fail, as pytest-timeout calls it
+        if not isinstance(excinfo.value, pytest.fail.Exception):
+            return super().repr_failure(excinfo, style)
+        where = stopped_text(traceback.extract_tb(excinfo.tb))  # pytest-timeout calls pytest.fail where an item is
+        return failed_text(f"{excinfo.exconly()}\n{where}", excinfo.exconly(), self.case.origin)
 
     @property
     def reproduce(self) -> str:
-        """The command that runs this item alone."""
+        """The command that runs this item alone, from where pytest was called."""
         arguments = self.config.stash[SESSION].options.arguments
-        return shlex.join(["pytest", *arguments]) + " " + " ".join(self._selection())
-
-    def _selection(self) -> list[str]:
-        if isinstance(self.parent, SourceCollector):
-            source = self.parent.sources.get(self.case.name)
-            words = [shlex.quote(f"--exportcheck-source={source}")] if source else []
-            return [*words, "-k", f'"{self.name}"']
-        _, _, names = self.nodeid.partition("::")
-        path = os.path.relpath(self.path, self.config.invocation_params.dir)
-        return [f'"{path}::{names}"']
+        if not isinstance(self.parent, SourceCollector):
+            return command(self.config, arguments, id_from_here(self))
+        source = self.parent.sources.get(self.case.name)
+        named = [f"--exportcheck-source={source}"] if source else []
+        paths = paths_given(self.config)
+        return command(self.config, [*arguments, "--exportcheck-only-sources", *named, *paths], self.nodeid)
 
     @property
     def case_path(self) -> str:
@@ -150,9 +159,11 @@ class CaseItem(pytest.Item):
             "reason": self.outcome.reason,
             "seconds": self.outcome.seconds,
             "known": list(dict.fromkeys(known)),
-            "gaps": [finding.actual for finding in self.outcome.findings if finding.verdict == "gap"],
+            "gaps": [_gap_of(finding, self.engine) for finding in self.outcome.findings if finding.verdict == "gap"],
             "notes": self.outcome.notes,
-            "findings": [asdict(finding) for finding in self.outcome.findings],
+            "findings": [
+                {**asdict(finding), "fails": fails(self.outcome, finding)} for finding in self.outcome.findings
+            ],
             "ledger": [asdict(line) for line in self.outcome.ledger],
             "tally": msgspec.to_builtins(self.tally),
         }
@@ -172,17 +183,33 @@ class BrokenItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, DeclarationError):
-            return str(excinfo.value)
+            lines = str(excinfo.value).splitlines() or [""]
+            return failed_text(
+                str(excinfo.value), lines[-1 if self.name == "import" else 0], Origin("", str(self.path), 1)
+            )
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.name
 
 
+class EntryItem(BrokenItem):
+    """Stands for an entry of the expectations file that is for no case: it fails, unless the run deletes the entry."""
+
+    def __init__(self, *, line: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.tally = Tally(stale=(line,))
+
+    def runtest(self) -> None:
+        if not self.config.stash[SESSION].options.update_expectations:
+            super().runtest()
+
+
 class CaseModule(pytest.Module):
     """A case file: imported as pytest imports test modules. What it fails with becomes a failing item."""
 
     tests_too: bool = False
+    imported: bool = False
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
@@ -190,22 +217,25 @@ class CaseModule(pytest.Module):
         except (Exception, SystemExit) as error:
             message = f"case file {self.nodeid} could not be imported. The other files run.\n{_import_text(error)}"
             return [BrokenItem.from_parent(self, name="import", message=message)]
-        if self.tests_too:
-            return super().collect()
-        return items_of(self, cases_in(module))
+        self.imported = True
+        return super().collect() if self.tests_too else items_of(self, cases_in(module))
 
 
 class SourceCollector(pytest.Collector):
     """Cases that no collected file holds: from a source, an imported module or a hook. ``sources``: the name of a case
-    -> what ``--exportcheck-source`` names it alone."""
+    -> what ``--exportcheck-source`` names it alone; ``only``: the ids that the command line names, all where there are none."""
 
-    def __init__(self, *, cases: Sequence[Case], sources: Mapping[str, str], **rest: Any) -> None:
+    def __init__(
+        self, *, cases: Sequence[Case], sources: Mapping[str, str], only: Sequence[str] = (), **rest: Any
+    ) -> None:
         super().__init__(**rest)
         self.cases = cases
         self.sources = sources
+        self.only = only
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        return items_of(self, self.cases)
+        items = items_of(self, self.cases)
+        return [item for item in items if not self.only or any(named_by(item.nodeid, each) for each in self.only)]
 
 
 def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Item | pytest.Collector]:
@@ -217,13 +247,9 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
     for case in cases:
         first = names.setdefault(case.name, case)
         if first is not case:
-            message = (
-                f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
-                "does not. Give one of them another name with export_case(name=...)."
-            )
-            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=message))
+            items.append(BrokenItem.from_parent(parent, name=f"duplicate-{case.name}", message=_same_name(first, case)))
             continue
-        key = (case.origin.file, case.origin.line, case.name)
+        key = _key(case)
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
@@ -236,6 +262,27 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
     return items
 
 
+def _key(case: Case) -> tuple[str, int, str]:
+    return (case.origin.file, case.origin.line, case.name)
+
+
+def is_collected(config: pytest.Config, case: Case) -> bool:
+    """Whether a case has items, of whichever file or source."""
+    return _key(case) in config.stash.get(SEEN, set())
+
+
+def _same_name(first: Case, case: Case) -> str:
+    if first.origin == case.origin:  # in a loop, or in a function that is called twice
+        return (
+            f"two cases that are declared at {case.origin} are called {case.name!r}: the first runs, the other does not. "
+            "Give each a name with export_case(name=...), such as one that holds the variable of the loop."
+        )
+    return (
+        f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "
+        "does not. Give one of them another name with export_case(name=...)."
+    )
+
+
 _NAMES = pytest.StashKey[dict[str, Case]]()
 
 
@@ -246,6 +293,16 @@ def items_on(collector: pytest.Module, value: object) -> list[pytest.Item | pyte
     cases = [case for case in cases_on(value, module.__name__) if id(case) not in known]
     known.update(id(case) for case in cases)
     return items_of(collector, cases) if cases else None
+
+
+def items_left(collector: pytest.Collector) -> list[pytest.Item | pytest.Collector]:
+    """The items of the cases that a test module declares and no object of its namespace carries: those of a loop, say."""
+    if not isinstance(collector, pytest.Module) or type(collector).__name__ == "DoctestModule":
+        return []
+    if isinstance(collector, CaseModule) and not (collector.tests_too and collector.imported):
+        return []
+    known = collector.stash.get(_CARRIED, set())
+    return items_of(collector, [case for case in cases_in(collector.obj) if id(case) not in known])
 
 
 _CARRIED = pytest.StashKey[set[int]]()
@@ -281,3 +338,11 @@ def _from_root(config: pytest.Config, file: str) -> str:
     """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()
+
+
+def _gap_of(finding: Finding, engine: str) -> tuple[str, str]:
+    """The engine that is at fault, and the finding in one line."""
+    text = finding.actual.partition("\n")[0]
+    if finding.kind != "raised":
+        text = f"{finding.check}: {finding.place}: {finding.kind} (expected {finding.expected}, got {finding.actual})"
+    return finding.fault_of or engine, " ".join(text.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import combinations
@@ -12,6 +12,8 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import gradients_of
+from pytest_exportcheck.containers import contents_of, updates_since
+from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Gradients, Inputs, Observation
 from pytest_exportcheck.snapshot import (
@@ -40,27 +42,34 @@ def observe(
     context: Callable[[], AbstractContextManager[Any]] | None = None,
     like: Observation | None = None,
     gradients: bool = True,
+    watched: Sequence[Watched] = (),
 ) -> tuple[Observation, ...]:
     """Call ``run`` once for each of ``calls``, one after the other, and observe each call.
 
     State carries over from call to call, so that a buffer that is updated shows over two calls; afterwards the module
     of ``snapshot``, the generators and the global modes are as before. The series ends early when a call raises.
 
+    ``watched`` are further values whose changes are written down, and that are as before afterwards.
+
     The first call is followed by backward, where ``gradients`` are wanted. Gradients that hold the same bits as those of ``like`` are its tensors.
     """
     observations: list[Observation] = []
     with preserved_globals(), quiet():
+        if snapshot is not None:
+            snapshot.aliased()
         try:
             for number, call in enumerate(calls):
                 differentiate = _no_gradients if number or not gradients else partial(gradients_of, like=like)
                 observations.append(
-                    _one_call(run, call, snapshot, seed + number, context or nullcontext, differentiate)
+                    _one_call(run, call, snapshot, seed + number, context or nullcontext, differentiate, watched)
                 )
                 if observations[-1].raised:
                     break
         finally:
             if snapshot is not None:
                 snapshot.restore()
+            for each in watched:
+                each.restore()
     return tuple(observations)
 
 
@@ -71,9 +80,11 @@ def _one_call(
     seed: int,
     context: Callable[[], AbstractContextManager[Any]],
     differentiate: Callable[..., Gradients | None],
+    watched: Sequence[Watched],
 ) -> Observation:
     args, kwargs = copy_tree((call.args, dict(call.kwargs)))
     before = [(place, leaf, _clone(leaf)) for place, leaf in input_leaves(args, kwargs)]
+    held = contents_of(args, kwargs)
     seed_everything(seed)
     try:
         with context():
@@ -90,6 +101,8 @@ def _one_call(
             for place, leaf, value in before
             if isinstance(leaf, torch.Tensor) and not same_bits(leaf, value)
         },
+        updates=updates_since(held, {id(leaf): value for _, leaf, value in before}, args, kwargs),
+        outside=tuple(change for each in watched for change in each.changed()),
         state=snapshot.changed() if snapshot else {},
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),
@@ -109,8 +122,8 @@ def _aliases(
     outputs: Sequence[tuple[str, Any]], inputs: Sequence[tuple[str, Any]], snapshot: ModuleSnapshot | None
 ) -> frozenset[tuple[str, str]]:
     """Pairs of an output and something else (an output, an input, a state tensor) that share storage."""
-    owners: dict[tuple[str, int], list[str]] = {}
-    sharing: dict[tuple[str, int], list[str]] = {}
+    owners: dict[Hashable, list[str]] = {}
+    sharing: dict[Hashable, list[str]] = {}
     state = snapshot.current() if snapshot else []
     for place, leaf in [*inputs, *state]:
         if isinstance(leaf, torch.Tensor) and (key := storage_key(leaf)):

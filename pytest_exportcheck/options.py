@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_exportcheck.records import LARGEST_SEED
+
 if TYPE_CHECKING:
     import pytest
 
@@ -15,6 +17,8 @@ PROFILES = ("ship", "conformance")
 
 #: What can be drawn of inputs besides their sizes.
 ALSO = ("layout", "special", "dtype", "rank")
+
+MOST_THREADS = 1024
 
 #: Examples per item where no number is given.
 EXAMPLES = 25
@@ -30,12 +34,15 @@ class Fuzzing:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved."""
+    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of cases
+    that are in no file, from the command line."""
 
     active: bool = False
     modes: tuple[str, ...] = ("default",)
     engines: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    only_sources: bool = False
+    named: tuple[str, ...] = ()
     profile: Literal["ship", "conformance"] = "ship"
     seed: int = 0
     threads: int | None = None
@@ -91,6 +98,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         help="Also check a model from a source, such as torchvision:resnet18 (globs work) or timm:test_vit,batch=4. "
         "Sources: exportdb, import, timm, torchvision, transformers. May be repeated. Ini: exportcheck_sources.",
+    )
+    group.addoption(
+        "--exportcheck-only-sources",
+        action="store_true",
+        default=False,
+        help="Collect no files: only the models of --exportcheck-source, the modules of exportcheck_import and cases that hooks add.",
     )
     group.addoption(
         "--exportcheck-profile",
@@ -198,19 +211,22 @@ def settings(
     pytest.UsageError
         As :func:`read_options`.
     """
-    threads = config.getoption("exportcheck_threads")
-    if threads is not None and threads < 1:
-        raise _usage_error(f"--exportcheck-threads takes a number of threads, at least 1, got {threads}.")
+    threads, seed = config.getoption("exportcheck_threads"), config.getoption("exportcheck_seed")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise _usage_error(f"--exportcheck-threads takes a number of threads from 1 to {MOST_THREADS}, got {threads}.")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise _usage_error(f"--exportcheck-seed takes an integer from 0 to {LARGEST_SEED}, got {seed}.")
     return Options(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
+        only_sources=config.getoption("exportcheck_only_sources"),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),
         expectations=_expectations(config),
         expectations_given=bool(config.getoption("exportcheck_expectations")),
         update_expectations=config.getoption("exportcheck_update_expectations"),
-        seed=config.getoption("exportcheck_seed"),
+        seed=seed,
         threads=threads,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),

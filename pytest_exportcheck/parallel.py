@@ -6,9 +6,14 @@ is gone. Everything here is harmless where there is one process only.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,6 +23,7 @@ import torch
 from pytest_exportcheck.items import SESSION, CaseItem
 from pytest_exportcheck.journal import Entry, Journal
 from pytest_exportcheck.options import Options
+from pytest_exportcheck.timeouts import set_timer
 
 _KEY = "exportcheck"
 #: Where in an item's life its process ended: what pytest-xdist and pytest-forked write there.
@@ -35,24 +41,43 @@ class ParallelPlugin:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
         self._failed = 0
+        self._process = os.getpid()
+        self._restore: Callable[[], object] = lambda: None
+        self._own: Path | None
         self._ended: dict[str, Entry | None] = {}
         self._folder: TemporaryDirectory[str] | None = None
         given = getattr(config, "workerinput", {})
         if _KEY in given:
             self.workers: int = given[_KEY]["workers"]
             self.options = replace(options, threads=given[_KEY]["threads"])
-            self.journal = Journal(Path(given[_KEY]["journal"]), given["workerid"])
+            folder = Path(given[_KEY]["journal"])
+            self._own = None if folder.exists() else folder  # of a worker on another machine
+            self.journal = Journal(folder, given["workerid"])
             self.in_part: bool = given[_KEY]["in_part"]
         else:
             self._folder = TemporaryDirectory(prefix="exportcheck-", ignore_cleanup_errors=True)
+            self._own = Path(self._folder.name)
+            self._restore = _cleaned_up_at_termination(self._clean_up)
             self.workers = _workers(config)
             self.options = replace(options, threads=options.threads or _share(self.workers))
             self.journal = Journal(Path(self._folder.name))
-            self.in_part = _collects_in_part(config)
+            self.in_part = options.only_sources or _collects_in_part(config)
 
     def pytest_unconfigure(self) -> None:
-        if self._folder is not None:
+        self._clean_up()
+        self._restore()
+
+    def _clean_up(self) -> None:
+        """The journal's folder is gone where this process made it: not in a child that was forked for an item."""
+        if self._folder is not None and os.getpid() == self._process:
             self._folder.cleanup()
+        elif self._own is not None and os.getpid() == self._process:
+            rmtree(self._own, ignore_errors=True)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
+        """Instead of the stacks of all threads, thousands of lines of torch's, the user's lines are shown."""
+        return (isinstance(item, CaseItem) and set_timer(item, settings, self._clean_up)) or None
 
     # --- the order of items -----------------------------------------------------------------
 
@@ -133,6 +158,23 @@ class ParallelPlugin:
         match = _ITEM.fullmatch(nodeid)
         engines = {engine.name for engine in self._config.stash[SESSION].kit.engines}
         return match if match and match["engine"] in engines else None
+
+
+def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], object]:
+    """Clean up before SIGTERM ends this process, as it does without pytest's knowledge. Gives what undoes it."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        return lambda: None
+
+    def end(*_: object) -> None:
+        clean_up()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    return lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _collects_in_part(config: pytest.Config) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,18 @@ def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
     return Exportcheck(request)
 
 
+#: An id of an item: path or source, case, engine and mode.
+_ITEM = re.compile(r"[^:]+::[\w.+-]+\[[a-z0-9_]+-(non)?strict(_postdispatch)?(-[a-z0-9_]+)*\]")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Where pytest found nothing under an id of ours, say which option is missing."""
+    items = [argument for argument in config.args if _ITEM.fullmatch(argument)]
+    if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
+        terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
@@ -37,9 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
             warnings.simplefilter("ignore")
             from pytest_exportcheck.outputs import register
             from pytest_exportcheck.parallel import ParallelPlugin
+            from pytest_exportcheck.selection import selected
             from pytest_exportcheck.session import ActivePlugin
 
-        parallel = ParallelPlugin(config, options)
+        parallel = ParallelPlugin(config, selected(config, options))
         active = ActivePlugin(
             config,
             parallel.options,

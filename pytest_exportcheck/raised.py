@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import keyword
 import logging
 import os
+import re
 import sys
+import sysconfig
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 
 from pytest_exportcheck.records import Raised
+
+_LIBRARIES = ("sympy", "mpmath", "_pytest", "pluggy", "hypothesis", "xdist", "execnet", "pytest_timeout.py")
+_MOST_LINES = 12
 
 
 class _Kept:
@@ -104,20 +112,87 @@ class _Collector(logging.Handler):
 
 
 def raised_from(error: BaseException) -> Raised:
-    """An exception as text, with the last line of code that is neither torch's nor this plugin's."""
-    return Raised(_type_name(type(error)), str(error).strip(), _where(error))
+    """An exception as text, with the last line of code that is neither torch's nor this plugin's, and torch's that raised."""
+    where, after = _last_line(error)
+    inside = [frame for frame in after if frame.filename.startswith(_TORCH)]
+    return Raised(_type_name(type(error)), str(error).strip(), where, _in_torch(inside[-1]) if inside else "")
+
+
+def remedy_for(error: BaseException) -> str:
+    """What to do about an error of torch that does not say so itself; empty for all others."""
+    if isinstance(error, SyntaxError) and str(error.filename).startswith("<eval_with_key>"):
+        paths = re.findall(r"self((?:\.\w+)+)", error.text or "")
+        wrong = [(path[1:], name) for path in paths for name in path.split(".") if keyword.iskeyword(name)]
+        for path, name in wrong[:1]:
+            return (
+                f"{name!r}, in the path {path!r} of the module, is a Python keyword: torch writes the path into code "
+                "that Python cannot parse. Rename that submodule, parameter or buffer (the key of a ModuleDict, say)."
+            )
+    return ""
+
+
+def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
+    """Where a thread was when it was stopped: the user's lines, innermost last, and torch's that the last of them led to."""
+    inside = [number for number, frame in enumerate(frames) if frame.filename.startswith(_OTHERS[0])]
+    ours = frames[inside[0] :] if inside else frames
+    users = [number for number, frame in enumerate(ours) if _is_users(frame.filename)]
+    after = [frame for frame in ours[users[-1] if users else 0 :] if frame.filename.startswith(_TORCH)]
+    lines = [f"  {_frame_text(ours[number])}" for number in users[-_MOST_LINES:]]
+    lines = [f"  ... {len(users) - _MOST_LINES} lines left out ..."] * (len(users) > _MOST_LINES) + lines
+    head = ["Your code was at (innermost last):", *lines] if users else ["None of your code was running."]
+    return "\n".join([*head, *([f"torch was at {_in_torch(after[-1])}"] if after else [])])
+
+
+def last_line_of_model(run: Callable[[], object]) -> str:
+    """The last line of the user's code that called something while ``run`` ran, whether it raised or not."""
+    last: list[tuple[str, int, str]] = []
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        caller = frame if event == "c_call" else frame.f_back if event == "call" else None
+        if caller is not None and _is_users(caller.f_code.co_filename):
+            last[:] = [(caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)]
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        run()
+    except (Exception, SystemExit):  # the error is known: only the line is asked for
+        return _frame_text(traceback.FrameSummary(*last[0])) if last else ""
+    finally:
+        sys.setprofile(before)
+    return ""
 
 
 def _type_name(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-_INFRASTRUCTURE = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, __file__))
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_SITE = str(Path(torch.__file__).parent.parent) + os.sep
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
+#: Code that runs between a user's line and torch's, or around both.
+_OTHERS = (str(Path(__file__).parent) + os.sep, *(f"{_SITE}{name}" for name in _LIBRARIES), "<")
 
 
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((*_INFRASTRUCTURE, "<"))]
+@cache
+def _is_users(file: str) -> bool:
+    """Whether a file is neither torch's, this plugin's, Python's nor of a library that these two call."""
+    return not file.startswith((_TORCH, *_OTHERS)) and (not file.startswith(_STANDARD) or "site-packages" in file)
+
+
+def _last_line(error: BaseException) -> tuple[str, list[traceback.FrameSummary]]:
+    """The last line outside torch and this plugin, and the frames that follow it: all of them where there is none."""
+    frames = [*traceback.extract_tb(error.__traceback__)]
+    own = [number for number, frame in enumerate(frames) if _is_users(frame.filename)]
     if not own:
-        return ""
-    return f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}: {own[-1].line}"
+        return "", frames
+    return _frame_text(frames[own[-1]]), frames[own[-1] + 1 :]
+
+
+def _frame_text(frame: traceback.FrameSummary) -> str:
+    return f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
+
+
+def _in_torch(frame: traceback.FrameSummary) -> str:
+    file = Path("torch", frame.filename.removeprefix(_TORCH)).as_posix()
+    return f"{file}:{frame.lineno} in {frame.name}: {frame.line}"

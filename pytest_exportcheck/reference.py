@@ -16,6 +16,7 @@ from pytest_exportcheck.exporter.errors import (
     DataDependent,
     ExportError,
     InvalidInput,
+    NotSupported,
     NotTraceable,
 )
 from pytest_exportcheck.exporter.export import export
@@ -31,6 +32,7 @@ __all__ = [
     "DataDependent",
     "ExportError",
     "InvalidInput",
+    "NotSupported",
     "NotTraceable",
     "SerializedArtifact",
     "canonicalize",

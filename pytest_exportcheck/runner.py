@@ -47,6 +47,7 @@ class Runner:
             overrides=overrides,
             checks=checks,
             watch=journal.running if journal else unwatched,
+            engines=engines,
             fuzz=fuzz or Fuzzing(),
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}

@@ -9,13 +9,15 @@ from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
+from pytest_exportcheck.collected import NEVER_CASE_FILES, entry_item, never_collected, whole_files
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.keeper import Keeper, Named
@@ -25,8 +27,10 @@ from pytest_exportcheck.items import (
     BrokenItem,
     CaseItem,
     CaseModule,
+    EntryItem,
     Session,
     SourceCollector,
+    items_left,
     items_on,
     report_of,
 )
@@ -37,10 +41,10 @@ from pytest_exportcheck.options import Options
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.terminal import Line, Row, summary
+from pytest_exportcheck.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
 _TOLD, _REFUSED = "exportcheck_told", "exportcheck_refused"
-NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 class ActivePlugin:
@@ -60,6 +64,7 @@ class ActivePlugin:
         self._expectations: Keeper | None = None
         self._hooks = Hooks()
         self._left_out: list[str] = []
+        self._ignored: list[str] = []
         self._told_by_workers: dict[str, None] = {}
         self._refused_by_workers = ""
 
@@ -70,6 +75,8 @@ class ActivePlugin:
             self._hooks.adopt(plugin)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
+        late = self._hooks.ignored(plugin) if SESSION in self._config.stash else ""
+        self._ignored += [late] if late else []
 
     def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
@@ -125,15 +132,18 @@ class ActivePlugin:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Cases that are in no collected file join the session's own children."""
+        """Cases that are in no collected file join the session's own children, those that no name of a test module stands
+        for join the module's."""
         report = yield
-        if isinstance(collector, pytest.Session) and report.outcome == "passed":
-            report.result = [*(report.result or []), *self._elsewhere(collector)]
+        if report.outcome == "passed":
+            more = self._elsewhere(collector) if isinstance(collector, pytest.Session) else items_left(collector)
+            report.result = [*(report.result or []), *more]
         return report
 
     def _elsewhere(self, session: pytest.Session) -> Iterable[pytest.Collector | pytest.Item]:
+        named = self._options.named
         for name in self._options.imports:
-            yield self._imported(session, name)
+            yield _collector(session, name, cases_in(self._imported(name)), only=named)
         for spec in self._options.sources:
             try:
                 found = cases_from(spec)
@@ -141,23 +151,22 @@ class ActivePlugin:
                 raise self._refusal(str(error)) from None
             self._left_out += [found.left_out] if found.left_out else []
             alone = {case.name: exact for exact, case in found.cases.items()}
-            yield _collector(session, found.label, list(found.cases.values()), alone)
+            yield _collector(session, found.label, list(found.cases.values()), alone, only=named)
         cases, problems = self._hooks.gather_lists("exportcheck_cases", config=self._config)
-        yield _collector(session, "exportcheck_cases", [case for case in cases if isinstance(case, Case)])
+        yield _collector(session, HOOK, [case for case in cases if isinstance(case, Case)], only=named)
         problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
         problems = [*self._config.stash[SESSION].kit.problems, *problems]
         for number, problem in enumerate(problems, 1):
             yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
 
-    def _imported(self, session: pytest.Session, name: str) -> pytest.Collector:
+    def _imported(self, name: str) -> ModuleType:
         try:
-            module = import_module(name)
+            return import_module(name)
         except Exception as error:
             raise self._refusal(
                 f"exportcheck_import names {name!r}, which cannot be imported "
                 f"({type(error).__name__}: {error}). Correct the name, or install what it needs."
             ) from None
-        return _collector(session, name, cases_in(module))
 
     def _is_case_file(self, path: Path) -> bool:
         if path.suffix != ".py" or path.name in NEVER_CASE_FILES:
@@ -167,18 +176,21 @@ class ActivePlugin:
         return any(_glob(pattern).fullmatch(relative) for pattern in self._options.files)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Before anything is deselected: a run that was meant to check and has no case must not go green."""
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
-        if not found and not (self._in_part and items):
-            refusal = self._refusal(self._no_case())
+        missing = unmatched(self._options.named, [item.nodeid for item in items])
+        if missing or (not found and not (self._in_part and items)):
+            refusal = self._refusal(_nothing_named(missing[0]) if missing else self._no_case())
             if not self._is_xdist_worker():
                 raise refusal
             items.clear()  # a worker that raises here has its items given out all the same
         if self._expectations is not None:
             ours = [_named(item) for item in items if isinstance(item, CaseItem)]
             broken = any(isinstance(item, BrokenItem) for item in items)
-            self._expectations.collected(ours, self._in_part or broken)
+            self._expectations.collected(ours, self._in_part or broken, whole_files(self._config, items))
+            items += [entry_item(session, self._expectations, entry) for entry in self._expectations.unmatched]
+        self._ignored += never_collected(self._config, self._options, self._is_case_file)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         ours = [item for item in session.items if isinstance(item, CaseItem)]
@@ -187,8 +199,8 @@ class ActivePlugin:
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """What globs of sources matched and is no case."""
-        return [f"exportcheck: {line}" for line in self._left_out]
+        """What globs of sources matched and is no case, and hooks that are ignored."""
+        return [f"exportcheck: {line}" for line in (*self._left_out, *self._ignored)]
 
     def _no_case(self) -> str:
         return (
@@ -218,10 +230,14 @@ class ActivePlugin:
         row = report_of(item, report) if ended else None
         if row is not None:
             report.exportcheck = row  # type: ignore[attr-defined]
+        if isinstance(item, EntryItem) and call.when == "call":
+            report.exportcheck_tally = msgspec.to_builtins(item.tally)  # type: ignore[attr-defined]
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = getattr(report, "exportcheck", None)
+        if self._expectations is not None:
+            self._expectations.add(getattr(report, "exportcheck_tally", None))
         if row is not None:  # a worker of pytest-xdist sends it on after this
             if self._expectations is not None:
                 self._expectations.add(row.get("tally"))
@@ -275,6 +291,7 @@ class ActivePlugin:
         """Lines for the end of the summary. A worker also tells what it left out when it collected."""
         if self._is_xdist_worker():
             yield from self.pytest_report_collectionfinish()
+        yield from (f"exportcheck: {line}" for line in self._ignored)
         yield from self._expectations.told() if self._expectations else ()
 
     def _write_progress(self, text: str) -> None:
@@ -296,6 +313,13 @@ def _named(item: CaseItem) -> Named:
     return Named(item.case_path, item.case.name, item.engine, str(item.mode))
 
 
+def _nothing_named(name: str) -> str:
+    return (
+        f"no item is called {name!r}. The ids of items that are in no file: pytest --exportcheck "
+        "--exportcheck-only-sources --exportcheck-source=SOURCE:NAME --collect-only -q"
+    )
+
+
 def _no_case_object(value: object) -> str:
     return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
 
@@ -311,10 +335,14 @@ def _write(reporter: Any, line: Line) -> None:
 
 
 def _collector(
-    session: pytest.Session, name: str, cases: list[Case], sources: Mapping[str, str] = MappingProxyType({})
+    session: pytest.Session,
+    name: str,
+    cases: list[Case],
+    sources: Mapping[str, str] = MappingProxyType({}),
+    only: Iterable[str] = (),
 ) -> SourceCollector:
     collector: SourceCollector = SourceCollector.from_parent(
-        session, name=name, nodeid=name, cases=cases, sources=sources
+        session, name=name, nodeid=name, cases=cases, sources=sources, only=tuple(only)
     )
     return collector
 

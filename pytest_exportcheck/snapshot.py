@@ -15,7 +15,16 @@ import torch
 import torch.utils._device
 
 from pytest_exportcheck.records import StateKind
-from pytest_exportcheck.tensors import detached_clone, same_bits
+from pytest_exportcheck.tensors import (
+    UNREADABLE,
+    as_plain,
+    detached_clone,
+    has_own_kernels,
+    has_values,
+    is_strided,
+    same_bits,
+    set_requires_grad,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,11 @@ class Slot:
     persistent: bool
     holder: Any  # a dict, or a list or tuple in an attribute
     key: Any
+
+    @property
+    def can_be_rebound(self) -> bool:
+        """Whether another tensor can be put there: tables and containers of a compiled module are bound for good."""
+        return self.kind != "parameter" and isinstance(self.holder, dict)
 
     @property
     def tensor(self) -> Any:
@@ -128,7 +142,7 @@ class ModuleSnapshot:
         found = {
             slot.name: detached_clone(slot.tensor)
             for slot in self._places()
-            if (slot.name in self.values or slot.kind != "attribute")
+            if self._is_state(slot)
             and not (
                 slot.name in self.values
                 and (self._stands_still(slot.name, slot.tensor) or same_bits(slot.tensor, self.values[slot.name]))
@@ -146,9 +160,21 @@ class ModuleSnapshot:
             if tensor.requires_grad != self._requires_grad[slot.name]
         }
 
+    def aliased(self) -> None:
+        """Put an alias of the same memory into every place that holds a tensor which does not require grad, until
+        :meth:`restore`: what autograd notes of the alias, a tensor that others hold as well never learns."""
+        aliases: dict[int, torch.Tensor] = {}
+        for slot, tensor in self._slots:
+            if slot.can_be_rebound and _is_plain_view(tensor):
+                slot.holder[slot.key] = aliases.setdefault(id(tensor), tensor.detach())
+
     def current(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the module holds now, by name."""
-        return [(slot.name, slot.tensor) for slot in self._places()]
+        """The tensors that the module's state holds now, by name."""
+        return [(slot.name, slot.tensor) for slot in self._places() if self._is_state(slot)]
+
+    def _is_state(self, slot: Slot) -> bool:
+        """Exclude a plain attribute that first appeared since: forward sets it for others to look at."""
+        return slot.kind != "attribute" or slot.name in self.values
 
     def _places(self) -> list[Slot]:
         held = [slot for slot, _ in self._slots if slot.tensor is not None]
@@ -161,19 +187,32 @@ class ModuleSnapshot:
         unchanged, self._unchanged = self._unchanged, set()
         with torch.no_grad():
             for tensor in self._leaves:
-                if not tensor.is_leaf:  # written to in place by something that requires grad
-                    tensor.detach_()
+                make_leaf(tensor)
             for slot, tensor in self._slots:
                 if tensor.is_leaf and tensor.requires_grad != self._requires_grad[slot.name]:
-                    tensor.requires_grad_(self._requires_grad[slot.name])
+                    set_requires_grad(tensor, self._requires_grad[slot.name])
                 if slot.name not in unchanged and not self._stands_still(slot.name, tensor):
-                    _write_back(tensor, self.values[slot.name])
+                    write_back(tensor, self.values[slot.name])
                     if slot.name in self._versions:
                         self._versions[slot.name] = (tensor, _version(tensor))
             for tensor, grad, values in self._grads:
-                tensor.grad = grad
+                if tensor.grad is not grad:
+                    tensor.grad = grad
                 if grad is not None and values is not None:
-                    _write_back(grad, values)
+                    write_back(grad, values)
+
+
+@as_plain
+def _is_plain_view(tensor: torch.Tensor) -> bool:
+    return tensor._is_view() and not tensor.requires_grad and not has_own_kernels(tensor) and has_values(tensor)
+
+
+@as_plain
+def make_leaf(tensor: torch.Tensor) -> None:
+    """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
+    runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
+    if not tensor.is_leaf and not tensor._is_view():
+        tensor.detach_()
 
 
 class _OwnerSnapshot:
@@ -220,28 +259,54 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
     return own + [inside for entry in entries for inside in _insides(entry)]
 
 
+@as_plain
 def _version(tensor: torch.Tensor) -> tuple[int, int] | None:
     """Changes when a tensor is written to, or gets another storage; None where nothing tells."""
     try:
         return tensor._version, tensor.data_ptr()
-    except RuntimeError:  # an inference tensor, or one without a storage
+    except UNREADABLE:  # an inference tensor, or one without a storage
         return None
 
 
-def _write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a tensor its values back, in place and past its version counter."""
+@as_plain
+def write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """Give a tensor its values back, in place and past its version counter; a tensor that nothing can be written to keeps
+    what it has."""
     if same_bits(tensor, value):
         return
-    if tensor.layout is not torch.strided or tensor.is_nested:
+    for write in (_write, _write_elements, _replace):
+        try:
+            with torch.inference_mode(tensor.is_inference()):
+                write(tensor, value)
+        except UNREADABLE:
+            continue
+        if same_bits(tensor, value):
+            return
+
+
+def _write(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    if not is_strided(tensor) or tensor.is_quantized:
         tensor.copy_(value)
+    elif has_own_kernels(tensor):
+        for name in type(tensor).__tensor_flatten__(tensor)[0]:  # type: ignore[attr-defined]
+            write_back(getattr(tensor, name), getattr(value, name))
     elif tensor.shape != value.shape:  # resized since
         tensor.data = detached_clone(value)
     else:
-        target, source = tensor.data, value
-        for dim, (size, step) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
-            if size > 1 and step == 0:  # an expanded dim is one element in memory
-                target, source = target.narrow(dim, 0, 1), source.narrow(dim, 0, 1)
-        target.copy_(source)
+        tensor.data.copy_(value)
+
+
+def _write_elements(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """For elements that share memory, as expanded and overlapping ones do: one by one, by their place in the storage."""
+    places = torch.zeros((), dtype=torch.int64)
+    for size, step in zip(tensor.shape, tensor.stride(), strict=True):
+        places = places.unsqueeze(-1) + torch.arange(size) * step
+    flat = tensor.data.as_strided((int(places.max()) + 1,), (1,))
+    flat[places.reshape(-1).to(tensor.device)] = value.reshape(-1)
+
+
+def _replace(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    tensor.data = detached_clone(value)
 
 
 def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> torch.Tensor:

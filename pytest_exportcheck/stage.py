@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.policy import BLOCKING
-from pytest_exportcheck.raised import raised_from
+from pytest_exportcheck.policy import BLOCKING, is_known_layout
+from pytest_exportcheck.raised import raised_from, remedy_for
 from pytest_exportcheck.records import Finding, Record, Survival
 
 
 @dataclass(eq=False)
 class Stage:
     """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
-    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed."""
+    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
+    ``reader`` the other engine that read the file of an ``interop``."""
 
     mode: Mode
     artifact: Any = None
@@ -25,6 +26,7 @@ class Stage:
     notes: tuple[str, ...] = ()
     statistics: str = ""
     captured: Any = None
+    reader: str = ""
     unsupported: str = ""
     refused: bool = False
     blocker: Stage | None = None
@@ -32,26 +34,46 @@ class Stage:
     @property
     def blocks(self) -> bool:
         """Whether nothing behind this stage can be judged."""
-        wrong = (each for each in self.findings if each.check in BLOCKING and each.verdict != "lost")
+        wrong = (
+            each.check in BLOCKING and each.verdict != "lost" and not is_known_layout(each) for each in self.findings
+        )
         return self.record is None or any(wrong)
 
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:
     """What no check could look at, though the program's own call returned."""
-    runs = record.program.runs if record.program and not record.observations[0].raised else ()
+    called = record.observations and not record.observations[0].raised
+    runs = record.program.runs if record.program and called else ()
     for run in runs[:1]:  # at other sizes a program may refuse its inputs
         if run.stopped:
             yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
 
 
-def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str]) -> Finding:
+def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
+    """A note for an inference program that cannot be called with grad, with the known defect that it has."""
+    for finding in findings:
+        if (finding.check, finding.place, finding.kind) == ("gradients", "the call", "raised"):
+            known = f" (known defect {finding.known_as})" if finding.known_as else ""
+            first = finding.actual.partition("\n")[0]
+            yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
+
+
+def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
+    """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
+    raised = raised_from(error)
+    detail = [
+        remedy_for(error),
+        f"the last line of the model that ran: {last_line}" if last_line else "",
+        raised.detail,
+        *(f"torch logged: {line}" for line in logged),
+    ]
     return Finding(
         check="stage",
         place=stage,
         kind="raised",
         expected=what,
-        actual=str(raised_from(error)),
-        detail="\n".join(f"torch logged: {line}" for line in logged),
+        actual=str(raised),
+        detail="\n".join(filter(None, detail)),
     )
 
 

@@ -14,9 +14,11 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Case, Inputs, Rejection
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
+from pytest_exportcheck.tensors import as_plain, has_values
 
 EXAMPLE, FRESH = "the example inputs", "fresh inputs"
 
@@ -206,13 +208,15 @@ def _permuted(tree: Any) -> Any:
     return pytree.tree_map_only(torch.Tensor, _permute, tree)
 
 
+@as_plain
 def _permute(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_meta:
+    if not has_values(tensor) or not can_be_laid_out(tensor):
         return tensor
     with torch.no_grad():
-        order = torch.randperm(tensor.numel(), device=tensor.device)
-        permuted = torch.empty_like(tensor)  # keeps strides of dense tensors
-        permuted.copy_(tensor.detach().reshape(-1)[order].reshape(tensor.shape))
+        plain = tensor.detach().as_subclass(torch.Tensor)
+        order = torch.randperm(plain.numel(), device=plain.device)
+        permuted = laid_out_like(plain, plain.shape)
+        fill(permuted, plain.reshape(-1)[order].reshape(plain.shape))
     return permuted.requires_grad_(tensor.requires_grad)
 
 
@@ -250,12 +254,18 @@ def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
     """A copy that shares nothing with the module; None where there can be none."""
     if any(_closes_over_module(value) for owner in module.modules() for value in _functions(owner)):
         return None
-    if any(tensor.is_conj() or tensor.is_neg() for tensor in (*module.parameters(), *module.buffers())):
+    if any(map(_is_lazily_flipped, (*module.parameters(), *module.buffers()))):
         return None  # deepcopy would resolve them, and hide from us what a file makes of such a view
     try:
         return copy.deepcopy(module)
     except (Exception, SystemExit):  # the module says in its own words that it cannot be copied
         return None
+
+
+@as_plain
+def _is_lazily_flipped(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a conjugate or negative view that no operation has carried out yet."""
+    return tensor.is_conj() or tensor.is_neg()
 
 
 def _functions(owner: torch.nn.Module) -> list[Callable[..., Any]]:

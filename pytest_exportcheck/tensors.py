@@ -1,10 +1,17 @@
-"""What there is to know about one tensor: its facts, a clone, its storage, and whether two hold the same bits."""
+"""Facts, copies and comparisons of one tensor, of whatever kind.
+
+Nothing here raises for a tensor that a model may hold or take, writes to it, or asks a tensor subclass for more than its
+own class offers. A tensor is read by its *parts*: plain strided tensors that together hold its elements. A wrapper subclass
+has the tensors that it wraps, a sparse tensor its indices and values, a nested tensor its components. A tensor without
+parts (:func:`has_values` is false) is compared by its facts only.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.utils._pytree as pytree
@@ -13,20 +20,53 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pytest_exportcheck.records import Leaf, TensorFacts
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
+#: Errors of a tensor kind that has no kernel for an operation, or does not support a question.
+UNREADABLE = (NotImplementedError, RuntimeError, TypeError, AttributeError, ValueError, AssertionError)
+
+_COMPRESSED: Mapping[torch.layout, tuple[str, str]] = {
+    torch.sparse_csr: ("crow_indices", "col_indices"),
+    torch.sparse_bsr: ("crow_indices", "col_indices"),
+    torch.sparse_csc: ("ccol_indices", "row_indices"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices"),
+}
+
+
+def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its class."""
+
+    @wraps(function)
+    def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with torch._C.DisableTorchFunctionSubclass():
+            return function(*args, **kwargs)
+
+    return plain
+
+
+# --- facts ----------------------------------------------------------------------------------
+
+
+@as_plain
 def facts_of(tensor: torch.Tensor) -> TensorFacts:
     """Type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
-    strided = tensor.layout is torch.strided and not tensor.is_nested
     return TensorFacts(
         type=type(tensor).__name__,
         shape=tuple(tensor.shape) if not tensor.is_nested else (),
         dtype=str(tensor.dtype).removeprefix("torch."),
         device=str(tensor.device),
         layout=str(tensor.layout).removeprefix("torch."),
-        stride=tuple(tensor.stride()) if strided else None,
+        stride=tuple(tensor.stride()) if is_strided(tensor) else None,
         requires_grad=tensor.requires_grad,
         has_grad_fn=tensor.grad_fn is not None,
     )
+
+
+@as_plain
+def is_strided(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has a shape and strides that can be asked for."""
+    return tensor.layout is torch.strided and not tensor.is_nested
 
 
 def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
@@ -36,82 +76,285 @@ def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
     return Leaf(place, detached_clone(value) if clone else value, facts_of(value))
 
 
-def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
-    """The values of a tensor in a storage of their own; a tracing tensor, which has none to clone, as it is."""
-    if isinstance(tensor, FunctionalTensor):
-        return tensor
-    return tensor.detach().clone()
+@as_plain
+def storage_key(tensor: torch.Tensor) -> Hashable:
+    """What two tensors have in common when they share storage; None where there is no storage to share.
 
-
-def storage_key(tensor: torch.Tensor) -> tuple[str, int] | None:
-    """What two tensors have in common when they share storage; None where there is no storage to share."""
+    A wrapper subclass shares storage with another one that wraps tensors of the same storages.
+    """
+    inner = _wrapped(tensor)
+    if inner:
+        keys = tuple(storage_key(each) for _, each in inner)
+        return (type(tensor).__name__, *keys) if any(keys) else None
     try:
         pointer = tensor.untyped_storage().data_ptr()
-    except (NotImplementedError, RuntimeError):  # layouts without a storage: sparse, opaque, fake
+    except UNREADABLE:  # layouts without a storage: sparse, opaque, fake
         return None
     return (str(tensor.device), pointer) if pointer else None
 
 
+# --- parts ----------------------------------------------------------------------------------
+
+
+@as_plain
 def has_values(tensor: torch.Tensor) -> bool:
-    """Whether there is data behind a tensor: not on the meta device, and no tracing tensor that leaked out of a capture."""
-    return not isinstance(tensor, (FakeTensor, FunctionalTensor)) and not tensor.is_meta
+    """Whether the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
+    capture, of a storage that was given back, or of a wrapper that does not say what it wraps."""
+    if isinstance(tensor, (FakeTensor, FunctionalTensor)) or tensor.is_meta:
+        return False
+    inner = _wrapped(tensor)
+    if inner is not None:
+        return all(has_values(each) for _, each in inner)
+    return not _is_opaque(tensor) and not _is_emptied(tensor)
 
 
+@as_plain
+def parts_of(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
+    """The plain, dense, detached tensors that hold the elements, with a name for each; the name is empty where the tensor is
+    its own only part. Empty for a tensor without values."""
+    if not has_values(tensor):
+        return ()
+    try:
+        return tuple(_parts("", tensor))
+    except UNREADABLE:  # a kind that has no kernel for what reads it
+        return ()
+
+
+def _parts(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    dot = f"{name}." if name else ""
+    inner = _wrapped(tensor)
+    if inner is not None:
+        for key, each in inner:
+            yield from _parts(dot + key, each)
+    elif tensor.is_nested:
+        for number, each in enumerate(tensor.detach().unbind()):
+            yield from _parts(f"{dot}component {number}", each)
+    elif tensor.layout is torch.sparse_coo:
+        indices, values = _coordinates(tensor.detach())
+        yield f"{dot}indices", indices
+        yield from _parts(f"{dot}values", values)
+    elif tensor.layout in _COMPRESSED:
+        for method in (*_COMPRESSED[tensor.layout], "values"):
+            yield from _parts(dot + method, getattr(tensor.detach(), method)())
+    else:
+        yield name, _dense(tensor)
+
+
+def _coordinates(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    try:
+        tensor = tensor.coalesce()
+    except UNREADABLE:  # no kernel for the dtype: as they are stored
+        return tensor._indices(), tensor._values()
+    return tensor.indices(), tensor.values()
+
+
+def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
+    """The tensors that a wrapper subclass says it wraps; None for a tensor that is no such wrapper."""
+    flatten = getattr(type(tensor), "__tensor_flatten__", None)
+    if flatten is None or not has_own_kernels(tensor):
+        return None
+    named = ((str(name), getattr(tensor, name)) for name in flatten(tensor)[0])
+    return [(name, each) for name, each in named if isinstance(each, torch.Tensor)]
+
+
+def has_own_kernels(tensor: torch.Tensor) -> bool:
+    """Whether the class of a tensor answers for the operators itself."""
+    return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+
+
+def _is_opaque(tensor: torch.Tensor) -> bool:
+    """Whether the class answers for the operators and does not say what it wraps."""
+    return has_own_kernels(tensor) and _wrapped(tensor) is None
+
+
+@as_plain
+def _is_emptied(tensor: torch.Tensor) -> bool:
+    """Whether the storage is smaller than the tensor needs, as sharding wrappers leave parameters."""
+    if not is_strided(tensor) or tensor.numel() == 0:
+        return False
+    try:
+        return tensor.untyped_storage().nbytes() < (tensor.storage_offset() + extent(tensor)) * tensor.element_size()
+    except UNREADABLE:  # an opaque layout has no storage of its own
+        return False
+
+
+def extent(tensor: torch.Tensor) -> int:
+    """How many elements of its storage a strided tensor spans, from its first to its last."""
+    if tensor.numel() == 0:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    """A detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers they mean."""
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
+    if tensor.is_quantized:  # equal integers mean different numbers under another scale
+        return tensor.dequantize().contiguous()
+    try:
+        return tensor.contiguous()
+    except NotImplementedError:  # packed dtypes have no kernel, not even to copy
+        return tensor.view(torch.uint8).contiguous().view(tensor.dtype)
+
+
+# --- copies ---------------------------------------------------------------------------------
+
+
+def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
+    """The values of a tensor in a storage of their own; a tensor that cannot be cloned, such as a tracing tensor, as it is."""
+    if isinstance(tensor, FunctionalTensor) or _is_emptied(tensor):
+        return tensor
+    with torch.no_grad():
+        for clone in (_clone, as_plain(_clone), as_plain(_clone_bytes), as_plain(_clone_wrapped)):
+            try:
+                return clone(tensor)
+            except UNREADABLE:
+                continue
+    return tensor
+
+
+def _clone(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone()
+
+
+def _clone_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """For packed dtypes, which have no kernel to copy."""
+    return tensor.detach().view(torch.uint8).clone().view(tensor.dtype)
+
+
+def _clone_wrapped(tensor: torch.Tensor) -> torch.Tensor:
+    """For a wrapper subclass whose class does not clone."""
+    names, context = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
+    inner = {name: detached_clone(getattr(tensor, name)) for name in names}
+    clone: torch.Tensor = type(tensor).__tensor_unflatten__(inner, context, tensor.shape, tensor.stride())  # type: ignore[attr-defined]
+    return clone
+
+
+def copy_tree(tree: Any) -> Any:
+    """A copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
+
+    Leaves that cannot be copied are passed on as they are.
+    """
+    memo: dict[int, Any] = {}
+    for leaf in _tensors_in(tree):
+        if id(leaf) not in memo:
+            memo[id(leaf)] = copied(leaf, memo)
+    try:
+        return copy.deepcopy(tree, memo)
+    except Exception:  # an object among the inputs refuses, in words of its own
+        return pytree.tree_map(lambda leaf: _copied_leaf(leaf, memo), tree)
+
+
+def copied(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
+    """A copy with the strides of a tensor, as a leaf; tensors that share storage share it in copies of one ``memo``."""
+    if isinstance(tensor, (FakeTensor, FunctionalTensor)) or _is_emptied(tensor):
+        return tensor
+    try:
+        copy_of: torch.Tensor = copy.deepcopy(tensor if tensor.is_leaf else tensor.detach(), memo)
+    except Exception:  # a subclass may raise anything
+        copy_of = detached_clone(tensor)
+    if _is_negative(tensor):  # deepcopy carries the negation out, and forgets the strides
+        copy_of = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+        copy_of.copy_(tensor.detach())
+    if copy_of.requires_grad != tensor.requires_grad:
+        set_requires_grad(copy_of, tensor.requires_grad)
+    return copy_of
+
+
+@as_plain
+def _is_negative(tensor: torch.Tensor) -> bool:
+    return tensor.is_neg()
+
+
+@as_plain
+def set_requires_grad(tensor: torch.Tensor, requires_grad: bool) -> None:
+    """Set the flag of a leaf."""
+    tensor.requires_grad_(requires_grad)
+
+
+def _tensors_in(tree: Any) -> list[torch.Tensor]:
+    """The tensors among the leaves of a pytree; none where a class of the user's cannot be taken apart."""
+    try:
+        return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    except Exception:
+        return []
+
+
+def _copied_leaf(leaf: Any, memo: Mapping[int, Any]) -> Any:
+    if id(leaf) in memo:
+        return memo[id(leaf)]
+    try:
+        return copy.deepcopy(leaf)
+    except Exception:
+        return leaf
+
+
+# --- comparing ------------------------------------------------------------------------------
+
+
+@as_plain
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors of equal shape and dtype hold the same values, sign of zero included.
 
-    Any nan equals any nan: which payload an operation leaves is not specified.
+    Any nan equals any nan: which payload an operation leaves is not specified. Tensors without values are the same where
+    their class and device are.
     """
     if one is other:
         return True
     if one.dtype != other.dtype or one.layout != other.layout or one.is_nested != other.is_nested:
         return False
-    if one.is_nested:
-        parts = one.detach().unbind(), other.detach().unbind()
-        return len(parts[0]) == len(parts[1]) and all(map(same_bits, *parts))
-    if one.shape != other.shape:
+    if not one.is_nested and one.shape != other.shape:
         return False
-    if not (has_values(one) and has_values(other)):
-        return type(one) is type(other) and one.device == other.device
     if _is_same_memory(one, other):
         return True
+    left, right = parts_of(one), parts_of(other)
+    if not left or not right:
+        return len(left) == len(right) and type(one) is type(other) and one.device == other.device
+    return len(left) == len(right) and all(
+        here == there and _same_elements(this, that) for (here, this), (there, that) in zip(left, right, strict=True)
+    )
+
+
+def _same_elements(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.dtype != other.dtype or one.shape != other.shape or one.device != other.device:
+        return False
     return bool(differing_elements(one, other).numel() == 0)
 
 
 def _is_same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors of equal shape and dtype are views of the very same elements."""
+    if (
+        not (is_strided(one) and is_strided(other))
+        or one.is_quantized
+        or has_own_kernels(one)
+        or has_own_kernels(other)
+    ):
+        return False
     return (
-        one.layout is torch.strided
-        and one.device == other.device
-        and not one.is_quantized
+        one.device == other.device
+        and not one.is_meta
         and one.stride() == other.stride()
         and one.data_ptr() == other.data_ptr()
         and (one.is_conj(), one.is_neg()) == (other.is_conj(), other.is_neg())
     )
 
 
+@as_plain
 def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Flat indices (int64, 1-D) of the elements that differ, for tensors of equal shape and dtype that are not nested."""
+    """Flat indices (int64, 1-D) of the elements that differ, for two parts (:func:`parts_of`) of equal shape and dtype."""
     left, right = _dense(one), _dense(other)
-    if left.is_quantized:  # equal integers mean different numbers under another scale
-        left, right = left.dequantize(), right.dequantize()
-    if left.shape != right.shape:
-        return torch.arange(max(left.numel(), 1))
     if _same_bytes(as_bytes(left), as_bytes(right)):
         return torch.empty(0, dtype=torch.int64)
     return _differs(left, right).reshape(-1).nonzero().reshape(-1)
 
 
-def _dense(tensor: torch.Tensor) -> torch.Tensor:
-    """A detached, contiguous tensor without conjugate or negative bit."""
-    if tensor.layout is not torch.strided:
-        tensor = tensor.to_dense()
-    return tensor.detach().resolve_conj().resolve_neg().contiguous()
-
-
+@as_plain
 def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of a tensor's elements in order: uint8, 1-D (bool for a bool tensor)."""
+    """The bytes of the elements of a part in order: uint8, 1-D (bool for a bool tensor), from the start of a word."""
     tensor = _dense(tensor)
+    if tensor.storage_offset() * tensor.element_size() % 8:
+        tensor = _dense(detached_clone(tensor))
     if tensor.dtype is torch.bool:
         return tensor.reshape(-1)
     # a tensor of one element counts as contiguous whatever its stride, and a view as bytes asks for stride 1
@@ -137,35 +380,23 @@ def _differs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         # float8 kinds have few operators; every value of theirs is exact in float32
         wide = torch.float32 if left.element_size() == 1 else left.dtype
         left, right = left.to(wide), right.to(wide)
+        same = ((left == right) & (left.signbit() == right.signbit())) | (left.isnan() & right.isnan())
     except (NotImplementedError, RuntimeError):  # packed and shell dtypes have no operators at all
         return (as_bytes(left) != as_bytes(right)).reshape(left.numel(), -1).any(-1)
-    same = ((left == right) & (left.signbit() == right.signbit())) | (left.isnan() & right.isnan())
     return ~same
 
 
-def copy_tree(tree: Any) -> Any:
-    """A copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
-
-    Leaves that cannot be copied are passed on as they are.
-    """
-    try:
-        return copy.deepcopy(tree)
-    except Exception:
-        return pytree.tree_map(_copy_leaf, tree)
-
-
-def _copy_leaf(leaf: Any) -> Any:
-    if isinstance(leaf, torch.Tensor):
-        return detached_clone(leaf).requires_grad_(leaf.requires_grad)
-    try:
-        return copy.deepcopy(leaf)
-    except Exception:
-        return leaf
+# --- pytrees --------------------------------------------------------------------------------
 
 
 def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
     """Places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
-    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
+    try:
+        leaves = pytree.tree_flatten_with_path(tree)[0]
+    except ValueError:  # a class that was registered without names for what it holds
+        yield from ((f"{root}<{number}>", leaf) for number, leaf in enumerate(pytree.tree_leaves(tree)))
+        return
+    for path, leaf in leaves:
         yield root + pytree.keystr(path), leaf
 
 

@@ -3,8 +3,9 @@ A test that fails here is good news: torch has mended the defect, and the row ne
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from packaging.specifiers import SpecifierSet
 from torch import nn
 from torch.export import Dim
+from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.interop import with_interop
@@ -21,6 +23,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
+from tests.scaled import Quantised, QuantisedTwice
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,35 @@ def counted(x):
 
 class LambdaForward(nn.Module):
     forward = lambda self, x: (x + 1) * 2  # noqa: E731
+
+
+def sparse():
+    return (torch.eye(3).to_sparse(),)
+
+
+def to_dense(x):
+    return x.to_dense() + 1
+
+
+class NestedAutocast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 2)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = x @ x.t()
+            with torch.autocast("cpu", enabled=False):
+                return y, self.inner(x + y.float().sum())
+
+
+class TwoWeight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(TwoTensor(torch.randn(2), torch.randn(2)))
+
+    def forward(self, x):
+        return x * self.weight
 
 
 class Layered(nn.Module):
@@ -121,6 +153,15 @@ class Reordered(nn.Module):
 
     def forward(self, x):
         return (x + self.second) * self.first
+
+
+class BufferFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale, self.layer = nn.BatchNorm1d(3, affine=False), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(self.scale(x))
 
 
 class ListAttribute(nn.Module):
@@ -235,6 +276,14 @@ def gradient(x):
     return torch.func.grad(lambda v: (v**2).sum())(x)
 
 
+def channels_last():
+    return (torch.randn(2, 4, 6, 5).contiguous(memory_format=torch.channels_last),)
+
+
+def turned():
+    return (torch.randn(3, 16, 8).transpose(1, 2),)
+
+
 TWICE = torch.randn(3)
 BATCH = Dim("batch", min=2, max=10)
 DYNAMIC = {"dynamic_shapes": {"x": {0: BATCH}}}
@@ -244,7 +293,33 @@ KEYWORDS = {
 }
 ANNOTATED = {"context": torch.fx.traceback.preserve_node_meta}
 
+
+def logsigmoid(x):
+    return F.logsigmoid(x)
+
+
+def roll(x):
+    return x.roll(1, 1)
+
+
+def shuffle(x):
+    return F.channel_shuffle(x, 2)
+
+
+def pool(x):
+    return F.max_pool1d(x, 2)
+
+
 REPRODUCERS = {
+    "group-norm-fake-stride": Reproducer(lambda: nn.GroupNorm(2, 4, affine=False), channels_last, "nonstrict"),
+    "log-sigmoid-fake-stride": Reproducer(calls(logsigmoid), turned, "nonstrict"),
+    "log-sigmoid-lowered-stride": Reproducer(calls(logsigmoid), turned, "nonstrict-decompose"),
+    "roll-fake-stride": Reproducer(calls(roll), channels_last, "nonstrict"),
+    "roll-lowered-stride": Reproducer(calls(roll), channels_last, "nonstrict-decompose"),
+    "channel-shuffle-fake-stride": Reproducer(calls(shuffle), channels_last, "nonstrict"),
+    "channel-shuffle-lowered-stride": Reproducer(calls(shuffle), channels_last, "nonstrict-decompose"),
+    "max-pool-fake-stride": Reproducer(calls(pool), turned, "nonstrict"),
+    "max-pool-lowered-stride": Reproducer(calls(pool), turned, "nonstrict-decompose"),
     "nonstrict-traces-forward-only": Reproducer(LambdaForward, of_shape(1), "nonstrict"),
     "strict-drops-names": Reproducer(Unused, of_shape(1), "strict"),
     "strict-reorders-state": Reproducer(Reordered, of_shape(1), "strict"),
@@ -269,6 +344,9 @@ REPRODUCERS = {
         calls(lambda x: F.dropout(x[:, 0], 0.5, False)), of_shape(2, 3, 4), "nonstrict"
     ),
     "attention-mask-below-autograd": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch"),
+    "loaded-attention-recapture": Reproducer(
+        MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict_postdispatch-serdes-retrace"
+    ),
     "attention-lowered-stride": Reproducer(MaskedAttention, of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "attention-lowered-view": Reproducer(calls(attention_then_view), of_shape(2, 4, 6, 8), "nonstrict-decompose"),
     "nonstrict-names-wrapper-class": Reproducer(traced, of_shape(2, 3), "nonstrict"),
@@ -277,6 +355,17 @@ REPRODUCERS = {
         lambda: nn.utils.weight_norm(nn.Linear(3, 4)), of_shape(2, 3), "nonstrict_postdispatch"
     ),
     "serdes-refuses-empty-region": Reproducer(calls(empty_region), of_shape(2), "nonstrict-serdes"),
+    "subclass-weights-below-autograd": Reproducer(Quantised, of_shape(2, 4), "nonstrict_postdispatch"),
+    "subclass-weights-drop-no-grad": Reproducer(QuantisedTwice, of_shape(2, 4), "nonstrict"),
+    "subclass-weights-unflatten": Reproducer(Quantised, of_shape(2, 4), "nonstrict-unflatten"),
+    "serdes-reorders-subclass-weights": Reproducer(Quantised, of_shape(2, 4), "nonstrict-serdes"),
+    "lowered-subclass-output": Reproducer(TwoWeight, of_shape(2), "nonstrict-decompose"),
+    "serdes-sparse-placeholder": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-sparse-placeholder-stride": Reproducer(calls(to_dense), sparse, "nonstrict-serdes"),
+    "serdes-renames-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-serdes"),
+    "unflatten-drops-vmap-calls": Reproducer(calls(torch.vmap(torch.sin)), of_shape(2, 3), "nonstrict-unflatten"),
+    "strict-autocast-dtypes": Reproducer(NestedAutocast, of_shape(4, 8), "strict"),
+    "strict-nested-autocast": Reproducer(NestedAutocast, of_shape(4, 8), "strict"),
     "serdes-splits-tied-parameters": Reproducer(Tied, of_shape(1, 2), "nonstrict-serdes"),
     "serdes-drops-unused-ranges": Reproducer(UnusedSize, lambda: (torch.tensor([4]),), "strict-serdes"),
     "attention-lowered-merges-lengths": LENGTHS,
@@ -325,6 +414,10 @@ REPRODUCERS = {
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),
+    "captures-list-parameters-first": Reproducer(BufferFirst, of_shape(2, 3), "nonstrict"),
+    "keyword-in-path": Reproducer(
+        lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"
+    ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 
@@ -349,6 +442,23 @@ def test_the_defect_is_still_there(row):
         assert present, f"torch {torch.__version__} has mended {row.id}: bound the row's versions"
     else:
         assert not present
+
+
+@pytest.mark.parametrize(
+    ("row", "reproducer"),
+    [
+        (
+            "attention-lowered-view",
+            replace(REPRODUCERS["attention-lowered-view"], mode="nonstrict_postdispatch-decompose"),
+        ),
+        (
+            "attention-lowered-stride",
+            replace(REPRODUCERS["attention-lowered-stride"], mode="nonstrict_postdispatch-decompose"),
+        ),
+    ],
+)
+def test_a_row_explains_the_kernels_that_an_operator_becomes_below_autograd(row, reproducer):
+    assert row in found(reproducer)
 
 
 def test_every_row_has_a_reproducer():

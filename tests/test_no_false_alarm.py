@@ -8,18 +8,69 @@ import pytest
 from zoo import zoo
 
 from benchmarks.models import CASES
+from pytest_exportcheck.engines import all_engines
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.sources import cases_from
 
 MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if not name.endswith("interop")]
 OWN = ("tied_language_model", "batch_norm_training", "small_vit")
 
 #: Minutes each; ``make sound`` runs them too.
 SLOW = ("swin_t", "densenet121", "efficientnet_b0", "convnext_tiny", "deeplabv3_mobilenet")
+
+#: Models of sources, as people write them: all families of transformers, and all small models of timm.
+FAMILIES = (
+    *(
+        "AlbertModel",
+        "BartModel",
+        "BertModel",
+        "BloomModel",
+        "CLIPModel",
+        "ConvNextModel",
+        "DebertaV2Model",
+        "DeiTModel",
+    ),
+    *("DistilBertModel", "ElectraModel", "GPT2LMHeadModel", "GPTNeoXModel", "GemmaForCausalLM", "LlamaForCausalLM"),
+    *(
+        "MambaModel",
+        "MarianModel",
+        "MistralForCausalLM",
+        "MobileBertModel",
+        "OPTModel",
+        "Qwen3ForCausalLM",
+        "RobertaModel",
+    ),
+    *(
+        "SegformerModel",
+        "SwinModel",
+        "T5EncoderModel",
+        "T5Model",
+        "ViTModel",
+        "Wav2Vec2Model",
+        "WhisperModel",
+        "XLNetModel",
+    ),
+)
+SMALL = (
+    "byobnet",
+    "coatnet",
+    "convnext",
+    "convnext2",
+    "convnext3",
+    "efficientnet",
+    "efficientnet_evos",
+    "efficientnet_gn",
+)
+SMALL += ("efficientnet_ln", "mambaout", "maxvit", "nfnet", "resnet", "vit", "vit2", "vit3", "vit4", "vit_relpos")
+SOURCES = [*(f"transformers:{name}" for name in FAMILIES), *(f"timm:test_{name}" for name in SMALL)]
+
+#: Has a mask that requires grad; takes seconds, and runs everywhere.
+QUICK = ("transformers:T5EncoderModel,dynamic=batch",)
 
 
 def slow(name):
@@ -106,3 +157,36 @@ def test_the_supported_cases_of_exportdb_are_sound():
 
 def test_under_ship_what_is_known_passes():
     assert {outcome.status for outcome in outcomes(CASES["tied_language_model"], "ship")} == {"passed", "known"}
+
+
+def of_source(text):
+    """The outcomes of one model in what a session runs by default: both engines, all default modes."""
+    (case,) = cases_from(text).cases.values()
+    engines = all_engines()
+    wanted = [
+        (case, name, mode)
+        for name, engine in engines.items()
+        for mode in map(mode_of, getattr(engine, "opinions", ()) or DEFAULT)
+    ]
+    runner = Runner(engines, threads=1)
+    runner.select(wanted)
+    return {f"{name}-{mode}": runner.run(case, name, mode) for case, name, mode in wanted}
+
+
+def mode_of(text):
+    return Mode(tuple(text.split("-")))
+
+
+@zoo
+@pytest.mark.parametrize("text", [*QUICK, *map(slow, SOURCES)])
+def test_models_of_sources_are_sound(text):
+    """Red only where plain torch fails too: such models are named above, with what torch does."""
+    pytest.importorskip(text.partition(":")[0], reason="the zoo extra is not installed")
+    found = of_source(text)
+    assert len(found) == 16
+    red = {mode: each.findings for mode, each in found.items() if each.status not in SOUND}
+    assert red == {}
+
+
+#: Outcomes that are not red; what a known defect blocks is not run.
+SOUND = ("passed", "known", "unsupported", "blocked")

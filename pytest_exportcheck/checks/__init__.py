@@ -14,6 +14,7 @@ from pytest_exportcheck.checks import (
     call_spec,
     constants,
     constraints,
+    defaults,
     effects,
     examples,
     gradients,
@@ -30,10 +31,21 @@ from pytest_exportcheck.checks import (
 )
 from pytest_exportcheck.checks.alignment import align
 from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.outside import changes_of, explained
 from pytest_exportcheck.checks.rejects import judged as judged_refusal
+from pytest_exportcheck.internal import internal_finding
 from pytest_exportcheck.records import Check, Evidence, Finding
 
-__all__ = ["CHECKS", "align", "deduplicated", "judged_refusal", "ledger_of", "run_checks"]
+__all__ = [
+    "CHECKS",
+    "align",
+    "changes_of",
+    "deduplicated",
+    "explained",
+    "judged_refusal",
+    "ledger_of",
+    "run_checks",
+]
 
 CHECKS: Mapping[str, Check] = {
     "outputs": outputs.check,
@@ -51,6 +63,7 @@ CHECKS: Mapping[str, Check] = {
     "module_calls": module_calls.check,
     "examples": examples.check,
     "verifiers": verifiers.check,
+    "defaults": defaults.check,
     "rejects": rejects.check,
     "stability": stability.check,
 }
@@ -79,20 +92,17 @@ def _run(name: str, check: Check, evidence: Evidence) -> list[Finding]:
             raise TypeError(f"a check returns a list of Finding, got {found!r}")
         return found
     except Exception as error:  # a check that fails must not pass for a check that found nothing
-        return [
-            Finding(
-                check=name,
-                place="the check itself",
-                kind="crashed",
-                expected="a list of findings",
-                actual=f"{type(error).__name__}: {error}",
-                detail=_whose(name, check, error),
-            )
-        ]
+        return [internal_finding(f"the check {name}", error) if CHECKS.get(name) is check else _crashed(name, error)]
 
 
-def _whose(name: str, check: Check, error: Exception) -> str:
-    if CHECKS.get(name) is check:
-        return "This is a defect of pytest-exportcheck; please report it."
+def _crashed(name: str, error: Exception) -> Finding:
+    """A check of a hook that raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"The check was added by a hook; it raised at {frame.filename}:{frame.lineno}."
+    return Finding(
+        check=name,
+        place="the check itself",
+        kind="crashed",
+        expected="a list of findings",
+        actual=f"{type(error).__name__}: {error}",
+        detail=f"The check was added by a hook; it raised at {frame.filename}:{frame.lineno}.",
+    )

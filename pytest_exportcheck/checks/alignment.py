@@ -22,10 +22,11 @@ def align(before: ProgramRecord, after: ProgramRecord, how: str) -> Alignment:
     """Pair the nodes of two programs.
 
     ``names``: by name, and where names shifted, by what the nodes do. ``sequence``: by the order of operations.
-    ``origin``: every node after with the node that its ``from_node`` names.
+    ``origin``: every node after with the node that its ``from_node`` names. ``kept``: every node after with the node of the same
+    name that does the same, or else by origin.
     """
-    if how == "origin":
-        return Alignment(tuple(_by_origin(before, after)))
+    if how in ("origin", "kept"):
+        return Alignment(tuple(_by_origin(before, after, kept=how == "kept")))
     paired: list[GraphPair] = []
     _align_graphs(before, after, "", "", _PAIRINGS[how], paired)
     seen_before, seen_after = {pair.before.path for pair in paired}, {pair.after.path for pair in paired}
@@ -255,15 +256,23 @@ def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
     return f"{node.target}{node.args[1:]}{fetched}"
 
 
-def _by_origin(before: ProgramRecord, after: ProgramRecord) -> Iterator[GraphPair]:
+def _by_origin(before: ProgramRecord, after: ProgramRecord, *, kept: bool) -> Iterator[GraphPair]:
     """Per graph of the same path. A subgraph that was inlined has no partner, nor have its nodes."""
     for path, graph in after.graphs.items():
         if path in before.graphs:
             named = {node.name: node for node in before.graphs[path].nodes}
-            pairs = [(named[node.origin], node) for node in graph.nodes if node.origin in named]
-            calls = [(one, other) for one, other in pairs if one.op == other.op == "call_function"]
-            kept = [(named[node.name], node) for node in graph.nodes if node.op == "placeholder" and node.name in named]
-            yield GraphPair(before.graphs[path], graph, (*kept, *calls))
+            pairs = [(_source_of(node, named, kept=kept), node) for node in graph.nodes]
+            calls = [(one, other) for one, other in pairs if one is not None and one.op == other.op == "call_function"]
+            inputs = [
+                (named[node.name], node) for node in graph.nodes if node.op == "placeholder" and node.name in named
+            ]
+            yield GraphPair(before.graphs[path], graph, (*inputs, *calls))
+
+
+def _source_of(node: NodeRecord, named: Mapping[str, NodeRecord], *, kept: bool) -> NodeRecord | None:
+    """The node before that a node was made from."""
+    same = named.get(node.name) if kept else None
+    return same if same is not None and same.target == node.target else named.get(node.origin)
 
 
 _PAIRINGS = {"names": _by_name, "sequence": _by_sequence}

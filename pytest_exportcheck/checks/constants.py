@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.checks.values import Rule, differences, tensor_text
+from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.values import differences, tensor_text
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
 from pytest_exportcheck.tensors import leaf_of, same_bits
 

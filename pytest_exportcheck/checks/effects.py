@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_exportcheck.checks import outputs
+from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
-from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
+from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, outside_findings
+from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
 
 _UNCHANGED = "left as it was"
@@ -16,19 +19,26 @@ _UNCHANGED = "left as it was"
 def check(evidence: Evidence) -> list[Finding]:
     """Compare call by call, as far as both sides returned."""
     pairs = zip(evidence.before.observations, evidence.after.observations, strict=False)
-    return [
+    found = [
         finding
         for before, after in pairs
         if not before.raised and not after.raised
         for finding in _call(evidence, before, after)
     ]
+    wrong = outputs.check(evidence) if changes_of(evidence.before) else []
+    return [*found, *outside_findings(evidence, wrong)]
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
-    rule = rule_of(evidence, "effects")
     on = (before.label,)
-    yield from _mutations("input", before.inputs, after.inputs, rule, on)
-    for finding in _mutations("state", before.state, after.state, rule, on):
+    yield from _mutations(evidence, "input", before.inputs, after.inputs, on)
+    yield from container_updates(evidence, before, after)
+    kept = {
+        name: value for name, value in after.state.items() if not is_taken_from_outside(evidence, before, name, value)
+    }
+    for finding in _mutations(evidence, "state", before.state, kept, on):
+        if _is_another_name(evidence, finding):
+            continue
         named = replace(finding, kind=_kind(evidence, finding))
         yield replace(named, detail=named.detail or _hint(evidence, named))
     if before.generator != after.generator:
@@ -69,6 +79,17 @@ _RANDOM = (
 )
 
 
+def _is_another_name(evidence: Evidence, finding: Finding) -> bool:
+    """Whether a mutation is of a tensor that had another name before, under which it is compared: a module that is called
+    twice becomes two that share their state."""
+    before, after = evidence.before.state, evidence.after.state
+    name = finding.place.removeprefix("state ")
+    if before is None or after is None or name in before.entries or name not in after.entries:
+        return False
+    tensor = after.entries[name].tied_to
+    return any(each.tied_to == tensor for each in after.entries.values() if each.name in before.entries)
+
+
 def _kind(evidence: Evidence, finding: Finding) -> str:
     """Of tensors that are neither parameter nor buffer, a lost mutation is a case of its own."""
     entry = _entry(evidence, finding)
@@ -92,7 +113,7 @@ def _hint(evidence: Evidence, finding: Finding) -> str:
 
 
 def _mutations(
-    what: str, before: Mapping[str, Any], after: Mapping[str, Any], rule: Rule, on: tuple[str, ...]
+    evidence: Evidence, what: str, before: Mapping[str, Any], after: Mapping[str, Any], on: tuple[str]
 ) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         place = f"{what} {name}"
@@ -101,6 +122,7 @@ def _mutations(
         elif name not in before:
             expected, actual, kind, detail = _UNCHANGED, f"changed to {tensor_text(after[name])}", "mutation added", ""
         else:
+            rule = rule_of(evidence, "effects", on[0], place)
             difference = next(value_difference(before[name], after[name], rule), None)
             if difference is None or rule.level == "structure":
                 continue

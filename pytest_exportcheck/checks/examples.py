@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.outputs import spec_text
-from pytest_exportcheck.checks.values import Rule, differences
+from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.records import Evidence, Finding, Leaf
 
 _BITS = Rule("bits", None, {})

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_exportcheck.checks import outputs
-from pytest_exportcheck.checks.values import Rule, tensor_text, value_difference
-from pytest_exportcheck.policy import CLOSE
+from pytest_exportcheck.checks.closeness import Own, Rule
+from pytest_exportcheck.checks.values import tensor_text, value_difference
+from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
 
 #: Below autograd nobody promises which outputs require grad.
@@ -30,9 +31,8 @@ def check(evidence: Evidence) -> list[Finding]:
         if level in _FLAGS_MATTER:
             found += _flags(before, after)
         if before.gradients is not None and not evidence.random and before.label not in wrong:
-            found += [
-                replace(each, on=(before.label,)) for each in _gradients(evidence, before.gradients, after.gradients)
-            ]
+            differing = _gradients(evidence, before.label, before.gradients, after.gradients)
+            found += [replace(each, on=(before.label,)) for each in differing]
     return found
 
 
@@ -60,14 +60,15 @@ def _flag(name: str, value: bool) -> str:
     return (f"a {name}" if value else f"no {name}") if name == "grad_fn" else f"{name}={value}"
 
 
-def _gradients(evidence: Evidence, before: Gradients, after: Gradients | None) -> Iterator[Finding]:
+def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradients | None) -> Iterator[Finding]:
     if before.raised is not None:
         return  # eager has no gradients to compare with
     if after is None or after.raised is not None:
         said = "no output requires grad" if after is None else str(after.raised)
-        yield Finding(check="gradients", place="backward", kind="raised", expected="gradients, as before", actual=said)
+        place = "backward" if after is None else after.raised_by
+        yield Finding(check="gradients", place=place, kind="raised", expected="gradients, as before", actual=said)
         return
-    rule = Rule("bits" if evidence.contract["gradients"] == "bits" else "close", evidence.tolerance, CLOSE)
+    level = "bits" if evidence.contract["gradients"] == "bits" else "close"
     for name, expected in before.values.items():
         present, actual = _of_group(name, after, evidence)
         if not present:
@@ -81,6 +82,8 @@ def _gradients(evidence: Evidence, before: Gradients, after: Gradients | None) -
                 actual="no gradient" if actual is None else tensor_text(actual),
             )
         elif expected is not None:
+            own = _own(evidence, label, name, expected)
+            rule = Rule(level, evidence.tolerance, CLOSE, own, evidence.unmeasured)
             for difference in value_difference(expected, actual, rule):
                 yield Finding(
                     check="gradients",
@@ -90,6 +93,18 @@ def _gradients(evidence: Evidence, before: Gradients, after: Gradients | None) -
                     actual=difference.actual,
                     detail=difference.detail,
                 )
+
+
+def _own(evidence: Evidence, label: str, name: str, gradient: Any) -> Own | None:
+    """Eager's own rounding of a gradient. The distance from float64 says little of few elements."""
+    measured = evidence.rounding.get(label)
+    named = [each for each in (name, *_tied(name, evidence.before.state)) if measured and each in measured.gradients]
+    if measured is None or not named:
+        return None
+    dtype = str(gradient.dtype).removeprefix("torch.")
+    few = gradient.numel() < FEW_ELEMENTS
+    least = LEAST_ROUNDOFFS * UNIT_ROUNDOFF.get(dtype, 0.0) * measured.gradient_scale if few else 0.0
+    return Own(max(measured.gradients[named[0]], least), measured.gradient_scale)
 
 
 def _of_group(name: str, after: Gradients, evidence: Evidence) -> tuple[bool, Any]:

@@ -56,13 +56,19 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             level = evidence.fields.get(key_of(one, key))
             if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
                 continue
+            if one.target.startswith(_FETCHES):  # of the state, ahead of what the model does
+                continue
             if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
                 continue
             if level == "kept" and _is_view_made_again(pair.before, one, other, key):
                 continue
             yield _finding(pair, one, other, key, fate)
-    if evidence.contract["metadata"] == "kept" and _all_traced(evidence.before.program):
-        yield from _unpaired(evidence)
+    if evidence.contract["metadata"] == "kept" and evidence.before.program and evidence.after.program:
+        yield from _unpaired(evidence, evidence.before.program, evidence.after.program)
+
+
+#: Fetches a tensor that a subclass wraps: no line of the model asks for it.
+_FETCHES = "export.access_subclass_inner_tensor."
 
 
 def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
@@ -166,21 +172,44 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _
 # --- nodes that a stage made from none that it says -----------------------------------------
 
 
-def _all_traced(program: ProgramRecord | None) -> bool:
-    """Whether every operation has a stack trace."""
-    return program is not None and all("stack_trace" in node.meta for _, node in _operations(program))
+def _all_have(program: ProgramRecord, key: str) -> bool:
+    """Whether every operation has this metadata."""
+    return all(key in node.meta for _, node in _operations(program))
 
 
-def _unpaired(evidence: Evidence) -> Iterator[Finding]:
-    if "stack_trace" not in evidence.fields or evidence.after.program is None or evidence.alignment is None:
-        return
-    paired = {id(other) for _, _, other in evidence.alignment.pairs()}
-    unpaired = [each for each in _operations(evidence.after.program) if id(each[1]) not in paired]
+def _unpaired(evidence: Evidence, before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
+    paired = {id(other) for _, _, other in evidence.alignment.pairs()} if evidence.alignment else set()
+    unpaired = [each for each in _operations(after) if id(each[1]) not in paired]
+    written = [each for each in unpaired if not each[1].target.startswith("aten.copy")]  # which writes a mutation back
+    for key in ("stack_trace", "nn_module_stack"):
+        if key in evidence.fields and _all_have(before, key):
+            yield from (_missing(graph, node, key) for graph, node in written if key not in node.meta)
+    if "nn_module_stack" in evidence.fields:
+        yield from _strange_stacks(before, written)
+    if unpaired and "stack_trace" in evidence.fields and _all_have(before, "stack_trace"):
+        yield from _vanished_annotations(before, unpaired)
+
+
+def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]) -> Iterator[Finding]:
+    """Find nodes that do not say what they were made from, with a module stack that no operation had."""
+    key = "nn_module_stack"
+    stacks = {_paths(node.meta[key]) for _, node in _operations(before) if key in node.meta}
     for graph, node in unpaired:
-        if "stack_trace" not in node.meta and not node.target.startswith("aten.copy"):  # writes a mutation back
-            yield _missing(graph, node, "stack_trace")
-    if unpaired and evidence.before.program is not None:
-        yield from _vanished_annotations(evidence.before.program, unpaired)
+        if key in node.meta and _paths(node.meta[key]) not in stacks:
+            yield Finding(
+                check="metadata",
+                place=graph.place(node),
+                kind=f"{key} wrong",
+                field=key,
+                expected="the module stack of an operation before",
+                actual=str(_shown(node.meta[key])),
+                line=user_line(node),
+            )
+
+
+def _paths(stack: Any) -> Any:
+    """The paths and classes of a module stack, without its keys."""
+    return tuple(entry[1:] for entry in stack) if isinstance(stack, tuple) else repr(stack)
 
 
 def _vanished_annotations(
@@ -301,7 +330,7 @@ def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecor
 
 def _is_users(node: NodeRecord) -> bool:
     """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
-    result), nor what it inserts to detach constants."""
+    result, parts of a tensor subclass), nor what it inserts to detach constants."""
     if node.op != "call_function" or "." not in node.target:
         return False
     return not node.target.startswith(_ADDED)
@@ -309,6 +338,7 @@ def _is_users(node: NodeRecord) -> bool:
 
 _ADDED = (
     "aten.sym_",
+    _FETCHES,
     "aten._assert",
     "aten.lift_fresh",
     "aten.detach",

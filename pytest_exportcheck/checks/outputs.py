@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_exportcheck.checks.values import Rule, differences
+from pytest_exportcheck.checks.closeness import Own, Rule
+from pytest_exportcheck.checks.layouts import operators_of_layout
+from pytest_exportcheck.checks.outside import later_hint
+from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import Evidence, Finding, Observation
 
@@ -16,14 +19,17 @@ def check(evidence: Evidence) -> list[Finding]:
     return [finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)]
 
 
-def rule_of(evidence: Evidence, check_name: str) -> Rule:
-    """How values are compared at this stage of this case."""
+def rule_of(evidence: Evidence, check_name: str, label: str, place: str) -> Rule:
+    """How the values of one place are compared, in the call of this label."""
     level = "structure" if evidence.random else evidence.contract[check_name]
-    return Rule(level, evidence.tolerance, CLOSE)
+    measured = evidence.rounding.get(label)
+    own = Own(measured.values[place], measured.scale) if measured and place in measured.values else None
+    return Rule(level, evidence.tolerance, CLOSE, own, evidence.unmeasured)
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     label = (before.label,)
+    hint = later_hint(evidence, before)
     if after.raised:
         yield Finding(
             check="outputs",
@@ -31,6 +37,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
+            detail="\n".join(filter(None, [after.raised.detail, hint])),
             on=label,
         )
     elif before.structure != after.structure:
@@ -40,12 +47,13 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="structure",
             expected=spec_text(before.structure),
             actual=spec_text(after.structure),
+            detail=hint,
             on=label,
         )
     else:
-        rule = rule_of(evidence, "outputs")
         shared = _passed_twice(evidence)
-        for expected, actual in zip(before.outputs, after.outputs, strict=True):
+        for number, (expected, actual) in enumerate(zip(before.outputs, after.outputs, strict=True)):
+            rule = rule_of(evidence, "outputs", before.label, expected.place)
             for difference in differences(expected, actual, rule):
                 yield Finding(
                     check="outputs",
@@ -53,9 +61,16 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
                     kind=difference.kind,
                     expected=difference.expected,
                     actual=difference.actual,
-                    detail="\n".join(filter(None, [difference.detail, shared])),
+                    detail="\n".join(filter(None, [difference.detail, shared, hint])),
                     on=label,
+                    operators=_layout_of(evidence, number) if difference.kind == "stride" else None,
                 )
+
+
+def _layout_of(evidence: Evidence, number: int) -> tuple[str, ...] | None:
+    """The operators that determine the layout of an output; None where there is no program."""
+    program = evidence.before.program or evidence.after.program
+    return None if program is None else operators_of_layout(program, number)
 
 
 def _passed_twice(evidence: Evidence) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from pytest_exportcheck.checks.alignment import flat
+from pytest_exportcheck.checks.unwrapped import signature_without, unwrapped_names
 from pytest_exportcheck.records import (
     Evidence,
     Finding,
@@ -33,7 +34,10 @@ def check(evidence: Evidence) -> list[Finding]:
     if evidence.before.program is None:
         return found
     before = evidence.before.program
-    found += _LEVELS[level](before.signature, program.signature)
+    unwrapped = unwrapped_names(evidence.before.state, evidence.after.state)
+    found += _LEVELS[level](
+        signature_without(before.signature, unwrapped), signature_without(program.signature, unwrapped)
+    )
     if level == "kinds" and before.dialect == program.dialect:  # a capture of a lowered program mutates in place
         found += _mutations(before.signature, program.signature)
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from pytest_exportcheck.checks.values import Rule, strides, tensor_text, value_difference
-from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord
+from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.unwrapped import unwrapped_findings, unwrapped_names, without
+from pytest_exportcheck.checks.values import is_dense, strides, tensor_text, value_difference
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
 from pytest_exportcheck.tensors import storage_key
 
 _BITS = Rule("bits", None, {})
@@ -17,13 +19,16 @@ def check(evidence: Evidence) -> list[Finding]:
     before, after = evidence.before.state, evidence.after.state
     if before is None or after is None:
         return []
-    found = [*_names(before, after), *_entries(before, after), *_tying(before, after), *_order(before, after)]
+    unwrapped = unwrapped_names(before, after)
+    before, after = without(before, unwrapped), without(after, unwrapped)
+    found = [*unwrapped_findings(unwrapped), *_names(before, after), *_entries(before, after), *_tying(before, after)]
+    found += _order(before, after, evidence.module.state if evidence.module else None)
     level = evidence.contract["state"]
     old, new = evidence.before.program, evidence.after.program
     if level == "the same" and new is not None:
         found += _copied(before, after)
     if level in ("the same", "equal") and old is not None and new is not None:
-        found += _state_dict(old, new)
+        found += _state_dict(old, new, {*unwrapped, *(part for parts in unwrapped.values() for part in parts)})
     return found
 
 
@@ -87,7 +92,8 @@ def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             "requires_grad": (old.facts.requires_grad, new.facts.requires_grad),
         }
         if old.facts.layout == new.facts.layout and old.facts.shape == new.facts.shape:
-            pairs["stride"] = (strides(old.facts), strides(new.facts))
+            kind = "stride of a view" if _is_made_dense(old.facts, new.facts) else "stride"
+            pairs[kind] = (strides(old.facts), strides(new.facts))
         for kind, (expected, actual) in pairs.items():
             if expected != actual:
                 yield _finding(name, kind, expected, actual)
@@ -121,9 +127,10 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             yield _finding(name, "copied", "the storage that it had", "another storage")
 
 
-def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord) -> Iterator[Finding]:
+def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out: set[str]) -> Iterator[Finding]:
     """The keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
-    before, after = old_program.state_names, new_program.state_names
+    before = [name for name in old_program.state_names if name not in left_out]
+    after = [name for name in new_program.state_names if name not in left_out]
     for name in before:
         if name not in after:
             yield _finding(name, "dropped from state_dict", "a key of the program's state_dict", "no such key")
@@ -172,15 +179,30 @@ def _tensor_count(group: list[str], entries: dict[str, StateEntry]) -> str:
     return f"an optimizer would now update {len({entries[name].tied_to for name in group})} tensors instead of 1"
 
 
-def _order(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
-    """Order of the state_dict among the names that both have; tied names may trade places."""
+def _order(before: StateRecord, after: StateRecord, module: StateRecord | None) -> Iterator[Finding]:
+    """Compare the order of the state_dict among the names that both have. Tied names may trade places, and what has the order
+    of the user's module again has lost nothing."""
     tied = {name for name, group in _groups(before.entries, before).items() if len(group) > 1}
     both = set(before.order) & set(after.order) - tied
-    old = [name for name in before.order if name in both]
-    new = [name for name in after.order if name in both]
-    if old != new:
+    old, new = _among(both, before), _among(both, after)
+    if old != new and (module is None or new != _among(both, module)):
         first = next(place for place, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
-        yield _finding("state_dict", "order", _excerpt(old, first), _excerpt(new, first))
+        kind = "parameters first" if new == _parameters_first(old, before) else "order"
+        yield _finding("state_dict", kind, _excerpt(old, first), _excerpt(new, first))
+
+
+def _among(names: Collection[str], record: StateRecord) -> list[str]:
+    return [name for name in record.order if name in names]
+
+
+def _parameters_first(names: Iterable[str], record: StateRecord) -> list[str]:
+    """The names in their order, those of parameters before all others."""
+    return sorted(names, key=lambda name: name in record.entries and record.entries[name].kind != "parameter")
+
+
+def _is_made_dense(old: TensorFacts, new: TensorFacts) -> bool:
+    """Whether a view with gaps, or of elements that share memory, has become what a copy of it is: dense, dims in order."""
+    return not is_dense(old) and is_dense(new) and list(strides(new) or ()) == sorted(strides(new) or (), reverse=True)
 
 
 def _excerpt(names: list[str], first: int) -> str:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.records import Leaf, TensorFacts, Tolerance
-from pytest_exportcheck.tensors import differing_elements, facts_of, has_values, same_bits
+from pytest_exportcheck.checks.closeness import Limit, Rule
+from pytest_exportcheck.layouts import is_packed
+from pytest_exportcheck.records import Leaf, TensorFacts
+from pytest_exportcheck.tensors import (
+    UNREADABLE,
+    as_plain,
+    differing_elements,
+    facts_of,
+    has_values,
+    parts_of,
+    same_bits,
+)
 
 
 @dataclass(frozen=True)
@@ -20,21 +30,6 @@ class Difference:
     expected: str
     actual: str
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How values are compared: ``bits``, ``close`` or ``structure`` (type, shape and dtype only)."""
-
-    level: str
-    tolerance: Tolerance | None
-    by_dtype: Mapping[str, Tolerance]
-
-    def tolerance_for(self, dtype: str) -> Tolerance | None:
-        """The tolerance for a dtype; None where values must be equal."""
-        if self.tolerance is not None:
-            return self.tolerance
-        return self.by_dtype.get(dtype) if self.level == "close" else None
 
 
 def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference]:
@@ -52,35 +47,76 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
     """How the values of two tensors differ, if they do."""
     if same_bits(expected, actual):
         return
-    if expected.is_nested or expected.shape != actual.shape or expected.dtype != actual.dtype:
+    if not _same_form(expected, actual):
         yield Difference("value", tensor_text(expected), tensor_text(actual))
         return
     if not (has_values(expected) and has_values(actual)):
         if has_values(expected) != has_values(actual):
             yield Difference("value", tensor_text(expected), tensor_text(actual), "one of them has no data")
         return
-    left, right = _flat(expected), _flat(actual)
-    tolerance = rule.tolerance_for(str(expected.dtype).removeprefix("torch."))
-    if tolerance is not None and _is_close(left, right, tolerance):
+    left, right = _shown_parts(expected), _shown_parts(actual)
+    if [name for name, _ in left] != [name for name, _ in right]:
+        yield Difference("value", tensor_text(expected), tensor_text(actual), "they are made of other parts")
+        return
+    for (name, one), (_, other) in zip(left, right, strict=True):
+        yield from _part_difference(name, one, other, rule)
+
+
+def _shown_parts(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
+    """The parts of a tensor; a sparse tensor as one dense part, as long as there is memory for it."""
+    if tensor.layout is torch.strided or tensor.is_nested or tensor.numel() > _LARGE:
+        return parts_of(tensor)
+    try:
+        return parts_of(tensor.detach().to_dense())
+    except UNREADABLE:
+        return parts_of(tensor)
+
+
+#: Elements of a sparse tensor that is still shown as a dense one.
+_LARGE = 2**24
+
+
+def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
+    """How two parts (:func:`parts_of`) of the same name differ, if they do."""
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        yield Difference("value", tensor_text(expected), tensor_text(actual), _of_part(name))
         return
     places = differing_elements(expected, actual)
+    left, right = _flat(expected), _flat(actual)
+    limit = rule.limit(str(expected.dtype).removeprefix("torch."), _largest(left))
+    if not places.numel() or (limit is not None and _is_close(left, right, limit)):
+        return
     yield Difference(
         "value",
         _element(left, int(places[0]), expected.shape),
         _element(right, int(places[0]), expected.shape),
-        _extent(left, right, places, tolerance),
+        "\n".join(filter(None, [_extent(left, right, places, limit), _of_part(name)])),
     )
+
+
+def _of_part(name: str) -> str:
+    return f"in its part {name!r}" if name else ""
 
 
 def tensor_text(tensor: torch.Tensor) -> str:
     """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
-    facts = facts_of(tensor)
-    text = f"{facts.dtype}{list(facts.shape)}" + ("" if has_values(tensor) else f" without data ({facts.type})")
+    facts, parts = facts_of(tensor), parts_of(tensor)
     if tensor.is_nested:
-        return f"nested {facts.dtype} " + ", ".join(str(list(part.shape)) for part in tensor.detach().unbind())
-    if tensor.layout is torch.strided and has_values(tensor) and 0 < tensor.numel() <= 8:
-        text += f" {_flat(tensor).reshape(tensor.shape).tolist()}"
+        return f"nested {facts.dtype} " + ", ".join(f"{name} {list(part.shape)}" for name, part in parts)
+    text = f"{facts.dtype}{list(facts.shape)}"
+    if not parts:
+        return f"{text} without data ({facts.type})"
+    if facts.layout == "strided" and [name for name, _ in parts] == [""] and 0 < parts[0][1].numel() <= 8:
+        text += f" {_flat(parts[0][1]).reshape(facts.shape).tolist()}"
     return text
+
+
+@as_plain
+def _same_form(expected: torch.Tensor, actual: torch.Tensor) -> bool:
+    """Whether the elements of two tensors can be compared one by one."""
+    if expected.is_nested or actual.is_nested:
+        return expected.is_nested == actual.is_nested and expected.dtype == actual.dtype
+    return expected.shape == actual.shape and expected.dtype == actual.dtype
 
 
 def _facts(expected: TensorFacts, actual: TensorFacts) -> Iterator[Difference]:
@@ -99,6 +135,18 @@ def strides(facts: TensorFacts) -> tuple[int, ...] | None:
     if facts.stride is None or 0 in facts.shape:
         return None
     return tuple(step for step, size in zip(facts.stride, facts.shape, strict=True) if size > 1)
+
+
+def is_dense(facts: TensorFacts) -> bool:
+    """Whether the elements fill their part of the storage, each in a place of its own."""
+    steps = sorted(zip(facts.stride or (), facts.shape, strict=False))
+    expected = 1
+    for step, size in steps:
+        if size > 1:
+            if step != expected:
+                return False
+            expected *= size
+    return True
 
 
 def _text(value: object) -> str:
@@ -122,24 +170,33 @@ def _plain_text(value: Any) -> str:
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """The elements of a tensor, 1-D, in a dtype that has operators."""
-    dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
-    flat = dense.dequantize().reshape(-1) if dense.is_quantized else dense.reshape(-1)
+    """The elements of a part, 1-D, in a dtype that has operators."""
+    flat = tensor.reshape(-1)
+    if is_packed(flat.dtype):  # it has no operators: show the bytes
+        return flat.view(torch.uint8)
     if not flat.is_floating_point() or flat.element_size() > 1:
         return flat
-    try:
-        return flat.to(torch.float32)
-    except (NotImplementedError, RuntimeError):  # packed dtypes have no operators: show their bytes
-        return flat.view(torch.uint8)
+    return flat.to(torch.float32)
 
 
-def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance) -> bool:
-    """Within ``atol + rtol * max|expected|``; nan and infinities in the same places."""
+def _largest(flat: torch.Tensor) -> float:
+    """The largest finite absolute value; of a complex tensor, of its parts."""
+    if not (flat.is_floating_point() or flat.is_complex()):
+        return 0.0
+    parts = _real(flat)
+    finite = parts[parts.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def _real(flat: torch.Tensor) -> torch.Tensor:
+    return (torch.view_as_real(flat.resolve_conj()) if flat.is_complex() else flat).double()
+
+
+def _is_close(expected: torch.Tensor, actual: torch.Tensor, limit: Limit) -> bool:
+    """Within the limit; nan and infinities in the same places."""
     if not (expected.is_floating_point() or expected.is_complex()):
         return False
-    if expected.is_complex():
-        expected, actual = torch.view_as_real(expected.resolve_conj()), torch.view_as_real(actual.resolve_conj())
-    left, right = expected.double(), actual.double()
+    left, right = _real(expected), _real(actual)
     finite = left.isfinite()
     if not torch.equal(finite, right.isfinite()) or not torch.equal(left.isnan(), right.isnan()):
         return False
@@ -147,9 +204,7 @@ def _is_close(expected: torch.Tensor, actual: torch.Tensor, tolerance: Tolerance
         return False
     if not bool(finite.any()):
         return True
-    left, right = left[finite], right[finite]
-    limit = tolerance.atol + tolerance.rtol * float(left.abs().max())
-    return float((left - right).abs().max()) <= limit
+    return float((left[finite] - right[finite]).abs().max()) <= limit.size
 
 
 def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
@@ -163,13 +218,13 @@ def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
 _DIGITS = {torch.float32: 9, torch.float16: 5, torch.bfloat16: 4}
 
 
-def _extent(expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, tolerance: Tolerance | None) -> str:
+def _extent(expected: torch.Tensor, actual: torch.Tensor, places: torch.Tensor, limit: Limit | None) -> str:
     text = f"{places.numel()} of {expected.numel()} elements differ"
     if expected.is_floating_point() or expected.is_complex():
         wide = torch.complex128 if expected.is_complex() else torch.float64
         gap = (expected.to(wide) - actual.to(wide)).abs()
         largest = float(gap[gap.isfinite()].max()) if bool(gap.isfinite().any()) else float("nan")
         text += f", by at most {largest:.3g}"
-    if tolerance is not None:
-        text += f" (allowed: {tolerance.atol:g} + {tolerance.rtol:g} of the largest value)"
+    if limit is not None:
+        text += f" (allowed: {limit.text})"
     return text

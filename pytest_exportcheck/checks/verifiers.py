@@ -18,6 +18,8 @@ def _found(evidence: Evidence) -> Iterator[Finding]:
         return
     level = evidence.contract["verifiers"]
     expected = level
+    if level == "before or ATEN":
+        expected = before.dialect if before is not None and program.dialect == before.dialect else "ATEN"
     if level in ("equal", "captured"):  # a capture of a lowered program may be training IR again
         again = level == "captured" and program.dialect == "TRAINING"
         expected = program.dialect if before is None or again else before.dialect

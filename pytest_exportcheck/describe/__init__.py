@@ -2,6 +2,7 @@
 
 from pytest_exportcheck.describe.declared import declared_dims, dims_in
 from pytest_exportcheck.describe.guards import guard_conditions
+from pytest_exportcheck.describe.inputs import check_inputs
 from pytest_exportcheck.describe.modules import (
     call_spec_of,
     call_spec_of_call,
@@ -10,18 +11,20 @@ from pytest_exportcheck.describe.modules import (
     state_of,
     untraced_of,
 )
+from pytest_exportcheck.describe.places import input_places, place_of
 from pytest_exportcheck.describe.program import program_of
-from pytest_exportcheck.describe.resize import place_of
 from pytest_exportcheck.describe.runs import node_runs
 from pytest_exportcheck.describe.symbols import interval_of
 
 __all__ = [
     "call_spec_of",
     "call_spec_of_call",
+    "check_inputs",
     "claimed_types_of",
     "declared_dims",
     "dims_in",
     "guard_conditions",
+    "input_places",
     "interval_of",
     "module_types_of",
     "node_runs",

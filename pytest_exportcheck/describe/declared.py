@@ -56,17 +56,17 @@ def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
             if size is not None:
                 yield _declared(place, dim % max(value.dim(), 1), size)
         return
-    for (path, inner), given in zip(_children(value), _specs_of(spec, value), strict=False):
+    for (path, inner), given in zip(children_of(value), specs_of(spec, value), strict=False):
         yield from _dims(place + path, inner, given)
 
 
-def _children(value: Any) -> list[tuple[str, Any]]:
+def children_of(value: Any) -> list[tuple[str, Any]]:
     """The direct children of a container, with their pytree paths; nothing for a leaf."""
     leaves = pytree.tree_flatten_with_path(value, is_leaf=lambda each: each is not value)[0]
     return [(pytree.keystr(path), child) for path, child in leaves if path]
 
 
-def _specs_of(spec: Any, value: Any) -> list[Any]:
+def specs_of(spec: Any, value: Any) -> list[Any]:
     """The specs of the children of a container, in their order."""
     if isinstance(spec, Mapping):
         keys = value.keys() if isinstance(value, Mapping) else _field_names(value)

@@ -16,6 +16,7 @@ import torch.utils._pytree as pytree
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.fingerprint import TORCHS_CUSTOM
 from pytest_exportcheck.records import NodeRef, Plain, TensorValue
+from pytest_exportcheck.tensors import as_plain, is_strided
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 _ATOMS = (str, int, float, complex, bool, bytes, type(None))
@@ -36,9 +37,10 @@ def qualified(value: Any) -> str:
     return f"{value.__module__}.{name}" if name else _without_addresses(repr(value))
 
 
+@as_plain
 def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
     """Shape, dtype, device, layout, stride and offset of a tensor, real or fake."""
-    strided = tensor.layout is torch.strided and not tensor.is_nested
+    strided = is_strided(tensor)
     return TensorValue(
         shape=() if tensor.is_nested else tuple(map(symbols.size, tensor.shape)),
         dtype=str(tensor.dtype).removeprefix("torch."),

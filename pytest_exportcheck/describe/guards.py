@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +13,12 @@ import sympy
 import torch
 import torch.utils._pytree as pytree
 
-from pytest_exportcheck.describe.resize import families, place_of
+from pytest_exportcheck.describe.places import Branch, KeyPath, branch_of, input_paths, keyword_order, place_of
+from pytest_exportcheck.describe.resize import families
 from pytest_exportcheck.records import DeclaredDim
+from pytest_exportcheck.tensors import as_plain, is_strided
+
+Leaves = list[tuple[KeyPath, Any]]
 
 
 class _Unknown(Exception):
@@ -38,12 +41,12 @@ def acceptance(
     for dims in families(declared):
         where = " and ".join(f"{dim.place}.size({dim.dim})" for dim in dims)
         for size in (size for size in _sizes(dims[0]) if all(dim.size_for(size) >= 0 for dim in dims)):
-            inputs = _resized(program.example_inputs, dims, size)
+            inputs = _resized(program, dims, size)
             found[f"{where} = {size}"] = all(_holds(tree, program, inputs) for tree in trees)
         for dim in dims if len(dims) > 1 else ():
             alone = replace(dim, derive=None)  # what their relation forbids
             for size in _sizes(alone):
-                inputs = _resized(program.example_inputs, [alone], size)
+                inputs = _resized(program, [alone], size)
                 setting = f"{dim.place}.size({dim.dim}) alone = {size}"
                 found[setting] = all(_holds(tree, program, inputs) for tree in trees)
     return found
@@ -54,11 +57,7 @@ def guard_conditions(program: torch.export.ExportedProgram, dims: Mapping[tuple[
 
     Guards that are about something else than sizes are left out.
     """
-    spec = program.call_spec.in_spec
-    if spec is None:
-        return []
-    leaves = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)  # not None: a dataclass leaves such fields out
-    inputs = pytree.tree_map_with_path(lambda path, _: _Shape(place_of(path), dims), leaves)
+    inputs = [(path, _Shape(place_of(path), dims)) for path in input_paths(program)]
     trees = [_parsed(guard) for guard in getattr(program, "_guards_code", None) or ()]
     found = [_relation(tree, _Sources(program, inputs)) for tree in trees]
     return [relation for relation in found if isinstance(relation, sympy.Basic)]
@@ -94,19 +93,22 @@ def _sizes(dim: DeclaredDim) -> list[int]:
     return sorted(size for size in {*near, 1, 2, 3, 4, 7, 8} if 0 <= size < 2**31)
 
 
-def _resized(examples: Any, dims: Sequence[DeclaredDim], size: int) -> Any:
+def _resized(program: torch.export.ExportedProgram, dims: Sequence[DeclaredDim], size: int) -> Leaves:
     """The example inputs with these dims of another size; tensors without data."""
+    args, kwargs = program.example_inputs
+    leaves = pytree.tree_leaves((args, {name: kwargs[name] for name in keyword_order(program)}))
+    return [(path, _of_size(path, leaf, dims, size)) for path, leaf in zip(input_paths(program), leaves, strict=False)]
 
-    def resize(path: Any, leaf: Any) -> Any:
-        if not isinstance(leaf, torch.Tensor) or leaf.layout is not torch.strided or leaf.is_nested:
-            return leaf
-        shape = list(leaf.shape)
-        for dim in dims:
-            if place_of(path) == dim.place and dim.dim < len(shape):
-                shape[dim.dim] = dim.size_for(size)
-        return torch.empty(shape, dtype=leaf.dtype, device="meta")
 
-    return pytree.tree_map_with_path(resize, tuple(examples))
+@as_plain
+def _of_size(path: KeyPath, leaf: Any, dims: Sequence[DeclaredDim], size: int) -> Any:
+    if not isinstance(leaf, torch.Tensor) or not is_strided(leaf):
+        return leaf
+    shape = list(leaf.shape)
+    for dim in dims:
+        if place_of(path) == dim.place and dim.dim < len(shape):
+            shape[dim.dim] = dim.size_for(size)
+    return torch.empty(shape, dtype=leaf.dtype, device="meta")
 
 
 def _parsed(guard: str) -> ast.expr | None:
@@ -116,7 +118,7 @@ def _parsed(guard: str) -> ast.expr | None:
         return None
 
 
-def _holds(tree: ast.expr | None, program: torch.export.ExportedProgram, inputs: Any) -> bool:
+def _holds(tree: ast.expr | None, program: torch.export.ExportedProgram, inputs: Leaves) -> bool:
     if tree is None:
         return True
     try:
@@ -128,15 +130,16 @@ def _holds(tree: ast.expr | None, program: torch.export.ExportedProgram, inputs:
 class _Sources:
     """What ``L[...]`` stands for in guards: arguments by name, or all of them."""
 
-    def __init__(self, program: torch.export.ExportedProgram, inputs: Any) -> None:
-        args, kwargs = inputs
+    def __init__(self, program: torch.export.ExportedProgram, inputs: Leaves) -> None:
+        tree = branch_of(inputs).entries
+        args, kwargs = tree.get(0, Branch({})), tree.get(1, Branch({}))
         names = list(getattr(program.module_call_graph[0].signature, "forward_arg_names", None) or ())
         self._named = {
-            **dict(zip(names, args, strict=False)),
-            **kwargs,
+            **{name: args[number] for number, name in enumerate(names) if number in args.entries},
+            **kwargs.entries,
             "args": args,
             "kwargs": kwargs,
-            "flat_args": pytree.tree_leaves((args, kwargs)),
+            "flat_args": [leaf for _, leaf in inputs],
         }
 
     def __getitem__(self, name: str) -> Any:
@@ -183,11 +186,10 @@ def _call(node: Any, sources: _Sources) -> Any:
 
 
 def _attribute(node: Any, sources: _Sources) -> Any:
-    """A field of a dataclass or namedtuple among the inputs."""
+    """A field of a class among the inputs."""
     owner = _value(node.value, sources)
-    fields = [each.name for each in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else ()
-    if node.attr in fields or node.attr in getattr(owner, "_fields", ()):
-        return getattr(owner, node.attr)
+    if isinstance(owner, Branch) and node.attr in owner.entries:
+        return owner[node.attr]
     raise _Unknown
 
 

@@ -44,14 +44,16 @@ def call_spec_of_call(
 
 
 def _names(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the parameters of ``forward`` that are given something; None where it takes any number."""
+    """The names of the parameters of ``forward`` that are given something, keywords in the order of the call; None where
+    it takes any number."""
     try:
         bound = inspect.signature(module.forward).bind(*args, **kwargs)
     except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
         return None
-    kinds = {each.kind for each in bound.signature.parameters.values()}
+    parameters = bound.signature.parameters
+    kinds = {each.kind for each in parameters.values()}
     variadic = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
-    return None if variadic else tuple(bound.arguments)
+    return None if variadic else (*list(parameters)[: len(args)], *kwargs)
 
 
 def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.describe.defaults import taken_from_defaults
 from pytest_exportcheck.describe.freeze import (
     frozen,
     frozen_metadata,
@@ -16,6 +17,7 @@ from pytest_exportcheck.describe.freeze import (
     target_text,
 )
 from pytest_exportcheck.describe.guards import acceptance
+from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.records import (
     ConstraintsRecord,
@@ -65,16 +67,6 @@ def program_of(
         verified=_verified(program),
         runs=runs,
     )
-
-
-def input_places(program: torch.export.ExportedProgram) -> list[str]:
-    """The places of the user's inputs, in the order of the signature: ``args[0]``, ``kwargs['mask']``."""
-    spec = program.call_spec.in_spec
-    if spec is None:
-        return []
-    args, kwargs = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
-    leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
-    return [place for place, _ in sorted(leaves, key=lambda leaf: int(leaf[1]))]
 
 
 def _user_inputs(program: torch.export.ExportedProgram) -> list[Any]:
@@ -133,6 +125,7 @@ def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraph
         val=frozen(node.meta.get("val"), symbols),
         meta={**frozen_metadata(node.meta, symbols), **_gradient_flag(node)},
         origin=origin_of(node.meta),
+        defaults=taken_from_defaults(node),
     )
 
 

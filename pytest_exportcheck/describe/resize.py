@@ -10,8 +10,10 @@ import sympy
 import torch
 import torch.utils._pytree as pytree
 
+from pytest_exportcheck.describe.places import place_of
+from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
-from pytest_exportcheck.tensors import input_leaves
+from pytest_exportcheck.tensors import as_plain, has_values, input_leaves
 
 Sizes = dict[tuple[str, int], int]
 
@@ -32,16 +34,27 @@ def at_other_sizes(
     sizes |= _following(sizes, leaves, [dim for dim in declared if not dim.root], symbolic)
 
     def resize(path: Any, leaf: Any) -> Any:
-        if not isinstance(leaf, torch.Tensor) or leaf.layout is not torch.strided or leaf.is_nested:
+        if not isinstance(leaf, torch.Tensor) or not has_values(leaf) or not can_be_laid_out(leaf):
             return leaf
-        for dim, size in enumerate(leaf.shape):
-            other = sizes.get((place_of(path), dim), size)
-            if other != size and size > 0:
-                leaf = leaf.detach().index_select(dim, torch.arange(other, device=leaf.device) % size)
-        return leaf
+        place = place_of(path)
+        return _resized(leaf, [sizes.get((place, dim), size) for dim, size in enumerate(leaf.shape)])
 
     args, kwargs = pytree.tree_map_with_path(resize, (call.args, dict(call.kwargs)))
     return Inputs("at other sizes", args, kwargs)
+
+
+@as_plain
+def _resized(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """The tensor with this shape, in the same layout; elements are repeated, or left out."""
+    values = tensor.detach().as_subclass(torch.Tensor)
+    for dim, (size, other) in enumerate(zip(tensor.shape, shape, strict=True)):
+        if other != size and size > 0:
+            values = values.index_select(dim, torch.arange(other, device=tensor.device) % size)
+    if values.shape == tensor.shape:
+        return tensor
+    made = laid_out_like(tensor, values.shape)
+    fill(made, values)
+    return made.requires_grad_(tensor.requires_grad)
 
 
 def _following(
@@ -85,8 +98,3 @@ def _root_size(family: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> int 
 def _allows(dim: DeclaredDim, root: int) -> bool:
     size = dim.size_for(root)
     return size > 0 and (dim.interval is None or dim.interval.holds(Interval(size, size)))
-
-
-def place_of(path: Any) -> str:
-    """As ``input_leaves`` names a leaf of ``(args, kwargs)``: the first key tells one from the other."""
-    return ("args" if path[0].idx == 0 else "kwargs") + pytree.keystr(path[1:])

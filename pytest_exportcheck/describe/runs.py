@@ -11,11 +11,12 @@ import torch.utils._pytree as pytree
 from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
+from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
-from pytest_exportcheck.tensors import copy_tree, detached_clone, input_leaves
+from pytest_exportcheck.tensors import copied, copy_tree, input_leaves
 
 
 def node_runs(
@@ -139,7 +140,8 @@ def _facts(value: Any, symbols: Symbols) -> Any:
 def _inputs(program: torch.export.ExportedProgram, call: Inputs) -> list[Any]:
     args, kwargs = copy_tree((call.args, dict(call.kwargs)))
     user = iter(_flat_inputs(program, args, kwargs))
-    copied = _writes(program)
+    writes = _writes(program)
+    memo: dict[int, Any] = {}
     values: list[Any] = []
     for spec in program.graph_signature.input_specs:
         if spec.kind is InputKind.USER_INPUT:
@@ -147,31 +149,30 @@ def _inputs(program: torch.export.ExportedProgram, call: Inputs) -> list[Any]:
         elif spec.kind is InputKind.TOKEN:
             values.append(torch.empty(0))
         else:
-            values.append(_held(program, spec, copied))
+            values.append(_held(program, spec, writes, memo))
     return values
 
 
-def _held(program: torch.export.ExportedProgram, spec: Any, copied: bool) -> Any:
+def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: dict[int, Any]) -> Any:
     value = program.state_dict.get(spec.target, program.constants.get(spec.target))
-    if isinstance(value, torch.Tensor) and (copied or spec.kind is not InputKind.PARAMETER):
-        clone = detached_clone(value)
-        return clone.requires_grad_(value.requires_grad)
+    if isinstance(value, torch.Tensor) and (writes or spec.kind is not InputKind.PARAMETER):
+        return copied(value, memo)
     return value
 
 
 def _flat_inputs(program: torch.export.ExportedProgram, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
     """The leaves of the arguments in the program's own order of keywords."""
-    spec = program.call_spec.in_spec
-    order = pytree.tree_unflatten([0] * spec.num_leaves, spec)[1] if spec is not None else kwargs
-    ordered = {name: kwargs[name] for name in order if name in kwargs}
+    ordered = {name: kwargs[name] for name in keyword_order(program) if name in kwargs}
     leaves: list[Any] = pytree.tree_leaves((args, {**ordered, **{k: v for k, v in kwargs.items() if k not in ordered}}))
     return leaves
 
 
 def _writes(program: torch.export.ExportedProgram) -> bool:
-    """Whether a node says that it may write to what it is given."""
+    """Whether a node, in a subgraph as well, says that it may write to what it is given."""
+    graphs = [owner.graph for owner in program.graph_module.modules() if isinstance(owner, torch.fx.GraphModule)]
     return any(
         isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-        for node in program.graph.nodes
+        for graph in graphs
+        for node in graph.nodes
         if node.op == "call_function"
     )

@@ -39,7 +39,7 @@ DEFAULT = {"strict": False, "pre_dispatch": True}
 class BareEngine:
     """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
     contract it is judged; ``made_by``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines that have the same ``format``.
+    other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
 
     A second opinion has ``opinions``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
     error of another type is a gap in it, and says nothing of the model."""
@@ -55,6 +55,7 @@ class BareEngine:
     opinions: frozenset[str] = frozenset()
     refusals: tuple[type[BaseException], ...] = ()
     format: str = ""
+    unportable: Callable[[Any], str] | None = None
 
 
 def as_engine(candidate: Any) -> Engine:
@@ -91,6 +92,7 @@ def as_engine(candidate: Any) -> Engine:
         opinions=frozenset(getattr(candidate, "opinions", ())),
         refusals=tuple(getattr(candidate, "refusals", ())),
         format=str(getattr(candidate, "format", "")),
+        unportable=candidate.unportable if _has(candidate, "unportable") else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pytest_exportcheck.engines.bare import BareEngine, with_program
@@ -25,27 +26,35 @@ def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
             each.name: each.load for each in bare if each is not engine and each.load and each.format == engine.format
         }
         if engine.save and readers and "interop" not in engine.edges:
-            edge = _edge(engine.name, engine.save, readers)
+            edge = _edge(engine.name, engine.save, readers, engine.unportable or _portable)
             found[engine.name] = replace(engine, edges={**engine.edges, "interop": edge})
     return found
 
 
-def _edge(saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load]) -> Edge:
+def _portable(_: Any) -> str:
+    return ""
+
+
+def _edge(
+    saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load], unportable: Callable[[Any], str]
+) -> Edge:
     """Loaded by each of the readers: all that they make is judged, and what the first makes goes on."""
 
     def edge(artifact: Any) -> Artifact:
         given = with_program(artifact)
         buffer = io.BytesIO()
         save(given.program, buffer)
+        beyond = partial(unportable, given.program)
         first, *others = [
-            (name, ProgramArtifact(_loaded(saver, name, load, buffer), given.request)) for name, load in readers.items()
+            (name, ProgramArtifact(_loaded(saver, name, load, buffer, beyond), given.request))
+            for name, load in readers.items()
         ]
-        return replace(first[1], also=dict(others))
+        return replace(first[1], reader=first[0], also=dict(others))
 
     return edge
 
 
-def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO) -> Any:
+def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO, beyond: Callable[[], str]) -> Any:
     buffer.seek(0)
     try:
         return load(buffer)
@@ -54,4 +63,6 @@ def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO) -> Any:
     except Exception as error:
         if MARK in str(error):
             raise Unsupported(f"{reader} has no form for something in this program.") from error
-        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}") from error
+        if what := beyond():
+            raise Unsupported(f"{reader} cannot read {what}") from error
+        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}", reader) from error

@@ -39,13 +39,15 @@ class ProgramArtifact:
     """A program, and the request that it answers.
 
     A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
-    again and gives the digests of that. ``also`` is what further engines made of the same file, by their names.
+    again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``also`` is
+    what further engines made of the same file, by their names.
     """
 
     program: Any
     request: Request
     saved: Mapping[str, str] = field(default_factory=dict)
     resave: Callable[[], Mapping[str, str]] | None = None
+    reader: str = ""
     also: Mapping[str, Artifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:

@@ -11,7 +11,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
-from pytest_exportcheck.errors import ExportcheckError, Unsupported, UnsupportedError
+from pytest_exportcheck.engines.unportable import unportable
+from pytest_exportcheck.errors import ExportcheckError, PayloadError, Unsupported, UnsupportedError
 
 
 class Reference:
@@ -35,15 +36,20 @@ class Reference:
         dynamic_shapes: Any = None,
         pre_dispatch: bool = True,
     ) -> ExportedProgram:
-        return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, pre_dispatch=pre_dispatch)
+        try:
+            return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, pre_dispatch=pre_dispatch)
+        except reference.NotSupported as error:
+            raise Unsupported(str(error)) from error
 
     decompose = staticmethod(reference.decompose)
 
     def save(self, program: ExportedProgram, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> None:
         try:
             reference.save(program, file, extra_files=extra_files)
-        except UnsupportedError as error:
+        except (UnsupportedError, PayloadError) as error:
             raise Unsupported(str(error)) from error
+
+    unportable = staticmethod(unportable)
 
     def load(self, file: BinaryIO, *, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
         return reference.load(file, extra_files=extra_files, trust=True)  # an edge saved it a moment ago

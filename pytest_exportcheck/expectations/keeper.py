@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ class Keeper:
         self._tallies: list[Tally] = []
         self._told: list[str] = []
         self._collected: Sequence[Named] = ()
+        self.unmatched: Sequence[Entry] = ()
         self.partial: set[int] = set()
         there = path and not (update and not Path(path).exists())
         self.file = read(Path(path)) if there else ExpectationsFile(Path(path))
@@ -78,15 +80,22 @@ class Keeper:
         """A further line for the end of the summary."""
         self._told.append(text)
 
-    def collected(self, items: Sequence[Named], in_part: bool) -> None:
-        """All items before any is deselected; ``in_part``: there may be cases that were not collected. Entries for no case are
-        told."""
+    def collected(self, items: Sequence[Named], in_part: bool, whole: Collection[str] = ()) -> None:
+        """All items before any is deselected; ``in_part``: there may be cases that were not collected, but for those of the
+        files ``whole``. Entries that can be for no case are ``unmatched``."""
         self._collected = items
         self.partial = {entry.line for entry in self.file.entries if in_part and glob.has_magic(entry.case)}
-        for entry in self.file.entries:
-            is_there = any(entry.is_for(item.path, item.case) for item in items)
-            if not in_part and not is_there and not _is_of_a_source(entry):
-                self.tell(f"{entry.expectation.origin}: no case is called {entry.case!r}: delete the entry")
+        self.unmatched = [
+            entry
+            for entry in self.file.entries
+            if not any(entry.is_for(item.path, item.case) for item in items)
+            and (entry.case.rpartition("::")[0] in whole if in_part else not _is_of_a_source(entry))
+        ]
+
+    def nearest(self, entry: Entry) -> str:
+        """The case that an unmatched entry may mean; empty where none is like it."""
+        names = {f"{item.path}::{item.case}" if "::" in entry.case else item.case for item in self._collected}
+        return next(iter(difflib.get_close_matches(entry.case, sorted(names), n=1)), "")
 
     def selected(self, items: Collection[Named]) -> None:
         """The items that are part of the run: what else an entry names is not known to be mended."""

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.calls import NOTE
-from pytest_exportcheck.exporter.errors import NotTraceable
+from pytest_exportcheck.exporter.errors import LeakedTensor, NotTraceable
 
 
 def lift_constants(
@@ -71,16 +71,22 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
     if not isinstance(value, torch.Tensor):
         raise NotTraceable(
             f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
-            f"{_used_at(node)}"
+            f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
         )
     wrapped = compat.is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
-    raise NotTraceable(
+    kind = NotTraceable if wrapped else LeakedTensor
+    raise kind(
         f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
         f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
     )
+
+
+_REMEDIES: Mapping[type, str] = {
+    torch.Generator: "Draw from torch's default generator, or pass the random tensors in.",
+}
 
 
 def _used_at(node: torch.fx.Node) -> str:

@@ -35,6 +35,14 @@ class NotTraceable(ExportError):
     kind = UserErrorType.ANTI_PATTERN
 
 
+class LeakedTensor(NotTraceable):
+    """The model computes with a tensor that only exists while it is traced."""
+
+
+class NotSupported(ExportError):
+    """The model has something that a program may hold and that this exporter does not capture."""
+
+
 class DataDependent(ExportError, GuardOnDataDependentSymNode):
     """The model needs to know a value that only a call can tell."""
 

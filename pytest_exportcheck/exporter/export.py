@@ -13,9 +13,10 @@ from pytest_exportcheck.exporter.calls import Calls
 from pytest_exportcheck.exporter.constants import lift_constants
 from pytest_exportcheck.exporter.constraints import guards, ranges, solve
 from pytest_exportcheck.exporter.errors import NotTraceable
-from pytest_exportcheck.exporter.inputs import example_of
+from pytest_exportcheck.exporter.inputs import Example, example_of
 from pytest_exportcheck.exporter.lower import lowered
 from pytest_exportcheck.exporter.metadata import tidy
+from pytest_exportcheck.exporter.odd import named_when_unsupported
 from pytest_exportcheck.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.exporter.regions import wrap_regions
 from pytest_exportcheck.exporter.shapes import declared_shapes, plain_shapes
@@ -57,12 +58,25 @@ def export(
         Where the module restricts its sizes more than was declared: which, where, and what to declare instead.
     NotTraceable
         Where it does what no program can say.
+    NotSupported
+        Where it has something that a program may hold and that this exporter does not capture, such as most tensor subclasses.
     """
     if strict:
         raise NotImplementedError(
             "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
         )
     example = example_of(mod, args, kwargs)
+    with named_when_unsupported(mod, example):
+        program = _captured(mod, example, dynamic_shapes, preserve_module_call_signature)
+    if isinstance(dynamic_shapes, AdditionalInputs):
+        dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
+    return program if pre_dispatch else lowered(program, {}, keep=False)
+
+
+def _captured(
+    mod: torch.nn.Module, example: Example, dynamic_shapes: Any, preserve_module_call_signature: tuple[str, ...]
+) -> ExportedProgram:
+    """The program above autograd."""
     calls = Calls(mod, preserve_module_call_signature)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
@@ -92,9 +106,7 @@ def export(
         calls.entries(module),
     )
     program._guards_code = [*program._guards_code, *guards(fakes, example, declared)]
-    if isinstance(dynamic_shapes, AdditionalInputs):
-        dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
-    return program if pre_dispatch else lowered(program, {}, keep=False)
+    return program
 
 
 def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:

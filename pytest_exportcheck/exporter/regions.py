@@ -13,10 +13,11 @@ from pytest_exportcheck.exporter import _torch_compat as compat
 
 @dataclass
 class Region:
-    """Calls, and regions within, that run under one operator."""
+    """Calls, and regions within, that run under one operator. ``stack`` has the modules whose forward begins the region."""
 
     operator: Any
     args: tuple[Any, ...]
+    stack: Any = None
     parts: list[torch.fx.Node | Region] = field(default_factory=list)
 
     def nodes(self) -> Iterator[torch.fx.Node]:
@@ -52,12 +53,13 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
         if node.target is compat.SET_GRAD:
             current = parts
             if node.args[0] != grad:
-                region = Region(compat.WRAP_SET_GRAD, (node.args[0],))
+                region = Region(compat.WRAP_SET_GRAD, (node.args[0],), node.meta.get("nn_module_stack"))
                 parts.append(region)
                 current = region.parts
         elif node.target is compat.ENTER_AUTOCAST:
             inner_grad = grad if current is parts else not grad
-            current.append(Region(compat.WRAP_AUTOCAST, node.args, _parse(calls, inner_grad)))
+            stack = node.meta.get("nn_module_stack")
+            current.append(Region(compat.WRAP_AUTOCAST, node.args, stack, _parse(calls, inner_grad)))
         elif node.target is compat.EXIT_AUTOCAST:
             break
         else:
@@ -100,9 +102,8 @@ class _Wrapper:
         name = f"submod_{self._count}"
         inner_grad = region.args[0] if region.operator is compat.WRAP_SET_GRAD else grad
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
-        stack: dict[str, Any] = {
-            "nn_module_stack": next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
-        }
+        first: dict[str, Any] = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
+        stack: dict[str, Any] = {"nn_module_stack": first if region.stack is None else region.stack}
         taken = graph.get_attr(name)
         taken.meta |= stack
         call = graph.call_function(region.operator, (*region.args, taken, *(new[each] for each in inputs)))

@@ -81,7 +81,16 @@ def _call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
     if not isinstance(module, torch.fx.GraphModule):
         return module(*args, **kwargs)
     with torch.fx.traceback.preserve_node_meta():
-        return torch.fx.Interpreter(module).run(*args, *kwargs.values())
+        return _Rerun(module).run(*args, *kwargs.values())
+
+
+class _Rerun(torch.fx.Interpreter):
+    """Runs the nodes of regions one by one too, so that each has its own module stack and line."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if target in (compat.WRAP_SET_GRAD, compat.WRAP_AUTOCAST):
+            args = tuple(_Rerun(each).run if isinstance(each, torch.fx.GraphModule) else each for each in args)
+        return super().call_function(target, args, kwargs)
 
 
 def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 
 import sympy
 import torch
-import torch.utils._pytree as pytree
 
-from pytest_exportcheck.describe import guard_conditions, interval_of
+from pytest_exportcheck.describe import guard_conditions, input_places, interval_of
 from pytest_exportcheck.fuzz.boundaries import condition_constants, program_constants
 from pytest_exportcheck.fuzz.facts import ANY, Dim, Facts, name_of, root_symbol
 from pytest_exportcheck.records import Interval
-from pytest_exportcheck.tensors import input_leaves
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ def _shapes(program: torch.export.ExportedProgram) -> Iterator[tuple[str, tuple[
     inputs = list(program.graph_signature.user_inputs)
     if spec is None or spec.num_leaves != len(inputs):
         return
-    args, kwargs = pytree.tree_unflatten(list(range(len(inputs))), spec)
-    for place, number in input_leaves(args, kwargs):
-        name = inputs[number] if isinstance(number, int) else None
+    for place, name in zip(input_places(program), inputs, strict=True):
         value = values.get(name) if isinstance(name, str) else None
         if isinstance(value, torch.Tensor):
             yield place, tuple(value.shape)

@@ -21,8 +21,8 @@ from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Finding, Inputs, Observation, Survival
 
 Run: TypeAlias = Callable[[Inputs], Observation]
-#: What differs between what eager did and what the program did, judged.
-Compare: TypeAlias = Callable[[Observation, Observation], Sequence[Finding]]
+#: What differs between what eager did and what the program did with these inputs, judged.
+Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,9 @@ class _Fuzzer:
 
     def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
         """What differs, and does not differ between two runs of eager itself."""
-        findings = self._subject.compare(expected, got)
+        findings = self._subject.compare(call, expected, got)
         if any(each.verdict == "broken" for each in findings):
-            noise = {each.key for each in self._subject.compare(expected, self._subject.eager(call))}
+            noise = {each.key for each in self._subject.compare(call, expected, self._subject.eager(call))}
             findings = [each for each in findings if each.key not in noise]
         return [_with_detail(each, detail) for each in findings]
 

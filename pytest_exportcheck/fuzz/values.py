@@ -10,8 +10,9 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.fuzz.facts import Dim
+from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import Inputs
-from pytest_exportcheck.tensors import input_leaves
+from pytest_exportcheck.tensors import as_plain, has_values, input_leaves
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
@@ -37,9 +38,7 @@ def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) ->
 
 def is_resizable(leaf: Any) -> bool:
     """Whether a leaf is a tensor that can be made anew with another shape."""
-    return (
-        isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_nested and not leaf.is_quantized
-    )
+    return isinstance(leaf, torch.Tensor) and can_be_laid_out(leaf) and (leaf.is_meta or has_values(leaf))
 
 
 def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
@@ -47,29 +46,20 @@ def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
     return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
-def strides_like(tensor: torch.Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Dense strides for a shape, in the order in which the dims of the tensor lie in memory."""
-    order = sorted(range(tensor.dim()), key=lambda dim: (tensor.stride()[dim], tensor.shape[dim], -dim))
-    strides, step = [0] * len(shape), 1
-    for dim in order:
-        strides[dim] = step
-        step *= max(1, shape[dim])
-    return tuple(strides)
-
-
+@as_plain
 def _drawn(leaf: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     with torch.no_grad():
-        made = torch.empty_strided(shape, strides_like(leaf, shape), dtype=leaf.dtype, device=leaf.device)
+        made = laid_out_like(leaf, shape)
         source = leaf.detach().reshape(-1)
         if source.numel() == 0:
-            made.zero_()
+            fill(made, torch.zeros_like(made))
         elif _is_measured(source):  # between the least and the greatest: of few elements some would repeat
             spread = torch.rand(made.numel(), generator=generator, dtype=torch.float64).to(leaf.device)
             low, high = source.min().double(), source.max().double()
-            made.copy_((low + (high - low) * spread).reshape(shape))
+            fill(made, (low + (high - low) * spread).reshape(shape))
         elif made.numel():
             picked = torch.randint(source.numel(), (made.numel(),), generator=generator).to(leaf.device)
-            made.copy_(source[picked].reshape(shape))
+            fill(made, source[picked].reshape(shape))
     return made.requires_grad_(leaf.requires_grad)
 
 

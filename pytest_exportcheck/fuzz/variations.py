@@ -10,7 +10,8 @@ import torch
 import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe import place_of
-from pytest_exportcheck.fuzz.values import is_resizable, strides_like
+from pytest_exportcheck.fuzz.values import is_resizable
+from pytest_exportcheck.layouts import strides_like
 from pytest_exportcheck.records import Inputs
 from pytest_exportcheck.tensors import input_leaves
 
@@ -69,8 +70,9 @@ def _expanded(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _offset(tensor: torch.Tensor) -> torch.Tensor:
-    base = torch.zeros(tensor.numel() + 3, dtype=tensor.dtype, device=tensor.device)
-    view = base.as_strided(tensor.shape, strides_like(tensor, tuple(tensor.shape)), 3)
+    strides = strides_like(tensor, tensor.shape)
+    span = sum((size - 1) * step for size, step in zip(tensor.shape, strides, strict=True)) + 1 if tensor.numel() else 0
+    view = torch.zeros(span + 3, dtype=tensor.dtype, device=tensor.device).as_strided(tensor.shape, strides, 3)
     view.copy_(tensor)
     return view
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.policy.contract import column_of
+from pytest_exportcheck.policy.strides import WRONG_STRIDES, WrongStrides
 from pytest_exportcheck.records import Finding
 
 
@@ -20,7 +21,8 @@ class KnownDefect:
     """A genuine torch defect: the findings that it explains are ``known``. All patterns are globs.
 
     ``on`` is about the calls that showed it, such as ``batch=1, length=4``. ``operator`` is one that the program before the stage (at a capture: the captured one) must have; ``beside`` the id of a row that must explain
-    another finding of the same item.
+    another finding of the same item. ``always_fails``: under every profile, because there is no program to ship and the model
+    has a remedy.
     """
 
     id: str
@@ -40,6 +42,7 @@ class KnownDefect:
     on: str = "*"
     operator: str = ""
     beside: str = ""
+    always_fails: bool = False
 
 
 KNOWN: tuple[KnownDefect, ...] = (
@@ -52,12 +55,32 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="dropped*",
     ),
     KnownDefect(
+        id="keyword-in-path",
+        title="a path of the module with a Python keyword (heads.class.weight) makes code that cannot be parsed; rename it",
+        torch=">=2.13",
+        engine="*",  # the program's module() is torch's for every engine
+        check="stage",
+        kind="raised",
+        actual="SyntaxError: *(<eval_with_key>*",
+        detail="*is a Python keyword: torch writes the path into code*",
+        always_fails=True,
+    ),
+    KnownDefect(
         id="strict-reorders-state",
         title="strict capture orders the program's state by first use instead of as the module does",
         torch=">=2.13",
         stage="strict*",
         check="state",
         kind="order",
+    ),
+    KnownDefect(
+        id="captures-list-parameters-first",
+        engine="*",  # the module is made by torch of the signature, which has parameters first
+        title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
+        torch=">=2.13",
+        stage="*strict*",
+        check="state",
+        kind="parameters first",
     ),
     KnownDefect(
         id="loaded-constant-is-a-view",
@@ -95,6 +118,116 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="raised",
         actual="*SpecViolationError: Node.meta wrap_with_set_grad_enabled is missing val field.*",
+    ),
+    KnownDefect(
+        id="subclass-weights-below-autograd",
+        title="a model with a weight of a tensor subclass cannot be captured below autograd",
+        torch=">=2.13",
+        stage="*_postdispatch",
+        check="stage",
+        kind="raised",
+        actual="IndexError: list index out of range*",
+    ),
+    KnownDefect(
+        id="subclass-weights-drop-no-grad",
+        title="a capture drops the regions without grad in the functions of a tensor subclass: gradients flow through them",
+        torch=">=2.13",
+        stage="*strict",
+        check="gradients",
+        kind="gained",
+        operator="export.access_subclass_inner_tensor*",
+    ),
+    KnownDefect(
+        id="subclass-weights-unflatten",
+        title="a program with a weight of a tensor subclass cannot be unflattened",
+        torch=">=2.13",
+        stage="unflatten",
+        check="stage",
+        kind="raised",
+        actual="ValueError: not enough values to unpack (expected at least 1, got 0)*",
+        operator="export.access_subclass_inner_tensor*",
+    ),
+    KnownDefect(
+        id="serdes-reorders-subclass-weights",
+        title="a file lists weights of tensor subclasses, which it pickles, before the others",
+        torch=">=2.13",
+        stage="serdes",
+        check="state",
+        kind="order",
+        place="the program's state_dict",
+        operator="export.access_subclass_inner_tensor*",
+    ),
+    KnownDefect(
+        id="lowered-subclass-output",
+        title="a lowered program that returns a tensor subclass raises: it returns the tensors that it wraps, and expects one",
+        torch=">=2.13",
+        stage="decompose",
+        check="outputs",
+        kind="raised",
+        actual="ValueError: treespec.unflatten(leaves): `leaves` has length *",
+    ),
+    KnownDefect(
+        id="serdes-sparse-placeholder",
+        title="torch.export.save and load turn the val of a sparse input into that of a strided one",
+        torch=">=2.13",
+        stage="serdes",
+        check="val",
+        kind="layout",
+        expected="sparse_*",
+        actual="strided",
+        detail="val of placeholder *",
+    ),
+    KnownDefect(
+        id="serdes-sparse-placeholder-stride",
+        title="torch.export.save and load give the val of a sparse input strides",
+        torch=">=2.13",
+        stage="serdes",
+        check="val",
+        kind="stride",
+        expected="None",
+        detail="val of placeholder *",
+        beside="serdes-sparse-placeholder",
+    ),
+    KnownDefect(
+        id="serdes-renames-vmap-calls",
+        title="torch.export.load renames the calls that begin and end torch.vmap",
+        torch=">=2.13",
+        stage="serdes",
+        check="nodes",
+        kind="name",
+        actual="*_unused",
+        operator="torch._functorch.predispatch.*",
+    ),
+    KnownDefect(
+        id="unflatten-drops-vmap-calls",
+        title="unflatten drops the calls that begin and end torch.vmap: the module raises",
+        torch=">=2.13",
+        stage="unflatten",
+        check="outputs",
+        kind="raised",
+        actual="RuntimeError: Either your tensor may have escaped from inside a function being vmapped*",
+    ),
+    KnownDefect(
+        id="strict-autocast-dtypes",
+        title="in regions with autocast, val of a strict capture has the dtypes that the operations have without autocast",
+        torch=">=2.13",
+        stage="strict*",
+        check="val",
+        kind="dtype",
+        place="*wrap_with_autocast*",
+        expected="*float16",
+        actual="float32",
+        operator="wrap_with_autocast",
+    ),
+    KnownDefect(
+        id="strict-nested-autocast",
+        title="a strict capture of nested autocast trusts these dtypes: the program raises at the call",
+        torch=">=2.13",
+        stage="strict*",
+        check="outputs",
+        kind="raised",
+        actual="RuntimeError: Tensor dtype mismatch! Expected: *",
+        operator="wrap_with_autocast",
     ),
     KnownDefect(
         id="serdes-splits-tied-parameters",
@@ -292,10 +425,22 @@ KNOWN: tuple[KnownDefect, ...] = (
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
         torch=">=2.13",
         engine="*",  # the kernel is torch's
-        stage="*_postdispatch",
-        check="outputs",
+        capture="*_postdispatch",
+        check="gradients",
         kind="raised",
+        place="the call",
         actual="*is not differentiable with respect to argument 'attn_mask'*",
+    ),
+    KnownDefect(
+        id="loaded-attention-recapture",
+        title="a loaded program with attention below autograd cannot be captured below autograd again: fake modes get mixed",
+        torch=">=2.13",
+        capture="*_postdispatch",
+        mode="*-[is]*-retrace",
+        check="stage",
+        kind="raised",
+        actual="AssertionError: fake mode (*doesn't match mode (*",
+        operator="aten._scaled_dot_product_*",
     ),
     KnownDefect(
         id="attention-lowered-view",
@@ -306,7 +451,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="raised",
         actual="*Cannot view a tensor with shape *",
-        operator="aten.scaled_dot_product_attention*",
+        operator="aten.*scaled_dot_product_*attention*",
     ),
     KnownDefect(
         id="attention-lowered-stride",
@@ -316,7 +461,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="decompose",
         check="outputs",
         kind="stride",
-        operator="aten.scaled_dot_product_attention*",
+        operator="aten.*scaled_dot_product_*attention*",
     ),
     KnownDefect(
         id="lowering-drops-no-grad",
@@ -503,6 +648,28 @@ KNOWN: tuple[KnownDefect, ...] = (
 )
 
 
+def _of_strides(fact: WrongStrides) -> KnownDefect:
+    """The row of an operator whose strides are wrong in metadata, or after a stage."""
+    if fact.where:
+        return KnownDefect(
+            id=fact.id,
+            title=fact.title,
+            torch=fact.torch,
+            engine="*",  # the decompositions and kernels are torch's, whoever traces
+            stage=fact.where,
+            check="outputs",
+            kind="stride",
+            operator=fact.operator,
+        )
+    detail = f"val of {fact.operator}(*"
+    return KnownDefect(
+        id=fact.id, title=fact.title, torch=fact.torch, engine="*", check="val", kind="stride", detail=detail
+    )
+
+
+KNOWN += tuple(map(_of_strides, WRONG_STRIDES))
+
+
 def judge(
     findings: Iterable[Finding], *, engine: str, mode: str, torch_version: str, operators: Collection[str] = ()
 ) -> list[Finding]:
@@ -515,20 +682,26 @@ def judge(
         and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
-        and (not row.operator or any(fnmatchcase(each, row.operator) for each in operators))
         and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
-    first = [_judged(finding, [row for row in rows if not row.beside]) for finding in findings]
-    found = {finding.known_as for finding in first}
-    return [_judged(finding, [row for row in rows if row.beside in found]) for finding in first]
+    first = [_judged(finding, [row for row in rows if not row.beside], operators) for finding in findings]
+    found = {finding.known_as for finding in first if finding.verdict == "known"}
+    return [_judged(finding, [row for row in rows if row.beside in found], operators) for finding in first]
 
 
-def _judged(finding: Finding, rows: Iterable[KnownDefect]) -> Finding:
-    """A finding that a row explains; what is lost or known already stays so."""
-    if finding.verdict != "broken":
+def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
+    """A finding that a row explains. What is lost stays so, and names the row; what is known already stays so."""
+    if finding.verdict not in ("broken", "lost") or finding.known_as:
         return finding
-    row = next((row for row in rows if _explains(row, finding)), None)
-    return finding if row is None else replace(finding, verdict="known", known_as=row.id)
+    about = operators if finding.operators is None else finding.operators
+    row = next((row for row in rows if _explains(row, finding) and _is_about(row, about)), None)
+    if row is None:
+        return finding
+    return replace(finding, verdict="known" if finding.verdict == "broken" else "lost", known_as=row.id)
+
+
+def _is_about(row: KnownDefect, operators: Collection[str]) -> bool:
+    return not row.operator or any(fnmatchcase(each, row.operator) for each in operators)
 
 
 def _explains(row: KnownDefect, finding: Finding) -> bool:

@@ -5,7 +5,7 @@ Rows apply to findings by ``check.field``; node metadata has its own table (``ME
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -16,11 +16,13 @@ from pytest_exportcheck.records import Finding, Verdict
 
 @dataclass(frozen=True)
 class Lost:
-    """A field (glob on ``check.field``) that the stages of a column (glob) may lose, and why."""
+    """A field (glob on ``check.field``) that the stages of a column (glob) may lose, and why. ``inherited``: the stages
+    that come after them in a mode may lose it too."""
 
     field: str
     column: str
     reason: str
+    inherited: bool = False
 
 
 LOST: tuple[Lost, ...] = (
@@ -40,11 +42,20 @@ LOST: tuple[Lost, ...] = (
         "module_calls.made_by_the_capture_added", "retrace", "subgraphs are submodules of the module made of a program"
     ),
     Lost("module_calls.order", "retrace", "entries come in the order of the modules or of the calls"),
+    Lost("state.unwrapped", "decompose", "lowering replaces a tensor subclass by the tensors that it wraps"),
+    Lost("state.unwrapped", "postdispatch", "lowering replaces a tensor subclass by the tensors that it wraps"),
+    Lost("state.stride_of_a_view", "unflatten", "unflatten copies buffers, and a copy of a view with gaps is dense"),
     Lost(
         "state.added_for_another_call", "unflatten", "a module that is called in two ways becomes two that share state"
     ),
-    Lost("gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only"),
+    Lost(
+        "gradients.*", "postdispatch", "the inference IR is below autograd: gradients are reported only", inherited=True
+    ),
     Lost("gradients.raised", "decompose", "functional ATen need not be differentiable"),
+    Lost(
+        "effects.*_unread", "*", "forward() changes a value that a program keeps, and no output depends on the change"
+    ),
+    Lost("defaults.*", "*", "a program that is called under the defaults of its capture computes the same"),
     Lost("sizes.widened", "fuzz", "a program may accept more than was declared, and compute what eager computes"),
 )
 
@@ -119,18 +130,26 @@ def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, str
     return levels
 
 
-def tolerated(findings: Iterable[Finding], stage: str, overrides: Overrides = NO_OVERRIDES) -> list[Finding]:
-    """The findings; those that this stage may lose are ``lost``. The repo's own words come before the table."""
-    return [replace(finding, verdict=_verdict(finding, stage, overrides)) for finding in findings]
+def tolerated(
+    findings: Iterable[Finding], stage: str, overrides: Overrides = NO_OVERRIDES, *, path: Collection[str] = ()
+) -> list[Finding]:
+    """The findings; those that this stage may lose are ``lost``. The repo's own words come before the table. ``path`` is
+    the mode that the stage ends."""
+    return [replace(finding, verdict=_verdict(finding, stage, overrides, path)) for finding in findings]
 
 
-def _verdict(finding: Finding, stage: str, overrides: Overrides) -> Verdict:
+def _verdict(finding: Finding, stage: str, overrides: Overrides, path: Collection[str]) -> Verdict:
     if _named(overrides.forbid, finding.name, stage):
         return "broken"
     if _named(overrides.allow, finding.name, stage):
         return "lost"
     column = column_of(stage)
-    lost = any(fnmatchcase(finding.name, row.field) and fnmatchcase(column, row.column) for row in LOST)
+    earlier = {column_of(each) for each in path}
+    lost = any(
+        fnmatchcase(finding.name, row.field)
+        and any(fnmatchcase(each, row.column) for each in ({column} | earlier if row.inherited else {column}))
+        for row in LOST
+    )
     return "lost" if lost else finding.verdict
 
 

@@ -3,7 +3,7 @@
 Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
 """
 
-from pytest_exportcheck.records.cases import Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
@@ -16,7 +16,17 @@ from pytest_exportcheck.records.findings import (
     Survival,
     Verdict,
 )
-from pytest_exportcheck.records.observations import Gradients, Inputs, Leaf, Observation, Raised, TensorFacts
+from pytest_exportcheck.records.observations import (
+    Gradients,
+    Inputs,
+    Leaf,
+    Observation,
+    Outside,
+    Raised,
+    Rounding,
+    TensorFacts,
+    Update,
+)
 from pytest_exportcheck.records.programs import (
     Alignment,
     ConstraintsRecord,
@@ -39,6 +49,7 @@ from pytest_exportcheck.records.programs import (
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
 
 __all__ = [
+    "LARGEST_SEED",
     "Alignment",
     "CallSpecRecord",
     "Case",
@@ -47,6 +58,7 @@ __all__ = [
     "DeclaredDim",
     "Evidence",
     "Expectation",
+    "Fallback",
     "Finding",
     "Gradients",
     "GraphPair",
@@ -61,6 +73,7 @@ __all__ = [
     "Observation",
     "Origin",
     "Outcome",
+    "Outside",
     "Plain",
     "ProgramRecord",
     "Raised",
@@ -68,6 +81,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Rounding",
     "SignatureRecord",
     "Size",
     "SpecRecord",
@@ -80,5 +94,6 @@ __all__ = [
     "TensorFacts",
     "TensorValue",
     "Tolerance",
+    "Update",
     "Verdict",
 ]

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+#: What every random generator takes as a seed, and still takes when a few are added.
+LARGEST_SEED = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -75,8 +78,22 @@ class Rejection:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Fallback:
+    """What a source checks instead where a capture refuses the dynamic dims that the source gave a model by default.
+
+    ``note`` says what is dynamic then: "length from 4 to 32".
+    """
+
+    case: Case
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """A model, example inputs, dynamic shapes and what is expected of them."""
+    """A model, example inputs, dynamic shapes and what is expected of them.
+
+    ``fallbacks`` are for dynamic dims that nobody declared for this model; the first one that a capture accepts is used.
+    """
 
     name: str
     build: Callable[[], object]
@@ -98,6 +115,7 @@ class Case:
     inputs: Callable[..., Any] | None = None
     sizes: tuple[Mapping[str, int], ...] = ()
     doc: str = ""
+    fallbacks: tuple[Fallback, ...] = ()
 
     def rejected_at(self, place: str) -> tuple[Rejection, ...]:
         """What must be refused at ``capture``, at an edge, or at a ``call``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation, Raised
+from pytest_exportcheck.records.observations import Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
@@ -50,6 +50,8 @@ class Evidence:
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
     same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of the
     eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the example.
+    ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it; ``unmeasured`` says
+    why there is none.
     """
 
     case: str
@@ -66,6 +68,8 @@ class Evidence:
     given: tuple[Leaf, ...] = ()
     tolerance: Tolerance | None = None
     random: bool = False
+    rounding: Mapping[str, Rounding] = field(default_factory=dict)
+    unmeasured: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,8 @@ class Finding:
 
     ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
     ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it.
+    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``; ``operators`` are those that it is
+    about, None where any operator of the program may be at fault.
     """
 
     check: str
@@ -87,7 +92,9 @@ class Finding:
     detail: str = ""
     line: str = ""
     known_as: str = ""
+    fault_of: str = ""
     on: tuple[str, ...] = ()
+    operators: tuple[str, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -41,32 +41,90 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one."""
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
+    torch that raised, empty where that line called no further into torch."""
 
     type: str
     message: str
     where: str = ""
+    inside: str = ""
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" + (f"\n(raised at {self.where})" if self.where else "")
+
+    @property
+    def detail(self) -> str:
+        """The line of torch, for the detail of a finding: no pattern is meant for the code of torch."""
+        return f"torch raised this at {self.inside}" if self.inside else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no entry.
+
+    ``owner`` is the type of the container, ``argument`` the argument that the container is part of. With ``structure``,
+    the values are the pytree context of a registered class, as text.
+    """
+
+    before: Leaf | None
+    after: Leaf | None
+    owner: str
+    argument: str
+    structure: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """A change that a call made to something that is not a tensor of the module's state: to a plain attribute of the module
+    (``in_module``), or to a value outside the module.
+
+    ``name`` is how code writes the place (``self.calls``, ``STATE['n']``), ``what`` says what it is. With ``entries``, the
+    values are the number of entries of a container; with ``added``, the place did not exist before.
+    """
+
+    name: str
+    what: str
+    before: Any
+    after: Any
+    in_module: bool
+    entries: bool = False
+    added: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
     """What backward gave: by name of the parameter (tied names together) or place of the input; or what it raised.
 
-    The loss is the sum of the outputs that require grad, each element weighted by a fixed number.
+    The loss is the sum of the outputs that require grad, each element weighted by a fixed number. ``raised_by`` is "the
+    call" where the callable, whose outputs were observed without grad, cannot be called with it.
     """
 
     values: Mapping[str, Any]
     raised: Raised | None = None
+    raised_by: str = "backward"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """The distance of eager from eager in float64, in one call: its own rounding.
+
+    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed state
+    tensor (``state count``), ``gradients`` for each gradient. ``scale`` is the largest value among outputs and inputs,
+    ``gradient_scale`` among all gradients: rounding is relative to those.
+    """
+
+    values: Mapping[str, float]
+    gradients: Mapping[str, float]
+    scale: float
+    gradient_scale: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Observation:
     """What one call of a callable did.
 
-    ``inputs`` holds the input leaves whose values changed, as they were after the call; ``state`` the state
+    ``inputs`` holds the input leaves whose values changed, as they were after the call; ``updates`` the entries of the
+    caller's containers that are others now; ``outside`` what changed besides tensors of the state; ``state`` the state
     tensors that differ from before the first call; ``aliases`` pairs of places that share storage;
     ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
     grad, or none was asked for.
@@ -76,6 +134,8 @@ class Observation:
     structure: Any = None
     outputs: tuple[Leaf, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    updates: Mapping[str, Update] = field(default_factory=dict)
+    outside: tuple[Outside, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
     aliases: frozenset[tuple[str, str]] = frozenset()
     generator: str = ""

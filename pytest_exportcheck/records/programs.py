@@ -68,7 +68,8 @@ class GraphRef:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NodeRecord:
     """A node. ``args`` and ``kwargs`` hold plain data, :class:`NodeRef`, :class:`GraphRef` and :class:`Size`, lists as
-    tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node`` names."""
+    tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node`` names;
+    ``defaults`` says what the call takes from the process: its default ``dtype`` or ``device``."""
 
     name: str
     op: str
@@ -78,6 +79,7 @@ class NodeRecord:
     val: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+    defaults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,15 +30,53 @@ def body_lines(outcome: Outcome | ItemReport, verbose: bool = False) -> Iterator
 
 
 def headline(outcome: Outcome | ItemReport) -> str:
-    """One line: which stage broke what."""
+    """One line: which stage broke what, by the findings that fail the item."""
     if outcome.reason:
         return f"{outcome.reason}:"
     stage = outcome.mode.rpartition("-")[2]
-    raised = [finding for finding in outcome.findings if finding.kind == "raised"]
+    failing = failing_findings(outcome)
+    raised = [finding for finding in failing if finding.kind == "raised"]
     if raised:
         return f"{stage} raised {raised[0].actual.partition(':')[0]}"
-    broken = [finding for finding in outcome.findings if finding.verdict != "lost"] or outcome.findings
-    return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in broken))}"
+    return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
+
+
+def failing_findings(outcome: Outcome | ItemReport) -> Sequence[Finding | FindingReport]:
+    """The findings for which an item fails: without what is tolerated, known or excused."""
+    findings: Sequence[Finding | FindingReport] = outcome.findings
+    failing = [
+        finding
+        for finding in findings
+        if (
+            finding.fails
+            if isinstance(finding, FindingReport)
+            else isinstance(outcome, Outcome) and fails(outcome, finding)
+        )
+    ]
+    return failing or findings
+
+
+def fails(outcome: Outcome, finding: Finding) -> bool:
+    """Whether the item fails for this finding."""
+    return finding.verdict != "lost" if outcome.reckoning is None else finding in outcome.reckoning.unexcused
+
+
+def summary_line(outcome: Outcome | ItemReport) -> str:
+    """What pytest's short summary says of a failed item: the first finding by its check and place, and what was found."""
+    if outcome.status in ("error", "stale") or not outcome.findings:
+        return first_line(outcome.reason)
+    failing = failing_findings(outcome)
+    first = failing[0]
+    what = first_line(first.actual)
+    if first.kind != "raised":
+        what = f"{first.kind}: expected {first_line(first.expected)}, got {what}"
+    more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+    return f"{first.check}: {first.place}: {what}{more}"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text; empty where there is none."""
+    return next(iter(text.splitlines()), "")
 
 
 def finding_lines(finding: Finding | FindingReport, verbose: bool = False) -> Iterator[str]:

@@ -15,7 +15,7 @@ import msgspec
 from pytest_exportcheck.reports.terminal import SIGNS
 
 SCHEMA = "exportcheck-report"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 FAILING = ("error", "failed", "stale", "interrupted")
 """The statuses that make a run red, worst first. A status that nobody knows is one of them too."""
 HARMLESS = ("gap", "known", "expected", "passed")
@@ -53,7 +53,7 @@ class Run(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class FindingReport(msgspec.Struct, kw_only=True, frozen=True):
-    """One difference: every field of ``records.Finding``."""
+    """One difference: every field of ``records.Finding``. ``fails``: the item fails for it (since 1.2; before, of every one)."""
 
     check: str
     place: str
@@ -65,7 +65,9 @@ class FindingReport(msgspec.Struct, kw_only=True, frozen=True):
     detail: str = ""
     line: str = ""
     known_as: str = ""
+    fault_of: str = ""
     on: tuple[str, ...] = ()
+    fails: bool = True
 
 
 class LedgerLine(msgspec.Struct, kw_only=True, frozen=True):

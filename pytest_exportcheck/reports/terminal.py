@@ -14,7 +14,7 @@ from pytest_exportcheck.reports.ledger import ledger_lines
 SIGNS: Mapping[str, tuple[str, str, str]] = {
     "passed": (".", "passed", "green"),
     "known": ("k", "known defect of torch, not of the model", "yellow"),
-    "gap": ("g", "internal failure of the engine, not of the model", "yellow"),
+    "gap": ("g", "internal failure of an engine or of the plugin, not of the model", "yellow"),
     "expected": ("x", "failed as expected", "yellow"),
     "failed": ("F", "failed", "red"),
     "stale": ("S", "expected to fail, but no longer does", "red"),
@@ -39,7 +39,7 @@ class Row:
     status: Status | str
     seconds: Mapping[str, float] = field(default_factory=dict)
     known: tuple[str, ...] = ()
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     ledger: tuple[Survival, ...] = ()
 
@@ -47,6 +47,7 @@ class Row:
     def of(cls, told: Mapping[str, Any]) -> Row:
         """From what an item tells, see ``items.CaseItem.report``; the rest of it is for other reports."""
         own = {each.name: told[each.name] for each in fields(cls) if each.name in told}
+        own["gaps"] = tuple((engine, text) for engine, text in told.get("gaps", ()))
         return cls(**{**own, "ledger": tuple(Survival(**line) for line in told.get("ledger", ()))})
 
 
@@ -140,18 +141,18 @@ def _known(rows: Sequence[Row]) -> Iterator[Line]:
 
 
 def _gaps(rows: Sequence[Row]) -> Iterator[Line]:
-    """Internal failures of an engine, one line for each error."""
+    """Defects of engines with a second opinion, one line for each difference or error."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        for error in row.gaps:
-            found.setdefault((row.engine, error.partition("\n")[0]), []).append(row)
-    for (engine, error), where in found.items():
-        place = f"{where[0].case}[{engine}-{where[0].mode}]"
+        for engine, text in row.gaps:
+            found.setdefault((engine, text), []).append(row)
+    for (engine, text), where in found.items():
+        place = f"{where[0].case}[{where[0].engine}-{where[0].mode}]"
         more = f" and {count(len(where) - 1, 'more item')}" if len(where) > 1 else ""
-        yield Line(((f"gap in {engine}: {place}{more}: {error}", "yellow"),))
+        yield Line(((f"gap in {engine}: {place}{more}: {text}", "yellow"),))
     if found:
         yield _plain(
-            "  a gap says nothing of your model; please report it, with the case, to the authors of that engine"
+            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"
         )
 
 

@@ -21,6 +21,7 @@ import sympy
 import torch
 import torch.fx
 import torch.utils._pytree as pytree
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import graph_signature as signature
 from torch.fx.experimental.symbolic_shapes import CallMethodKey, ConvertIntKey, DivideByKey, InnerTensorKey
 from torch.fx.traceback import NodeSource
@@ -154,6 +155,14 @@ def tensor_facts(tensor: torch.Tensor) -> dict[str, Plain]:
     facts |= {"requires_grad": True} if tensor.requires_grad else {}
     facts |= {"parameter": True} if isinstance(tensor, torch.nn.Parameter) else {}
     return facts
+
+
+def _is_traced_tensor(value: object) -> bool:
+    """Whether a value is a tensor without data: a fake one, or one that a torch.func transform makes of it, which is written as
+    the operators in the transform see it."""
+    if not isinstance(value, torch.Tensor):
+        return False
+    return isinstance(value, FakeTensor) or torch._C._functorch.is_functorch_wrapped_tensor(value)
 
 
 def _sparse_parts(tensor: torch.Tensor) -> dict[str, Plain]:
@@ -403,7 +412,7 @@ _KINDS: tuple[_Kind, ...] = (
         "tensor",
         tensor_facts,
         lambda given, reader: reader.tensor(given),
-        fits=lambda value: isinstance(value, torch._subclasses.fake_tensor.FakeTensor),
+        fits=_is_traced_tensor,
     ),
     _Kind(
         "target",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.records import Case, Fallback
 from pytest_exportcheck.sources.spec import Spec
 
 #: What the source's models say of ``batch`` and ``dynamic`` where only the batch can be dynamic.
@@ -32,6 +35,11 @@ class Extent:
     least: int
     most: int
     dynamic: bool
+
+    @property
+    def shortest(self) -> int:
+        """The shortest that examples are."""
+        return self.usual[0] if self.given is None else self.given
 
     def draw(self) -> int:
         """Its length for one set of inputs, from torch's generator."""
@@ -62,6 +70,47 @@ def extent(spec: Spec, name: str, *, usual: tuple[int, int], least: int, most: i
     return Extent(name, given, usual, least, max(most, given or 0), dynamic)
 
 
+@dataclass(frozen=True)
+class Dims:
+    """The dimensions of a model's inputs by name, and what to say of them where they are a fallback."""
+
+    extents: Mapping[str, Extent]
+    note: str
+
+
+def with_fallbacks(
+    case: Case, spec: Spec, extents: Mapping[str, Extent], inputs: Callable[[Mapping[str, Extent]], Mapping[str, Any]]
+) -> Case:
+    """The case, with cases of other dims to try where a capture refuses these. ``inputs`` gives the fields of a case that
+    depend on its dims."""
+    others = [
+        Fallback(case=replace(case, **inputs(dims.extents)), note=dims.note) for dims in _other_dims(spec, extents)
+    ]
+    return replace(case, fallbacks=tuple(others))
+
+
+def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
+    """Longer dims first, then fewer dynamic ones, at last none. There are none where the spec says what is dynamic: what a
+    user asks for does not fall back."""
+    dynamic = {name: each for name, each in extents.items() if each.dynamic}
+    if not dynamic or "dynamic" in spec.options:
+        return
+    longer = {name: replace(each, least=max(each.least, min(_LONGER, each.shortest))) for name, each in dynamic.items()}
+    yield Dims(
+        {**extents, **longer}, " and ".join(f"{name} from {each.least} to {each.most}" for name, each in longer.items())
+    )
+    kinds = ([name for name in dynamic if name == "batch"], [name for name in dynamic if name != "batch"])
+    for kept in filter(None, kinds):
+        if len(kept) < len(dynamic):
+            static = {name: replace(each, dynamic=False) for name, each in dynamic.items() if name not in kept}
+            yield Dims({**extents, **static}, f"{' and '.join(kept)} alone dynamic")
+    yield Dims({**extents, **{name: replace(each, dynamic=False) for name, each in dynamic.items()}}, "no dynamic dim")
+
+
+#: Where a model cannot have a dim of 1, 2 or 3, which often are branches of their own.
+_LONGER = 4
+
+
 def batch_of(spec: Spec) -> Extent:
     """The batch of a source whose models know no other dynamic dimension."""
     dynamic = spec.word("dynamic", ("batch", "none")) == "batch"
@@ -71,6 +120,12 @@ def batch_of(spec: Spec) -> Extent:
 def images(batch: Extent, shape: tuple[int, ...]) -> tuple[torch.Tensor]:
     """One argument of normally distributed values: (batch, *shape)."""
     return (torch.randn(batch.draw(), *shape),)
+
+
+def batched(shape: tuple[int, ...], extents: Mapping[str, Extent]) -> Mapping[str, Any]:
+    """The fields of a case that takes :func:`images` of a batch."""
+    batch = extents["batch"]
+    return {"args": partial(images, batch, shape), "dynamic_shapes": partial(dynamic_batch, batch)}
 
 
 def dynamic_batch(batch: Extent) -> tuple[dict[int, Any]] | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
+import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +21,10 @@ from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.spec import Found, Spec
 
-#: A factory returns its inputs, and a decorator says the rest.
-OPTIONS: dict[str, str] = {}
+OPTIONS = {
+    "shape": "shape of the float tensor that a class or a factory without inputs takes, such as 2x3; 2x3/2x8 for two tensors"
+}
+_SHAPE = re.compile(r"\d+(x\d+)*(/\d+(x\d+)*)*")
 
 
 def cases(spec: Spec) -> Found:
@@ -39,18 +45,26 @@ def cases(spec: Spec) -> Found:
         )
     module = _imported(spec, path)
     found = [case for case in cases_in(module) if fnmatchcase(case.name, name)]
+    if found and spec.options:
+        raise SelectionError(f"{spec}: {name} is declared with its inputs; shape is for what nobody decorated.")
     if not found:
         found = _at(spec, module, name)
+    if spec.options:
+        return Found(label=path, cases={str(spec): case for case in found})
     return Found(label=path, cases={f"{spec.source}:{path}:{case.name}": case for case in found})
 
 
 def _imported(spec: Spec, path: str) -> ModuleType:
+    """The module, from the current folder too, as ``python -m pytest`` finds it; what is installed comes first."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
     try:
         return import_module(path)
     except (Exception, SystemExit) as error:
         raise SelectionError(
             f"{spec}: the module {path!r} cannot be imported ({type(error).__name__}: {error}). Correct the name, or make it "
-            "importable: install its package, or name its folder in pytest's ini option pythonpath."
+            "importable: call pytest in its folder, install its package, or name its folder in pytest's ini option pythonpath."
         ) from None
 
 
@@ -80,7 +94,40 @@ def _undecorated(spec: Spec, name: str, value: Any) -> Case:
             f"{spec}: {name} {problem}. Name a function without arguments that returns a module, "
             "or (module, args[, kwargs]), or decorate it with @export_case(args=...)."
         )
-    return Case(name=name, build=value, origin=_origin(value), doc=inspect.getdoc(value) or "")
+    shape = _shapes(spec)
+    needs = _needs(value) if shape is None else ""
+    if needs:
+        raise SelectionError(
+            f"{spec}: {name}.forward takes ({needs}), and nothing says which inputs. Add the shape of a float tensor, "
+            f"{spec},shape=2x3 (2x3/2x8 for two), or name a function that returns (module, args[, kwargs])."
+        )
+    return Case(
+        name=f"{name}+shape-{spec.options['shape'].replace('/', '+')}" if shape else name,
+        build=value,
+        origin=_origin(value),
+        args=partial(_tensors, shape) if shape else None,
+        doc=inspect.getdoc(value) or "",
+    )
+
+
+def _shapes(spec: Spec) -> tuple[tuple[int, ...], ...] | None:
+    text = spec.options.get("shape")
+    if text is None:
+        return None
+    if not _SHAPE.fullmatch(text):
+        raise SelectionError(f"{spec}: shape takes sizes such as 2x3, or 2x3/2x8 for two tensors, got {text!r}.")
+    return tuple(tuple(map(int, each.split("x"))) for each in text.split("/"))
+
+
+def _tensors(shapes: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.randn(shape) for shape in shapes)
+
+
+def _needs(value: Any) -> str:
+    """The parameters that the forward of a module class needs; empty for all others."""
+    if not (inspect.isclass(value) and issubclass(value, torch.nn.Module)):
+        return ""
+    return ", ".join(_required(value.forward)[1:])
 
 
 def _no_factory(value: Any) -> str:
@@ -93,13 +140,18 @@ def _no_factory(value: Any) -> str:
 
 
 def _arguments(factory: Callable[..., Any]) -> str:
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # builtins that do not say what they take
-        return ""
-    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    required = [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
+    required = _required(factory)
     return f"takes arguments ({', '.join(required)})" if required else ""
+
+
+def _required(function: Callable[..., Any]) -> list[str]:
+    """The names of the parameters without a default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # builtins that do not say what they take
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
 
 
 def _origin(value: Any) -> Origin:

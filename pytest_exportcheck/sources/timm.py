@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.records import Case, Origin
-from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, dynamic_batch, images
+from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, batched, dynamic_batch, images, with_fallbacks
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
@@ -37,7 +37,7 @@ def _case(timm: ModuleType, spec: Spec) -> Case:
     # Models with positions for every patch must be told of another size; most others take any, and no such argument.
     options = {"img_size": size} if size and cfg.fixed_input_size else {}
     entrypoint = timm.model_entrypoint(spec.name)
-    return Case(
+    case = Case(
         name=spec.case_name,
         build=partial(_build, timm, spec.name, options),
         origin=Origin("timm", inspect.getsourcefile(entrypoint) or "timm", 0),
@@ -45,6 +45,7 @@ def _case(timm: ModuleType, spec: Spec) -> Case:
         dynamic_shapes=partial(dynamic_batch, batch),
         doc=f"timm.create_model({spec.name!r}) with random weights",
     )
+    return with_fallbacks(case, spec, {"batch": batch}, partial(batched, shape))
 
 
 def _build(timm: ModuleType, name: str, options: dict[str, Any]) -> torch.nn.Module:

@@ -11,7 +11,7 @@ import torch
 
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
-from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, dynamic_batch, images
+from pytest_exportcheck.sources.extent import BATCH_OPTIONS, batch_of, batched, dynamic_batch, images, with_fallbacks
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
@@ -55,14 +55,17 @@ def _case(models: ModuleType, spec: Spec) -> Case:
     builder = models.get_model_builder(spec.name)
     batch, size = batch_of(spec), spec.number("size")
     shape = _shape(models, spec.name)
-    return Case(
+    if size:
+        shape = (*shape[:-2], size, size)
+    case = Case(
         name=spec.case_name,
         build=partial(_build, builder),
         origin=Origin("torchvision", inspect.getsourcefile(builder) or "torchvision", 0),
-        args=partial(images, batch, (*shape[:-2], size, size) if size else shape),
+        args=partial(images, batch, shape),
         dynamic_shapes=partial(dynamic_batch, batch),
         doc=f"torchvision.models.{spec.name} with random weights",
     )
+    return with_fallbacks(case, spec, {"batch": batch}, partial(batched, shape))
 
 
 def _build(builder: Any) -> torch.nn.Module:

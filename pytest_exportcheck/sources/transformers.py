@@ -18,7 +18,7 @@ from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.snapshot import preserved_globals, seed_everything
 from pytest_exportcheck.sources.caches import register_caches
-from pytest_exportcheck.sources.extent import Extent, extent
+from pytest_exportcheck.sources.extent import Extent, extent, with_fallbacks
 from pytest_exportcheck.sources.model_inputs import Argument, arguments_of, one_length
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, found, matching
@@ -124,13 +124,23 @@ def _case(transformers: ModuleType, spec: Spec) -> Case:
     arguments = arguments_of(main, config, parameters)
     if not arguments:
         raise _NoDefaults(f"takes {main}, of which this source knows no example.")
-    return Case(
+    case = Case(
         name=spec.case_name,
         build=partial(_build, model, config),
         origin=Origin("transformers", inspect.getsourcefile(model) or "transformers", 0),
         kwargs=partial(_inputs, arguments, extents),
         dynamic_shapes=partial(_dynamic_shapes, arguments, extents),
         doc=f"transformers.{spec.name} with a tiny config and random weights",
+    )
+    used = {axis for argument in arguments.values() for axis in argument.axes.values()}
+    return with_fallbacks(
+        case,
+        spec,
+        {name: each for name, each in extents.items() if name in used},
+        lambda others: {
+            "kwargs": partial(_inputs, arguments, {**extents, **others}),
+            "dynamic_shapes": partial(_dynamic_shapes, arguments, {**extents, **others}),
+        },
     )
 
 

@@ -13,6 +13,7 @@ from torch.export import Dim
 from torch.fx.traceback import annotate, preserve_node_meta
 
 from pytest_exportcheck.records import Case, Origin
+from tests.scaled import Quantised
 
 
 class Pair(torch.nn.Module):
@@ -103,7 +104,7 @@ class Counted(torch.nn.Module):
         return head, tail, x * second, x.new_zeros(first * 2)
 
 
-class Attending(torch.nn.Module):
+class Merging(torch.nn.Module):
     """Attention over keys and values whose lengths are declared apart: lowering makes them one."""
 
     def forward(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -215,6 +216,74 @@ class Learning(torch.nn.Module):
         return torch.tanh(self.second(x)) * 2, steady
 
 
+class Attending(torch.nn.Module):
+    """Attention, whose key bias has a true gradient of zero: only rounding is left of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (torch.nn.Linear(16, 16) for _ in range(3))
+        self.last = torch.nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            attended = torch.nn.functional.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+            x = x + self.last(torch.nn.functional.gelu(attended * 4))
+        return x
+
+
+class Stepping(torch.nn.Module):
+    """Rounds down, to another step in float64: 0.7 / 0.1 is 7 in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(torch.floor(x / 0.1))
+
+
+class Padded(torch.nn.Module):
+    """An encoder that is given a padding mask, and whose padded positions count for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _encoder()
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        encoded: torch.Tensor = self.encoder(x, src_key_padding_mask=padding)
+        return encoded.masked_fill(padding.unsqueeze(-1), 0.0) * 2
+
+
+def _encoder() -> torch.nn.Module:
+    """Without gradients eager takes a fast path through it, which a non-strict capture does not take."""
+    return torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1)
+
+
+class Imaged(torch.nn.Module):
+    """An image in channels_last, and state that is views: one expanded, one of a part of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", _numbers(1, 3, 1, 3).expand(1, 3, 2, 3))
+        self.register_buffer("whole", _numbers(6))
+        self.register_buffer("left", self.whole[:3])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x + self.shift * self.left + self.whole[3:])
+
+
+class Remembering(torch.nn.Module):
+    """Changes Python state that it looks at and that no output depends on, and fills a tensor of a given dtype."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * 2 + torch.ones(3, dtype=torch.float32)
+
+
 def _numbers(*shape: int) -> torch.Tensor:
     """Of both signs, none twice, in a shape; the first element is zero."""
     count = torch.Size(shape).numel()
@@ -226,7 +295,22 @@ def _resizable() -> tuple[torch.Tensor, ...]:
     return torch.rand(rows, 4), torch.rand(2 * rows, 4), torch.rand(6) - 0.4
 
 
+_PADDING = torch.tensor([[False, False, True], [False, True, True]])
 _ROWS = Dim("rows", min=3, max=16)
+
+
+class Masked(torch.nn.Module):
+    """Attention with a mask that requires grad, which inference programs can do without grad only, and a count of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.tensor([[0.0, 1.0, -1.0], [1.0, 0.0, 1.0], [-1.0, 1.0, 0.0]]))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls.add_(1)
+        attended = torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=self.bias * 2)
+        return attended, x.transpose(2, 3) * 2
 
 
 @contextlib.contextmanager
@@ -243,6 +327,7 @@ _CASES = (
     _case("layered", Layered, (_numbers(3, 3), _numbers(3, 3))),
     _case("annotated", Layered, (_numbers(3, 3), _numbers(3, 3)), context=preserve_node_meta),
     _case("annotated_whole", Layered, (_numbers(3, 3), _numbers(3, 3)), context=_annotated_as_a_whole),
+    _case("quantised", Quantised, (_numbers(3, 4),)),
     _case("normed", Normed, (_numbers(3, 4),)),
     _case("branching", Branching, (_numbers(3),), context=preserve_node_meta),
     _case(
@@ -252,8 +337,8 @@ _CASES = (
         dynamic_shapes={"x": {0: _ROWS, 1: 4}, "y": {0: 2 * _ROWS}, "z": {0: Dim.DYNAMIC}},
     ),
     _case(
-        "attending",
-        Attending,
+        "merging",
+        Merging,
         (_numbers(5, 4), _numbers(6, 4), _numbers(6, 4)),
         dynamic_shapes={"query": {0: Dim.DYNAMIC}, "keys": {0: Dim.DYNAMIC}, "values": {0: Dim.DYNAMIC}},
     ),
@@ -270,6 +355,19 @@ _CASES = (
     _case("viewing", Viewing, (_numbers(2, 3),)),
     _case("drawing", Drawing, (_numbers(4),)),
     _case("tied", Tied, (_numbers(3),)),
+    _case(
+        "imaged",
+        Imaged,
+        lambda: (_numbers(4, 3, 2, 3).to(memory_format=torch.channels_last),),
+        dynamic_shapes={"x": {0: Dim("batch", max=16)}},
+    ),
+    _case("masked", Masked, (_numbers(2, 2, 3, 4),)),
+    _case("attending", Attending, lambda: (torch.randn(2, 7, 16),)),
+    _case("stepping", Stepping, (torch.tensor([0.1, 0.7, 1.2]),)),
+    _case("served", _encoder, lambda: (torch.randn(2, 5, 8),), context=torch.no_grad),
+    _case("served_half", lambda: _encoder().half(), lambda: (torch.randn(2, 5, 8).half(),), context=torch.no_grad),
+    _case("padded", Padded, lambda: (torch.randn(2, 3, 8), _PADDING.clone()), context=torch.no_grad),
+    _case("remembering", Remembering, (_numbers(3),)),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 

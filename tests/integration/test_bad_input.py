@@ -46,7 +46,7 @@ def test_no_case_in_the_tests_named_by_hand_is_no_error(echo, run_echo):
         ),
         (
             "--exportcheck-threads=0",
-            "ERROR: exportcheck: --exportcheck-threads takes a number of threads, at least 1, got 0.",
+            "ERROR: exportcheck: --exportcheck-threads takes a number of threads from 1 to 1024, got 0.",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_engine_without_export(pytester, linear):
         ),
         ("modes=5", "*case_bad.py:*: modes takes a sequence of names or globs, got 5."),
         ("tags='abc'", "*case_bad.py:*: tags takes a sequence of names or globs, got 'abc'."),
-        ("seed='x'", "*case_bad.py:*: seed takes an integer, got 'x'."),
+        ("seed='x'", "*case_bad.py:*: seed takes an integer from 0 to 4294967295, got 'x'."),
         ("context=torch.no_grad()", "*write context=torch.no_grad, not torch.no_grad(). Got *"),
     ],
 )

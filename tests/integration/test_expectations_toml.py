@@ -134,12 +134,45 @@ def test_it_is_the_same_on_two_workers(shop, run_faulty):
     assert shop.path.joinpath("e.toml").read_text() == WRITTEN
 
 
-def test_an_entry_for_no_case_is_told(shop, run_echo):
-    shop.path.joinpath("expected.toml").write_text('[[expect]]\ncase = "Linaer"\nreason = "r"\n')
-    for options in ([], ["-n", "2"]):
-        result = run_echo("--exportcheck-expectations=expected.toml", *options)
-        result.stdout.fnmatch_lines(["expected.toml:1: no case is called 'Linaer': delete the entry"])
-        assert str(result.stdout).count("no case is called") == 1
+NO_CASE = (
+    "expected.toml:1: no case is called 'Linaer'; did you mean 'Linear'? Correct or delete the entry; "
+    "--exportcheck-update-expectations deletes it."
+)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_an_entry_for_no_case_fails_and_an_update_deletes_it(shop, run_echo, workers):
+    path = shop.path / "expected.toml"
+    path.write_text('[[expect]]\ncase = "Linaer"\nreason = "r"\n')
+    result = run_echo("--exportcheck-expectations=expected.toml", *workers)
+    result.assert_outcomes(passed=10, failed=1)
+    assert NO_CASE in result.outlines
+    update = run_echo("--exportcheck-expectations=expected.toml", "--exportcheck-update-expectations", *workers)
+    update.assert_outcomes(passed=11)
+    update.stdout.fnmatch_lines(["wrote expected.toml: 0 entries (0 new, 1 deleted)"])
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stale"),
+    [
+        (["case_linear.py"], ["case_linear.py::Gone"]),
+        (["case_linear.py::Linear"], []),
+        (["case_other.py"], []),
+        (["case_linear.py", "case_other.py"], ["case_linear.py::Gone"]),
+        ([], ["Gone", "case_linear.py::Gone", "gone.py::Linear"]),
+        (["-k", "Other"], []),
+        (["--ignore=gone.py"], ["case_linear.py::Gone"]),
+    ],
+)
+def test_an_entry_is_stale_where_every_case_that_it_may_mean_was_collected(shop, run_echo, linear, arguments, stale):
+    shop.makepyfile(case_other=linear.replace("class Linear", "class Other"))
+    entries = ["Gone", "case_linear.py::Gone", "gone.py::Linear"]
+    text = "".join(f'[[expect]]\ncase = "{entry}"\nreason = "r"\n' for entry in entries)
+    shop.path.joinpath("expected.toml").write_text(text)
+    result = run_echo("--exportcheck-expectations=expected.toml", "--exportcheck-modes=nonstrict", *arguments)
+    told = [line.split("'")[1] for line in result.outlines if line.startswith("expected.toml:")]
+    assert told == stale
 
 
 @pytest.mark.parametrize(

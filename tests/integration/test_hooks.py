@@ -186,3 +186,44 @@ def test_cases_that_are_none_are_told(run):
     result.stdout.fnmatch_lines(
         ["exportcheck_cases returned 'net', which is no case; make one with export_case and cases_of."]
     )
+
+
+LATE = """
+from pytest_exportcheck import export_case, cases_of
+
+def nothing(evidence):
+    return []
+
+def exportcheck_checks():
+    return [nothing]
+
+def exportcheck_engines():
+    return []
+
+def exportcheck_outcome(outcome):
+    open("outcomes.txt", "a").write(f"{outcome.case} ")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_hooks_of_a_subfolder_are_named_as_ignored_and_outcomes_are_those_of_the_folder(run, echo, linear, workers):
+    folder = echo.mkdir("below")
+    (folder / "conftest.py").write_text(LATE)
+    (folder / "case_other.py").write_text(linear.replace("class Linear", "class Other"))
+    result = run("", "--exportcheck-modes=nonstrict", *workers)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "exportcheck: *below/conftest.py defines exportcheck_engines and exportcheck_checks, which this run ignores: a "
+            "session asks its hooks before it collects this folder. Move them to the conftest.py of pytest's root folder, or "
+            "name the folder on the command line."
+        ]
+    )
+    assert (echo.path / "outcomes.txt").read_text() == "Other "
+
+
+def test_hooks_of_a_folder_that_is_named_are_heard(run, echo, linear):
+    folder = echo.mkdir("below")
+    (folder / "conftest.py").write_text(LATE)
+    (folder / "case_other.py").write_text(linear.replace("class Linear", "class Other"))
+    assert "ignores" not in run("", "below", "--exportcheck-modes=nonstrict").stdout.str()

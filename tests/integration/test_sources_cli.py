@@ -79,7 +79,8 @@ def test_options_are_part_of_the_id_and_of_the_reproducing_command(run_faulty):
     result.stdout.fnmatch_lines(
         [
             "Reproduce with: pytest --exportcheck --exportcheck-modes=nonstrict --exportcheck-engines=echo "
-            '--exportcheck-source=timm:test_vit,batch=3 -k "test_vit+batch-3[[]echo-nonstrict[]]"'
+            "--exportcheck-only-sources --exportcheck-source=timm:test_vit,batch=3 "
+            '"timm::test_vit+batch-3[[]echo-nonstrict[]]"'
         ]
     )
 
@@ -87,6 +88,6 @@ def test_options_are_part_of_the_id_and_of_the_reproducing_command(run_faulty):
 def test_a_reproducing_command_finds_its_item(run_echo):
     pytest.importorskip("timm", reason="the zoo extra (timm) is not installed")
     result = run_echo(
-        "--exportcheck-source=timm:test_vit,batch=3", "-k", "test_vit+batch-3[echo-nonstrict]", "--co", "-q"
+        "--exportcheck-source=timm:test_vit,batch=3", "timm::test_vit+batch-3[echo-nonstrict]", "--co", "-q"
     )
     assert ids(result) == ["timm::test_vit+batch-3[echo-nonstrict]"]

@@ -427,11 +427,164 @@ def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     shipped.stdout.fnmatch_lines(
         [
             "  Right           g b",
-            "*g internal failure of the engine, not of the model*",
+            "*g internal failure of an engine or of the plugin, not of the model*",
             "gap in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
-            "  a gap says nothing of your model; please report it, with the case, to the authors of that engine",
+            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names",
         ]
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
     judged.assert_outcomes(passed=2, failed=1, skipped=1, deselected=4)
     judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]gap[]]"])
+
+
+#: A second opinion with a defect at each of its steps that raises nothing: a stack trace is dropped, a weight is changed in the file.
+DIFFERS = """
+import torch
+from pytest_exportcheck import reference
+export, load = reference.export, reference.load
+
+def forgetful(*args, **kwargs):
+    program = export(*args, **kwargs)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program
+
+def wrong(*args, **kwargs):
+    program = load(*args, **kwargs)
+    for value in program.state_dict.values():
+        value.data.add_(1e-3)
+    return program
+
+reference.export, reference.load = forgetful, wrong
+"""
+
+TWO = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 3),))
+class Two(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+"""
+
+
+@pytest.mark.parametrize("engines", ["torch,reference", "reference"])
+def test_differences_that_only_the_reference_engine_has_are_gaps(pytester, engines):
+    pytester.makepyfile(case_two=TWO)
+    pytester.makeconftest(DIFFERS)
+    options = ("--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict-interop", f"--exportcheck-engines={engines}")
+    shipped = check_all(pytester, *options)
+    shipped.stdout.fnmatch_lines(
+        ["gap in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"]
+    )
+    shipped.stdout.fnmatch_lines(["gap in reference: Two[[]*: state: first.weight: value (expected *, got *)"])
+    shipped.stdout.fnmatch_lines(
+        ["  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"]
+    )
+    shipped.stdout.no_fnmatch_line("*second opinion on*")
+    assert shipped.parseoutcomes().get("failed", 0) == 0
+    if "torch" in engines:
+        shipped.stdout.fnmatch_lines(["gap in reference: Two[[]torch-nonstrict-interop[]]: *"])
+    judged = check_all(pytester, *options, "--exportcheck-profile=conformance")
+    assert judged.parseoutcomes()["failed"] >= 2
+
+
+CANNOT_READ = """
+from pytest_exportcheck import reference
+def broken(*args, **kwargs):
+    raise AttributeError("no such thing")
+reference.load = broken
+"""
+
+
+def test_a_file_of_torch_that_the_reference_engine_cannot_read_fails_nobody_who_ships(pytester):
+    pytester.makepyfile(case_two=TWO)
+    pytester.makeconftest(CANNOT_READ)
+    shipped = check_all(pytester, "--exportcheck-modes=nonstrict-interop", "--exportcheck-engines=torch")
+    shipped.assert_outcomes(passed=1)
+    shipped.stdout.fnmatch_lines(
+        [
+            "gap in reference: Two[[]torch-nonstrict-interop[]]: *InteropError: reference cannot load what torch saved: "
+            "AttributeError: no such thing*"
+        ]
+    )
+
+
+BAKED = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(3),))
+class Counts(torch.nn.Module):
+    calls = 0
+    def forward(self, x):
+        Counts.calls += 1
+        return x + Counts.calls
+"""
+
+
+@pytest.mark.parametrize("engines", ["torch,reference", "reference"])
+def test_a_fault_of_the_model_fails_with_the_second_opinion_too(pytester, engines):
+    """Both engines bake in a number that eager changes at every call."""
+    pytester.makepyfile(case_baked=BAKED)
+    result = check_all(pytester, "--exportcheck-modes=nonstrict", f"--exportcheck-engines={engines}")
+    result.assert_outcomes(failed=len(engines.split(",")))
+
+
+ROUNDED = """
+import torch
+from torch.export import Dim
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 7, 32),), modes=["nonstrict-decompose"])
+class KeyBias(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (torch.nn.Linear(32, 32) for _ in range(3))
+
+    def forward(self, x):
+        for _ in range(3):
+            x = x + 4 * torch.nn.functional.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x))
+        return x
+
+def layer():
+    return torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+@export_case(
+    args=lambda: (torch.randn(2, 5, 16),), dynamic_shapes={"src": {0: Dim("b", min=2, max=9)}}, context=torch.no_grad,
+    modes=["nonstrict", "strict"],
+)
+def served_encoder():
+    return torch.nn.TransformerEncoder(layer(), 2)
+
+@export_case(args=lambda: (torch.randn(2, 5, 16),) * 3, context=torch.inference_mode, modes=["nonstrict", "nonstrict-serdes"])
+def served_attention():
+    return torch.nn.MultiheadAttention(16, 2, batch_first=True)
+
+PADDED = {"src_key_padding_mask": torch.tensor([[False, False, True], [False, True, True]])}
+
+@export_case(args=lambda: (torch.randn(2, 3, 16),), kwargs=PADDED, modes=["nonstrict"])
+def frozen_padded():
+    return torch.nn.TransformerEncoder(layer(), 1, enable_nested_tensor=False).requires_grad_(False)
+
+@export_case(args=lambda: (torch.randn(2, 3, 16),), kwargs=PADDED, context=torch.no_grad, modes=["nonstrict"])
+def zeros_at_padding():
+    return torch.nn.TransformerEncoder(layer(), 1)
+"""
+
+
+def test_what_eagers_own_arithmetic_explains_is_not_broken(pytester):
+    """But an encoder that returns zeros at padded positions differs from its program."""
+    pytester.makepyfile(case_rounded=ROUNDED)
+    result = check(pytester, "--exportcheck-fuzz=4")
+    result.assert_outcomes(passed=8, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*zeros_at_padding[[]torch-nonstrict[]]*",
+            "    Eager takes the fast path of nn.TransformerEncoder, which gives other values here*",
+        ]
+    )

@@ -9,7 +9,17 @@ import torch
 from records_of import state, summary
 
 from pytest_exportcheck.checks import gradients
-from pytest_exportcheck.records import Finding, Gradients, Leaf, Observation, Raised, Record, TensorFacts, Tolerance
+from pytest_exportcheck.records import (
+    Finding,
+    Gradients,
+    Leaf,
+    Observation,
+    Raised,
+    Record,
+    Rounding,
+    TensorFacts,
+    Tolerance,
+)
 
 ONE = torch.ones(1)
 FACTS = {"type": "Tensor", "shape": (1,), "dtype": "float32", "device": "cpu", "layout": "strided", "stride": (1,)}
@@ -146,3 +156,29 @@ def test_outputs_of_another_structure_are_the_business_of_outputs(findings):
     object.__setattr__(after.observations[0], "structure", "another")
     object.__setattr__(after.observations[0], "outputs", ())
     assert findings(called({"w": ONE}), after) == []
+
+
+def measured(own, top):
+    return {"a call": Rounding(values={}, gradients={"k.bias": own}, scale=1.0, gradient_scale=top)}
+
+
+@pytest.mark.parametrize(("elements", "off", "wrong"), [(16, 1.1e-6, False), (16, 1.3e-6, True), (15, 1.3e-6, False)])
+def test_decompose_may_move_a_gradient_by_a_few_times_its_own_rounding(findings, elements, off, wrong):
+    """Of few elements the distance from float64 says little: an eighth of a roundoff of the largest gradient is the least."""
+    before, after = torch.zeros(elements), torch.full((elements,), off)
+    found = findings(
+        called({"k.bias": before}), called({"k.bias": after}), stage="decompose", rounding=measured(3e-7, 48.0)
+    )
+    assert bool(found) is wrong
+
+
+def test_a_gradient_of_few_elements_is_still_found(findings):
+    (found,) = findings(
+        called({"k.bias": torch.zeros(2)}),
+        called({"k.bias": torch.full((2,), 1e-5)}),
+        stage="decompose",
+        rounding=measured(0.0, 48.0),
+    )
+    assert found.detail == (
+        "2 of 2 elements differ, by at most 1e-05 (allowed: 1.43e-06, 4 times the distance of eager from its own run in float64)"
+    )

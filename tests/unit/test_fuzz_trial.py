@@ -29,7 +29,7 @@ class Module(torch.nn.Module):
         raise NotImplementedError
 
 
-def compared(before, after):
+def compared(_, before, after):
     evidence = Evidence(
         case="",
         engine="",

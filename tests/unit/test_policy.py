@@ -20,6 +20,7 @@ from pytest_exportcheck.policy import (
     judge,
     known,
     loosest,
+    without_grad,
 )
 from pytest_exportcheck.policy.contract import COLUMNS, JUDGED, JUDGED_AT, column_of
 from pytest_exportcheck.records import Finding
@@ -171,6 +172,50 @@ def test_a_row_may_need_another_that_explains_a_finding_of_the_same_item(monkeyp
 def test_what_is_lost_or_known_stays_so(judged, verdict):
     finding = with_field(verdict=verdict, known_as="before")
     assert judged(finding) == finding
+
+
+@pytest.mark.parametrize("verdict", ["lost", "broken"])
+def test_what_is_lost_names_the_row_that_explains_it_and_stays_lost(judged, verdict):
+    found = judged(with_field(verdict=verdict))
+    assert (found.verdict, found.known_as) == ("known" if verdict == "broken" else "lost", "row")
+
+
+@pytest.mark.parametrize(
+    ("operators", "verdict"),
+    [
+        (None, "known"),
+        (("aten.mul.Tensor", "aten.sum.default"), "known"),
+        (("aten.mul.Tensor",), "broken"),
+        ((), "broken"),
+    ],
+)
+def test_a_row_about_an_operator_explains_what_the_finding_says_is_about_it(monkeypatch, operators, verdict):
+    monkeypatch.setattr(known, "KNOWN", (replace(ROW, operator="aten.sum.*"),))
+    (found,) = judge(
+        [with_field(operators=operators)],
+        engine="torch",
+        mode="strict",
+        torch_version="2.14.1",
+        operators={"aten.sum.default"},
+    )
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("path", "level"),
+    [(("nonstrict",), "bits"), (("nonstrict", "serdes"), "bits"), (("strict_postdispatch", "serdes"), "report")],
+)
+def test_gradients_of_what_is_made_of_inference_programs_are_reported_only(path, level):
+    levels = contract_for(path[-1], path=path)
+    assert levels["gradients"] == level
+    assert levels | {"gradients": "bits"} == contract_for(path[-1])
+
+
+def test_modes_that_begin_below_autograd_are_judged_without_grad():
+    assert [without_grad(stages) for stages in (["nonstrict", "decompose"], ["strict_postdispatch", "fuzz"])] == [
+        False,
+        True,
+    ]
 
 
 def test_rows_have_ids_of_their_own_and_readable_versions():

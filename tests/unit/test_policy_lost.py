@@ -132,3 +132,17 @@ def test_a_pattern_of_keys_that_must_not_be_lost_forbids_those_of_the_table():
 def test_a_row_is_about_a_check_and_a_column_that_exist(row):
     assert row.field.partition(".")[0] in JUDGED
     assert any(fnmatchcase(column, row.column) for column in JUDGED_AT)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(("strict_postdispatch", "serdes"), "lost"), (("strict", "serdes"), "broken"), ((), "broken")],
+)
+def test_what_an_inference_program_may_lose_is_lost_behind_it_too(path, expected):
+    finding = Finding(check="gradients", place="w", kind="value", expected="1", actual="2")
+    assert [each.verdict for each in tolerated([finding], "serdes", path=path)] == [expected]
+
+
+def test_what_a_capture_may_lose_only_there_is_not_inherited():
+    finding = Finding(check="constraints", place="x", kind="widened", expected="1", actual="2")
+    assert [each.verdict for each in tolerated([finding], "serdes", path=("strict", "serdes"))] == ["broken"]

@@ -31,7 +31,7 @@ from pytest_exportcheck.reports.report import (
 
 SMALL = """{
 "schema": "exportcheck-report",
-"version": "1.1",
+"version": "1.2",
 "complete": true,
 "counts": {"passed":1},
 "runs": [
@@ -142,7 +142,7 @@ def changed(tmp_path, **fields):
 
 def test_fields_and_values_of_a_newer_minor_are_ignored_by_readers(tmp_path):
     path = changed(tmp_path, version="1.7", weather="fine")
-    assert msgspec.structs.replace(read_report(path), version="1.1") == small()
+    assert msgspec.structs.replace(read_report(path), version="1.2") == small()
 
 
 def test_who_writes_refuses_a_newer_minor_for_it_would_be_lost(tmp_path):
@@ -150,7 +150,7 @@ def test_who_writes_refuses_a_newer_minor_for_it_would_be_lost(tmp_path):
     with pytest.raises(ReportError) as caught:
         refuse_newer_minor(path, read_report(path))
     assert str(caught.value) == (
-        f"{path} has version 1.7 of the report, and this pytest-exportcheck knows 1.1: what is new in it would be lost. "
+        f"{path} has version 1.7 of the report, and this pytest-exportcheck knows 1.2: what is new in it would be lost. "
         "Merge with the newest pytest-exportcheck that wrote one of the files."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import weakref
 from contextlib import contextmanager
@@ -222,12 +223,11 @@ def test_fresh_inputs_that_eager_refuses_are_a_note():
 
 
 def test_eager_that_is_not_bit_stable_is_a_note_and_compared_with_tolerance():
-    class Unstable(torch.nn.Module):
-        runs = 0
+    runs = itertools.count(1)
 
+    class Unstable(torch.nn.Module):
         def forward(self, x):
-            type(self).runs += 1
-            return x + 1e-9 * type(self).runs
+            return x + 1e-9 * next(runs)
 
     given = Case(name="net", build=Unstable, origin=ORIGIN, args=lambda: (torch.zeros(1),))
     outcome = Session(Echo(), given, wanted=modes("nonstrict")).run("nonstrict")

@@ -29,6 +29,10 @@ def sized(size):
 
 module = torch.nn.Linear(3, 3)
 number = 3
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x
 """
 
 
@@ -61,7 +65,15 @@ def test_a_spec_is_a_source_a_name_and_options():
         ("timm", "source 'timm' names no model: write timm:NAME, for example timm:test_vit."),
         ("timm:x,4", "source 'timm:x,4': write options as OPTION=VALUE, separated by commas, got '4'."),
         ("timm:x,batch=2,batch=3", "source 'timm:x,batch=2,batch=3': the option batch is given twice."),
-        ("import:a:b,batch=2", "import:a:b,batch=2: the source import has no option 'batch'. It has none."),
+        (
+            "import:a:b,batch=2",
+            "import:a:b,batch=2: the source import has no option 'batch'. Its options are shape: shape of the float tensor "
+            "that a class or a factory without inputs takes, such as 2x3; 2x3/2x8 for two tensors.",
+        ),
+        (
+            "exportdb:a,batch=2",
+            "exportdb:a,batch=2: the source exportdb has no option 'batch'. It has none.",
+        ),
         (
             "timm:x,length=2",
             "timm:x,length=2: the source timm has no option 'length'. Its options are batch: examples in a batch "
@@ -137,6 +149,19 @@ REMEDY = (
         ("x*", "import:{shop}:x*: {shop} has no case that matches 'x*'; its cases: small."),
         ("sized", "import:{shop}:sized: sized takes arguments (size). " + REMEDY),
         ("module", "import:{shop}:module: module is a Linear itself, which has no example inputs. " + REMEDY),
+        (
+            "Net",
+            "import:{shop}:Net: Net.forward takes (x), and nothing says which inputs. Add the shape of a float tensor, "
+            "import:{shop}:Net,shape=2x3 (2x3/2x8 for two), or name a function that returns (module, args[, kwargs]).",
+        ),
+        (
+            "Net,shape=2x",
+            "import:{shop}:Net,shape=2x: shape takes sizes such as 2x3, or 2x3/2x8 for two tensors, got '2x'.",
+        ),
+        (
+            "small,shape=2x3",
+            "import:{shop}:small,shape=2x3: small is declared with its inputs; shape is for what nobody decorated.",
+        ),
         ("number", "import:{shop}:number: number is no function or class but 3. " + REMEDY),
     ],
 )
@@ -147,7 +172,7 @@ def test_import_of_what_is_no_factory(shop, name, message):
 def test_import_of_a_module_that_is_not_there():
     assert refusal("import:exportcheck_nowhere:x") == (
         "import:exportcheck_nowhere:x: the module 'exportcheck_nowhere' cannot be imported (ModuleNotFoundError: "
-        "No module named 'exportcheck_nowhere'). Correct the name, or make it importable: install its package, "
+        "No module named 'exportcheck_nowhere'). Correct the name, or make it importable: call pytest in its folder, install its package, "
         "or name its folder in pytest's ini option pythonpath."
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_exportcheck.modes import Mode
@@ -163,3 +165,36 @@ def test_behind_a_known_defect_the_profile_decides(profile, expected):
 def test_behind_an_unsupported_mode_it_is_unsupported():
     outcome = outcome_of(item(), blocked_by(unsupported="no kernel"))
     assert (outcome.status, outcome.reason) == ("unsupported", "strict is unsupported: no kernel")
+
+
+STRIDE = Finding(
+    check="outputs",
+    place="output",
+    kind="stride",
+    expected="[4, 1]",
+    actual="[1, 4]",
+    verdict="known",
+    known_as="lowered",
+)
+
+
+@pytest.mark.parametrize(
+    ("profile", "finding", "expected"),
+    [
+        ("ship", STRIDE, "known"),
+        ("conformance", STRIDE, "failed"),
+        ("ship", replace(STRIDE, verdict="broken"), "failed"),
+        ("ship", replace(STRIDE, kind="value"), "failed"),
+        ("ship", replace(STRIDE, kind="shape"), "failed"),
+    ],
+)
+def test_right_values_in_strides_that_a_known_defect_explains_are_a_warning(profile, finding, expected):
+    assert status(item(profile=profile), stage(finding)) == expected
+
+
+@pytest.mark.parametrize(
+    ("finding", "blocks"),
+    [(STRIDE, False), (replace(STRIDE, verdict="broken"), True), (replace(STRIDE, kind="value"), True)],
+)
+def test_known_strides_do_not_block(finding, blocks):
+    assert stage(finding).blocks is blocks

@@ -8,11 +8,13 @@ from types import ModuleType
 from tests.faults.catalogue import (
     aliasing,
     call_spec,
+    closeness,
     constants,
     constraints,
     effects,
     examples,
     gradients,
+    kept_views,
     metadata,
     module_calls,
     nodes,
@@ -21,6 +23,7 @@ from tests.faults.catalogue import (
     state,
     strides,
     structure,
+    subclasses,
     val,
     values,
     verifiers,
@@ -36,6 +39,7 @@ def _faults_of(module: ModuleType) -> tuple[Fault, ...]:
 
 _GROUPS = (
     values,
+    closeness,
     structure,
     strides,
     gradients,
@@ -47,12 +51,14 @@ _GROUPS = (
     signature,
     constraints,
     state,
+    subclasses,
     constants,
     call_spec,
     module_calls,
     examples,
     verifiers,
     stability,
+    kept_views,
 )
 
 CATALOGUE: Mapping[str, tuple[Fault, ...]] = {

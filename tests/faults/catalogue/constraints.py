@@ -121,14 +121,14 @@ def two_dims_of_one_symbol_by_decompose(program: ExportedProgram) -> None:
     two_dims_of_one_symbol.inject(program)
 
 
-@fault("nonstrict-decompose", "attending", owner="constraints", field="relation")
+@fault("nonstrict-decompose", "merging", owner="constraints", field="relation")
 def queries_as_long_as_keys(program: ExportedProgram) -> None:
     """In addition to the lengths of keys and values, which lowering makes one."""
     val = placeholder(program, "query").meta["val"]
     placeholder(program, "query").meta["val"] = faked(val, shape=(placeholder(program, "keys").meta["val"].shape[0], 4))
 
 
-@fault("nonstrict-decompose", "attending", owner="constraints", field="range dropped")
+@fault("nonstrict-decompose", "merging", owner="constraints", field="range dropped")
 def range_of_a_dim_dropped_where_others_are_merged(program: ExportedProgram) -> None:
     del program.range_constraints[placeholder(program, "query").meta["val"].shape[0].node.expr]
 

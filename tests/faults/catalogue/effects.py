@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -14,6 +16,7 @@ from tests.faults.editing import (
     call_instead,
     drop_output,
     insert_after,
+    next_float,
     output_specs,
     placeholder,
     set_argument,
@@ -108,3 +111,54 @@ def generator_seeded_by_the_call(program: ExportedProgram) -> None:
         return made
 
     program.module = module  # type: ignore[method-assign]
+
+
+@fault("nonstrict_postdispatch", "masked", owner="effects", field="mutated to another value")
+def counted_twice_below_autograd(program: ExportedProgram) -> None:
+    """The program can be called without grad only, and is judged there."""
+    set_argument(call(program, "aten.add"), 1, 2)
+
+
+def _with_hook(program: ExportedProgram, hook: Callable[[Any, Any, Any], None]) -> None:
+    """Let the program's module call a function with itself, its arguments and its outputs: for what no graph says."""
+    module_of = program.module
+
+    def module(check_guards: bool = True) -> torch.nn.Module:
+        made = module_of(check_guards)
+        made.register_forward_hook(lambda *given: hook(*given) and None)
+        return made
+
+    program.module = module  # type: ignore[method-assign]
+
+
+@fault("nonstrict-serdes", "structured", owner="effects", field="mutation added")
+def entry_of_the_caller_replaced(program: ExportedProgram) -> None:
+    _with_hook(program, lambda _, args, output: args[1].update(one=next_float(args[1]["one"])))
+
+
+@fault("nonstrict-retrace", "structured", owner="effects", field="mutation added")
+def entry_of_the_caller_added(program: ExportedProgram) -> None:
+    _with_hook(program, lambda _, args, output: args[0].append(output["list"][0]))
+
+
+@fault("nonstrict-decompose", "structured", owner="effects", field="mutation added")
+def entry_of_the_caller_removed(program: ExportedProgram) -> None:
+    _with_hook(program, lambda _, args, output: args[1].clear())
+
+
+@fault("nonstrict", "structured", owner="effects", field="container_update")
+def entry_under_another_key(program: ExportedProgram) -> None:
+    _with_hook(program, lambda _, args, output: args[1].update(three=args[1].pop("two")))
+
+
+@fault("nonstrict", "remembering", owner="outputs")
+def remembered_value_read(program: ExportedProgram) -> None:
+    """What the model only remembers comes into an output, from the second call on."""
+    calls: list[torch.Tensor] = []
+
+    def hook(_: Any, args: Any, output: torch.Tensor) -> None:
+        if calls:
+            output.copy_(next_float(output))
+        calls.append(args[0])
+
+    _with_hook(program, hook)

@@ -151,6 +151,17 @@ def keyword_dropped(program: ExportedProgram) -> None:
     call(program, "aten.rand_like").kwargs = {}
 
 
+@fault("nonstrict-serdes", "remembering", owner="nodes", field="kwargs")
+def dtype_of_a_factory_dropped(program: ExportedProgram) -> None:
+    call(program, "aten.ones").kwargs = {**call(program, "aten.ones").kwargs, "dtype": None}
+
+
+@fault("nonstrict", "remembering", ledger="defaults.dtype")
+def dtype_left_to_the_process(program: ExportedProgram) -> None:
+    node = call(program, "aten.ones")
+    node.kwargs = {key: value for key, value in node.kwargs.items() if key != "dtype"}
+
+
 @fault("nonstrict-serdes", "layered", owner="nodes", field="kwargs")
 def keyword_of_another_type(program: ExportedProgram) -> None:
     call(program, "aten.add.", 1).kwargs = {"alpha": 2.0}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch.export import ExportedProgram
+from torch.fx import Node
 
-from tests.faults.editing import aten, call, follow
+from tests.faults.editing import aten, call, follow, output
 from tests.faults.fault import fault
 
 
@@ -20,6 +21,23 @@ def memory_format_dropped(program: ExportedProgram) -> None:
     call(program, "aten.clone").kwargs = {}
 
 
+@fault("nonstrict-decompose", "masked", owner="outputs", field="value")
+def wrong_values_where_strides_are_known_to_be_wrong(program: ExportedProgram) -> None:
+    """Lowered attention returns other strides, which is a known defect of torch; its values are still compared."""
+    follow(program, _returned(program, 1), aten.triu.default)
+
+
+@fault("nonstrict-decompose", "masked", owner="outputs", field="shape")
+def wrong_shape_where_strides_are_known_to_be_wrong(program: ExportedProgram) -> None:
+    follow(program, _returned(program, 1), aten.unsqueeze.default, 0)
+
+
+def _returned(program: ExportedProgram, place: int) -> Node:
+    """A result of the graph; the first is the new value of the buffer."""
+    node: Node = output(program).args[0][place]
+    return node
+
+
 @fault("nonstrict", "layered", owner="outputs", field="stride")
 def columns_before_rows(program: ExportedProgram) -> None:
     turned = follow(program, call(program, "aten.relu"), aten.t.default)
@@ -32,3 +50,9 @@ def rows_padded(program: ExportedProgram) -> None:
     relu = call(program, "aten.relu")
     padded = follow(program, relu, aten.constant_pad_nd.default, [0, 1])
     follow(program, padded, aten.slice.Tensor, 1, 0, 3)
+
+
+@fault("nonstrict-decompose", "masked", owner="outputs", field="stride")
+def layout_of_another_output_changed_by_lowering(program: ExportedProgram) -> None:
+    """The known defect of attention explains the strides of what attention returns, not those of other outputs."""
+    follow(program, _returned(program, 2), aten.clone.default, memory_format=torch.contiguous_format)

@@ -154,3 +154,14 @@ def random_numbers_drawn_in_another_order(program: ExportedProgram) -> None:
 @fault("nonstrict-retrace", "branching", owner="outputs", field="value")
 def condition_negated(program: ExportedProgram) -> None:
     follow(program, call(program, "aten.gt"), aten.logical_not.default)
+
+
+@fault("nonstrict_postdispatch", "masked", owner="outputs", field="value")
+def attention_masked_otherwise_below_autograd(program: ExportedProgram) -> None:
+    """The program can be called without grad only, and is judged there."""
+    follow(program, call(program, "aten.mul"), aten.neg.default)
+
+
+@fault("strict_postdispatch", "masked", owner="outputs", field="raised")
+def inference_program_that_cannot_be_called_at_all(program: ExportedProgram) -> None:
+    set_argument(call(program, "aten.mul", 1), 1, "two")

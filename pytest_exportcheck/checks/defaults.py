@@ -1,0 +1,39 @@
+"""Defaults: calls that take their dtype or device from the process, where it may be another one when the program is called."""
+
+from __future__ import annotations
+
+from pytest_exportcheck.checks.texts import node_text, user_line
+from pytest_exportcheck.records import Evidence, Finding, NodeRecord, TensorValue
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Name every such call of a captured program."""
+    program = evidence.after.program
+    return [
+        Finding(
+            check="defaults",
+            place=graph.place(node),
+            kind=f"default {what}",
+            expected=f"a call that gives its {what}",
+            actual=f"{node_text(node)} yields {_value(node, what)}, the default {what} of the capture",
+            field=what,
+            detail=_REMEDY[what],
+            line=user_line(node),
+        )
+        for graph in (program.graphs.values() if program is not None else ())
+        for node in graph.nodes
+        for what in node.defaults
+    ]
+
+
+_REMEDY = {
+    "dtype": "Called under another torch.set_default_dtype, the program computes in that dtype. Give the dtype: pass dtype=, or "
+    "convert the operands.",
+    "device": "Called under another torch.set_default_device, the program makes the tensor there. Pass device=.",
+}
+
+
+def _value(node: NodeRecord, what: str) -> str:
+    """The dtype or device of the first result that has one."""
+    results = node.val if isinstance(node.val, tuple) else (node.val,)
+    return next((str(getattr(each, what)) for each in results if isinstance(each, TensorValue)), "a value")

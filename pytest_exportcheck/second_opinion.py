@@ -1,0 +1,99 @@
+"""Attribution of findings: a finding that only an engine with a second opinion has is a defect of that engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.modes import FUZZ, Lattice, Mode
+from pytest_exportcheck.records import Finding
+from pytest_exportcheck.stage import Stage
+
+#: The engine that users ship with. The other bundled engine gives a second opinion on it.
+FIRST = "torch"
+
+#: The edge at which another engine reads a file, and the edge of the first engine that writes and reads the same file by itself.
+_READ_BY_ANOTHER, _READ_BY_ITSELF = "interop", "serdes"
+
+
+def is_second_opinion(engine: Engine | None) -> bool:
+    """Whether an engine declares that it gives a second opinion: it has ``opinions`` or ``refusals``."""
+    return bool(getattr(engine, "opinions", ()) or getattr(engine, "refusals", ()))
+
+
+def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> list[str]:
+    """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if there is none.
+
+    All stages of such an engine are its work. Of other engines, the edge ``interop`` is the work of the reader.
+    """
+    if not any(is_second_opinion(each) for each in engines.values()):
+        return [""] * len(stage.findings)
+    return [_suspect(engine, stage, finding, engines) for finding in stage.findings]
+
+
+def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
+    if not _fails(finding) or finding.check == "case":
+        return ""
+    if is_second_opinion(engine):
+        return engine.name
+    if stage.mode.edge != _READ_BY_ANOTHER:
+        return ""
+    other, separator, _ = finding.place.partition(": ")
+    reader = other if separator and other in engines else stage.reader
+    return reader if is_second_opinion(engines.get(reader)) else ""
+
+
+def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
+    """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode, then the
+    modes that this mode builds on. A file that another engine reads is judged by how the first engine reads its own file."""
+    stages = tuple(_READ_BY_ITSELF if stage == _READ_BY_ANOTHER else stage for stage in mode.stages)
+    lattice = Lattice.of(first.captures, (*first.edges, FUZZ))
+    for length in range(len(stages), 0, -1):
+        candidate = Mode(stages[:length])
+        if lattice.has(candidate):
+            yield candidate
+
+
+def can_judge(stage: Stage) -> bool:
+    """Whether the first engine got as far as a result that can be compared, or failed where it must not."""
+    if stage.unsupported:
+        return False
+    return stage.record is not None or not stage.findings or any(_fails(each) for each in stage.findings)
+
+
+def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stage, *, same_mode: bool) -> list[Finding]:
+    """Return the findings; those that the first engine does not share become gaps in the engine at fault.
+
+    The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
+    and the other one fails: a refusal is another way to report the same model.
+    """
+    shared = [each for each in first.findings if _fails(each)]
+    compared = first.record is not None or first.mode.edge == FUZZ
+    raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
+    if shared and (raised or not (compared and same_mode)):
+        return [_shared_error(each, shared) for each in findings]
+    known = {each.key: each.known_as for each in first.findings if each.verdict == "known"}
+    kinds = {(each.check, each.kind) for each in shared}
+    return [
+        _attributed(each, engine, known) if engine and (each.check, each.kind) not in kinds else each
+        for each, engine in zip(findings, at_fault, strict=True)
+    ]
+
+
+def _attributed(finding: Finding, engine: str, known: Mapping[tuple[str, str, str], str]) -> Finding:
+    """A known defect of torch that both engines have in one place is known; everything else is a gap."""
+    if finding.verdict == "broken" and finding.key in known:
+        return replace(finding, verdict="known", known_as=known[finding.key])
+    return replace(finding, verdict="gap", known_as="", fault_of=engine)
+
+
+def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
+    """An error that the first engine raises with the same words is a failure of the model, not a gap."""
+    same = any((each.key, each.actual) == (finding.key, finding.actual) for each in shared)
+    return replace(finding, verdict="broken", fault_of="") if finding.verdict == "gap" and same else finding
+
+
+def _fails(finding: Finding) -> bool:
+    """Whether a finding fails the run of a user who ships a model, or would if it were not a gap."""
+    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check == "outputs")

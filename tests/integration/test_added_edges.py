@@ -1,0 +1,86 @@
+"""Edges that users add, judged as ``decompose``: a harmless one passes whatever ran before it, a careless one is found."""
+
+from __future__ import annotations
+
+EDGES = """
+import copy
+
+def clean(program):
+    program = copy.deepcopy(program)
+    program.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
+
+def without(key, *nodes):
+    def edge(program):
+        program = copy.deepcopy(program)
+        for node in program.graph.nodes:
+            if not nodes or node.name in nodes:
+                node.meta.pop(key, None)
+        return program
+    return edge
+
+def falsified(program):
+    program = copy.deepcopy(program)
+    for node in program.graph.nodes:
+        if node.name == "relu":
+            node.meta["nn_module_stack"] = {"L__self__": ("", "elsewhere.Net")}
+    return program
+
+def editing(program):
+    program.graph_module.meta["note"] = "edited"
+    return program
+
+def exportcheck_edges():
+    return {
+        "clean": clean, "forgetful": without("nn_module_stack"), "lossy": without("nn_module_stack", "relu"),
+        "falsified": falsified, "editing": editing,
+    }
+"""
+
+NET = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 3),))
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU())
+
+    def forward(self, x):
+        return self.body(x) + 1
+"""
+
+
+def run(pytester, modes):
+    pytester.makepyfile(case_net=NET)
+    pytester.makeconftest(EDGES)
+    options = ("--exportcheck-engines=torch", f"--exportcheck-modes={modes}", "-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess("--exportcheck", *options)
+
+
+def test_a_copy_of_the_program_passes_after_torchs_unflatten_too(pytester):
+    result = run(pytester, "nonstrict,nonstrict-unflatten,nonstrict-clean,nonstrict-clean-serdes")
+    result.assert_outcomes(passed=4)
+
+
+def test_dropped_and_false_module_stacks_are_found(pytester):
+    result = run(pytester, "nonstrict-forgetful,nonstrict-lossy,nonstrict-falsified")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "  metadata: linear: nn_module_stack dropped",
+            "  metadata: relu: nn_module_stack dropped",
+            "  metadata: relu: nn_module_stack changed",
+        ],
+        consecutive=False,
+    )
+
+
+def test_an_edit_of_the_graph_modules_metadata_is_named(pytester):
+    result = run(pytester, "nonstrict-editing")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["  stage: input program's graph module: edited", "    expected: unchanged by editing", "    got:      changed"]
+    )

@@ -1,0 +1,112 @@
+"""What captures of torch lose in silence, and what is said of it: containers, Python state, values outside the module."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from echo_session import ORIGIN, Session, modes
+
+from pytest_exportcheck.engines.torch_export import TorchExport
+from pytest_exportcheck.policy.lost import Overrides
+from pytest_exportcheck.records import Case
+
+TOTAL = torch.zeros(())
+
+
+class Grows(torch.nn.Module):
+    def forward(self, x):
+        self.add(x)
+        return x["k"].sum()
+
+    def add(self, x):
+        x["k"] = torch.cat([x["k"], x["k"]])
+
+
+class Counts(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x["k"] * self.calls
+
+
+class CountsForItself(Counts):
+    def forward(self, x):
+        self.calls += 1
+        self.shape = x["k"].shape
+        return x["k"] * 2
+
+
+class Totals(torch.nn.Module):
+    def forward(self, x):
+        TOTAL.add_(1)
+        return x["k"] * TOTAL
+
+
+class Fills(torch.nn.Module):
+    def forward(self, x):
+        return x["k"] + torch.zeros(2)
+
+
+def outcome(build, mode, **options):
+    case = Case(name="net", build=build, origin=ORIGIN, args=lambda: ({"k": torch.randn(2)},))
+    return Session(TorchExport(), case, wanted=modes(mode), **options).run(mode)
+
+
+def told(findings):
+    return [(each.check, each.place, each.kind, each.expected, each.actual) for each in findings]
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
+def test_an_update_of_the_callers_container_is_lost(capture):
+    found = outcome(Grows, capture)
+    assert found.status == "failed"
+    assert [(each.check, each.place, each.kind) for each in found.findings] == [
+        ("effects", "input args[0]['k']", "mutation lost")
+    ]
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict"])
+def test_python_state_is_named_where_outputs_depend_on_it(capture):
+    found = outcome(Counts, capture)
+    outputs, effects = found.findings
+    sentence = "forward() changes self.calls, a Python number; a program keeps its first value."
+    assert found.status == "failed"
+    assert (outputs.check, outputs.detail.splitlines()[-1]) == ("outputs", sentence)
+    assert told([effects]) == [
+        ("effects", "self.calls", "Python state", "changed from 0 to 2", "a constant of the program")
+    ]
+    assert effects.detail == f"{sentence} Register it as a buffer (register_buffer) and update it in place."
+
+
+def test_python_state_that_no_output_depends_on_is_tolerated_unless_forbidden():
+    found = outcome(CountsForItself, "nonstrict")
+    assert found.status == "passed"
+    assert [(each.place, each.name, each.verdict) for each in found.findings] == [
+        ("self.calls", "effects.python_state_unread", "lost")
+    ]
+    forbidden = outcome(CountsForItself, "nonstrict", overrides=Overrides.of([], ["effects.python_state_unread"]))
+    assert forbidden.status == "failed"
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
+def test_a_tensor_outside_the_module_is_named(capture):
+    found = outcome(Totals, capture)
+    (finding,) = found.findings
+    assert (found.status, found.notes) == ("failed", ())
+    assert TOTAL.item() == 0
+    assert finding.detail.splitlines()[-1] == (
+        "forward() changes TOTAL, a global of test_runner_outside.py; a program treats it as a constant. "
+        "Register it as a buffer (register_buffer) and update it in place."
+    )
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
+def test_a_call_that_takes_the_default_dtype_is_tolerated_unless_forbidden(capture):
+    assert [each.verdict for each in outcome(Fills, capture).findings] == ["lost"]
+    found = outcome(Fills, capture, overrides=Overrides.of([], ["defaults.dtype"]))
+    (finding,) = found.findings
+    assert (found.status, finding.check, finding.kind) == ("failed", "defaults", "default dtype")
+    assert finding.line.endswith('in forward: return x["k"] + torch.zeros(2)')
