@@ -313,7 +313,7 @@ KNOWN: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="serdes-drops-unused-ranges",
-        title="torch.export.load drops the range of an unbacked symbol that stands in no node",
+        title="torch.export.load drops the range of an unbacked symbol that no shape, stride or argument depends on",
         torch=">=2.13",
         stage="serdes",
         check="constraints",
