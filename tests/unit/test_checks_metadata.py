@@ -161,7 +161,18 @@ def test_lowering_may_add_annotations(evidence):
 def test_a_node_that_lowering_made_from_none_needs_a_trace(evidence):
     ours, theirs = program(ADD, meta={"add": SOUND}), program("x\nmm = aten.mm.default(x)\nreturn mm")
     found = metadata.check(evidence(record(ours), record(theirs), stage="decompose"))
-    assert summary(found) == [("mm", "stack_trace missing", "the lines of code that called this operation", "none")]
+    assert summary(found) == [
+        ("mm", "stack_trace missing", "the lines of code that called this operation", "none"),
+        ("mm", "nn_module_stack missing", "the modules whose forward called this operation", "none"),
+    ]
+
+
+def test_a_node_that_lowering_made_from_none_has_a_module_stack_of_before(evidence):
+    strange = {**SOUND, "nn_module_stack": {"L__self__": ("elsewhere", "Net")}}
+    ours = program(ADD, meta={"add": SOUND})
+    theirs = program("x\nmm = aten.mm.default(x)\nreturn mm", meta={"mm": strange})
+    found = metadata.check(evidence(record(ours), record(theirs), stage="decompose"))
+    assert [(each.place, each.kind) for each in found] == [("mm", "nn_module_stack wrong")]
 
 
 def test_a_copy_that_lowering_makes_of_a_mutated_input_needs_no_trace(evidence):

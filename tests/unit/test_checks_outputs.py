@@ -200,10 +200,10 @@ def test_random_outputs_are_compared_by_structure_only(findings):
 
 def test_a_check_that_crashes_is_a_finding(evidence):
     broken = evidence(Record(observations=(None,)), Record(observations=(None,)))
-    crashed = next(each for each in run_checks(broken) if each.check == "outputs")
-    assert (crashed.place, crashed.kind, crashed.expected) == ("the check itself", "crashed", "a list of findings")
+    crashed = next(each for each in run_checks(broken) if each.place == "the check outputs")
+    assert (crashed.check, crashed.kind, crashed.verdict) == ("internal", "failed", "gap")
     assert crashed.actual.startswith("AttributeError: ")
-    assert crashed.detail == "This is a defect of pytest-exportcheck; please report it."
+    assert crashed.detail.startswith("at pytest_exportcheck/checks/outputs.py:")
 
 
 def test_only_checks_of_the_contract_run(record_of):
