@@ -104,6 +104,7 @@ def _one_call(
         updates=updates_since(held, {id(leaf): value for _, leaf, value in before}, args, kwargs),
         outside=tuple(change for each in watched for change in each.changed()),
         state=snapshot.changed() if snapshot else {},
+        rebound=snapshot.rebound() if snapshot else frozenset(),
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),
         gradients=differentiate(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),

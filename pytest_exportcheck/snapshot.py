@@ -113,6 +113,7 @@ class ModuleSnapshot:
         pristine = pristine or {}
         self._module = module
         self._slots = [(slot, slot.tensor) for slot in slots_of(module)]
+        self._aliases: dict[str, torch.Tensor] = {}
         self.values: dict[str, torch.Tensor] = {
             slot.name: _unchanging_copy(tensor, pristine.get(slot.name)) for slot, tensor in self._slots
         }
@@ -166,11 +167,20 @@ class ModuleSnapshot:
         aliases: dict[int, torch.Tensor] = {}
         for slot, tensor in self._slots:
             if slot.can_be_rebound and _is_plain_view(tensor):
-                slot.holder[slot.key] = aliases.setdefault(id(tensor), tensor.detach())
+                self._aliases[slot.name] = aliases.setdefault(id(tensor), tensor.detach())
+                slot.holder[slot.key] = self._aliases[slot.name]
+
+    def rebound(self) -> frozenset[str]:
+        """The names of the module's own attributes that hold another tensor object now."""
+        own = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "attribute" and "[" not in slot.name]
+        return frozenset(slot.name for slot, tensor in own if slot.tensor is not self._aliases.get(slot.name, tensor))
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the module's state holds now, by name."""
-        return [(slot.name, slot.tensor) for slot in self._places() if self._is_state(slot)]
+        """The tensors that the module's state holds now, by name; not those that forward() put into an attribute."""
+        rebound = self.rebound()
+        return [
+            (slot.name, slot.tensor) for slot in self._places() if self._is_state(slot) and slot.name not in rebound
+        ]
 
     def _is_state(self, slot: Slot) -> bool:
         """Exclude a plain attribute that first appeared since: forward sets it for others to look at."""

@@ -25,8 +25,20 @@ def check(evidence: Evidence) -> list[Finding]:
         if not before.raised and not after.raised
         for finding in _call(evidence, before, after)
     ]
-    wrong = outputs.check(evidence) if changes_of(evidence.before) else []
+    changed = changes_of(evidence.before) or any(each.rebound for each in evidence.before.observations)
+    wrong = outputs.check(evidence) if changed else []
+    found = [_unread(evidence, each) if not wrong else each for each in found]
     return [*found, *outside_findings(evidence, wrong)]
+
+
+def _unread(evidence: Evidence, finding: Finding) -> Finding:
+    """A plain attribute to which forward() assigns another tensor, and on which no output depends: set for others to look
+    at, or filled before it is read, as weight normalisation does."""
+    name = finding.place.removeprefix("state ")
+    set_anew = any(name in each.rebound for each in evidence.before.observations)
+    if finding.kind == "attribute mutation lost" and set_anew:
+        return replace(finding, field="attribute_mutation_lost_unread")
+    return finding
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:

@@ -125,8 +125,8 @@ class Observation:
 
     ``inputs`` holds the input leaves whose values changed, as they were after the call; ``updates`` the entries of the
     caller's containers that are others now; ``outside`` what changed besides tensors of the state; ``state`` the state
-    tensors that differ from before the first call; ``aliases`` pairs of places that share storage;
-    ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
+    tensors that differ from before the first call, ``rebound`` the attributes that hold another tensor object; ``aliases`` pairs of
+    places that share storage; ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
     grad, or none was asked for.
     """
 
@@ -137,6 +137,7 @@ class Observation:
     updates: Mapping[str, Update] = field(default_factory=dict)
     outside: tuple[Outside, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+    rebound: frozenset[str] = frozenset()
     aliases: frozenset[tuple[str, str]] = frozenset()
     generator: str = ""
     gradients: Gradients | None = None

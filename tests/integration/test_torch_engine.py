@@ -588,3 +588,54 @@ def test_what_eagers_own_arithmetic_explains_is_not_broken(pytester):
             "    Eager takes the fast path of nn.TransformerEncoder, which gives other values here*",
         ]
     )
+
+
+ATTRIBUTES = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 4),))
+class OnlySets(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.zeros(2, 2)
+        self.first = None
+
+    def forward(self, x):
+        a = (x @ x.t()).softmax(-1)
+        self.attention, self.first = a, a
+        return a @ x, a
+
+@export_case(args=lambda: (torch.randn(2, 3),))
+def overwritten_by_a_hook():
+    return torch.nn.utils.spectral_norm(torch.nn.Linear(3, 4))
+
+@export_case(args=lambda: (torch.randn(2, 4),))
+class Reads(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.zeros(2, 4)
+
+    def forward(self, x):
+        y = x + self.last
+        self.last = x
+        return y
+
+@export_case(args=lambda: (torch.randn(2, 4),))
+class Counts(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.count = torch.zeros(())
+
+    def forward(self, x):
+        self.count.add_(1)
+        return x * 2
+"""
+
+
+def test_attributes_that_forward_only_sets_are_no_state(pytester):
+    pytester.makepyfile(case_attributes=ATTRIBUTES)
+    result = check(pytester, "--exportcheck-modes=nonstrict", "-rA")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["PASSED case_attributes.py::OnlySets*", "PASSED case_attributes.py::overwritten*"])
+    result.stdout.fnmatch_lines(["  effects: state last: attribute mutation lost*"])
