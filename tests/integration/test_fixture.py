@@ -117,7 +117,10 @@ def test_modes_and_rejections_are_as_in_the_decorator(run):
             "*DeclarationError: *test_*.py:16: modes takes a sequence of names *",
         ),
         ("net, (torch.ones(2),), engines='echo'", "*DeclarationError: *test_*.py:16: engines takes a sequence of *"),
-        ("net, (torch.ones(2),), seed='x'", "*DeclarationError: *test_*.py:16: seed takes an integer from 0 to 4294967295, got 'x'."),
+        (
+            "net, (torch.ones(2),), seed='x'",
+            "*DeclarationError: *test_*.py:16: seed takes an integer from 0 to 4294967295, got 'x'.",
+        ),
         (
             "net, (torch.ones(2),), expect=[expect_failure(check='x', reason='r')]",
             "*DeclarationError: *test_*.py:16: unknown check 'x'. Checks: outputs, *",
