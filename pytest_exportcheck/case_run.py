@@ -43,7 +43,7 @@ from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
-from pytest_exportcheck.internal import Attempts, call_engine, internal_finding, is_own
+from pytest_exportcheck.internal import EDITS, LEDGER, Attempts, call_foreign, internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.modes import FUZZ, Mode
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
@@ -63,7 +63,7 @@ from pytest_exportcheck.policy import (
     without_grad,
 )
 from pytest_exportcheck.raised import last_line_of_model, log_of_torch, quiet, raised_from
-from pytest_exportcheck.recheck import EagerAgain, Recheck
+from pytest_exportcheck.recheck import EagerAgain, Recheck, Rechecked
 from pytest_exportcheck.records import (
     Alignment,
     Case,
@@ -159,6 +159,7 @@ class CaseRun:
         self._instead: dict[tuple[str, Mode | None], CaseRun] = {}
         self.notes = tuple(self._judge_eager(self._oracle, again))
         self._again = EagerAgain(self._subject, case.context, self._seed, self._around)
+        self._unseen = self._attempts.failed()
 
     def _judge_eager(self, first: Record, second: Record) -> Iterator[str]:
         """What is to be said of the oracle itself."""
@@ -191,14 +192,30 @@ class CaseRun:
                 self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
-                    if parent is not None and mode.edge == FUZZ:
-                        self._stages[key] = self._fuzz(engine, mode, parent)
-                    else:
-                        self._stages[key] = self._make(engine, mode, parent)
+                    self._stages[key] = self._made(engine, mode, parent)
+                at = self._attempts.at
                 if _refuses_sizes(self._stages[key]):
-                    self._fall_back(engine, mode)
-                self._attribute(engine, self._stages[key])
+                    at("the dims that fall back", lambda: self._fall_back(engine, mode), None)
+                at("the engine at fault", lambda: self._attribute(engine, self._stages[key]), None)
+                stage = self._stages[key]
+                stage.findings = list(dict.fromkeys([*stage.findings, *self._attempts.failed()]))
         return self._stages[key]
+
+    def _made(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
+        """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
+        cannot compare here either: the stage says so again."""
+        if parent is None or mode.edge != FUZZ:
+            stage = self._make(engine, mode, parent)
+        else:
+            try:
+                stage = self._fuzz(engine, mode, parent)
+            except Exception as error:
+                if not is_own(error) or type(error).__module__.startswith("hypothesis"):
+                    raise
+                stage = Stage(mode, findings=[internal_finding(f"fuzzing {parent.mode}", error)])
+        before = self._unseen if parent is None else [each for each in parent.findings if leaves_a_gap(each)]
+        stage.findings = [*stage.findings, *before]
+        return stage
 
     def _attribute(self, engine: Engine, stage: Stage) -> None:
         """Findings that only an engine with a second opinion has are gaps in it. The first engine's stage is made only for that."""
@@ -265,14 +282,14 @@ class CaseRun:
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
+            if is_own(error):  # says nothing of the model, nor that a stage refuses it
+                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error)]
+                return stage
             what = "a program that can be called" if stage.artifact is not None else "a program"
             operators = _operators(parent.record.program if parent and parent.record else None)
             found = self._refused(mode, raised_from(error))
             stage.refused = found == []
             stage.reader = stage.reader or getattr(error, "reader", "")
-            if found is None and is_own(error):
-                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error), *self._attempts.failed()]
-                return stage
             if found is None:
                 line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
                 found = [raised_finding(mode.stages[-1], what, error, logged, line)]
@@ -292,7 +309,6 @@ class CaseRun:
             self._attempts.at(
                 "the record of the stage", lambda: self._judge(engine, mode, parent, stage, findings), None
             )
-        stage.findings += self._attempts.failed()
         return stage
 
     def _judge(
@@ -304,10 +320,12 @@ class CaseRun:
         with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
         evidence = self._evidence(engine, mode, parent, stage.record)
         operators = _operators(evidence.before.program or evidence.after.program)
-        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+        checked = self._attempts.at(
+            "values that differ", lambda: self._recheck_of(engine, mode).checked(self._checks, evidence), None
+        ) or Rechecked(self._checks(evidence))
         stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
         stage.findings += self._by_others(engine, mode, parent, stage)
-        stage.ledger = self._attempts.at("the ledger", lambda: ledger_of(evidence, stage.findings), ())
+        stage.ledger = self._attempts.at(LEDGER, lambda: ledger_of(evidence, stage.findings), ())
         stage.notes = (
             *checked.notes,
             *unjudged(mode, stage.record),
@@ -366,7 +384,7 @@ class CaseRun:
         """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
         try:
             artifact = self._revived(engine, parent)
-            run = call_engine(artifact.callable)
+            run = call_foreign(artifact.callable)
         except (Exception, SystemExit) as error:
             found = [_raised(FUZZ, "a program that can be called", error, [])]
             return Stage(mode, findings=self._judged(engine, mode, found, ()))
@@ -517,9 +535,11 @@ class CaseRun:
             started = time.perf_counter()
             seed_everything(self._seed)
             # what is made of an inference program is made without grad: its retrace calls it
-            with self._weights_intact(), self._context(mode if parent else None):
-                artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
-            self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+            try:
+                with self._weights_intact(), self._context(mode if parent else None):
+                    artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
+            finally:
+                self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(edited_finding(name, str(was), str(now)) for name, (was, now) in leaked.items())]
 
@@ -529,7 +549,7 @@ class CaseRun:
         snapshot, held = ModuleSnapshot(module, subject.pristine), self._attributes(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
-            artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
+            artifact = call_foreign(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
             edits = [
                 edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
                 for name, tensor in snapshot.changed().items()
@@ -543,8 +563,9 @@ class CaseRun:
 
     def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
         """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
-        if raised_from(error).where or not mode.capture.startswith("nonstrict"):  # Dynamo names the line itself
-            return ""
+        seconds = self.seconds.get(f"{engine.name}-{mode}", 0.0)
+        if raised_from(error).where or not mode.capture.startswith("nonstrict") or seconds > _LONG:
+            return ""  # Dynamo names the line itself
         return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
@@ -554,7 +575,7 @@ class CaseRun:
         before = self._fingerprint(program)
         try:
             with _normal_tensors():
-                artifact = call_engine(engine.edges[edge], given)
+                artifact = call_foreign(engine.edges[edge], given)
         finally:
             parts = edited(before, self._fingerprint(program))
             if parts:
@@ -568,7 +589,7 @@ class CaseRun:
     def _fingerprint(self, program: Any) -> Mapping[str, str]:
         if not isinstance(program, ExportedProgram):
             return {}
-        return self._attempts.at("whether the input program is edited", lambda: fingerprint(program), {})
+        return self._attempts.at(EDITS, lambda: fingerprint(program), {})
 
     def _revived(self, engine: Engine, stage: Stage) -> Artifact:
         """The stage's artifact, made again where it was spoiled."""
@@ -583,11 +604,11 @@ class CaseRun:
             program = getattr(artifact, "program", None)
             exported = program if isinstance(program, ExportedProgram) else None
             seed_everything(self._seed)
-            run = call_engine(artifact.callable)
+            run = call_foreign(artifact.callable)
             record = replace(
                 self._described(engine, mode, run, exported),
                 saved=getattr(artifact, "saved", {}),
-                resaved=call_engine(_resaved, artifact, mode),
+                resaved=call_foreign(_resaved, artifact, mode),
             )
         return replace(
             record,
@@ -735,7 +756,7 @@ class CaseRun:
     @contextmanager
     def _context(self, mode: Mode | None = None) -> Iterator[None]:
         """The case's own context; within it no grad, where this mode is judged without."""
-        given = self._case.context() if self._case.context else nullcontext()
+        given = call_foreign(self._case.context) if self._case.context else nullcontext()
         with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
             yield
 
@@ -767,6 +788,9 @@ def _pinned_threads(number: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
 
+
+#: Seconds of a failed capture that is not tried again to find the last line of the model.
+_LONG = 20.0
 
 #: Bytes of weights from which memory is given back at once; a collection takes a tenth of a second.
 _LARGE = 2**26

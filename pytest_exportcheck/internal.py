@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import Finding
@@ -19,6 +21,7 @@ _T = TypeVar("_T")
 
 CHECK, PLUGIN = "internal", "pytest-exportcheck"
 
+_NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 _PACKAGE = Path(__file__).parent
 #: The parts of the package that are an engine's own work.
 _ENGINES = ("engines", "exporter", "serde", "reference.py")
@@ -34,6 +37,8 @@ class Attempts:
         """Return what ``act`` returns; ``otherwise`` where it raises, which is remembered as a failure at ``what``."""
         try:
             return act()
+        except _NO_MEMORY:
+            raise
         except Exception as error:
             self._failed.append(internal_finding(what, error))
             return otherwise
@@ -44,18 +49,28 @@ class Attempts:
         return list(failed)
 
 
-def call_engine(step: Callable[..., _T], *args: Any) -> _T:
-    """Call what belongs to an engine: what it raises is the engine's."""
+def call_foreign(step: Callable[..., _T], *args: Any) -> _T:
+    """Call what is not the plugin's: an engine, or code of the user. What it raises is theirs."""
     return step(*args)
+
+
+def leaves_a_gap(finding: Finding) -> bool:
+    """Whether a failure leaves something out of a record, so that later stages cannot be compared with it."""
+    return finding.check == CHECK and finding.place not in _WHOLE
+
+
+#: Failures that leave the record of a stage whole.
+EDITS, LEDGER = "whether the input program is edited", "the ledger"
+_WHOLE = (EDITS, LEDGER)
 
 
 def is_own(error: BaseException) -> bool:
     """Whether an error comes out of the plugin's own frames: the innermost frame of the package is not an engine's, nor the
     call of one, and the error is not one that the plugin raises on purpose."""
-    if isinstance(error, (ExportcheckError, SystemExit)):
+    if isinstance(error, (ExportcheckError, SystemExit, *_NO_MEMORY)):
         return False
     frame = _innermost(error)
-    if frame is None or frame.name == call_engine.__name__:
+    if frame is None or frame.name == call_foreign.__name__:
         return False
     return Path(frame.filename).relative_to(_PACKAGE).parts[0] not in _ENGINES
 

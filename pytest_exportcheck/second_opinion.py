@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Lattice, Mode
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.stage import Stage
@@ -33,7 +34,7 @@ def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> lis
 
 
 def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
-    if not _fails(finding) or finding.check == "case":
+    if not _fails(finding) or finding.check in ("case", INTERNAL):
         return ""
     if is_second_opinion(engine):
         return engine.name
@@ -68,7 +69,7 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
     and the other one fails: a refusal is another way to report the same model.
     """
-    shared = [each for each in first.findings if _fails(each)]
+    shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
     compared = first.record is not None or first.mode.edge == FUZZ
     raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
     if shared and (raised or not (compared and same_mode)):

@@ -84,3 +84,33 @@ def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  stage: decompose: raised", "    got:      ZeroDivisionError: division by zero*"])
+
+
+@pytest.mark.parametrize(("failing", "gaps"), [(1, 3), (3, 2), (4, 1)], ids=["set-up", "capture", "edge"])
+def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_faulty, pytester, linear, failing, gaps):
+    """Eager is described twice, then the capture, then its edges."""
+    from pytest_exportcheck import case_run
+
+    calls, state_of = [], case_run.state_of
+
+    def fails(module):
+        calls.append(module)
+        if len(calls) == failing:
+            raise ValueError("no such layout")
+        return state_of(module)
+
+    monkeypatch.setattr(case_run, "state_of", fails)
+    pytester.makepyfile(case_linear=linear)
+    result = run_faulty("pass", "--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict_postdispatch")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{gaps} gap*"])
+
+
+def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_faulty, pytester, linear):
+    broken("pytest_exportcheck.case_run.attributes_of")
+    broken("pytest_exportcheck.case_run.ModuleSnapshot.changed_flags")
+    text = linear.replace("import export_case,", "import export_case, rejection,")
+    text = text.replace("3),))", '3),), rejects=[rejection("capture")])')
+    pytester.makepyfile(case_linear=text)
+    result = run_faulty("pass", "--exportcheck-modes=nonstrict")
+    result.stdout.fnmatch_lines(["gap in pytest-exportcheck: *"])
