@@ -104,7 +104,7 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
+    """Settings that all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
     those of the session by name, of which the first one judges second opinions,
     ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
 
@@ -620,7 +620,7 @@ class CaseRun:
         )
 
     def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
-        """What the artifact of a stage holds; what the plugin fails to look at is missing, and said to be."""
+        """Describe the artifact of a stage; a part that the plugin fails to look at is missing, and reported."""
         at, record = self._attempts.at, Record(observations=())
         if isinstance(run, torch.nn.Module):
             record = replace(record, state=at("the state of the module", lambda: state_of(run), None))
@@ -657,7 +657,7 @@ class CaseRun:
         return (replace(first, gradients=raised), *rest)
 
     def _oracle_of(self, engine: Engine, mode: Mode) -> Record:
-        """What a mode is held against: eager, without grad where the mode is judged without."""
+        """Return the record that a mode is compared with: eager, without grad if the mode is judged without."""
         if not without_grad(mode.stages) or (engine.name, mode.capture) in self._as_with_grad:
             return self._oracle
         return self._oracle_without_grad
@@ -698,7 +698,7 @@ class CaseRun:
             yield f"{mode}: the program computes what eager computes with grad, which is something else under torch.no_grad()"
 
     def _otherwise(self, one: Record, other: Record) -> bool:
-        """Whether they differ in more than the last bits and the strides, which go by the kernel."""
+        """Return True if they differ in more than the last bits and the strides, which go by the kernel."""
         contract = dict.fromkeys(BLOCKING, "close")
         evidence = Evidence(
             case="",
@@ -849,7 +849,7 @@ def _is_wrong(finding: Finding) -> bool:
 
 
 def _refuses_sizes(stage: Stage) -> bool:
-    """Whether a stage raised, or refused the case, because of its dynamic dims."""
+    """Return True if a stage raised, or refused the case, because of its dynamic dims."""
     texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
     return (
         stage.record is None

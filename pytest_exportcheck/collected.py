@@ -1,4 +1,4 @@
-"""What a session did not collect: cases that no run collects, and entries of the expectations file that are for no case."""
+"""Reports cases that the session did not collect, and entries of the expectations file that match no case."""
 
 from __future__ import annotations
 

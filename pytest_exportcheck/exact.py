@@ -121,7 +121,7 @@ def _is_measurable(value: Any) -> bool:
 
 
 def _is_dense(value: Any) -> bool:
-    """Whether a value is a plain floating tensor, of which distances can be computed."""
+    """Return True if a value is a plain floating tensor, of which distances can be computed."""
     return (
         type(value) in (torch.Tensor, torch.nn.Parameter)
         and (value.is_floating_point() or value.is_complex())

@@ -53,7 +53,7 @@ class Hooks(pluggy.PluginManager):
                 raise DeclarationError(f"{_where(plugin)}: {str(error).splitlines()[-1]}") from None
 
     def ignored(self, plugin: object) -> str:
-        """What a plugin that comes too late defines for nothing, in a sentence; empty where there is nothing."""
+        """Name in a sentence what a plugin that comes too late defines for nothing; empty if there is nothing."""
         names = [name for name in ASKED_ONCE if inspect.isroutine(getattr(plugin, name, None))]
         if not names:
             return ""
@@ -63,7 +63,7 @@ class Hooks(pluggy.PluginManager):
         )
 
     def gather(self, name: str, path: Path | None = None, **arguments: Any) -> tuple[list[Any], list[str]]:
-        """What the functions of this hook return, and of those that raise, what: one broken function ends no session. With a
+        """Return what the functions of this hook return, and what those that raise raise: one broken function ends no session. With a
         ``path``, the functions of ``conftest.py`` files of other folders are left out."""
         returned, problems = self._returned(name, arguments, path)
         return [result for _, result in returned], problems
@@ -109,7 +109,7 @@ class Hooks(pluggy.PluginManager):
 
 
 def _is_about(plugin: object, path: Path) -> bool:
-    """Whether a plugin has a say in what is at a path: a ``conftest.py`` file in its own folder and those below only."""
+    """Return True if a plugin has a say in what is at a path: a ``conftest.py`` file in its own folder and those below only."""
     file = Path(getattr(plugin, "__file__", None) or "")
     return file.name != "conftest.py" or path.is_relative_to(file.parent)
 

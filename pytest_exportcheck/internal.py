@@ -55,7 +55,7 @@ def call_foreign(step: Callable[..., _T], *args: Any) -> _T:
 
 
 def leaves_a_gap(finding: Finding) -> bool:
-    """Whether a failure leaves something out of a record, so that later stages cannot be compared with it."""
+    """Return True if a failure leaves something out of a record, so that later stages cannot be compared with it."""
     return finding.check == CHECK and finding.place not in _WHOLE
 
 
@@ -65,7 +65,7 @@ _WHOLE = (EDITS, LEDGER)
 
 
 def is_own(error: BaseException) -> bool:
-    """Whether an error comes out of the plugin's own frames: the innermost frame of the package is not an engine's, nor the
+    """Return True if an error comes out of the plugin's own frames: the innermost frame of the package is not an engine's, nor the
     call of one, and the error is not one that the plugin raises on purpose."""
     if isinstance(error, (ExportcheckError, SystemExit, *_NO_MEMORY)):
         return False

@@ -267,7 +267,7 @@ def _key(case: Case) -> tuple[str, int, str]:
 
 
 def is_collected(config: pytest.Config, case: Case) -> bool:
-    """Whether a case has items, of whichever file or source."""
+    """Return True if a case has items, of whichever file or source."""
     return _key(case) in config.stash.get(SEEN, set())
 
 

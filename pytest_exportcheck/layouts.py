@@ -11,7 +11,7 @@ from pytest_exportcheck.tensors import as_plain, has_own_kernels, is_strided
 
 @as_plain
 def can_be_laid_out(tensor: torch.Tensor) -> bool:
-    """Whether :func:`laid_out_like` can make another tensor like this one."""
+    """Return True if :func:`laid_out_like` can make another tensor like this one."""
     return (
         is_strided(tensor) and not tensor.is_quantized and not has_own_kernels(tensor) and not is_packed(tensor.dtype)
     )
@@ -55,7 +55,7 @@ def fill(tensor: torch.Tensor, values: torch.Tensor) -> None:
 
 
 def is_packed(dtype: torch.dtype) -> bool:
-    """Whether a dtype holds several numbers in a byte, or none that torch can compute with."""
+    """Return True if a dtype holds several numbers in a byte, or none that torch can compute with."""
     return dtype in _PACKED
 
 

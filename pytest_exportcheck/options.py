@@ -34,7 +34,7 @@ class Fuzzing:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of cases
+    """Settings that a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of cases
     that are in no file, from the command line."""
 
     active: bool = False

@@ -94,7 +94,7 @@ class Watched:
 
 
 def _loaded_by(code: CodeType) -> Iterator[str]:
-    """What a tensor has too (``x.shape``) counts where it is read of the first argument."""
+    """Count an attribute that a tensor has too (``x.shape``) only where it is read from the first argument."""
     own = {"self", *code.co_varnames[:1]}
     owner: Any = None
     for instruction in dis.get_instructions(code):

@@ -36,7 +36,7 @@ _ITEM = re.compile(r"[^:]+::[\w.+-]+\[[a-z0-9_]+-(non)?strict(_postdispatch)?(-[
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Where pytest found nothing under an id of ours, say which option is missing."""
+    """Say which option is missing if pytest found nothing under an id of an item."""
     items = [argument for argument in config.args if _ITEM.fullmatch(argument)]
     if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
         terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")

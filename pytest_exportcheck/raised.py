@@ -119,7 +119,7 @@ def raised_from(error: BaseException) -> Raised:
 
 
 def remedy_for(error: BaseException) -> str:
-    """What to do about an error of torch that does not say so itself; empty for all others."""
+    """Say what to do about an error of torch that does not say so itself; empty for all others."""
     if isinstance(error, SyntaxError) and str(error.filename).startswith("<eval_with_key>"):
         paths = re.findall(r"self((?:\.\w+)+)", error.text or "")
         wrong = [(path[1:], name) for path in paths for name in path.split(".") if keyword.iskeyword(name)]
@@ -132,7 +132,7 @@ def remedy_for(error: BaseException) -> str:
 
 
 def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
-    """Where a thread was when it was stopped: the user's lines, innermost last, and torch's that the last of them led to."""
+    """Name the lines that a thread was running when it was stopped: the user's, innermost last, then torch's that the last of them called."""
     inside = [number for number, frame in enumerate(frames) if frame.filename.startswith(_OTHERS[0])]
     ours = frames[inside[0] :] if inside else frames
     users = [number for number, frame in enumerate(ours) if _is_users(frame.filename)]
@@ -176,7 +176,7 @@ _OTHERS = (str(Path(__file__).parent) + os.sep, *(f"{_SITE}{name}" for name in _
 
 @cache
 def _is_users(file: str) -> bool:
-    """Whether a file is neither torch's, this plugin's, Python's nor of a library that these two call."""
+    """Return True if a file is neither torch's, this plugin's, Python's nor of a library that these two call."""
     return not file.startswith((_TORCH, *_OTHERS)) and (not file.startswith(_STANDARD) or "site-packages" in file)
 
 

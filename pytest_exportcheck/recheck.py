@@ -233,12 +233,12 @@ def _keys(findings: Iterable[Finding]) -> set[_Key]:
 
 
 def _is_of_a_path(finding: Finding) -> bool:
-    """Whether the finding is of a kind that another way to compute the same may lead to."""
+    """Return True if the finding is of a kind that another way to compute the same may lead to."""
     return finding.check in BLOCKING and (finding.kind in _VALUES or finding.kind == "stride")
 
 
 def _fails_closely(evidence: Evidence, findings: Iterable[Finding]) -> bool:
-    """Whether values that may differ by rounding differ by more than is usual."""
+    """Return True if values that may differ by rounding differ by more than is usual."""
     if evidence.tolerance is not None or evidence.random:
         return False
     return any(each.kind in _VALUES and evidence.contract.get(each.check) in _CLOSE for each in findings)

@@ -41,7 +41,7 @@ def paths_given(config: pytest.Config) -> list[str]:
 
 
 def config_folder(config: pytest.Config) -> Path:
-    """Where pytest was called."""
+    """Return the folder in which pytest was called."""
     return config.invocation_params.dir
 
 

@@ -19,7 +19,7 @@ _READ_BY_ANOTHER, _READ_BY_ITSELF = "interop", "serdes"
 
 
 def is_second_opinion(engine: Engine | None) -> bool:
-    """Whether an engine declares that it gives a second opinion: it has ``opinions`` or ``refusals``."""
+    """Return True if an engine declares that it gives a second opinion: it has ``opinions`` or ``refusals``."""
     return bool(getattr(engine, "opinions", ()) or getattr(engine, "refusals", ()))
 
 
@@ -57,7 +57,7 @@ def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
 
 
 def can_judge(stage: Stage) -> bool:
-    """Whether the first engine got as far as a result that can be compared, or failed where it must not."""
+    """Return True if the first engine got as far as a result that can be compared, or failed where it must not."""
     if stage.unsupported:
         return False
     return stage.record is not None or not stage.findings or any(_fails(each) for each in stage.findings)
@@ -96,5 +96,5 @@ def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
 
 
 def _fails(finding: Finding) -> bool:
-    """Whether a finding fails the run of a user who ships a model, or would if it were not a gap."""
+    """Return True if a finding fails the run of a user who ships a model, or would if it were not a gap."""
     return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check == "outputs")

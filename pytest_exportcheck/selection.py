@@ -49,7 +49,7 @@ def unmatched(named: Iterable[str], ids: Iterable[str]) -> list[str]:
 
 
 def named_by(nodeid: str, argument: str) -> bool:
-    """Whether an argument of the command line names an item: by its id, or by that of its case."""
+    """Return True if an argument of the command line names an item: by its id, or by that of its case."""
     return nodeid == argument or nodeid.startswith(f"{argument}[")
 
 
@@ -73,7 +73,7 @@ def _label(source: str) -> str:
 
 
 def _source_of(nodeid: str) -> str:
-    """What ``--exportcheck-source`` calls the model of an id; empty where the source needs more than the id says."""
+    """Return what ``--exportcheck-source`` calls the model of an id; empty if the source needs more than the id says."""
     match = _ID.fullmatch(nodeid)
     if match is None or match["label"] not in SOURCES:
         return ""

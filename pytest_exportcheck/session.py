@@ -199,7 +199,7 @@ class ActivePlugin:
         self._config.stash[SESSION].runner.select((item.case, item.engine, item.mode) for item in ours)
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """What globs of sources matched and is no case, and hooks that are ignored."""
+        """Lists what globs of sources matched that is not a case, and hooks that are ignored."""
         return [f"exportcheck: {line}" for line in (*self._left_out, *self._ignored)]
 
     def _no_case(self) -> str:

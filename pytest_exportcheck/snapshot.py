@@ -39,7 +39,7 @@ class Slot:
 
     @property
     def can_be_rebound(self) -> bool:
-        """Whether another tensor can be put there: tables and containers of a compiled module are bound for good."""
+        """Return True if another tensor can be put there: tables and containers of a compiled module are bound for good."""
         return self.kind != "parameter" and isinstance(self.holder, dict)
 
     @property

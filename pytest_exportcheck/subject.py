@@ -264,7 +264,7 @@ def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
 
 @as_plain
 def _is_lazily_flipped(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is a conjugate or negative view that no operation has carried out yet."""
+    """Return True if a tensor is a conjugate or negative view that no operation has carried out yet."""
     return tensor.is_conj() or tensor.is_neg()
 
 

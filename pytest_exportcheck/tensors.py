@@ -66,7 +66,7 @@ def facts_of(tensor: torch.Tensor) -> TensorFacts:
 
 @as_plain
 def is_strided(tensor: torch.Tensor) -> bool:
-    """Whether a tensor has a shape and strides that can be asked for."""
+    """Return True if a tensor has a shape and strides that can be asked for."""
     return tensor.layout is torch.strided and not tensor.is_nested
 
 
@@ -79,7 +79,7 @@ def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
 
 @as_plain
 def storage_key(tensor: torch.Tensor) -> Hashable:
-    """What two tensors have in common when they share storage; None where there is no storage to share.
+    """Return what two tensors have in common when they share storage; None if there is no storage to share.
 
     A wrapper subclass shares storage with another one that wraps tensors of the same storages.
     """
@@ -99,7 +99,7 @@ def storage_key(tensor: torch.Tensor) -> Hashable:
 
 @as_plain
 def has_values(tensor: torch.Tensor) -> bool:
-    """Whether the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
+    """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
     capture, of a storage that was given back, or of a wrapper that does not say what it wraps."""
     if isinstance(tensor, (FakeTensor, FunctionalTensor)) or tensor.is_meta:
         return False
@@ -159,18 +159,18 @@ def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
 
 
 def has_own_kernels(tensor: torch.Tensor) -> bool:
-    """Whether the class of a tensor answers for the operators itself."""
+    """Return True if the class of a tensor answers for the operators itself."""
     return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
 
 
 def _is_opaque(tensor: torch.Tensor) -> bool:
-    """Whether the class answers for the operators and does not say what it wraps."""
+    """Return True if the class answers for the operators and does not say what it wraps."""
     return has_own_kernels(tensor) and _wrapped(tensor) is None
 
 
 @as_plain
 def _is_emptied(tensor: torch.Tensor) -> bool:
-    """Whether the storage is smaller than the tensor needs, as sharding wrappers leave parameters."""
+    """Return True if the storage is smaller than the tensor needs, as sharding wrappers leave parameters."""
     if not is_strided(tensor) or tensor.numel() == 0:
         return False
     try:

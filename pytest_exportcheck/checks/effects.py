@@ -92,7 +92,7 @@ _RANDOM = (
 
 
 def _is_another_name(evidence: Evidence, finding: Finding) -> bool:
-    """Whether a mutation is of a tensor that had another name before, under which it is compared: a module that is called
+    """Return True if a mutation is of a tensor that had another name before, under which it is compared: a module that is called
     twice becomes two that share their state."""
     before, after = evidence.before.state, evidence.after.state
     name = finding.place.removeprefix("state ")

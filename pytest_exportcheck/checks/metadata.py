@@ -173,7 +173,7 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _
 
 
 def _all_have(program: ProgramRecord, key: str) -> bool:
-    """Whether every operation has this metadata."""
+    """Return True if every operation has this metadata."""
     return all(key in node.meta for _, node in _operations(program))
 
 

@@ -75,12 +75,12 @@ def _is_judged(evidence: Evidence) -> bool:
 
 
 def _is_run_twice(evidence: Evidence) -> bool:
-    """Whether a capture runs forward() more than once: below autograd it does, and keeps the later values."""
+    """Return True if a capture runs forward() more than once: below autograd it does, and keeps the later values."""
     return column_of(evidence.stage) == "postdispatch"
 
 
 def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, value: Any) -> bool:
-    """Whether a tensor that only the program has is a constant that it took from outside the module."""
+    """Return True if a tensor that only the program has is a constant that it took from outside the module."""
     state = evidence.before.state
     if not _is_judged(evidence) or state is None or name in state.entries:
         return False

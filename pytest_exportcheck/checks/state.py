@@ -201,7 +201,7 @@ def _parameters_first(names: Iterable[str], record: StateRecord) -> list[str]:
 
 
 def _is_made_dense(old: TensorFacts, new: TensorFacts) -> bool:
-    """Whether a view with gaps, or of elements that share memory, has become what a copy of it is: dense, dims in order."""
+    """Return True if a view with gaps, or of elements that share memory, has become what a copy of it is: dense, dims in order."""
     return not is_dense(old) and is_dense(new) and list(strides(new) or ()) == sorted(strides(new) or (), reverse=True)
 
 

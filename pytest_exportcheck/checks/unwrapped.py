@@ -35,7 +35,7 @@ def unwrapped_names(before: StateRecord | None, after: StateRecord | None) -> di
 
 
 def _hold_the_parts(entry: StateEntry, found: list[StateEntry]) -> bool:
-    """Whether the tensors are the parts of a wrapper subclass, in any order."""
+    """Return True if the tensors are the parts of a wrapper subclass, in any order."""
     parts = [part for _, part in parts_of(entry.value)]
     rest = list(found)
     for part in parts:

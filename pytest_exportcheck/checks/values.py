@@ -113,7 +113,7 @@ def tensor_text(tensor: torch.Tensor) -> str:
 
 @as_plain
 def _same_form(expected: torch.Tensor, actual: torch.Tensor) -> bool:
-    """Whether the elements of two tensors can be compared one by one."""
+    """Return True if the elements of two tensors can be compared one by one."""
     if expected.is_nested or actual.is_nested:
         return expected.is_nested == actual.is_nested and expected.dtype == actual.dtype
     return expected.shape == actual.shape and expected.dtype == actual.dtype
@@ -138,7 +138,7 @@ def strides(facts: TensorFacts) -> tuple[int, ...] | None:
 
 
 def is_dense(facts: TensorFacts) -> bool:
-    """Whether the elements fill their part of the storage, each in a place of its own."""
+    """Return True if the elements fill their part of the storage, each in its own place."""
     steps = sorted(zip(facts.stride or (), facts.shape, strict=False))
     expected = 1
     for step, size in steps:

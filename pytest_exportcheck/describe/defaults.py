@@ -76,7 +76,7 @@ def _number(value: Any) -> Any:
 
 
 def _omits(node: torch.fx.Node, target: Any, kind: str) -> bool:
-    """Whether the schema has an argument of this kind, and the call does not give it."""
+    """Return True if the schema has an argument of this kind, and the call does not give it."""
     wanted = [(place, each) for place, each in enumerate(target._schema.arguments) if _is_of(each, kind)]
     given = [
         node.kwargs.get(each.name) if each.kwarg_only or place >= len(node.args) else node.args[place]

@@ -83,7 +83,7 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
 
 
 def _differ(one: Any, other: Any) -> bool:
-    """Whether two Python values differ of which a program keeps one."""
+    """Return True if two Python values differ of which a program keeps one."""
     plain = isinstance(one, _PLAIN) and isinstance(other, _PLAIN)
     return plain and (type(one), one) != (type(other), other)
 
@@ -180,7 +180,7 @@ def _named(place: str, names: Mapping[str, str]) -> str:
 
 
 def _leaf_specs(module: torch.nn.Module, call: Inputs, shapes: Any) -> dict[str, Any]:
-    """What ``dynamic_shapes`` says of each leaf of the inputs, by place."""
+    """Return what ``dynamic_shapes`` says of each leaf of the inputs, by place."""
     specs = specs_by_position(module, call.args, call.kwargs, shapes)
     if specs is None:
         return {}

@@ -1,4 +1,4 @@
-"""Where the inputs of a program stand in its arguments.
+"""Places of a program's inputs in its arguments.
 
 A pytree spec is never unflattened here: a class of the user's may look at its leaves, and takes nothing but what it had.
 """
@@ -91,7 +91,7 @@ def _paths_of_spec(spec: Any) -> list[KeyPath]:
 
 
 def _keys(spec: Any) -> list[Any]:
-    """What the children of a spec are called: mapping keys, fields of a namedtuple, else numbers."""
+    """Name the children of a spec: mapping keys, fields of a namedtuple, else numbers."""
     names = getattr(spec.type, "_fields", None) or getattr(spec.context, "_fields", None)
     if names is not None and len(names) == spec.num_children:
         return [pytree.GetAttrKey(name) for name in names]

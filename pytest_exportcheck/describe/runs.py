@@ -173,7 +173,7 @@ def _flat_inputs(program: torch.export.ExportedProgram, args: Any, kwargs: Mappi
 
 
 def _writes(program: torch.export.ExportedProgram) -> bool:
-    """Whether a node, in a subgraph as well, says that it may write to what it is given."""
+    """Return True if a node, in a subgraph as well, says that it may write to what it is given."""
     graphs = [owner.graph for owner in program.graph_module.modules() if isinstance(owner, torch.fx.GraphModule)]
     return any(
         isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable

@@ -116,7 +116,7 @@ BLOCKING = frozenset({"outputs", "effects"})
 
 
 def is_known_layout(finding: Finding) -> bool:
-    """Whether a known defect explains the finding, and it is about strides alone: the values are right, so that users may
+    """Return True if a known defect explains the finding, and it is only about strides: the values are right, so that users may
     ship the program, and what comes after it can be judged."""
     return finding.verdict == "known" and finding.check == "outputs" and finding.kind == "stride"
 
@@ -127,7 +127,7 @@ def column_of(stage: str) -> str:
 
 
 def without_grad(stages: Collection[str]) -> bool:
-    """Whether a mode of these stages is judged under ``torch.no_grad()``."""
+    """Return True if a mode of these stages is judged under ``torch.no_grad()``."""
     return any(column_of(stage) in WITHOUT_GRAD for stage in stages)
 
 

@@ -79,7 +79,7 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fallback:
-    """What a source checks instead where a capture refuses the dynamic dims that the source gave a model by default.
+    """A case that a source checks instead if a capture refuses the dynamic dims that the source gave a model by default.
 
     ``note`` says what is dynamic then: "length from 4 to 32".
     """

@@ -57,12 +57,12 @@ def failing_findings(outcome: Outcome | ItemReport) -> Sequence[Finding | Findin
 
 
 def fails(outcome: Outcome, finding: Finding) -> bool:
-    """Whether the item fails for this finding."""
+    """Return True if the item fails for this finding."""
     return finding.verdict != "lost" if outcome.reckoning is None else finding in outcome.reckoning.unexcused
 
 
 def summary_line(outcome: Outcome | ItemReport) -> str:
-    """What pytest's short summary says of a failed item: the first finding by its check and place, and what was found."""
+    """Return what pytest's short summary says of a failed item: the first finding by its check and place, and what was found."""
     if outcome.status in ("error", "stale") or not outcome.findings:
         return first_line(outcome.reason)
     failing = failing_findings(outcome)

@@ -158,7 +158,7 @@ def tensor_facts(tensor: torch.Tensor) -> dict[str, Plain]:
 
 
 def _is_traced_tensor(value: object) -> bool:
-    """Whether a value is a tensor without data: a fake one, or one that a torch.func transform makes of it, which is written as
+    """Return True if a value is a tensor without data: a fake one, or one that a torch.func transform makes of it, which is written as
     the operators in the transform see it."""
     if not isinstance(value, torch.Tensor):
         return False
