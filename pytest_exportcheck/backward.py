@@ -37,6 +37,24 @@ def gradients_of(
     return Gradients({name: _interned(value, known.get(name)) for name, value in zip(targets, values, strict=True)})
 
 
+def custom_functions(outputs: Sequence[Any]) -> tuple[str, ...]:
+    """Name the ``torch.autograd.Function`` classes in the graph of some tensors, each once."""
+    found: dict[str, None] = {}
+    seen: set[Any] = set()
+    pending: list[Any] = [
+        leaf.grad_fn for leaf in outputs if isinstance(leaf, torch.Tensor) and leaf.grad_fn is not None
+    ]
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            found.setdefault(type(node).__name__.removesuffix("Backward"))
+        pending += [parent for parent, _ in node.next_functions]
+    return tuple(sorted(found))
+
+
 def _differentiable(leaf: Any) -> bool:
     return (
         isinstance(leaf, torch.Tensor)

@@ -89,7 +89,7 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_finding, raised_finding, unjudged, without_grad_only
+from pytest_exportcheck.stage import OBJECTION, Stage, edited_finding, raised_finding, unjudged, without_grad_only
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
@@ -292,7 +292,9 @@ class CaseRun:
             stage.reader = stage.reader or getattr(error, "reader", "")
             if found is None:
                 line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
-                found = [raised_finding(mode.stages[-1], what, error, logged, line)]
+                objects = isinstance(error, getattr(engine, "objections", ()))
+                raised = raised_finding(mode.stages[-1], what, error, logged, line)
+                found = [replace(raised, field=OBJECTION if objects else "")]
                 if mode.parent is None:
                     found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)

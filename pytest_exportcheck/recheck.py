@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
+import torch.utils._pytree as pytree
 
+from pytest_exportcheck.backward import custom_functions
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.exact import Context, Unmeasured, module_in_double, observe_in_double, rounding_of
 from pytest_exportcheck.observe import observe
@@ -21,8 +23,9 @@ from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation, Record, Rounding
-from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals
+from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything
 from pytest_exportcheck.subject import Subject
+from pytest_exportcheck.tensors import copy_tree
 
 #: Modules that compute attention in one kernel where no gradient is asked for, and the operators of those kernels.
 _FAST = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
@@ -87,6 +90,21 @@ class EagerAgain:
         finally:
             self._around.restore()
 
+    @cached_property
+    def own_backward(self) -> tuple[str, ...]:
+        """The ``torch.autograd.Function`` classes that the module calls: a program does not keep their ``backward()``."""
+        module, call = self._subject.fresh_module(), self._subject.example
+        snapshot = ModuleSnapshot(module, self._subject.pristine)
+        args, kwargs = copy_tree((call.args, dict(call.kwargs)))
+        with preserved_globals(), quiet():
+            seed_everything(self._seed)
+            try:
+                with self._context() if self._context else nullcontext():
+                    return custom_functions(pytree.tree_leaves(module(*args, **kwargs)))
+            finally:
+                snapshot.restore()
+                self._around.restore()
+
     def slowly(self, calls: Sequence[Inputs], *, gradients: bool) -> tuple[Observation, ...]:
         """Call the module without the fast path of attention."""
         module = self._subject.fresh_module()
@@ -115,9 +133,18 @@ class Recheck:
     def checked(self, check: Callable[[Evidence], list[Finding]], evidence: Evidence) -> Rechecked:
         """The findings of ``check`` that neither eager's own rounding nor its fast path explains."""
         findings = check(evidence)
+        own_backward = self._again.own_backward if _differs_in_gradients(evidence, findings) else ()
+        if own_backward:
+            evidence = replace(evidence, contract={**evidence.contract, "gradients": "values"})
+            findings = check(evidence)
         if _fails_closely(evidence, findings):
             evidence = self._with_rounding(evidence)
             findings = check(evidence)
+        found = self._without_fast_path(evidence, findings)
+        return _with_own_backward(found, own_backward) if own_backward else found
+
+    def _without_fast_path(self, evidence: Evidence, findings: list[Finding]) -> Rechecked:
+        """Set eager's fast path aside, if the findings may be about that."""
         aside = [each for each in findings if _is_of_a_path(each)]
         if evidence.before is not evidence.module or not aside or not self._again.fast:
             return Rechecked(findings)
@@ -212,6 +239,7 @@ class Recheck:
         )
 
 
+_BACKWARD = "forward() calls torch.autograd.Function ({0}), and a program does not keep its backward()"
 _NOTE = (
     "eager takes the fast path of {0}, a capture need not: programs are compared with eager without the fast path, from which eager "
     "with it differs ({1}: {2}). torch.backends.mha.set_fastpath_enabled(False) switches it off"
@@ -235,6 +263,26 @@ def _keys(findings: Iterable[Finding]) -> set[_Key]:
 def _is_of_a_path(finding: Finding) -> bool:
     """Return True if the finding is of a kind that another way to compute the same may lead to."""
     return finding.check in BLOCKING and (finding.kind in _VALUES or finding.kind == "stride")
+
+
+def _differs_in_gradients(evidence: Evidence, findings: Iterable[Finding]) -> bool:
+    """Return True if a capture has other gradients than eager, bit for bit."""
+    at_capture = evidence.before is evidence.module and evidence.contract.get("gradients") == "bits"
+    return at_capture and any(each.check == "gradients" for each in findings)
+
+
+def _with_own_backward(found: Rechecked, functions: Sequence[str]) -> Rechecked:
+    """Name the functions whose ``backward()`` a program does not keep: in the findings about gradients, or in a note."""
+    said = _BACKWARD.format(", ".join(functions))
+    if not any(each.check == "gradients" for each in found.findings):
+        return replace(found, notes=(f"{said}: gradients of the capture are compared within rounding", *found.notes))
+    return replace(found, findings=[_saying(each, said) for each in found.findings])
+
+
+def _saying(finding: Finding, said: str) -> Finding:
+    if finding.check != "gradients":
+        return finding
+    return replace(finding, detail="\n".join(filter(None, [finding.detail, f"{said}."])))
 
 
 def _fails_closely(evidence: Evidence, findings: Iterable[Finding]) -> bool:

@@ -9,7 +9,7 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Lattice, Mode
 from pytest_exportcheck.records import Finding
-from pytest_exportcheck.stage import Stage
+from pytest_exportcheck.stage import OBJECTION, Stage
 
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
 FIRST = "torch"
@@ -34,7 +34,7 @@ def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> lis
 
 
 def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
-    if not _fails(finding) or finding.check in ("case", INTERNAL):
+    if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.field == OBJECTION:
         return ""
     if is_second_opinion(engine):
         return engine.name
@@ -72,7 +72,8 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
     compared = first.record is not None or first.mode.edge == FUZZ
     raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
-    if shared and (raised or not (compared and same_mode)):
+    drawn = first.mode.edge == FUZZ  # sizes are drawn for each engine: one may show another difference, or refuse them
+    if shared and (raised or drawn or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
     known = {each.key: each.known_as for each in first.findings if each.verdict == "known"}
     kinds = {(each.check, each.kind) for each in shared}

@@ -58,6 +58,10 @@ def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
 
 
+#: The field of an error by which an engine objects to a model, see ``BareEngine.objections``.
+OBJECTION = "objection"
+
+
 def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
     """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
     raised = raised_from(error)

@@ -155,6 +155,25 @@ class Reordered(nn.Module):
         return (x + self.second) * self.first
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+class CallsFunction(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return Doubled.apply(self.layer(x)) + self.layer(x)
+
+
 class BufferFirst(nn.Module):
     def __init__(self):
         super().__init__()
@@ -427,6 +446,7 @@ REPRODUCERS = {
     "lower-bounds-up-to-two-dropped": Reproducer(
         calls(lambda x: x * 2 if x.shape[0] == 1 else x), of_shape(6), "nonstrict-fuzz", DYNAMIC
     ),
+    "strict-function-loses-gradients": Reproducer(CallsFunction, of_shape(2, 3), "strict"),
     "captures-list-parameters-first": Reproducer(BufferFirst, of_shape(2, 3), "nonstrict"),
     "keyword-in-path": Reproducer(
         lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"

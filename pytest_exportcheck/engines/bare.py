@@ -42,7 +42,8 @@ class BareEngine:
     other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
 
     A second opinion has ``opinions``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
-    error of another type is a gap in it, and says nothing of the model."""
+    error of another type is a gap in it, and says nothing of the model. An error of its ``objections`` names what other engines get
+    wrong without a word: it fails whatever they do."""
 
     name: str
     captures: Mapping[str, Capture]
@@ -54,6 +55,7 @@ class BareEngine:
     load: Callable[[io.BytesIO], Any] | None = None
     opinions: frozenset[str] = frozenset()
     refusals: tuple[type[BaseException], ...] = ()
+    objections: tuple[type[BaseException], ...] = ()
     format: str = ""
     unportable: Callable[[Any], str] | None = None
 
@@ -91,6 +93,7 @@ def as_engine(candidate: Any) -> Engine:
         load=candidate.load if _has(candidate, "load") else None,
         opinions=frozenset(getattr(candidate, "opinions", ())),
         refusals=tuple(getattr(candidate, "refusals", ())),
+        objections=tuple(getattr(candidate, "objections", ())),
         format=str(getattr(candidate, "format", "")),
         unportable=candidate.unportable if _has(candidate, "unportable") else None,
     )

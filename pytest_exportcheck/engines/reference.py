@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines.unportable import unportable
 from pytest_exportcheck.errors import ExportcheckError, PayloadError, Unsupported, UnsupportedError
+from pytest_exportcheck.exporter.errors import ConstraintViolation, NotTraceable
 
 
 class Reference:
@@ -22,6 +23,7 @@ class Reference:
     format = "pt2"
     opinions = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
     #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
+    objections = (ConstraintViolation, NotTraceable)
     refusals = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
     #: Stages that are another engine's work: its known defects explain them. What refuses sizes that are drawn are guards, which
     #: torch makes of a program's symbols.

@@ -74,6 +74,16 @@ KNOWN: tuple[KnownDefect, ...] = (
         kind="order",
     ),
     KnownDefect(
+        id="strict-function-loses-gradients",
+        title="strict capture puts forward() of a torch.autograd.Function into a region without grad: its gradients are lost",
+        torch=">=2.13",
+        stage="strict*",
+        check="gradients",
+        kind="*",
+        detail="*forward() calls torch.autograd.Function *",
+        operator="wrap_with_set_grad_enabled",
+    ),
+    KnownDefect(
         id="captures-list-parameters-first",
         engine="*",  # the module is made by torch of the signature, which has parameters first
         title="the module of a program lists parameters before buffers, instead of in the order of the captured module",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from echo_session import ORIGIN, Echo, Session, copied, modes
 
+from pytest_exportcheck.backward import custom_functions
 from pytest_exportcheck.recheck import EagerAgain
 from pytest_exportcheck.records import Case, Tolerance
 
@@ -222,3 +223,19 @@ def test_a_fast_path_that_is_switched_off_is_not_looked_for():
         assert captured() == ([], ())
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
+
+
+class _Tripled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 3
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 3
+
+
+def test_custom_functions_are_named_wherever_they_are_in_the_graph():
+    x = torch.ones(2, requires_grad=True)
+    assert custom_functions([_Tripled.apply(x * 2).sin(), x + 1]) == ("_Tripled",)
+    assert custom_functions([x * 3, torch.ones(1)]) == ()
