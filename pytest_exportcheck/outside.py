@@ -6,26 +6,51 @@ import copy
 import dis
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.reachable import MISSING, PLAIN, Reached, around, described, inside
+from pytest_exportcheck.reachable import MISSING, PLAIN, Reached, Spot, around, described, inside
 from pytest_exportcheck.records import Outside
-from pytest_exportcheck.snapshot import make_leaf, write_back
-from pytest_exportcheck.tensors import detached_clone, same_bits
+from pytest_exportcheck.snapshot import make_leaf, version_of, write_back
+from pytest_exportcheck.tensors import UNREADABLE, as_plain, detached_clone, same_bits
+
+
+#: Bytes of tensors that are cloned to be compared and put back.
+ROOM = 2**26
+
+
+@dataclass(frozen=True)
+class _Version:
+    """The state of a tensor's version counter, and its address."""
+
+    token: tuple[int, int] | None
+
+    @staticmethod
+    def of(tensor: torch.Tensor) -> _Version:
+        return _Version(version_of(tensor))
 
 
 class Watched:
-    """Values as they were when the watch began. ``changed`` compares with them, ``restore`` puts them back."""
+    """Values as they were when the watch began. ``changed`` compares with them, ``restore`` puts them back.
 
-    def __init__(self, reached: Reached, *, in_module: bool, owner: torch.nn.Module | None = None) -> None:
+    Tensors of up to ``room`` bytes in all are cloned. Of the rest, the version counters and identities are watched: writes to
+    them are seen, and cannot be undone.
+    """
+
+    #: Whether ``restore`` puts everything back, and not data alone.
+    everything = False
+
+    def __init__(
+        self, reached: Reached, *, in_module: bool, owner: torch.nn.Module | None = None, room: int = ROOM
+    ) -> None:
         self._reached = reached
         self._in_module = in_module
         self._owner = owner
-        self._values = [(spot, *_kept(spot.read())) for spot in reached.spots]
+        self._values = list(_kept_within(room, reached.spots))
         self._contents = [(spot, spot.read(), copy.copy(spot.read())) for spot in reached.containers]
         self._names = [(prefix, each, set(vars(each))) for prefix, each in _owners(owner)]
 
@@ -46,22 +71,36 @@ class Watched:
         self._contents = [entry for entry in self._contents if entry[0].name in names]
 
     def restore(self) -> None:
-        """Put tensors and numbers back, containers that hold tensors, and dicts that count. A flag, or a table that is filled
-        once, may guard what must not be done twice; a list of anything else may be what the user collects."""
+        """Put tensors and numbers back, containers that hold tensors, and dicts that count; with ``everything``, all else too.
+        A flag, or a table that is filled once, may guard what must not be done twice; a list of anything else may be what the
+        user collects."""
         for _, container, before in self._contents:
             if _same_entries(container, before):
                 continue
-            if _is_data(container) or _is_data(before):
+            if self.everything or _is_data(container) or _is_data(before):
                 container.clear()
                 container.update(before) if isinstance(container, (dict, set)) else container.extend(before)
         for spot, value, kept in self._values:
             now = spot.read()
-            if value is not MISSING and now is not value and (_is_data(value) or _is_data(now)):
+            if value is not MISSING and now is not value and (self.everything or _is_data(value) or _is_data(now)):
                 spot.write(value)
-            if isinstance(value, torch.Tensor) and not _same(value, kept):
+            if isinstance(value, torch.Tensor) and isinstance(kept, torch.Tensor) and not _same(value, kept):
                 with torch.no_grad():
                     make_leaf(value)
                     write_back(value, kept)
+
+    def leaves_changes(self) -> bool:
+        """Whether anything is other than it was: after ``restore``, what that leaves alone."""
+        bound = any(spot.read() is not value for spot, value, _ in self._values)
+        return bound or not all(_same_entries(container, before) for _, container, before in self._contents)
+
+    def as_it_is(self) -> Watched:
+        """Watch the same places with the values that they have now, to put everything back."""
+        other = copy.copy(self)
+        other.everything = True
+        other._values = list(_kept_within(ROOM, [spot for spot, _, _ in self._values]))
+        other._contents = [(spot, container, copy.copy(container)) for spot, container, _ in self._contents]
+        return other
 
     def _changed_values(self) -> Iterator[Outside]:
         for spot, value, kept in self._values:
@@ -69,7 +108,10 @@ class Watched:
             is_held = now is value and not isinstance(
                 value, torch.Tensor
             )  # entries have places, and contents, of their own
-            if not is_held and not _same(kept, now):
+            if isinstance(kept, _Version):
+                if now is not value or kept != _Version.of(value):
+                    yield Outside(spot.name, spot.what, value, None if now is MISSING else now, self._in_module)
+            elif not is_held and not _same(kept, now):
                 after = None if now is MISSING else _kept(now)[1]
                 yield Outside(spot.name, spot.what, kept, after, self._in_module)
 
@@ -117,7 +159,8 @@ def attributes_of(module: torch.nn.Module) -> Watched:
 
 
 def surroundings_of(module: torch.nn.Module) -> Watched:
-    """Watch what the code of a module names outside it."""
+    """Watch what the code of a module names outside it. Tensors beyond ``ROOM`` bytes in all, such as a data set, are watched
+    by version counter and identity only."""
     return Watched(around(module), in_module=False)
 
 
@@ -147,6 +190,27 @@ def _kept(value: Any) -> tuple[Any, Any]:
     if isinstance(value, torch.Tensor):
         return value, detached_clone(value)
     return value, copy.copy(value) if isinstance(value, (list, dict, set, deque)) else value
+
+
+def _kept_within(room: int, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Any, Any]]:
+    """Each place with its value and a copy; with the version of a tensor once the clones have no room left."""
+    for spot in spots:
+        value = spot.read()
+        size = _bytes(value) if isinstance(value, torch.Tensor) else 0
+        if size > room:
+            yield spot, value, _Version.of(value)
+        else:
+            room -= size
+            yield spot, *_kept(value)
+
+
+@as_plain
+def _bytes(tensor: torch.Tensor) -> int:
+    """The size of a clone, as far as a tensor says it."""
+    try:
+        return tensor.numel() * tensor.element_size()
+    except UNREADABLE:
+        return 0
 
 
 def _is_data(value: Any) -> bool:

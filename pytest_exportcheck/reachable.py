@@ -204,12 +204,12 @@ def _named_by(function: FunctionType) -> Iterator[Spot]:
     """Globals, closure variables and defaults."""
     code, values = function.__code__, function.__globals__
     names = {name for each in _nested(code) for name in each.co_names}
-    for name in names & values.keys():
+    for name in sorted(names & values.keys()):
         if not _is(values[name], ModuleType):
             yield Spot(name, f"a global of {_file(values)}", "item", values, name)
         elif not _is_foreign(values[name].__name__):
             inner = vars(values[name])
-            for key in names & inner.keys():
+            for key in sorted(names & inner.keys()):
                 if not _is(inner[key], ModuleType):
                     yield Spot(f"{name}.{key}", f"a global of {_file(inner)}", "item", inner, key)
     cells: Iterable[CellType] = function.__closure__ or ()

@@ -13,7 +13,8 @@ def specs_by_position(
     """One spec for each of ``args``, then for each of ``kwargs``; None where none are given, or where they go by tensors
     (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
 
-    A callable that an edge makes may have forgotten the names that the user's specs go by.
+    A callable that an edge makes may have forgotten the names that the user's specs go by. A spec of another form than its
+    parameter takes counts for nothing: torch refuses it.
     """
     if not isinstance(shapes, (tuple, list, Mapping)):
         return None
@@ -25,9 +26,10 @@ def specs_by_position(
     for name, value in bound.arguments.items():
         kind, spec = bound.signature.parameters[name].kind, shapes.get(name)
         if kind is inspect.Parameter.VAR_POSITIONAL:
-            positional += spec or [None] * len(value)
+            positional += spec if isinstance(spec, (tuple, list)) and spec else [None] * len(value)
         elif kind is inspect.Parameter.VAR_KEYWORD:
-            named.update({key: (spec or shapes).get(key) for key in value})
+            given = spec if isinstance(spec, Mapping) and spec else shapes
+            named.update({key: given.get(key) for key in value})
         elif name in kwargs:
             named[name] = spec
         else:

@@ -128,12 +128,12 @@ class ModuleSnapshot:
         self._by_version = by_version
         self._unchanged: set[str] = set()  # according to the last look, until they are put back
         parameters = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
-        self._versions = {slot.name: (tensor, _version(tensor)) for slot, tensor in parameters}
+        self._versions = {slot.name: (tensor, version_of(tensor)) for slot, tensor in parameters}
 
     def _stands_still(self, name: str, tensor: torch.Tensor) -> bool:
         """Whether this is the tensor that had the name, and nothing was written to it."""
         before, version = self._versions.get(name, (None, None))
-        return before is tensor and version is not None and version == _version(tensor)
+        return before is tensor and version is not None and version == version_of(tensor)
 
     def changed(self) -> dict[str, torch.Tensor]:
         """Clones of the tensors that now differ from the snapshot, by name.
@@ -204,7 +204,7 @@ class ModuleSnapshot:
                 if slot.name not in unchanged and not self._stands_still(slot.name, tensor):
                     write_back(tensor, self.values[slot.name])
                     if slot.name in self._versions:
-                        self._versions[slot.name] = (tensor, _version(tensor))
+                        self._versions[slot.name] = (tensor, version_of(tensor))
             for tensor, grad, values in self._grads:
                 if tensor.grad is not grad:
                     tensor.grad = grad
@@ -270,7 +270,7 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
 
 
 @as_plain
-def _version(tensor: torch.Tensor) -> tuple[int, int] | None:
+def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
     """Changes when a tensor is written to, or gets another storage; None where nothing tells."""
     try:
         return tensor._version, tensor.data_ptr()

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_exportcheck.checks import outputs
 from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
-from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, outside_findings
+from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, may_depend, outside_findings
 from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
 
@@ -27,7 +27,8 @@ def check(evidence: Evidence) -> list[Finding]:
     ]
     changed = changes_of(evidence.before) or any(each.rebound for each in evidence.before.observations)
     wrong = outputs.check(evidence) if changed else []
-    found = [_unread(evidence, each) if not wrong else each for each in found]
+    if not wrong and not may_depend(evidence):
+        found = [_unread(evidence, each) for each in found]
     return [*found, *outside_findings(evidence, wrong)]
 
 

@@ -251,7 +251,7 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
     nowhere = {key for key in _SANE if len(operations) > 1 and not any(key in node.meta for _, node in operations)}
     if len(excused) == len(operations):
         nowhere.discard("stack_trace")
-    for key in nowhere & evidence.fields.keys():
+    for key in sorted(nowhere & evidence.fields.keys()):
         yield _missing_everywhere(key)
     for graph, node in operations:
         for key in _SANE:

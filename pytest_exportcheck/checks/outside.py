@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +27,14 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
         return
     captured = evidence.before.observations[0].label
     wrong_later = any(finding.on != (captured,) or _is_run_twice(evidence) for finding in wrong)
+    unseen = not wrong_later and may_depend(evidence)
     constants = _written_constants(evidence)
-    for change in changes[:_MOST]:
-        matters = wrong_later or any(_is_value_of(change, value) for value in constants)
-        if not (matters or change.in_module or _holds_tensor(change)):
-            continue  # a table that is filled once, a count of calls
+    judged = [(each, wrong_later or unseen or any(_is_value_of(each, value) for value in constants)) for each in changes]
+    # else it is a table that is filled once, or a count of calls
+    shown = [(each, matters) for each, matters in judged if matters or each.in_module or _holds_tensor(each)]
+    shown.sort(key=lambda each: not each[1])
+    for number, (change, matters) in enumerate(shown[:_MOST], start=1):
+        rest = [each.name for each, _ in shown[_MOST:]] if number == _MOST else []
         yield Finding(
             check="effects",
             place=change.name,
@@ -39,8 +42,24 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
             expected=f"changed from {_text(change, change.before)} to {_text(change, change.after)}",
             actual="a constant of the program",
             field=_field(change) + ("" if matters else "_unread"),
-            detail=f"{sentence(change)} {_remedy(change)}",
+            detail="\n".join([f"{sentence(change)} {_remedy(change)}", *([_UNSEEN] if unseen else []), *_more(rest)]),
         )
+
+
+_UNSEEN = "Random values are not compared: eager's later outputs depend, or may depend, on such a change."
+
+
+def may_depend(evidence: Evidence) -> bool:
+    """Whether later outputs of a random case may depend on Python values that a call changed. Their values are not compared, so
+    the program does not show it."""
+    return evidence.random and evidence.before.carries is not False
+
+
+def _more(names: Sequence[str]) -> Iterator[str]:
+    """A line about the changes that have no finding of their own."""
+    if names:
+        listed = ", ".join(names[:_MOST]) + (", ..." if len(names) > _MOST else "")
+        yield f"and {len(names)} more: {listed}"
 
 
 def _field(change: Outside) -> str:

@@ -53,7 +53,7 @@ def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
             spec.items() if isinstance(spec, Mapping) else enumerate(spec) if isinstance(spec, (list, tuple)) else ()
         )
         for dim, size in pairs:
-            if size is not None:
+            if size is not None and isinstance(dim, int):
                 yield _declared(place, dim % max(value.dim(), 1), size)
         return
     for (path, inner), given in zip(children_of(value), specs_of(spec, value), strict=False):

@@ -49,11 +49,11 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
     """
     if shapes is not None and not isinstance(shapes, (Mapping, tuple, list)):
         return  # AdditionalInputs and specifications declare in other ways
-    try:
-        names = _names(module, example)
-        specs = _leaf_specs(module, example, shapes)
-    except (TypeError, AttributeError, ValueError):  # shapes or inputs of another form: the call or torch says so
+    bound = _bound(module, example)
+    if bound is None:  # the call itself says so
         return
+    names = _names(bound, example)
+    specs = _leaf_specs(module, example, shapes)
     missing = [*_structure(example, fresh, names)]
     given = dict(input_leaves(fresh.args, fresh.kwargs))
     leaves = [
@@ -164,10 +164,17 @@ def _structure(example: Inputs, fresh: Inputs, names: Mapping[str, str]) -> Iter
             )
 
 
-def _names(module: torch.nn.Module, call: Inputs) -> dict[str, str]:
+def _bound(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | None:
+    """The inputs by the parameters of ``forward``; None where they do not fit, or where it has no signature."""
+    try:
+        return inspect.signature(module.forward).bind(*call.args, **call.kwargs)
+    except (TypeError, ValueError):
+        return None
+
+
+def _names(bound: inspect.BoundArguments, call: Inputs) -> dict[str, str]:
     """``args[0]`` -> the name of the parameter that takes it; keyword arguments by their names."""
-    signature = inspect.signature(module.forward)
-    signature.bind(*call.args, **call.kwargs)
+    signature = bound.signature
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [name for name, each in signature.parameters.items() if each.kind in kinds]
     names = {f"args[{number}]": name for number, name in enumerate(positional[: len(call.args)])}

@@ -29,7 +29,10 @@ class Record:
     a serdes edge wrote, ``resaved`` of the one that saving its result again writes.
 
     ``modules`` has the class of every submodule by path, ``claimed`` further classes that graph modules name there, and
-    ``untraced`` why operations of a module may have no line of code: "generated", "forward" or "hooks"."""
+    ``untraced`` why operations of a module may have no line of code: "generated", "forward" or "hooks".
+
+    ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None where
+    that is not known."""
 
     observations: tuple[Observation, ...]
     state: StateRecord | None = None
@@ -41,6 +44,7 @@ class Record:
     saved: Mapping[str, str] = field(default_factory=dict)
     resaved: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    carries: bool | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
