@@ -16,7 +16,12 @@ _SETTLES = (
     "aten.embedding.",
     "aten.scaled_dot_product_attention.",
     "aten._scaled_dot_product_",
+    "aten.contiguous.",
+    "aten.layer_norm.",
+    "aten.native_layer_norm.",
 )
+#: Operators whose results have strides of their own where the call names another memory format than that of the input.
+_SETTLES_BY_FORMAT = ("aten.clone.", "aten._to_copy.", "aten.to.", "aten.empty_like.")
 
 
 def operators_of_layout(program: ProgramRecord, number: int) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_exportcheck.internal import internal_finding
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, Origin, Record
 from pytest_exportcheck.stage import Stage
@@ -95,6 +96,14 @@ def test_an_expectation_of_one_check_excuses_no_other():
     other = Finding(check="effects", place="x", kind="mutation lost", expected="1", actual="2")
     outcome = outcome_of(item(expecting(check="outputs")), stage(BROKEN, other))
     assert (outcome.status, outcome.findings) == ("failed", (other,))
+
+
+@pytest.mark.parametrize("profile", ["ship", "conformance"])
+def test_no_expectation_excuses_a_failure_of_the_plugin(profile):
+    internal = internal_finding("the program", ValueError("no"))
+    outcome = outcome_of(item(expecting(), profile=profile), stage(internal))
+    assert outcome.status == ("stale" if profile == "ship" else "failed")
+    assert internal in outcome.findings
 
 
 def test_an_expectation_that_no_longer_holds_is_stale_and_names_its_line():
