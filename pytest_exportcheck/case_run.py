@@ -23,6 +23,7 @@ from pytest_exportcheck.checks import (
     ledger_of,
     run_checks,
 )
+from pytest_exportcheck.containers import contents_of
 from pytest_exportcheck.describe import (
     call_spec_of,
     call_spec_of_call,
@@ -731,7 +732,11 @@ class CaseRun:
             ),
             modules=at("the submodules", lambda: module_types_of(module), {}),
             claimed=at("the classes of graph modules", lambda: claimed_types_of(module), {}),
-            untraced=at("the functions without lines", lambda: untraced_of(module), Record(observations=()).untraced),
+            untraced=at(
+                "the functions without lines",
+                lambda: untraced_of(module, holds_objects=bool(contents_of(example.args, example.kwargs).contexts)),
+                Record(observations=()).untraced,
+            ),
         )
 
     def _eager_again(self) -> Record:

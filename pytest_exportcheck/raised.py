@@ -128,7 +128,18 @@ def remedy_for(error: BaseException) -> str:
                 f"{name!r}, in the path {path!r} of the module, is a Python keyword: torch writes the path into code "
                 "that Python cannot parse. Rename that submodule, parameter or buffer (the key of a ModuleDict, say)."
             )
+    taken = re.fullmatch(r"attribute '(\w+)' already exists", str(error.args[0])) if _is_taken(error) else None
+    if taken and hasattr(torch.fx.GraphModule, taken[1]):
+        return (
+            f"{taken[1]!r} is an attribute of torch.fx.GraphModule, which a program's module is. "
+            "Rename that submodule, parameter or buffer."
+        )
     return ""
+
+
+def _is_taken(error: BaseException) -> bool:
+    """Return True if a module refused a name that it has."""
+    return isinstance(error, KeyError) and bool(error.args)
 
 
 def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:

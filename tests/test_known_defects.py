@@ -3,6 +3,7 @@ A test that fails here is good news: torch has mended the defect, and the row ne
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+import torch.utils._pytree as pytree
 from packaging.specifiers import SpecifierSet
 from torch import nn
 from torch.export import Dim
 from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.custom import with_edges
 from pytest_exportcheck.engines.interop import with_interop
 from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
@@ -46,6 +49,65 @@ class Calls(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+class CodeBook(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("code", torch.randn(3))
+
+    def forward(self, x):
+        return x + self.code
+
+
+class Joined:
+    """A registered class that computes when it is put together, as key-value caches do."""
+
+    def __init__(self, *parts):
+        self.whole = torch.cat(parts)
+
+
+pytree.register_pytree_node(
+    Joined,
+    lambda joined: (list(joined.whole.split(2)), None),
+    lambda parts, _: Joined(*parts),
+    serialized_type_name="tests.Joined",
+    to_dumpable_context=lambda context: context,
+    from_dumpable_context=lambda context: context,
+    flatten_with_keys_fn=lambda joined: (
+        [(pytree.SequenceKey(number), part) for number, part in enumerate(joined.whole.split(2))],
+        None,
+    ),
+)
+
+
+class TakesJoined(nn.Module):
+    def forward(self, joined):
+        return joined.whole.sin()
+
+
+class Rotary(nn.Module):
+    """Two buffers that are views of one tensor."""
+
+    def __init__(self):
+        super().__init__()
+        table = torch.randn(2, 3)
+        self.register_buffer("cos", table[0])
+        self.register_buffer("sin", table[1])
+
+    def forward(self, x):
+        return x * self.cos + self.sin
+
+
+class CountsSteps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("steps", torch.tensor(0))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.steps += 1
+        return x + 1
 
 
 def calls(function):
@@ -451,11 +513,27 @@ REPRODUCERS = {
     "keyword-in-path": Reproducer(
         lambda: nn.Sequential(OrderedDict({"class": nn.Linear(3, 4)})), of_shape(2, 3), "nonstrict"
     ),
+    "name-of-graph-module": Reproducer(CodeBook, of_shape(3), "nonstrict"),
+    "copies-rename-placeholders": Reproducer(lambda: nn.ReLU(), of_shape(3), "nonstrict-copied"),
+    "copies-renamed-refused": Reproducer(lambda: nn.ReLU(), of_shape(3), "nonstrict-copied"),
+    "inputs-untraced": Reproducer(TakesJoined, lambda: (Joined(torch.randn(4)),), "strict"),
+    "unflatten-unshares-views": Reproducer(Rotary, of_shape(3), "nonstrict-unflatten"),
+    "retrace-region-mutations": Reproducer(CountsSteps, of_shape(3), "nonstrict-retrace"),
+    "conv3d-fake-stride": Reproducer(
+        lambda: nn.Conv3d(3, 4, 3),
+        lambda: (torch.randn(2, 3, 4, 6, 6).to(memory_format=torch.channels_last_3d),),
+        "nonstrict",
+    ),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 
 
-ENGINES = with_interop({engine.name: engine for engine in map(as_engine, (TorchExport(), Reference()))})
+ENGINES = with_interop(
+    {
+        engine.name: with_edges(engine, {"copied": copy.deepcopy})
+        for engine in map(as_engine, (TorchExport(), Reference()))
+    }
+)
 
 
 def found(reproducer):

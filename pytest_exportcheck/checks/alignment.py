@@ -270,9 +270,13 @@ def _by_origin(before: ProgramRecord, after: ProgramRecord, *, kept: bool) -> It
 
 
 def _source_of(node: NodeRecord, named: Mapping[str, NodeRecord], *, kept: bool) -> NodeRecord | None:
-    """The node before that a node was made from."""
+    """The node before that a node was made from. One of its name that does the same is it, unless the edge wrote down another:
+    names shift where the edge made nodes again."""
+    source = named.get(node.origin)
     same = named.get(node.name) if kept else None
-    return same if same is not None and same.target == node.target else named.get(node.origin)
+    if same is None or same.target != node.target:
+        return source
+    return same if source is None or node.origin == same.origin else source
 
 
 _PAIRINGS = {"names": _by_name, "sequence": _by_sequence}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -77,8 +78,15 @@ def _agrees_with_graph(program: ProgramRecord) -> Iterator[Finding]:
 def _order(place: str, what: str, graph: Sequence[str], specs: Sequence[str]) -> Iterator[Finding]:
     for number, (one, other) in enumerate(zip_longest(graph, specs, fillvalue="nothing")):
         if one != other:
-            yield _finding(f"{place}[{number}]", "name", f"{what} {one}", other)
+            yield _finding(f"{place}[{number}]", "name", f"{what} {one}", other, detail=_renamed(other, one))
             return
+
+
+def _renamed(name: object, to: object) -> str:
+    """Explain a name that torch changes when it copies a graph; empty for all others."""
+    if isinstance(name, str) and hasattr(builtins, name) and to == f"{name}_1":
+        return f"{name!r} is the name of a Python builtin: torch renames such a placeholder when it copies a graph"
+    return ""
 
 
 def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[Finding]:
@@ -184,7 +192,7 @@ def _fields(place: str, one: SpecRecord, other: SpecRecord) -> Iterator[Finding]
         left, right = getattr(one, field), getattr(other, field)
         if left != right:
             name = "constant_persistent" if field == "persistent" and one.kind == "CONSTANT_TENSOR" else field
-            yield _finding(where, field, left, right, name)
+            yield _finding(where, field, left, right, name, _renamed(left, right) if field == "name" else "")
 
 
 def _same_order(

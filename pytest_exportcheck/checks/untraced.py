@@ -9,14 +9,23 @@ from typing import Any
 from pytest_exportcheck.records import Finding, GraphRecord, NodeRecord
 
 
+#: The reason of the root whose inputs hold objects of registered classes: putting them together may call operations, before
+#: ``forward`` calls any.
+INPUTS = "inputs"
+
+
 def outside_forward(
     operations: Sequence[tuple[GraphRecord, NodeRecord]], untraced: Mapping[str, str]
 ) -> dict[str, str]:
     """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to the reason."""
     found = {}
+    begun = False  # whether a forward has called an operation
     for graph, node in operations:
-        why = "" if "stack_trace" in node.meta else _why_untraced(node.meta.get("nn_module_stack"), untraced)
-        if why:
+        if "stack_trace" in node.meta:
+            begun = True
+            continue
+        why = _why_untraced(node.meta.get("nn_module_stack"), untraced)
+        if why and not (why == INPUTS and begun):
             found[graph.place(node)] = why
     return found
 
@@ -27,6 +36,9 @@ def _why_untraced(stack: Any, untraced: Mapping[str, str]) -> str:
     entries = stack if isinstance(stack, tuple) and all(isinstance(each, tuple) for each in stack) else ()
     paths = [re.sub(r"@\d+$", "", entry[1]) for entry in entries if len(entry) == 3] or [""]
     reasons = [untraced.get(path, "") for path in paths]
+    if reasons == [INPUTS]:
+        return INPUTS
+    reasons = ["" if reason == INPUTS else reason for reason in reasons]
     return "" if "" in reasons or "hooks" in reasons[:-1] else reasons[-1]
 
 
@@ -49,6 +61,7 @@ def untraced_finding(
 
 
 _REASONS = {
+    INPUTS: "the class of an input calls it when it is put together",
     "hooks": "a hook of the module calls it",
     "forward": "the module's forward is a function of another name",
 }

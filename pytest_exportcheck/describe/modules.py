@@ -95,11 +95,12 @@ def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
                 yield entry[1], entry[2]
 
 
-def untraced_of(module: torch.nn.Module) -> dict[str, str]:
+def untraced_of(module: torch.nn.Module, *, holds_objects: bool = False) -> dict[str, str]:
     """Map submodule paths to the reason why operations may run outside a Python function ``forward`` of the user. torch records
-    lines of code of such functions only."""
+    lines of code of such functions only. ``holds_objects``: the inputs hold objects of registered classes."""
     reasons = ((path, _untraced(owner)) for path, owner in module.named_modules(remove_duplicate=False))
-    return {path: reason for path, reason in reasons if reason}
+    found = {path: reason for path, reason in reasons if reason}
+    return {"": "inputs", **found} if holds_objects else found
 
 
 def _untraced(module: torch.nn.Module) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from pytest_exportcheck.engines.bare import BareEngine, on_program
-from pytest_exportcheck.engines.protocol import Edge, Engine
+from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine
 from pytest_exportcheck.errors import EngineError
 
 JUDGED_AS = ("decompose", "serdes", "retrace", "unflatten")
@@ -55,9 +57,28 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
             raise EngineError(
                 f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
             )
-        own[name] = on_program(edge.run)
+        own[name] = _returning(name, on_program(edge.run))
         judged_as[name] = edge.judged_as
     if isinstance(engine, BareEngine):
         return replace(engine, edges=own, judged_as=judged_as)
     edits = frozenset(getattr(engine, "edits_input", ()))
     return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, judged_as=judged_as)
+
+
+def _returning(name: str, edge: Edge) -> Edge:
+    """The edge, which must return a program. A pass that works in place and returns nothing is the usual mistake."""
+
+    def checked(artifact: Any) -> Artifact:
+        made = edge(artifact)
+        program = getattr(made, "program", None)
+        if not isinstance(program, torch.export.ExportedProgram):
+            raise EngineError(
+                f"edge {name!r} returned {_what(program)}, not a program: it returns a torch.export.ExportedProgram."
+            )
+        return made
+
+    return checked
+
+
+def _what(value: Any) -> str:
+    return "None" if value is None else f"an object of type {type(value).__qualname__}"

@@ -66,6 +66,67 @@ KNOWN: tuple[KnownDefect, ...] = (
         always_fails=True,
     ),
     KnownDefect(
+        id="name-of-graph-module",
+        title="a buffer, parameter or submodule called code or graph makes a program that cannot be called; rename it",
+        torch=">=2.13",
+        engine="*",  # the program's module() is torch's for every engine
+        check="stage",
+        kind="raised",
+        actual="KeyError: \"attribute '*' already exists\"*",
+        detail="*is an attribute of torch.fx.GraphModule*",
+        always_fails=True,
+    ),
+    KnownDefect(
+        id="copies-rename-placeholders",
+        title="copying a program renames a placeholder that has the name of a Python builtin (input), but not in the signature",
+        torch=">=2.13",
+        engine="*",  # copies of graphs are torch's
+        check="signature",
+        kind="name",
+        detail="*is the name of a Python builtin: torch renames such a placeholder*",
+    ),
+    KnownDefect(
+        id="copies-renamed-refused",
+        title="the verifiers refuse a copied program with a placeholder that has the name of a Python builtin",
+        torch=">=2.13",
+        engine="*",
+        check="verifiers",
+        kind="refused",
+        actual="*Input spec name * does not match node name *_1",
+        beside="copies-rename-placeholders",
+    ),
+    KnownDefect(
+        id="inputs-untraced",
+        title="captures record no stack traces of operations that a class of the inputs calls when it is put together",
+        torch=">=2.13",
+        engine="*",  # they share torch's tracer
+        stage="*strict*",
+        check="metadata",
+        kind="stack_trace missing outside forward",
+        detail="the class of an input *",
+    ),
+    KnownDefect(
+        id="unflatten-unshares-views",
+        title="unflatten gives buffers that are views of one storage storages of their own",
+        torch=">=2.13",
+        engine="*",  # unflatten is torch's
+        stage="unflatten",
+        check="state",
+        kind="unshared",
+    ),
+    KnownDefect(
+        id="retrace-region-mutations",
+        title="retracing takes the result of a region without grad or with autocast for the buffer that it is, and copies it to itself",
+        torch=">=2.13",
+        stage="retrace",
+        check="nodes",
+        kind="args",
+        expected="argument 1: %b_*",
+        actual="argument 1: %getitem*",
+        detail="of aten.copy_.default(%b_*, %getitem*)",
+        operator="wrap_with_*",
+    ),
+    KnownDefect(
         id="strict-reorders-state",
         title="strict capture orders the program's state by first use instead of as the module does",
         torch=">=2.13",
@@ -401,6 +462,16 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="outputs",
         kind="raised",
         actual="NameError: name 'L' is not defined*",
+    ),
+    KnownDefect(
+        id="conv3d-fake-stride",
+        title="val of a 3d convolution on a channels-last input is contiguous where the real result is channels-last",
+        torch=">=2.13",
+        engine="*",  # they share torch's fake kernels
+        check="val",
+        kind="stride",
+        expected="[[]*, 1, *, *, *]",  # five dims, channels last
+        detail="val of aten.conv*",
     ),
     KnownDefect(
         id="batch-norm-fake-stride",

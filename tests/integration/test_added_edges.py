@@ -31,8 +31,15 @@ def editing(program):
     program.graph_module.meta["note"] = "edited"
     return program
 
+def lower(program):
+    return program.run_decompositions({})
+
+def nothing(program):
+    program = copy.deepcopy(program)
+
 def exportcheck_edges():
     return {
+        "lower": lower, "nothing": nothing,
         "clean": clean, "forgetful": without("nn_module_stack"), "lossy": without("nn_module_stack", "relu"),
         "falsified": falsified, "editing": editing,
     }
@@ -53,8 +60,8 @@ class Net(torch.nn.Module):
 """
 
 
-def run(pytester, modes):
-    pytester.makepyfile(case_net=NET)
+def run(pytester, modes, case=NET):
+    pytester.makepyfile(case_net=case)
     pytester.makeconftest(EDGES)
     options = ("--exportcheck-engines=torch", f"--exportcheck-modes={modes}", "-p", "no:cacheprovider")
     return pytester.runpytest_subprocess("--exportcheck", *options)
@@ -83,4 +90,36 @@ def test_an_edit_of_the_graph_modules_metadata_is_named(pytester):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["  stage: input program's graph module: edited", "    expected: unchanged by editing", "    got:      changed"]
+    )
+
+
+COUNTING = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(3),))
+class Counting(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("n", torch.zeros(()))
+
+    def forward(self, x):
+        self.n.add_(1)
+        return x + self.n
+"""
+
+
+def test_nodes_whose_names_shift_are_paired_by_what_they_were_made_from(pytester):
+    result = run(pytester, "nonstrict-lower,strict-lower", case=COUNTING)
+    result.assert_outcomes(passed=2)
+
+
+def test_an_edge_that_forgets_to_return_is_named(pytester):
+    result = run(pytester, "nonstrict-nothing")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  stage: nothing: raised",
+            "    got:      pytest_exportcheck.errors.EngineError: edge 'nothing' returned None, not a program: *",
+        ]
     )

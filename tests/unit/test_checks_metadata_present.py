@@ -156,10 +156,16 @@ def test_generated_code_has_no_lines(untraced):
     assert untraced({"": "generated"}, both=True) == []
 
 
+def test_the_first_operations_of_a_class_of_the_inputs_have_no_line(untraced):
+    because = "the class of an input calls it when it is put together"
+    assert kinds(untraced({"": "inputs"})) == [("add", "stack_trace missing outside forward", because)]
+
+
 @pytest.mark.parametrize(
     ("reasons", "stack"),
     [
         ({}, ROOT),
+        ({"": "inputs"}, STACK),
         ({"layer": "hooks"}, STACK),  # the forward of the root is in progress
         ({"": "hooks"}, STACK),  # that of the layer is
         ({"": "hooks", "layer": "hooks"}, STACK),  # that of the root is
