@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.checks.circumstances import of_capture
 from pytest_exportcheck.checks.values import tensor_text
 from pytest_exportcheck.policy import column_of
 from pytest_exportcheck.records import Evidence, Finding, Observation, Outside, Record
@@ -53,10 +54,11 @@ def changes_of(eager: Record) -> list[Outside]:
 
 
 def explained(raised: Finding, eager: Record) -> Finding:
-    """A finding about a capture that raised, with the tensors outside the module that forward() changes."""
+    """A finding about a capture that raised, with the tensor subclasses that the module holds, and the tensors outside
+    the module that forward() changes."""
     tensors = [each for each in changes_of(eager) if _holds_tensor(each)]
     lines = [f"{sentence(each)} {_remedy(each)}" for each in tensors[:_MOST]]
-    return replace(raised, detail="\n".join(filter(None, [raised.detail, *lines])))
+    return replace(raised, detail="\n".join(filter(None, [raised.detail, *of_capture(eager), *lines])))
 
 
 def later_hint(evidence: Evidence, before: Observation) -> str:

@@ -99,6 +99,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="edited",
         place="module *_flat_weights*",
+        detail="a plain attribute",
     ),
     KnownDefect(
         id="unflatten-graph-module",
@@ -109,6 +110,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="outputs",
         kind="raised",
         actual="ValueError: treespec.unflatten(leaves): `leaves` has length * but the spec refers to a pytree that holds *",
+        detail="*operations of the program lack the root module in nn_module_stack*",
     ),
     KnownDefect(
         id="serdes-refuses-empty-region",
@@ -126,7 +128,8 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="*_postdispatch",
         check="stage",
         kind="raised",
-        actual="IndexError: list index out of range*",
+        actual="IndexError: list index out of range",  # no line of the model raised it
+        detail="*torch raised this at torch/export/_trace.py:* in set_missing_meta_vals: *the module holds tensor subclasses: *",
     ),
     KnownDefect(
         id="subclass-weights-drop-no-grad",
@@ -165,6 +168,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="outputs",
         kind="raised",
         actual="ValueError: treespec.unflatten(leaves): `leaves` has length *",
+        detail="*outputs are tensor subclasses: *",
     ),
     KnownDefect(
         id="serdes-sparse-placeholder",
@@ -266,6 +270,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         place="module *",
         expected="unchanged by the capture",
         actual="changed to a FunctionalTensor",
+        detail="a plain attribute",
     ),
     KnownDefect(
         id="lowering-drops-unused-random",
