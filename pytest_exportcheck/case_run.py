@@ -324,12 +324,17 @@ class CaseRun:
         """Judge the record of a stage: its findings, its ledger and its notes."""
         if stage.record is None:
             return
-        with_grad = tuple(self._held_against_grad(engine, mode, stage.record))
         evidence = self._evidence(engine, mode, parent, stage.record)
         operators = _operators(evidence.before.program or evidence.after.program)
+<<<<<<< HEAD
         checked = self._attempts.at(
             "values that differ", lambda: self._recheck_of(engine, mode).checked(self._checks, evidence), None
         ) or Rechecked(self._checks(evidence))
+=======
+        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+        if self._is_as_with_grad(mode, stage.record, checked.findings):
+            evidence, checked = self._held_against_grad(engine, mode, stage.record, checked)
+>>>>>>> w-fix2
         stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
         stage.findings += self._by_others(engine, mode, parent, stage)
         stage.ledger = self._attempts.at(LEDGER, lambda: ledger_of(evidence, stage.findings), ())
@@ -337,7 +342,6 @@ class CaseRun:
             *checked.notes,
             *unjudged(mode, stage.record),
             *without_grad_only(mode, stage.findings),
-            *with_grad,
         )
 
     def _checks(self, evidence: Evidence) -> list[Finding]:
@@ -556,9 +560,14 @@ class CaseRun:
         snapshot, held = ModuleSnapshot(module, subject.pristine), self._attributes(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
+<<<<<<< HEAD
             artifact = call_foreign(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
+=======
+            artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
+            kinds = snapshot.kinds()
+>>>>>>> w-fix2
             edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor))
+                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor), _KINDS[kinds[name]])
                 for name, tensor in snapshot.changed().items()
             ]
             for name, (was, now) in snapshot.changed_flags().items():
@@ -695,17 +704,34 @@ class CaseRun:
     def _recheck_without_grad(self) -> Recheck:
         return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
 
-    def _held_against_grad(self, engine: Engine, mode: Mode, record: Record) -> Iterator[str]:
-        """A note where an inference program does what eager does with grad, and eager without does something else: some
-        captures run ``forward`` with grad, some without."""
-        if mode.parent or not without_grad(mode.stages):
-            return
-        if self._otherwise(self._oracle_without_grad, record) and not self._otherwise(self._oracle, record):
-            self._as_with_grad.add((engine.name, mode.capture))
-            yield f"{mode}: the program computes what eager computes with grad, which is something else under torch.no_grad()"
+    def _is_as_with_grad(self, mode: Mode, record: Record, findings: Iterable[Finding]) -> bool:
+        """Whether an inference program does what eager does with grad, and not what eager does without: some captures run
+        ``forward`` with grad, some without."""
+        if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
+            return False
+        return self._oracle_without_grad is not self._oracle and not self._otherwise(self._recheck, self._oracle, record)
 
+<<<<<<< HEAD
     def _otherwise(self, one: Record, other: Record) -> bool:
         """Return True if they differ in more than the last bits and the strides, which go by the kernel."""
+=======
+    def _held_against_grad(
+        self, engine: Engine, mode: Mode, record: Record, checked: Rechecked
+    ) -> tuple[Evidence, Rechecked]:
+        """The comparison with eager with grad, where eager with grad and without differ by rounding alone; else the findings of
+        the comparison without, with what the capture did."""
+        if self._otherwise(self._recheck_without_grad, self._oracle_without_grad, self._oracle):
+            told = [_captured_with_grad(each) if _is_of_values(each) else each for each in checked.findings]
+            return self._evidence(engine, mode, None, record), replace(checked, findings=told)
+        self._as_with_grad.add((engine.name, mode.capture))
+        evidence = self._evidence(engine, mode, None, record)
+        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
+        note = f"{mode}: compared with eager with grad, whose kernels the program has: under torch.no_grad() eager differs by rounding"
+        return evidence, replace(checked, notes=(*checked.notes, note))
+
+    def _otherwise(self, recheck: Recheck, one: Record, other: Record) -> bool:
+        """Whether they differ in more than rounding and the strides, which go by the kernel."""
+>>>>>>> w-fix2
         contract = dict.fromkeys(BLOCKING, "close")
         evidence = Evidence(
             case="",
@@ -718,7 +744,7 @@ class CaseRun:
             tolerance=self._case.tolerance,
             random=self._case.random,
         )
-        return any(finding.kind != "stride" for finding in run_checks(evidence))
+        return any(map(_is_of_values, recheck.checked(run_checks, evidence).findings))
 
     def _eager(self) -> Record:
         module, example = self._subject.fresh_module(), self._subject.example
@@ -813,6 +839,24 @@ class CaseRun:
         given = call_foreign(self._case.context) if self._case.context else nullcontext()
         with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
             yield
+
+
+def _is_of_values(finding: Finding) -> bool:
+    """Whether a finding is about what a program computes, and not about strides alone."""
+    return finding.check in BLOCKING and finding.kind != "stride"
+
+
+def _captured_with_grad(finding: Finding) -> Finding:
+    return replace(finding, detail="\n".join(filter(None, [finding.detail, _WITH_GRAD])))
+
+
+_WITH_GRAD = (
+    "The program computes what eager computes with grad: the capture ran forward() with grad enabled. Under torch.no_grad(), as "
+    "inference programs are called, forward() computes something else. Capture under torch.no_grad() (context=torch.no_grad)."
+)
+
+#: How a finding words the kinds of places of a module.
+_KINDS = {"parameter": "a parameter", "buffer": "a buffer", "attribute": "a plain attribute"}
 
 
 def _changed(tensor: torch.Tensor) -> str:

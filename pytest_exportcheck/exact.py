@@ -14,7 +14,7 @@ import torch.utils._pytree as pytree
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.records import Inputs, Observation, Rounding
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, slots_of
-from pytest_exportcheck.tensors import has_values, input_leaves, same_bits
+from pytest_exportcheck.tensors import has_values, same_bits
 
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -52,7 +52,7 @@ def observe_in_double(
         return observe(module, widened, snapshot=snapshot, seed=seed, context=context, gradients=gradients)
 
 
-def rounding_of(call: Inputs, eager: Observation, exact: Observation) -> Rounding:
+def rounding_of(eager: Observation, exact: Observation) -> Rounding:
     """How far eager lies from eager in float64, in one call.
 
     Raises
@@ -73,8 +73,9 @@ def rounding_of(call: Inputs, eager: Observation, exact: Observation) -> Roundin
     return Rounding(
         values=dict(_distances([*outputs, *changed])),
         gradients=dict(_distances(gradients)),
-        scale=_largest([value for _, value, _ in outputs] + [leaf for _, leaf in input_leaves(call.args, call.kwargs)]),
+        scale=_largest([value for _, value, _ in outputs]),
         gradient_scale=_largest([one for _, one, _ in gradients]),
+        exact_gradients={place: _largest([other]) for place, _, other in gradients if other is not None},
     )
 
 

@@ -163,7 +163,7 @@ class Recheck:
             exact = self._again.exactly(self._calls, gradients=self._gradients)
             for call, eager, wide in zip(self._calls, observations, exact, strict=False):
                 if not eager.raised:
-                    found[call.label] = rounding_of(call, eager, wide)
+                    found[call.label] = rounding_of(eager, wide)
         except Unmeasured as reason:
             return found, str(reason)
         except Exception as error:  # a tensor without the operators that a distance takes

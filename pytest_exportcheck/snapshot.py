@@ -153,6 +153,10 @@ class ModuleSnapshot:
             self._unchanged = {slot.name for slot, tensor in self._slots if slot.tensor is tensor} - set(found)
         return found
 
+    def kinds(self) -> dict[str, StateKind]:
+        """Map every name of :meth:`changed` to the kind of its place."""
+        return {slot.name: slot.kind for slot in self._places()}
+
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
         """The tensors whose ``requires_grad`` is another now: name -> (before, now)."""
         return {

@@ -81,5 +81,5 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
     )
 
 
-def edited_finding(what: str, expected: str, actual: str) -> Finding:
-    return Finding(check="stage", place=what, kind="edited", expected=expected, actual=actual)
+def edited_finding(what: str, expected: str, actual: str, detail: str = "") -> Finding:
+    return Finding(check="stage", place=what, kind="edited", expected=expected, actual=actual, detail=detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pytest_exportcheck.checks import outputs
 from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.values import tensor_text, value_difference
-from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF
+from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF, ZERO_GRADIENT
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
 
 #: Below autograd nobody promises which outputs require grad.
@@ -96,13 +97,14 @@ def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradien
 
 
 def _own(evidence: Evidence, label: str, name: str, gradient: Any) -> Own | None:
-    """Eager's own rounding of a gradient. The distance from float64 says little of few elements."""
+    """Eager's own rounding of a gradient. The distance from float64 says little of few elements that are zero but for rounding."""
     measured = evidence.rounding.get(label)
     named = [each for each in (name, *_tied(name, evidence.before.state)) if measured and each in measured.gradients]
     if measured is None or not named:
         return None
     dtype = str(gradient.dtype).removeprefix("torch.")
-    few = gradient.numel() < FEW_ELEMENTS
+    exact = measured.exact_gradients.get(named[0], math.inf)
+    few = gradient.numel() < FEW_ELEMENTS and exact <= ZERO_GRADIENT * measured.gradient_scale
     least = LEAST_ROUNDOFFS * UNIT_ROUNDOFF.get(dtype, 0.0) * measured.gradient_scale if few else 0.0
     return Own(max(measured.gradients[named[0]], least), measured.gradient_scale)
 

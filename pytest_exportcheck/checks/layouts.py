@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_exportcheck.checks.alignment import refs
-from pytest_exportcheck.records import ProgramRecord
+from pytest_exportcheck.records import NodeRecord, ProgramRecord
 
 #: Operators whose results have strides of their own, whatever the strides of their inputs.
 _SETTLES = (
@@ -19,8 +19,16 @@ _SETTLES = (
     "aten.contiguous.",
     "aten.layer_norm.",
     "aten.native_layer_norm.",
+    "aten.softmax.",
+    "aten._softmax.",
+    "aten.log_softmax.",
+    "aten._log_softmax.",
+    "aten.cumsum.",
+    "aten.index_select.",
+    "aten.gather.",
+    "aten.repeat.",
 )
-#: Operators whose results have strides of their own where the call names another memory format than that of the input.
+#: The same, where a call names a memory format that does not keep the strides of its input.
 _SETTLES_BY_FORMAT = ("aten.clone.", "aten._to_copy.", "aten.to.", "aten.empty_like.")
 
 
@@ -40,9 +48,18 @@ def operators_of_layout(program: ProgramRecord, number: int) -> tuple[str, ...] 
             continue
         seen.add(node.name)
         found.add(node.target)
-        if not node.target.startswith(_SETTLES):
+        if not _settles(node):
             pending += [each.name for each in refs(node)]
     return tuple(sorted(found))
+
+
+def _settles(node: NodeRecord) -> bool:
+    return node.target.startswith(_SETTLES) or (node.target.startswith(_SETTLES_BY_FORMAT) and _names_format(node))
+
+
+def _names_format(node: NodeRecord) -> bool:
+    named = [f"{each}" for each in (*node.args, *node.kwargs.values()) if f"{each}".startswith("torch.")]
+    return any(each.endswith(("contiguous_format", "channels_last", "channels_last_3d")) for each in named)
 
 
 _USER_OUTPUT = "USER_OUTPUT"

@@ -56,7 +56,7 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             level = evidence.fields.get(key_of(one, key))
             if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
                 continue
-            if one.target.startswith(_FETCHES):  # of the state, ahead of what the model does
+            if level in ("kept", "paths") and one.target.startswith(_FETCHES):  # of the state, ahead of the model
                 continue
             if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_exportcheck.checks.circumstances import of_call
 from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.layouts import operators_of_layout
 from pytest_exportcheck.checks.outside import later_hint
@@ -37,7 +38,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             kind="raised",
             expected="outputs, as before",
             actual=str(after.raised),
-            detail="\n".join(filter(None, [after.raised.detail, hint])),
+            detail="\n".join(filter(None, [after.raised.detail, *of_call(evidence, before), hint])),
             on=label,
         )
     elif before.structure != after.structure:

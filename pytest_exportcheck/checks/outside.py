@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.checks.circumstances import of_capture
 from pytest_exportcheck.checks.values import tensor_text
 from pytest_exportcheck.policy import column_of
 from pytest_exportcheck.records import Evidence, Finding, Observation, Outside, Record
@@ -29,7 +30,9 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     wrong_later = any(finding.on != (captured,) or _is_run_twice(evidence) for finding in wrong)
     unseen = not wrong_later and may_depend(evidence)
     constants = _written_constants(evidence)
-    judged = [(each, wrong_later or unseen or any(_is_value_of(each, value) for value in constants)) for each in changes]
+    judged = [
+        (each, wrong_later or unseen or any(_is_value_of(each, value) for value in constants)) for each in changes
+    ]
     # else it is a table that is filled once, or a count of calls
     shown = [(each, matters) for each, matters in judged if matters or each.in_module or _holds_tensor(each)]
     shown.sort(key=lambda each: not each[1])
@@ -72,10 +75,11 @@ def changes_of(eager: Record) -> list[Outside]:
 
 
 def explained(raised: Finding, eager: Record) -> Finding:
-    """A finding about a capture that raised, with the tensors outside the module that forward() changes."""
+    """A finding about a capture that raised, with the tensor subclasses that the module holds, and the tensors outside
+    the module that forward() changes."""
     tensors = [each for each in changes_of(eager) if _holds_tensor(each)]
     lines = [f"{sentence(each)} {_remedy(each)}" for each in tensors[:_MOST]]
-    return replace(raised, detail="\n".join(filter(None, [raised.detail, *lines])))
+    return replace(raised, detail="\n".join(filter(None, [raised.detail, *of_capture(eager), *lines])))
 
 
 def later_hint(evidence: Evidence, before: Observation) -> str:

@@ -111,6 +111,10 @@ BELIEVED_ROUNDOFFS = 8
 #: of the largest gradient. Measured: 4 to 8 key biases move by up to 9 times their distance from float64, and by 0.45 roundoffs.
 FEW_ELEMENTS, LEAST_ROUNDOFFS = 16, 1 / 8
 
+#: A gradient is zero in exact arithmetic where float64 has no more than this part of the largest gradient: only such a one has
+#: that minimum.
+ZERO_GRADIENT = 2**-30
+
 #: Findings of these checks block what lies behind the mode.
 BLOCKING = frozenset({"outputs", "effects"})
 

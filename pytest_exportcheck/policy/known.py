@@ -170,6 +170,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="stage",
         kind="edited",
         place="module *_flat_weights*",
+        detail="a plain attribute",
     ),
     KnownDefect(
         id="unflatten-graph-module",
@@ -180,6 +181,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="outputs",
         kind="raised",
         actual="ValueError: treespec.unflatten(leaves): `leaves` has length * but the spec refers to a pytree that holds *",
+        detail="*operations of the program lack the root module in nn_module_stack*",
     ),
     KnownDefect(
         id="serdes-refuses-empty-region",
@@ -197,7 +199,8 @@ KNOWN: tuple[KnownDefect, ...] = (
         stage="*_postdispatch",
         check="stage",
         kind="raised",
-        actual="IndexError: list index out of range*",
+        actual="IndexError: list index out of range",  # no line of the model raised it
+        detail="*torch raised this at torch/export/_trace.py:* in set_missing_meta_vals: *the module holds tensor subclasses: *",
     ),
     KnownDefect(
         id="subclass-weights-drop-no-grad",
@@ -236,6 +239,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         check="outputs",
         kind="raised",
         actual="ValueError: treespec.unflatten(leaves): `leaves` has length *",
+        detail="*outputs are tensor subclasses: *",
     ),
     KnownDefect(
         id="serdes-sparse-placeholder",
@@ -337,6 +341,7 @@ KNOWN: tuple[KnownDefect, ...] = (
         place="module *",
         expected="unchanged by the capture",
         actual="changed to a FunctionalTensor",
+        detail="a plain attribute",
     ),
     KnownDefect(
         id="lowering-drops-unused-random",

@@ -109,14 +109,15 @@ class Rounding:
     """The distance of eager from eager in float64, in one call: its own rounding.
 
     ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed state
-    tensor (``state count``), ``gradients`` for each gradient. ``scale`` is the largest value among outputs and inputs,
-    ``gradient_scale`` among all gradients: rounding is relative to those.
+    tensor (``state count``), ``gradients`` for each gradient, whose largest value in float64 is in ``exact_gradients``.
+    ``scale`` is the largest value among outputs, ``gradient_scale`` among all gradients: rounding is relative to those.
     """
 
     values: Mapping[str, float]
     gradients: Mapping[str, float]
     scale: float
     gradient_scale: float
+    exact_gradients: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

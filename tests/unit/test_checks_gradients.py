@@ -158,8 +158,11 @@ def test_outputs_of_another_structure_are_the_business_of_outputs(findings):
     assert findings(called({"w": ONE}), after) == []
 
 
-def measured(own, top):
-    return {"a call": Rounding(values={}, gradients={"k.bias": own}, scale=1.0, gradient_scale=top)}
+def measured(own, top, exact=0.0):
+    rounding = Rounding(
+        values={}, gradients={"k.bias": own}, scale=1.0, gradient_scale=top, exact_gradients={"k.bias": exact}
+    )
+    return {"a call": rounding}
 
 
 @pytest.mark.parametrize(("elements", "off", "wrong"), [(16, 1.1e-6, False), (16, 1.3e-6, True), (15, 1.3e-6, False)])
@@ -181,4 +184,14 @@ def test_a_gradient_of_few_elements_is_still_found(findings):
     )
     assert found.detail == (
         "2 of 2 elements differ, by at most 1e-05 (allowed: 1.43e-06, 4 times the distance of eager from its own run in float64)"
+    )
+
+
+@pytest.mark.parametrize(("exact", "wrong"), [(2**-30, False), (2**-29, True)])
+def test_only_a_gradient_that_is_zero_in_float64_has_a_least_rounding(findings, exact, wrong):
+    before, after = torch.full((2,), 1.2e-6), torch.zeros(2)
+    rounding = measured(0.0, 48.0, exact * 48)
+    assert (
+        bool(findings(called({"k.bias": before}), called({"k.bias": after}), stage="decompose", rounding=rounding))
+        is wrong
     )

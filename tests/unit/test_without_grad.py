@@ -65,6 +65,10 @@ def run(engine, given, *names, **options):
     return outcomes if len(names) > 1 else [outcomes]
 
 
+WITH_GRAD = (
+    "The program computes what eager computes with grad: the capture ran forward() with grad enabled. Under torch.no_grad(), as "
+    "inference programs are called, forward() computes something else. Capture under torch.no_grad() (context=torch.no_grad)."
+)
 NOTE = (
     "(known defect attention-mask-below-autograd); with grad it raises RuntimeError: The function "
     "'_scaled_dot_product_flash_attention_for_cpu' is not differentiable with respect to argument 'attn_mask'. This input "
@@ -137,15 +141,39 @@ def test_other_captures_are_judged_with_grad(capture):
     assert outcome.status == "failed"
 
 
-def test_a_capture_may_run_a_model_that_looks_at_the_grad_mode_either_way():
+def test_a_capture_that_runs_a_model_with_grad_is_wrong_for_inference():
     """Torch's non-strict capture below autograd runs ``forward`` without grad, the strict one with it."""
     captures = ["nonstrict", "nonstrict_postdispatch", "strict_postdispatch"]
     outcomes = run(TorchExport(), case(ByGradMode), *captures)
-    assert [each.status for each in outcomes] == ["passed"] * 3
-    assert [each.notes for each in outcomes[:2]] == [(), ()]
-    assert outcomes[2].notes == (
-        "strict_postdispatch: the program computes what eager computes with grad, which is something else under "
-        "torch.no_grad()",
+    assert [each.status for each in outcomes] == ["passed", "passed", "failed"]
+    assert [each.notes for each in outcomes] == [(), (), ()]
+    wrong = [each for each in outcomes[2].findings if each.check == "outputs"]
+    assert [(each.kind, each.detail.splitlines()[1:]) for each in wrong] == [("value", [WITH_GRAD])]
+
+
+def test_captured_without_grad_it_is_right():
+    (outcome,) = run(TorchExport(), case(ByGradMode, context=torch.no_grad), "strict_postdispatch")
+    assert [each for each in outcome.findings if each.check == "outputs"] == []
+
+
+class Rounded(nn.Module):
+    """Differs by less than closeness allows with grad and without; a program differs by as much on the other side."""
+
+    def forward(self, x):
+        return x * (1 if torch.is_grad_enabled() else 1 + 8e-6)
+
+
+def test_where_eager_differs_by_rounding_a_program_may_have_the_kernels_that_eager_has_with_grad():
+    class Kernels(Echo):
+        def export(self, module, args, kwargs=None, **options):
+            made = copied(module)
+            made.forward = lambda x: x * (1 - 8e-6)
+            return Program(made)
+
+    (outcome,) = run(Kernels(), case(Rounded), BELOW)
+    assert [each for each in outcome.findings if each.check == "outputs"] == []
+    assert outcome.notes == (
+        f"{BELOW}: compared with eager with grad, whose kernels the program has: under torch.no_grad() eager differs by rounding",
     )
 
 
