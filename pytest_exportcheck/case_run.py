@@ -326,15 +326,11 @@ class CaseRun:
             return
         evidence = self._evidence(engine, mode, parent, stage.record)
         operators = _operators(evidence.before.program or evidence.after.program)
-<<<<<<< HEAD
         checked = self._attempts.at(
             "values that differ", lambda: self._recheck_of(engine, mode).checked(self._checks, evidence), None
         ) or Rechecked(self._checks(evidence))
-=======
-        checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
         if self._is_as_with_grad(mode, stage.record, checked.findings):
             evidence, checked = self._held_against_grad(engine, mode, stage.record, checked)
->>>>>>> w-fix2
         stage.findings = self._judged(engine, mode, [*findings, *checked.findings], operators)
         stage.findings += self._by_others(engine, mode, parent, stage)
         stage.ledger = self._attempts.at(LEDGER, lambda: ledger_of(evidence, stage.findings), ())
@@ -560,12 +556,8 @@ class CaseRun:
         snapshot, held = ModuleSnapshot(module, subject.pristine), self._attributes(module)
         args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
         try:
-<<<<<<< HEAD
             artifact = call_foreign(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
-=======
-            artifact = call_engine(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
             kinds = snapshot.kinds()
->>>>>>> w-fix2
             edits = [
                 edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor), _KINDS[kinds[name]])
                 for name, tensor in snapshot.changed().items()
@@ -709,20 +701,18 @@ class CaseRun:
         ``forward`` with grad, some without."""
         if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
             return False
-        return self._oracle_without_grad is not self._oracle and not self._otherwise(self._recheck, self._oracle, record)
+        return self._oracle_without_grad is not self._oracle and not self._otherwise(
+            self._recheck, self._oracle, record
+        )
 
-<<<<<<< HEAD
-    def _otherwise(self, one: Record, other: Record) -> bool:
-        """Return True if they differ in more than the last bits and the strides, which go by the kernel."""
-=======
     def _held_against_grad(
         self, engine: Engine, mode: Mode, record: Record, checked: Rechecked
     ) -> tuple[Evidence, Rechecked]:
-        """The comparison with eager with grad, where eager with grad and without differ by rounding alone; else the findings of
+        """The comparison with eager with grad, where eager with grad and without differ only by rounding; else the findings of
         the comparison without, with what the capture did."""
         if self._otherwise(self._recheck_without_grad, self._oracle_without_grad, self._oracle):
-            told = [_captured_with_grad(each) if _is_of_values(each) else each for each in checked.findings]
-            return self._evidence(engine, mode, None, record), replace(checked, findings=told)
+            findings = [_captured_with_grad(each) if _is_of_values(each) else each for each in checked.findings]
+            return self._evidence(engine, mode, None, record), replace(checked, findings=findings)
         self._as_with_grad.add((engine.name, mode.capture))
         evidence = self._evidence(engine, mode, None, record)
         checked = self._recheck_of(engine, mode).checked(self._checks, evidence)
@@ -730,8 +720,7 @@ class CaseRun:
         return evidence, replace(checked, notes=(*checked.notes, note))
 
     def _otherwise(self, recheck: Recheck, one: Record, other: Record) -> bool:
-        """Whether they differ in more than rounding and the strides, which go by the kernel."""
->>>>>>> w-fix2
+        """Return True if they differ in more than rounding and the strides, which go by the kernel."""
         contract = dict.fromkeys(BLOCKING, "close")
         evidence = Evidence(
             case="",
