@@ -19,7 +19,8 @@ def of_capture(eager: Record) -> Iterator[str]:
 
 def of_call(evidence: Evidence, before: Observation) -> Iterator[str]:
     """Say what a program that raises at its call had to return, and what its operations lack."""
-    returned = [f"{each.place} ({each.facts.type})" for each in before.outputs if _is_subclass(each.facts)]
+    outputs = [(each.place, each.facts) for each in before.outputs if each.facts is not None]
+    returned = [f"{place} ({facts.type})" for place, facts in outputs if _is_subclass(facts)]
     if returned:
         yield f"outputs are tensor subclasses: {', '.join(returned)}"
     program = evidence.before.program
