@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 
 from packaging.specifiers import SpecifierSet
 
@@ -760,19 +761,27 @@ def judge(
     findings: Iterable[Finding], *, engine: str, mode: str, torch_version: str, operators: Collection[str] = ()
 ) -> list[Finding]:
     """The findings with their verdicts: what is broken and explained by a known defect becomes ``known``."""
+    findings = list(findings)
+    if not findings:
+        return []
     stages = mode.split("-")
     rows = [
         row
-        for row in KNOWN
+        for row in _rows_for(torch_version)
         if fnmatchcase(engine, row.engine)
         and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
-        and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
     first = [_judged(finding, [row for row in rows if not row.beside], operators) for finding in findings]
     found = {finding.known_as for finding in first if finding.verdict == "known"}
     return [_judged(finding, [row for row in rows if row.beside in found], operators) for finding in first]
+
+
+@cache
+def _rows_for(torch_version: str) -> tuple[KnownDefect, ...]:
+    """The rows about this version of torch."""
+    return tuple(row for row in KNOWN if SpecifierSet(row.torch).contains(torch_version, prereleases=True))
 
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
