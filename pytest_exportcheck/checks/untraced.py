@@ -8,7 +8,6 @@ from typing import Any
 
 from pytest_exportcheck.records import Finding, GraphRecord, NodeRecord
 
-
 #: The reason of the root whose inputs hold objects of registered classes: putting them together may call operations, before
 #: ``forward`` calls any.
 INPUTS = "inputs"
