@@ -36,19 +36,28 @@ def node_runs(
 
 def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple[str, int], Any]:
     """(place, dim) of the inputs -> the sympy expression that the program has for it, where it depends on symbols."""
-    places: dict[int, list[str]] = {}  # one tensor may be passed twice
-    for place, leaf in input_leaves(call.args, call.kwargs):
-        places.setdefault(id(leaf), []).append(place)
     leaves = _flat_inputs(program, call.args, call.kwargs)
+    places = _places(leaves, list(input_leaves(call.args, call.kwargs)))
     vals = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     found: dict[tuple[str, int], Any] = {}
-    for name, leaf in zip(program.graph_signature.user_inputs, leaves, strict=False):
-        val, place = vals.get(str(name)), places[id(leaf)].pop(0)
+    for name, leaf, place in zip(program.graph_signature.user_inputs, leaves, places, strict=False):
+        val = vals.get(str(name))
         if isinstance(val, torch.Tensor) and isinstance(leaf, torch.Tensor):
             for dim, size in enumerate(val.shape):
                 if isinstance(size, torch.SymInt):
                     found[place, dim] = size.node.expr
     return found
+
+
+def _places(leaves: Sequence[Any], placed: Sequence[tuple[str, Any]]) -> list[str]:
+    """The place of each leaf. One tensor may be passed twice, and a registered class may make new tensors whenever it is
+    flattened: those are paired in order."""
+    known = {id(leaf) for leaf in leaves}
+    places: dict[int, list[str]] = {}
+    for place, leaf in placed:
+        places.setdefault(id(leaf), []).append(place)
+    made_again = iter([place for place, leaf in placed if id(leaf) not in known])
+    return [places[id(leaf)].pop(0) if id(leaf) in places else next(made_again, "") for leaf in leaves]
 
 
 def _sizes(call: Inputs) -> dict[str, int]:

@@ -123,3 +123,19 @@ def test_an_edge_that_forgets_to_return_is_named(pytester):
             "    got:      pytest_exportcheck.errors.EngineError: edge 'nothing' returned None, not a program: *",
         ]
     )
+
+
+BUILTIN_NAME = """
+import torch
+from pytest_exportcheck import export_case
+
+@export_case(args=lambda: (torch.randn(2, 3),))
+def model():
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU())
+"""
+
+
+def test_a_copy_that_renames_the_input_is_a_known_defect(pytester):
+    result = run(pytester, "nonstrict-clean,nonstrict-lossy", case=BUILTIN_NAME)
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["  metadata: relu: nn_module_stack dropped"])

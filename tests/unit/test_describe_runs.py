@@ -10,6 +10,7 @@ import torch
 from pytest_exportcheck.checks.val import _against_run
 from pytest_exportcheck.describe import node_runs, program_of
 from pytest_exportcheck.describe.declared import declared_dims
+from pytest_exportcheck.describe.runs import _places
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval, TensorValue
 
 
@@ -200,3 +201,9 @@ def test_a_dim_that_is_hinted_at_goes_with_a_named_one_behind_it():
     call = Inputs("", inputs, {})
     _, other = node_runs(program, call, declared_dims(module, call, shapes))
     assert other.sizes == {"args[0].size(0)": 4, "args[1].size(0)": 4}
+
+
+def test_leaves_that_a_class_makes_again_are_placed_in_order():
+    kept, first, second = torch.ones(1), torch.ones(2), torch.ones(3)
+    placed = [("args[0][0]", torch.ones(2)), ("args[0][1]", torch.ones(3)), ("args[1]", kept), ("args[2]", kept)]
+    assert _places([first, second, kept, kept], placed) == ["args[0][0]", "args[0][1]", "args[1]", "args[2]"]
