@@ -266,10 +266,25 @@ def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: 
     for place, (expected, actual) in _arguments(one, other).items():
         if expected is _NOTHING or actual is _NOTHING:
             continue
-        if not _same_where_known(expected, actual, known):
+        if not _same_where_known(expected, actual, known) and not _same_operands(one, expected, actual, known):
             left, right = side_by_side(_shown(expected), _shown(actual))
             which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
             yield _finding(pair.before, one, "args", f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
+
+
+def _same_operands(node: NodeRecord, one: Any, other: Any, known: _Known) -> bool:
+    """Compare what the subgraphs of a higher-order operator are given, in any order: a capture lifts what they close over in
+    the order in which it meets them, and orders the placeholders of the subgraphs alike."""
+    if (
+        not any(isinstance(each, GraphRef) for each in node.args)
+        or not isinstance(one, tuple)
+        or not isinstance(other, tuple)
+    ):
+        return False
+    if not all(isinstance(each, NodeRef) for each in (*one, *other)):
+        return False
+    ours = sorted(known.names.get(each.name, "") for each in one)
+    return "" not in ours and ours == sorted(each.name for each in other)
 
 
 def _same_where_known(one: Any, other: Any, known: _Known) -> bool:

@@ -186,9 +186,10 @@ def _same_sizes(one: tuple[Any, ...], other: tuple[Any, ...], ranges: Mapping[st
 
 
 def _same_strides(one: TensorValue, other: TensorValue, ranges: Mapping[str, Interval]) -> bool:
-    """Strides of dims of one element mean nothing."""
+    """Strides of dims of one element mean nothing, and strides of a tensor without elements neither."""
     if one.stride is None or other.stride is None:
         return one.stride is other.stride
+    ranges = {name: Interval(max(1, each.lower or 1), each.upper) for name, each in ranges.items()}
     return all(
         size == 1 or same_size(left, right, ranges)
         for left, right, size in zip(one.stride, other.stride, one.shape, strict=True)
