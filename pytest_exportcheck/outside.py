@@ -18,7 +18,6 @@ from pytest_exportcheck.records import Outside
 from pytest_exportcheck.snapshot import make_leaf, version_of, write_back
 from pytest_exportcheck.tensors import UNREADABLE, as_plain, detached_clone, same_bits
 
-
 #: Bytes of tensors that are cloned to be compared and put back.
 ROOM = 2**26
 

@@ -29,7 +29,9 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     wrong_later = any(finding.on != (captured,) or _is_run_twice(evidence) for finding in wrong)
     unseen = not wrong_later and may_depend(evidence)
     constants = _written_constants(evidence)
-    judged = [(each, wrong_later or unseen or any(_is_value_of(each, value) for value in constants)) for each in changes]
+    judged = [
+        (each, wrong_later or unseen or any(_is_value_of(each, value) for value in constants)) for each in changes
+    ]
     # else it is a table that is filled once, or a count of calls
     shown = [(each, matters) for each, matters in judged if matters or each.in_module or _holds_tensor(each)]
     shown.sort(key=lambda each: not each[1])
