@@ -284,6 +284,20 @@ class Remembering(torch.nn.Module):
         return x * 2 + torch.ones(3, dtype=torch.float32)
 
 
+class Tallying(torch.nn.Module):
+    """Draws, takes a dict, updates a buffer, and counts calls in Python, on which no output depends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(3))
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor, held: dict[str, torch.Tensor]) -> torch.Tensor:
+        self.calls += 1
+        self.total.add_(x)
+        return torch.nn.functional.dropout(x * held["scale"], 0.5, training=True)
+
+
 def _numbers(*shape: int) -> torch.Tensor:
     """Of both signs, none twice, in a shape; the first element is zero."""
     count = torch.Size(shape).numel()
@@ -368,6 +382,7 @@ _CASES = (
     _case("served_half", lambda: _encoder().half(), lambda: (torch.randn(2, 5, 8).half(),), context=torch.no_grad),
     _case("padded", Padded, lambda: (torch.randn(2, 3, 8), _PADDING.clone()), context=torch.no_grad),
     _case("remembering", Remembering, (_numbers(3),)),
+    _case("tallying", Tallying, (_numbers(3), {"scale": _numbers(3)}), random=True),
     _case("learning", Learning, lambda: (_numbers(3).requires_grad_(),)),
 )
 

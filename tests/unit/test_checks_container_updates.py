@@ -128,3 +128,15 @@ def test_one_ulp_is_a_difference(findings):
         lambda c: c.update(k=above) or 0, lambda c: c.update(k=torch.ones(1)) or 0, {"k": torch.zeros(1)}
     )
     assert finding.kind == "mutated to another value"
+
+
+def test_of_random_cases_an_update_by_one_side_alone_is_found(findings):
+    def step(cache):
+        cache["k"] = cache["k"] + 1
+        return 0
+
+    (finding,) = findings(step, look, {"k": torch.zeros(1)}, random=True)
+    assert (finding.kind, finding.expected, finding.actual) == ("mutation lost", "1 at [0]", "0 at [0]")
+    (finding,) = findings(look, lambda c: c.update(n=3) or 0, {"n": 2}, random=True, stage="serdes")
+    assert (finding.kind, finding.expected, finding.actual) == ("mutation added", "int 2", "int 3")
+    assert findings(lambda c: c.update(k=c["k"].clone()) or 0, look, {"k": torch.zeros(1)}, random=True) == []

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
+import subprocess
+import sys
 from collections import defaultdict
 
 import pytest
 import torch
 
-from pytest_exportcheck.outside import attributes_of, surroundings_of
+from pytest_exportcheck.outside import Watched, attributes_of, surroundings_of
+from pytest_exportcheck.reachable import around
 from tests.tensor_zoo import ZOO
 
 TOTAL = torch.zeros(())
@@ -205,3 +209,41 @@ def test_a_tensor_of_any_kind_is_watched_and_bound_again(name):
     watched.restore()
     assert SHELF["it"] is tensor
     assert watched.changed() == ()
+
+
+def test_tensors_beyond_the_room_are_watched_but_not_cloned():
+    reached = around(Net(lambda _: (TOTAL.add_(1), NORM)))
+    watched = Watched(reached, in_module=False, room=8)
+    assert watched.changed() == ()
+    TOTAL.add_(1)
+    watched.restore()
+    assert TOTAL.item() == 0
+    NORM.running_mean.add_(1)
+    (change,) = watched.changed()
+    assert (change.name, change.before) == ("NORM.running_mean", NORM.running_mean)
+    watched.restore()
+    assert NORM.running_mean.tolist() == [1, 1]
+    NORM.running_mean.zero_()
+    mean, NORM.running_mean = NORM.running_mean, torch.ones(2)
+    watched.restore()
+    assert NORM.running_mean is mean
+
+
+SEARCHED = """
+import torch
+from pytest_exportcheck.outside import surroundings_of
+B, A, D, C, E, F = ([0] for _ in range(6))
+class Net(torch.nn.Module):
+    def forward(self):
+        for each in (A, B, C, D, E, F):
+            each[0] += 1
+net = Net()
+watched = surroundings_of(net)
+net()
+print([each.name for each in watched.changed()])
+"""
+
+
+def test_names_come_in_the_same_order_whatever_the_hash_seed():
+    runs = [subprocess.run([sys.executable, "-c", SEARCHED], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True) for seed in "12"]  # fmt: skip
+    assert runs[0].stdout == runs[1].stdout == f"{[f'{name}[0]' for name in 'ABCDEF']}\n"

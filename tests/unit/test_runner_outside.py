@@ -11,6 +11,9 @@ from pytest_exportcheck.policy.lost import Overrides
 from pytest_exportcheck.records import Case
 
 TOTAL = torch.zeros(())
+STARTED = REGISTERED = False
+TABLE: dict[str, bool] = {}
+SEEN: list[str] = []
 
 
 class Grows(torch.nn.Module):
@@ -39,6 +42,75 @@ class CountsForItself(Counts):
         return x["k"] * 2
 
 
+class CountsAndDrops(Counts):
+    def forward(self, x):
+        return torch.dropout(super().forward(x), 0.5, True)
+
+
+class CountsForItselfAndDrops(CountsForItself):
+    """Draws, and updates a buffer that outputs depend on."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(2))
+
+    def forward(self, x):
+        self.total.add_(1)
+        return torch.dropout(super().forward(x), 0.5, True) + self.total
+
+
+class StepsAndDrops(torch.nn.Module):
+    def forward(self, x):
+        x["k"] = x["k"] + 1
+        return torch.dropout(x["k"], 0.5, True)
+
+
+class Attends(torch.nn.Module):
+    """Assigns to a tensor attribute before it is read, as weight normalisation does."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = torch.zeros(2)
+
+    def forward(self, x):
+        self.last = x["k"] * 2
+        return torch.dropout(self.last, 0.5, True)
+
+
+class Sums(Attends):
+    def forward(self, x):
+        self.last = self.last + 1
+        return torch.dropout(x["k"], 0.5, True) + self.last
+
+
+class Starts(torch.nn.Module):
+    def forward(self, x):
+        global STARTED
+        if not STARTED:
+            STARTED = True
+            return x["k"] + 1
+        return x["k"] * 1
+
+
+class StartsByTable(torch.nn.Module):
+    def forward(self, x):
+        if "started" not in TABLE:
+            TABLE["started"] = True
+            return x["k"] + 1
+        return x["k"] * 1
+
+
+class Registers(torch.nn.Module):
+    """Does once what cannot be done twice."""
+
+    def forward(self, x):
+        global REGISTERED
+        if not REGISTERED:
+            REGISTERED = True
+            SEEN.append("registered")
+        return x["k"] * 1
+
+
 class Totals(torch.nn.Module):
     def forward(self, x):
         TOTAL.add_(1)
@@ -51,7 +123,8 @@ class Fills(torch.nn.Module):
 
 
 def outcome(build, mode, **options):
-    case = Case(name="net", build=build, origin=ORIGIN, args=lambda: ({"k": torch.randn(2)},))
+    random = options.pop("random", False)
+    case = Case(name="net", build=build, origin=ORIGIN, args=lambda: ({"k": torch.randn(2)},), random=random)
     return Session(TorchExport(), case, wanted=modes(mode), **options).run(mode)
 
 
@@ -110,3 +183,55 @@ def test_a_call_that_takes_the_default_dtype_is_tolerated_unless_forbidden(captu
     (finding,) = found.findings
     assert (found.status, finding.check, finding.kind) == ("failed", "defaults", "default dtype")
     assert finding.line.endswith('in forward: return x["k"] + torch.zeros(2)')
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict"])
+def test_a_random_case_hides_no_update(capture):
+    found = outcome(StepsAndDrops, capture, random=True)
+    assert found.status == "failed"
+    assert {(each.check, each.place, each.kind) for each in found.findings if each.verdict == "broken"} == {
+        ("effects", "input args[0]['k']", "mutation lost")
+    }
+
+
+@pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
+def test_a_random_case_hides_no_counter(capture):
+    found = outcome(CountsAndDrops, capture, random=True)
+    (finding,) = [each for each in found.findings if each.verdict == "broken"]
+    assert (finding.place, finding.name, finding.expected) == (
+        "self.calls",
+        "effects.python_state",
+        "changed from 0 to 2",
+    )
+    assert finding.detail.splitlines()[1:] == [
+        "Random values are not compared: eager's later outputs depend, or may depend, on such a change."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "verdict"),
+    [
+        (CountsForItselfAndDrops, "effects.python_state_unread", "lost"),
+        (Attends, "effects.attribute_mutation_lost_unread", "lost"),
+        (Sums, "effects.attribute_mutation_lost", "broken"),
+    ],
+)
+def test_in_a_random_case_a_change_counts_where_outputs_depend_on_it(build, field, verdict):
+    findings = outcome(build, "nonstrict", random=True).findings
+    assert {(each.name, each.verdict) for each in findings if each.check == "effects"} == {(field, verdict)}
+
+
+@pytest.mark.parametrize(("build", "name"), [(Starts, "STARTED"), (StartsByTable, "TABLE")])
+@pytest.mark.parametrize("capture", ["nonstrict", "nonstrict_postdispatch"])
+def test_a_flag_outside_the_module_that_changes_eager_is_put_back_and_named(build, name, capture):
+    found = outcome(build, capture)
+    outputs, effects = found.findings
+    assert (found.status, found.notes, outputs.check) == ("failed", (), "outputs")
+    assert outputs.detail.splitlines()[-1].startswith(f"forward() changes {name}, a global of test_runner_outside.py; ")
+    assert (effects.place, effects.kind) == (name, "outside the module")
+    assert (STARTED, TABLE) == (False, {})
+
+
+def test_what_is_done_once_and_changes_no_output_is_not_done_again():
+    assert outcome(Registers, "nonstrict").status == "passed"
+    assert SEEN == ["registered"]

@@ -162,3 +162,21 @@ def remembered_value_read(program: ExportedProgram) -> None:
         calls.append(args[0])
 
     _with_hook(program, hook)
+
+
+@fault("nonstrict", "tallying", owner="effects", field="mutation lost")
+def update_lost_in_a_random_case(program: ExportedProgram) -> None:
+    """Values are not compared, and a change of Python state is tolerated there."""
+    node = call(program, "aten.add_")
+    call_instead(program, node, aten.add.Tensor, *node.args)
+
+
+@fault("nonstrict-serdes", "tallying", owner="effects", field="container_update")
+def entry_replaced_in_a_random_case(program: ExportedProgram) -> None:
+    """The new value has the facts of the old one."""
+    _with_hook(program, lambda _, args, output: args[1].update(scale=next_float(args[1]["scale"])))
+
+
+@fault("nonstrict-retrace", "tallying", owner="effects", field="container_update")
+def entry_removed_in_a_random_case(program: ExportedProgram) -> None:
+    _with_hook(program, lambda _, args, output: args[1].clear())
