@@ -673,7 +673,9 @@ class CaseRun:
         ``forward`` with grad, some without."""
         if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
             return False
-        return self._oracle_without_grad is not self._oracle and not self._otherwise(self._recheck, self._oracle, record)
+        return self._oracle_without_grad is not self._oracle and not self._otherwise(
+            self._recheck, self._oracle, record
+        )
 
     def _held_against_grad(
         self, engine: Engine, mode: Mode, record: Record, checked: Rechecked

@@ -191,4 +191,7 @@ def test_a_gradient_of_few_elements_is_still_found(findings):
 def test_only_a_gradient_that_is_zero_in_float64_has_a_least_rounding(findings, exact, wrong):
     before, after = torch.full((2,), 1.2e-6), torch.zeros(2)
     rounding = measured(0.0, 48.0, exact * 48)
-    assert bool(findings(called({"k.bias": before}), called({"k.bias": after}), stage="decompose", rounding=rounding)) is wrong
+    assert (
+        bool(findings(called({"k.bias": before}), called({"k.bias": after}), stage="decompose", rounding=rounding))
+        is wrong
+    )
