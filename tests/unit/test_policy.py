@@ -299,3 +299,55 @@ def test_rows_about_sizes_explain_zero_and_one_alone(kind, actual, on, known_as)
     for version in ("2.13.0", "2.14.1"):
         (found,) = judge([finding], engine="torch", mode="nonstrict-serdes-fuzz", torch_version=version)
         assert found.known_as == known_as
+
+
+LEAVES = "ValueError: treespec.unflatten(leaves): `leaves` has length 3 but the spec refers to a pytree that holds 1 items (*)."
+IN_TORCH = "torch raised this at torch/export/_trace.py:2239 in set_missing_meta_vals: user_arg = flat_args[index]"
+HOLDS = "the module holds tensor subclasses: weight (Scaled)"
+ROOTLESS = "operations of the program lack the root module in nn_module_stack"
+LEFT = "changed to a FunctionalTensor"
+INDEX = "IndexError: list index out of range"
+
+
+def known_as(mode, **fields):
+    """The id of the row that explains a finding."""
+    (found,) = judge(
+        [Finding(**{"place": "p", "expected": "e", **fields})], engine="torch", mode=mode, torch_version="2.14.1"
+    )
+    return found.known_as
+
+
+@pytest.mark.parametrize(
+    ("actual", "detail", "expected"),
+    [
+        (INDEX, f"{IN_TORCH}\n{HOLDS}", "subclass-weights-below-autograd"),
+        (f"{INDEX}\n(raised at net.py:3 in forward: k[0])", HOLDS, ""),
+        (INDEX, HOLDS, ""),
+        (INDEX, IN_TORCH, ""),
+    ],
+    ids=["the defect", "a line of the model", "not torch", "no subclass"],
+)
+def test_an_index_error_below_autograd_is_known_of_subclasses_alone(actual, detail, expected):
+    assert known_as("nonstrict_postdispatch", check="stage", kind="raised", actual=actual, detail=detail) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "detail", "expected"),
+    [
+        ("nonstrict-unflatten", ROOTLESS, "unflatten-graph-module"),
+        ("nonstrict-unflatten", "", ""),
+        ("nonstrict-decompose", "outputs are tensor subclasses: output (TwoTensor)", "lowered-subclass-output"),
+        ("nonstrict-decompose", "", ""),
+    ],
+)
+def test_a_wrong_number_of_leaves_is_known_where_its_cause_is_there(mode, detail, expected):
+    assert known_as(mode, check="outputs", kind="raised", actual=LEAVES, detail=detail) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("a plain attribute", "postdispatch-leaves-tracing-tensors"), ("a buffer", ""), ("a parameter", "")],
+)
+def test_a_tracing_tensor_that_a_capture_leaves_is_known_in_attributes_alone(kind, expected):
+    finding = {"place": "module weight", "expected": "unchanged by the capture", "actual": LEFT, "detail": kind}
+    assert known_as("nonstrict_postdispatch", check="stage", kind="edited", **finding) == expected
