@@ -327,6 +327,26 @@ class Masked(torch.nn.Module):
         return attended, x.transpose(2, 3) * 2
 
 
+class Settled(torch.nn.Module):
+    """Attention whose result is made contiguous, and normalised: neither has the strides that attention chooses."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        attended = torch.nn.functional.scaled_dot_product_attention(x, x, x)
+        return attended.transpose(1, 2).contiguous(), torch.nn.functional.layer_norm(attended, [4])
+
+
+class Gated(torch.nn.Module):
+    """A gate of four elements with a small gradient, behind a layer with large ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 3)
+        self.gate = torch.nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x) * 1000 + (self.gate * 2e-6).sum()
+
+
 @contextlib.contextmanager
 def _annotated_as_a_whole() -> Iterator[None]:
     with preserve_node_meta(), annotate({"whole": ("yes", 1)}):
@@ -376,6 +396,8 @@ _CASES = (
         dynamic_shapes={"x": {0: Dim("batch", max=16)}},
     ),
     _case("masked", Masked, (_numbers(2, 2, 3, 4),)),
+    _case("settled", Settled, (_numbers(2, 2, 3, 4),)),
+    _case("gated", Gated, (_numbers(2, 3),)),
     _case("attending", Attending, lambda: (torch.randn(2, 7, 16),)),
     _case("stepping", Stepping, (torch.tensor([0.1, 0.7, 1.2]),)),
     _case("served", _encoder, lambda: (torch.randn(2, 5, 8),), context=torch.no_grad),

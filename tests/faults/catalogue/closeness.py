@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch.export import ExportedProgram
 
-from tests.faults.editing import aten, call, calls, follow, insert_after, placeholder, use_instead
+from tests.faults.editing import (
+    aten,
+    call,
+    calls,
+    follow,
+    insert_after,
+    insert_before,
+    placeholder,
+    set_argument,
+    use_instead,
+)
 from tests.faults.fault import fault
 
 
@@ -19,6 +29,16 @@ def key_bias_gradient_off_by_a_hundred_thousandth(program: ExportedProgram) -> N
     zero = insert_after(zeros, aten.sum.default, zeros)
     small = insert_after(zero, aten.mul.Tensor, zero, 1e-5 / 112)
     use_instead(program, last, insert_after(small, aten.add.Tensor, last, small))
+
+
+@fault("nonstrict-decompose", "gated", owner="gradients", field="value")
+def small_gradient_of_four_elements_zeroed(program: ExportedProgram) -> None:
+    """The gradient of a gate is small, and not zero but for rounding as that of a key bias is."""
+    gate = placeholder(program, "p_gate")
+    used = call(program, "aten.mul.Tensor", 1)
+    nothing = insert_before(used, aten.mul.Tensor, gate, 0)
+    detached = insert_before(used, aten.add.Tensor, insert_before(used, aten.detach.default, gate), nothing)
+    set_argument(used, 0, detached)
 
 
 @fault("nonstrict-decompose", "attending", owner="outputs", field="value")

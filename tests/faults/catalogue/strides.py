@@ -6,7 +6,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from tests.faults.editing import aten, call, follow, output
+from tests.faults.editing import aten, call, calls, follow, output, use_instead
 from tests.faults.fault import fault
 
 
@@ -56,3 +56,18 @@ def rows_padded(program: ExportedProgram) -> None:
 def layout_of_another_output_changed_by_lowering(program: ExportedProgram) -> None:
     """The known defect of attention explains the strides of what attention returns, not those of other outputs."""
     follow(program, _returned(program, 2), aten.clone.default, memory_format=torch.contiguous_format)
+
+
+@fault("nonstrict-decompose", "settled", owner="outputs", field="stride")
+def contiguous_behind_attention_dropped_by_lowering(program: ExportedProgram) -> None:
+    """The known defect of attention does not reach beyond what makes its result contiguous."""
+    (copied,) = [node for node in calls(program.graph, "aten.clone") if node is output(program).args[0][0]]
+    use_instead(program, copied, copied.args[0])
+    program.graph.erase_node(copied)
+
+
+@fault("nonstrict-decompose", "settled", owner="outputs", field="stride")
+def normalised_attention_turned_by_lowering(program: ExportedProgram) -> None:
+    turned = follow(program, _returned(program, 1), aten.transpose.int, 1, 2)
+    copied = follow(program, turned, aten.clone.default, memory_format=torch.contiguous_format)
+    follow(program, copied, aten.transpose.int, 1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.export import ExportedProgram
 
-from tests.faults.editing import set_state
+from tests.faults.editing import calls, set_state
 from tests.faults.fault import fault
 from tests.scaled import Scaled
 
@@ -57,3 +57,9 @@ def unwrapped_numbers_copied(program: ExportedProgram) -> None:
 @fault("nonstrict-decompose-serdes", "quantised", owner="state", field="value")
 def unwrapped_scale_off_in_the_file(program: ExportedProgram) -> None:
     set_state(program, _SCALE, lambda scale: scale * 1.001)
+
+
+@fault("nonstrict-serdes", "quantised", owner="metadata", field="custom")
+def annotation_of_a_fetched_part_gained_in_the_file(program: ExportedProgram) -> None:
+    """Lowering takes these nodes apart; a file is to say of them what the program said."""
+    calls(program.graph, "export.access_subclass_inner_tensor")[0].meta["custom"] = {"made": "up"}
