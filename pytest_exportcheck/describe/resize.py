@@ -47,17 +47,22 @@ def at_other_sizes(
     return Inputs("at other sizes", args, kwargs)
 
 
+#: Unsigned integers that torch 2.13 cannot pick elements of -> integers of the same size.
+_WITH_KERNELS = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+
 @as_plain
 def _resized(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """The tensor with this shape, in the same layout; elements are repeated, or left out."""
     values = tensor.detach().as_subclass(torch.Tensor)
+    values = values.view(_WITH_KERNELS.get(values.dtype, values.dtype))
     for dim, (size, other) in enumerate(zip(tensor.shape, shape, strict=True)):
         if other != size and size > 0:
             values = values.index_select(dim, torch.arange(other, device=tensor.device) % size)
     if values.shape == tensor.shape:
         return tensor
     made = laid_out_like(tensor, values.shape)
-    fill(made, values)
+    fill(made, values.view(made.dtype))
     return made.requires_grad_(tensor.requires_grad)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
 
 from packaging.specifiers import SpecifierSet
 
@@ -767,21 +766,16 @@ def judge(
     stages = mode.split("-")
     rows = [
         row
-        for row in _rows_for(torch_version)
+        for row in KNOWN
         if fnmatchcase(engine, row.engine)
         and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
         and fnmatchcase(stages[0], row.capture)
         and fnmatchcase(mode, row.mode)
+        and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
     first = [_judged(finding, [row for row in rows if not row.beside], operators) for finding in findings]
     found = {finding.known_as for finding in first if finding.verdict == "known"}
     return [_judged(finding, [row for row in rows if row.beside in found], operators) for finding in first]
-
-
-@cache
-def _rows_for(torch_version: str) -> tuple[KnownDefect, ...]:
-    """The rows about this version of torch."""
-    return tuple(row for row in KNOWN if SpecifierSet(row.torch).contains(torch_version, prereleases=True))
 
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
