@@ -55,14 +55,15 @@ _WITH_KERNELS = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uin
 def _resized(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """The tensor with this shape, in the same layout; elements are repeated, or left out."""
     values = tensor.detach().as_subclass(torch.Tensor)
-    values = values.view(_WITH_KERNELS.get(values.dtype, values.dtype))
+    signed = _WITH_KERNELS.get(values.dtype)
+    values = values if signed is None else values.view(signed)
     for dim, (size, other) in enumerate(zip(tensor.shape, shape, strict=True)):
         if other != size and size > 0:
             values = values.index_select(dim, torch.arange(other, device=tensor.device) % size)
     if values.shape == tensor.shape:
         return tensor
     made = laid_out_like(tensor, values.shape)
-    fill(made, values.view(made.dtype))
+    fill(made, values if signed is None else values.view(made.dtype))
     return made.requires_grad_(tensor.requires_grad)
 
 
