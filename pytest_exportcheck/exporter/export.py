@@ -91,7 +91,7 @@ def _captured(
     insert_assertions(traced.module, symbolic.env)
     constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
     _refuse_replaced(replaced, constants)
-    module = wrap_regions(traced.module, torch.is_grad_enabled())
+    module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
     module.recompile()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +28,17 @@ class Region:
                 yield part
 
 
-def wrap_regions(module: torch.fx.GraphModule, grad: bool) -> torch.fx.GraphModule:
-    """The module with its regions wrapped, in the graphs that it calls too; ``grad`` is the grad mode outside."""
+def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection[str] = ()) -> torch.fx.GraphModule:
+    """Wrap the regions of a module, in the graphs that it calls too; ``grad`` is the grad mode outside.
+
+    A region has the modules whose forward begins it. One that begins with a call of a submodule in ``preserved``, whose call
+    signature is kept, has that submodule: torch's unflatten finds the results of the call there.
+    """
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target in compat.REGION_MARKS for node in calls):
-        return _Wrapper(module).wrapped(_parse(iter(calls), grad), grad)
+        return _Wrapper(module, preserved).wrapped(_parse(iter(calls), grad), grad)
     for name, graph in _graphs_of(module, calls):
-        setattr(module, name, wrap_regions(graph, grad))
+        setattr(module, name, wrap_regions(graph, grad, preserved))
     return module
 
 
@@ -70,8 +74,9 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
 class _Wrapper:
     """Builds the graph anew; each region's graph is an attribute."""
 
-    def __init__(self, module: torch.fx.GraphModule) -> None:
+    def __init__(self, module: torch.fx.GraphModule, preserved: Collection[str]) -> None:
         self._module = module
+        self._preserved = preserved
         self._count = 0
 
     def wrapped(self, parts: Sequence[torch.fx.Node | Region], grad: bool) -> torch.fx.GraphModule:
@@ -92,7 +97,7 @@ class _Wrapper:
                 continue
             new[part] = graph.node_copy(part, new.__getitem__)
             for name, held in _graphs_of(self._module, [part]):
-                setattr(owner, name, wrap_regions(held, grad))
+                setattr(owner, name, wrap_regions(held, grad, self._preserved))
 
     def _call(self, graph: torch.fx.Graph, region: Region, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         inside = dict.fromkeys(region.nodes())
@@ -103,7 +108,8 @@ class _Wrapper:
         inner_grad = region.args[0] if region.operator is compat.WRAP_SET_GRAD else grad
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
         first: dict[str, Any] = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
-        stack: dict[str, Any] = {"nn_module_stack": first if region.stack is None else region.stack}
+        is_preserved = any(path.partition("@")[0] in self._preserved for path, _ in first.values())
+        stack: dict[str, Any] = {"nn_module_stack": first if region.stack is None or is_preserved else region.stack}
         taken = graph.get_attr(name)
         taken.meta |= stack
         call = graph.call_function(region.operator, (*region.args, taken, *(new[each] for each in inputs)))
