@@ -697,7 +697,7 @@ class CaseRun:
         return Recheck(self._again_without_grad, self._oracle_without_grad, self._calls)
 
     def _is_as_with_grad(self, mode: Mode, record: Record, findings: Iterable[Finding]) -> bool:
-        """Whether an inference program does what eager does with grad, and not what eager does without: some captures run
+        """Return True if an inference program does what eager does with grad, and not what eager does without: some captures run
         ``forward`` with grad, some without."""
         if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
             return False
@@ -770,7 +770,7 @@ class CaseRun:
         return again
 
     def _carries(self, first: Record, again: Record) -> bool | None:
-        """Whether the second call of a random case gives other outputs if nothing but the buffers comes from the first call.
+        """Return True if the second call of a random case gives other outputs if nothing but the buffers comes from the first call.
         None where that is not known: for other cases, or where eager draws other numbers each time."""
         changed = changes_of(first) or any(each.rebound for each in first.observations)
         if not (self._case.random and changed) or any(each.raised for each in first.observations):
@@ -831,7 +831,7 @@ class CaseRun:
 
 
 def _is_of_values(finding: Finding) -> bool:
-    """Whether a finding is about what a program computes, and not about strides alone."""
+    """Return True if a finding is about what a program computes, and not about strides alone."""
     return finding.check in BLOCKING and finding.kind != "stride"
 
 
@@ -923,7 +923,7 @@ def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) 
 
 
 def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
-    """Whether an engine failed at its own work, in a way that is no refusal of its."""
+    """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
     own = mode.stages[-1] not in getattr(engine, "made_by", {})
     return bool(refusals) and own and not isinstance(error, refusals)

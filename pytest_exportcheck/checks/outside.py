@@ -53,7 +53,7 @@ _UNSEEN = "Random values are not compared: eager's later outputs depend, or may 
 
 
 def may_depend(evidence: Evidence) -> bool:
-    """Whether later outputs of a random case may depend on Python values that a call changed. Their values are not compared, so
+    """Return True if later outputs of a random case may depend on Python values that a call changed. Their values are not compared, so
     the program does not show it."""
     return evidence.random and evidence.before.carries is not False
 
