@@ -14,6 +14,7 @@ import torch
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.blocking import blocked, interrupted
 from pytest_exportcheck.checks import (
     align,
     changes_of,
@@ -45,7 +46,8 @@ from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
 from pytest_exportcheck.internal import EDITS, LEDGER, Attempts, call_foreign, internal_finding, is_own, leaves_a_gap
-from pytest_exportcheck.modes import FUZZ, Mode
+from pytest_exportcheck.journal import Entry
+from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.outside import Watched, attributes_of, nothing, surroundings_of
@@ -57,7 +59,6 @@ from pytest_exportcheck.policy import (
     column_of,
     contract_for,
     fields_for,
-    is_known_layout,
     judge,
     loosest,
     tolerated,
@@ -98,6 +99,7 @@ from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
 Progress = Callable[[str], AbstractContextManager[Any]]
 Watch = Callable[..., AbstractContextManager[Any]]
+Interrupted = Callable[[Case, str, Mode], Entry | None]
 
 
 def unwatched(*_: object) -> AbstractContextManager[Any]:
@@ -105,11 +107,17 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def nothing_interrupted(*_: object) -> Entry | None:
+    """An ``Interrupted`` for a run without a journal."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings that all cases of a session share: ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines``
     those of the session by name, of which the first one judges second opinions,
-    ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages."""
+    ``watch(case[, engine, mode])`` is entered around setting a case up and around each of its stages;
+    ``interrupted(case, engine, mode)`` returns the interrupted stage that a mode builds on."""
 
     seed: int
     threads: int
@@ -117,6 +125,7 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    interrupted: Interrupted = nothing_interrupted
     engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)
 
@@ -135,7 +144,8 @@ class CaseRun:
         self._settings = settings
         self._seed = settings.seed + case.seed
         self._stages: dict[tuple[str, Mode], Stage] = {}
-        self._ground: Ground | Stage | None = None
+        self._ground: Ground | None = None
+        self._unsound: Stage | None = None
         self.seconds: dict[str, float] = {}
         self._attempts = Attempts()
         with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
@@ -193,8 +203,8 @@ class CaseRun:
             instead = self._instead.get((engine.name, mode.parent))
             if instead is not None:
                 self._stages[key] = self._made_by(instead, engine, mode)
-            elif parent is not None and parent.blocks:
-                self._stages[key] = Stage(mode, blocker=parent.blocker or parent)
+            elif stage := blocked(mode, [self._interrupted(engine, mode), parent]):
+                self._stages[key] = stage
             else:
                 with self._settings.watch(self._case, engine.name, mode), _pinned_threads(self._settings.threads):
                     self._stages[key] = self._made(engine, mode, parent)
@@ -206,10 +216,14 @@ class CaseRun:
                 stage.findings = list(dict.fromkeys([*stage.findings, *self._attempts.failed()]))
         return self._stages[key]
 
+    def _interrupted(self, engine: Engine, mode: Mode) -> Stage | None:
+        """Return a stage that this mode is or builds on and that was interrupted in this run."""
+        return interrupted(mode, self._settings.interrupted(self._case, engine.name, mode))
+
     def _made(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
         """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
         cannot compare here either: the stage says so again."""
-        if parent is None or mode.edge != FUZZ:
+        if parent is None or not mode.is_fuzz:
             stage = self._make(engine, mode, parent)
         else:
             try:
@@ -231,8 +245,10 @@ class CaseRun:
         for mode in judging_modes(stage.mode, first):
             judging = self.stage(first, mode)
             judging = judging.blocker or judging
+            if judging.interrupted:
+                return  # it may have the same findings
             if can_judge(judging):
-                same = len(judging.mode.stages) == len(stage.mode.stages)
+                same = judging.mode.depth == stage.mode.depth
                 stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
                 return
 
@@ -256,7 +272,9 @@ class CaseRun:
                 continue
             stage = self._made_by(other, engine, mode)
             if stage.record is not None:
-                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                note = (
+                    f"{mode}: {mode.last} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                )
                 self._stages[engine.name, mode] = replace(stage, notes=(note, *stage.notes))
                 return
 
@@ -272,7 +290,7 @@ class CaseRun:
     def _made_by(self, other: CaseRun, engine: Engine, mode: Mode) -> Stage:
         stage = other.stage(engine, mode)
         self.seconds.update(other.seconds)
-        if stage.record is not None or mode.edge == FUZZ:
+        if stage.record is not None or mode.is_fuzz:
             self._instead[engine.name, mode] = other
         return stage
 
@@ -288,7 +306,7 @@ class CaseRun:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
             if is_own(error):  # says nothing of the model, nor that a stage refuses it
-                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error)]
+                stage.findings = [internal_finding(f"the stage {mode.last}", error)]
                 return stage
             what = "a program that can be called" if stage.artifact is not None else "a program"
             operators = _operators(parent.record.program if parent and parent.record else None)
@@ -298,7 +316,7 @@ class CaseRun:
             if found is None:
                 line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
                 objects = isinstance(error, getattr(engine, "objections", ()))
-                raised = raised_finding(mode.stages[-1], what, error, logged, line)
+                raised = raised_finding(mode.last, what, error, logged, line)
                 found = [replace(raised, field=OBJECTION if objects else "")]
                 if mode.parent is None:
                     found = [explained(each, self._oracle) for each in found]
@@ -354,7 +372,7 @@ class CaseRun:
                 operators = _operators(evidence.before.program or evidence.after.program)
                 raw = self._recheck_of(engine, mode).checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
-                raw = [_raised(mode.stages[-1], "a program that can be called", error, [])]
+                raw = [_raised(mode.last, "a program that can be called", error, [])]
             judged = self._judged(engine, mode, raw, operators, maker=reader)
             found += [
                 replace(each, place=f"{reader}: {each.place}")
@@ -367,16 +385,18 @@ class CaseRun:
 
     def _fuzz(self, engine: Engine, mode: Mode, parent: Stage) -> Stage:
         """Sizes drawn for the program at the end of a mode; what the case says wrongly of sizes is told once."""
+        unsound = blocked(mode, [self._unsound])
+        if unsound is not None:
+            return unsound
         try:
             ground = self._sizes()
         except CaseError as error:
-            self._ground = Stage(mode, findings=[_unsound_sizes(error)])
-            return self._ground
-        if isinstance(ground, Stage):
-            return Stage(mode, blocker=ground)
+            self._unsound = Stage(mode, findings=[_unsound_sizes(error)])
+            return self._unsound
         before = self.stage(engine, parent.mode.parent.fuzzed) if parent.mode.parent else None
-        if before and (before.blocker or any(_is_wrong(each) for each in before.findings)):
-            return Stage(mode, blocker=before.blocker or before)  # every program behind it does the same
+        stage = blocked(mode, [before])
+        if stage is not None:
+            return stage
         started = time.perf_counter()
         try:
             progress = self._settings.progress(f"fuzzing {engine.name}-{parent.mode}")
@@ -385,7 +405,7 @@ class CaseRun:
         except CaseError as error:  # the case's own way to make inputs
             return Stage(mode, findings=[_unsound_sizes(error)])
         finally:
-            self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+            self.seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
     def _fuzzed(self, engine: Engine, mode: Mode, parent: Stage, ground: Ground, captured: Captured | None) -> Stage:
         """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
@@ -422,8 +442,8 @@ class CaseRun:
             captured=captured,
         )
 
-    def _sizes(self) -> Ground | Stage:
-        """What fuzzing stands on; the stage that told what is wrong with it, once it was told."""
+    def _sizes(self) -> Ground:
+        """Return what fuzzing needs to know of the case."""
         if self._ground is None:
             self._ground = ground_of(
                 self._case,
@@ -495,13 +515,13 @@ class CaseRun:
 
     def _refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
         """What is wrong with a stage that the case says must refuse it; None where the case says nothing of it."""
-        stage = mode.stages[-1]
+        stage = mode.last
         rejections = self._case.rejected_at(stage if mode.parent else "capture")
         found = [judged_refusal(each, stage, raised) for each in rejections]
         return [finding for finding in found if finding is not None] if rejections else None
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
-        edge, like = mode.stages[-1], _judged_as(engine, mode)
+        edge, like = mode.last, _judged_as(engine, mode)
         oracle = self._oracle_of(engine, mode)
         before = parent.record if parent and parent.record else oracle
         return Evidence(
@@ -531,7 +551,7 @@ class CaseRun:
         """What may be lost first: a known defect explains only what would be broken."""
         like, overrides = _judged_as(engine, mode), self._settings.overrides
         told = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
-        maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
+        maker = maker or getattr(engine, "made_by", {}).get(mode.last, engine.name)
         return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
@@ -546,7 +566,7 @@ class CaseRun:
                 with self._weights_intact(), self._context(mode if parent else None):
                     artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             finally:
-                self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+                self.seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(edited_finding(name, str(was), str(now)) for name, (was, now) in leaked.items())]
 
@@ -571,13 +591,13 @@ class CaseRun:
 
     def _last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
         """The last line of the model that a failing capture ran, by a second try, where the error does not lead to one."""
-        seconds = self.seconds.get(f"{engine.name}-{mode}", 0.0)
-        if raised_from(error).where or not mode.capture.startswith("nonstrict") or seconds > _LONG:
+        seconds = self.seconds.get(stage_name(engine.name, mode), 0.0)
+        if raised_from(error).where or not mode.is_nonstrict or seconds > _LONG:
             return ""  # Dynamo names the line itself
         return last_line_of_model(lambda: self._artifact_of(engine, mode, None))
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
-        edge = mode.stages[-1]
+        edge = mode.last
         given = self._revived(engine, parent)
         program = getattr(given, "program", None)
         before = self._fingerprint(program)
@@ -887,7 +907,7 @@ _VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
 
 
 #: Any mode that is judged without grad.
-_INFERENCE = Mode(("nonstrict_postdispatch",))
+_INFERENCE = Mode.parse("nonstrict_postdispatch")
 
 
 def _unstable(first: Record, second: Record) -> tuple[str, ...]:
@@ -906,7 +926,7 @@ def _operators(program: ProgramRecord | None) -> set[str]:
 
 def _judged_as(engine: Engine, mode: Mode) -> str:
     """The stage by whose contract the last stage of a mode is judged."""
-    return _like(engine, mode.stages[-1])
+    return _like(engine, mode.last)
 
 
 def _like(engine: Engine, stage: str) -> str:
@@ -925,14 +945,8 @@ def _raised(stage: str, what: str, error: BaseException, logged: Sequence[str]) 
 def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
-    own = mode.stages[-1] not in getattr(engine, "made_by", {})
+    own = mode.last not in getattr(engine, "made_by", {})
     return bool(refusals) and own and not isinstance(error, refusals)
-
-
-def _is_wrong(finding: Finding) -> bool:
-    """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
-    known = finding.verdict == "known" and finding.check in BLOCKING
-    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
 
 
 def _refuses_sizes(stage: Stage) -> bool:
@@ -940,7 +954,7 @@ def _refuses_sizes(stage: Stage) -> bool:
     texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
     return (
         stage.record is None
-        and stage.mode.edge != FUZZ
+        and not stage.mode.is_fuzz
         and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
     )
 
@@ -961,5 +975,5 @@ def _alignment(
 def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
     """What saving again writes, where the mode saves for the second time."""
     resave = getattr(artifact, "resave", None)
-    repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
+    repeated = mode.repeats_last
     return resave() if resave is not None and repeated else {}

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress, Settings, unwatched
+from pytest_exportcheck.blocking import blocked, interrupted
+from pytest_exportcheck.case_run import CaseRun, Progress, Settings, nothing_interrupted, unwatched
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.journal import Journal
@@ -39,7 +40,6 @@ class Runner:
         self._engines = engines
         self._profile = profile
         threads = threads or torch.get_num_threads()
-        self._journal = journal
         self._settings = Settings(
             seed=seed,
             threads=threads,
@@ -47,6 +47,7 @@ class Runner:
             overrides=overrides,
             checks=checks,
             watch=journal.running if journal else unwatched,
+            interrupted=journal.blocker if journal else nothing_interrupted,
             engines=engines,
             fuzz=fuzz or Fuzzing(),
         )
@@ -65,10 +66,9 @@ class Runner:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
             return self._not_set_up_outcome(case, engine, mode)
-        interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
-        if interrupted:
-            reason = f"blocked: {interrupted} {interrupted.how}"
-            return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
+        stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
+        if stage:
+            return outcome_of(self._item(case, engine, mode), stage)
         try:
             run = self._case_run(case)
         except Exception as error:
