@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+from pytest_exportcheck import modes
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.modes import (
     CAPTURES,
@@ -291,3 +295,16 @@ def test_a_case_may_not_name_what_no_engine_can_run(name):
     with pytest.raises(SelectionError) as raised:
         check_names(["nonstrict", name], [SMALL])
     assert str(raised.value).startswith(f"unknown mode {name!r}")
+
+
+def test_only_the_module_of_modes_takes_their_text_apart():
+    package = Path(modes.__file__).parent
+    splits = {"split", "rsplit", "partition", "rpartition", "count", "find", "index"}
+    found = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in splits
+        if node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == "-"
+    ]
+    assert found == []
