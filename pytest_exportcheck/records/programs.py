@@ -149,6 +149,23 @@ class DeclaredDim:
         """The size of this dim where its root has this one."""
         return self.derive(root) if self.derive else root
 
+    def root_for(self, size: int) -> int | None:
+        """Return the size of the root that gives this dim the size, or None if no root gives it."""
+        return linear_root(self.size_for, size)
+
+
+def linear_root(size_for: Callable[[int], int], size: int) -> int | None:
+    """Solve ``factor * root + offset = size`` for a root that is a size, or return None if no root gives the size.
+
+    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never wrong.
+    """
+    offset = size_for(0)
+    factor = size_for(1) - offset
+    if not factor or (size - offset) % factor:
+        return None
+    root = (size - offset) // factor
+    return root if root >= 0 and size_for(root) == size else None
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConstraintsRecord:
