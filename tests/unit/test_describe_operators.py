@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import operator
+from pathlib import Path
 
 import pytest
 import torch
 
+from pytest_exportcheck import checks
 from pytest_exportcheck.describe import operators
 from pytest_exportcheck.describe.operators import operator_facts
 
@@ -90,6 +93,16 @@ def test_facts_of_operators_outside_torch_do_not_follow_from_their_names(own):
 def test_every_operator_of_the_tables_exists():
     named = set().union(*operators._NAMED.values(), operators._INSERTED) - {"export::access_subclass_inner_tensor"}
     assert sorted(named - set(torch._C._dispatch_get_all_op_names()) - _packets()) == []
+
+
+def test_no_check_knows_an_operator_by_its_name():
+    named = [
+        f"{path.name}:{node.lineno} {node.value}"
+        for path in sorted(Path(checks.__file__).parent.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(("aten.", "aten::"))
+    ]
+    assert named == []
 
 
 def _packets():
