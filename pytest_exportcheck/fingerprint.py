@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.harness._torch import DYNAMO_NOTE, write_count
 from pytest_exportcheck.tensors import UNREADABLE, as_bytes, as_plain, is_strided, parts_of, storage_key
 
 #: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
@@ -69,7 +70,7 @@ def _value_text(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return _facts_text(value)
     if isinstance(value, dict):
-        entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(TORCHS_CUSTOM))
+        entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(DYNAMO_NOTE))
         return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_value_text, value)) + "]"
@@ -93,7 +94,7 @@ def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
 @as_plain
 def _version(tensor: torch.Tensor) -> int:
     try:
-        return tensor._version
+        return write_count(tensor)
     except UNREADABLE:  # inference tensors count nothing
         return 0
 

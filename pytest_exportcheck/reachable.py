@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from pytest_exportcheck.harness._torch import forward_hooks
 from pytest_exportcheck.snapshot import slots_of
 
 MISSING = object()
@@ -102,8 +103,7 @@ def around(module: torch.nn.Module) -> Reached:
     search = _Search({id(slot.tensor) for slot in slots_of(module)})
     for owner in module.modules():
         search.classes_of(owner, attributes=True)
-        hooks = (owner._forward_hooks, owner._forward_pre_hooks)
-        for held in (*vars(owner).values(), *(hook for table in hooks for hook in table.values())):
+        for held in (*vars(owner).values(), *forward_hooks(owner)):
             search.function(held)
     search.follow()
     return search.reached

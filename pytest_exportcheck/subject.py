@@ -11,9 +11,9 @@ from types import FunctionType
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness._torch import forward_hooks, pytree
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Case, Inputs, Rejection
@@ -270,8 +270,7 @@ def _is_lazily_flipped(tensor: torch.Tensor) -> bool:
 
 def _functions(owner: torch.nn.Module) -> list[Callable[..., Any]]:
     """Functions that an instance holds, hooks included: deepcopy leaves what they close over as it is."""
-    hooks = [*owner._forward_hooks.values(), *owner._forward_pre_hooks.values()]
-    return [value for value in (*vars(owner).values(), *hooks) if isinstance(value, FunctionType)]
+    return [value for value in (*vars(owner).values(), *forward_hooks(owner)) if isinstance(value, FunctionType)]
 
 
 def _closes_over_module(function: Any) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
@@ -15,6 +14,7 @@ from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
+from pytest_exportcheck.harness._torch import OpOverload, pytree, schema_of_operator
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 from pytest_exportcheck.tensors import copied, copy_tree, input_leaves
@@ -185,7 +185,7 @@ def _writes(program: torch.export.ExportedProgram) -> bool:
     """Return True if a node, in a subgraph as well, says that it may write to what it is given."""
     graphs = [owner.graph for owner in program.graph_module.modules() if isinstance(owner, torch.fx.GraphModule)]
     return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        isinstance(node.target, OpOverload) and schema_of_operator(node.target).is_mutable
         for graph in graphs
         for node in graph.nodes
         if node.op == "call_function"
