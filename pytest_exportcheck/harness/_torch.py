@@ -120,10 +120,13 @@ def default_device() -> Any:
 
 # --- torch's exporter -----------------------------------------------------------------------
 
+# The module of torch's collection of examples; it needs expecttest (2.13).
+EXPORTDB_MODULE = "torch._export.db.examples"
+
 
 def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     """Return the only function that captures below autograd directly, with ``pre_dispatch=False`` (2.13)."""
-    from torch.export._trace import _export
+    from torch.export._trace import _export  # noqa: TID251 -- the torch engine captures with torch's exporter
 
     capture: Callable[..., torch.export.ExportedProgram] = _export
     return capture
@@ -141,3 +144,10 @@ def holds_guards_of_dynamo(callback: Any) -> bool:
     else distinguishes the callback (2.13)."""
     owner = getattr(getattr(callback, "func", None), "__self__", None)
     return type(owner).__name__ == "CheckFunctionManager"
+
+
+def schema_version_of_torch() -> tuple[int, ...]:
+    """Return the version of the schema that torch writes: a file states it, but torch has no public name for it (2.13)."""
+    from torch._export.serde import schema  # noqa: TID251 -- the version is reported, nothing is written by it
+
+    return tuple(schema.SCHEMA_VERSION)

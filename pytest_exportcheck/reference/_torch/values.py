@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import _ops
-from torch._export import verifier as _verifier
+from torch._export import verifier as _verifier  # noqa: TID251 -- programs are checked by torch's verifiers
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch.fx.traceback import NodeSource
 from torch.utils import _pytree
