@@ -10,7 +10,7 @@ from pytest_exportcheck.internal import internal_finding
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, Origin, Record
 from pytest_exportcheck.stage import Stage
-from pytest_exportcheck.verdicts import Item, outcome_of
+from pytest_exportcheck.verdicts import ItemContext, judgement_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 CAPTURE, SERDES = Mode(("strict",)), Mode(("strict", "serdes"))
@@ -27,7 +27,7 @@ def expecting(mode="*", *, engine="*", check="*", torch="", reason="issue 7"):
 
 def item(*expect, mode=SERDES, profile="ship", selected=(CAPTURE, SERDES), **options):
     case = Case(name="net", build=lambda: None, origin=ORIGIN, expect=expect)
-    return Item(
+    return ItemContext(
         case=case,
         engine="torch",
         mode=mode,
@@ -40,6 +40,10 @@ def item(*expect, mode=SERDES, profile="ship", selected=(CAPTURE, SERDES), **opt
 
 def stage(*findings, mode=SERDES, **options):
     return Stage(mode, record=Record(observations=()), findings=list(findings), **options)
+
+
+def outcome_of(given, stage):
+    return judgement_of(given, stage).outcome
 
 
 def status(given, stage):
