@@ -43,9 +43,9 @@ def file(tmp_path):
     return read(path)
 
 
-def judgement(status="failed", **reckoning):
+def judgement(status="failed", failing=0, **reckoning):
     return Judgement(
-        outcome=Outcome(case="mlp", engine="torch", mode="strict", status=Status(status)),
+        outcome=Outcome(case="mlp", engine="torch", mode="strict", status=Status(status), failing=failing),
         reckoning=Reckoning(mode="strict", **reckoning),
     )
 
@@ -133,8 +133,8 @@ def test_the_tally_of_an_outcome():
 
 
 def test_what_is_written_no_longer_fails():
-    given = accepted(judgement(unexcused=(VALUE,)), Path("e.toml"))
-    assert (given.status, given.reason) == ("expected", "written to e.toml")
+    given = accepted(judgement(unexcused=(VALUE,), failing=1), Path("e.toml"))
+    assert (given.status, given.reason, given.failing) == ("expected", "written to e.toml", 0)
 
 
 def test_what_is_deleted_is_no_longer_stale():

@@ -73,7 +73,18 @@ def test_what_is_lost_is_reported_and_never_fails(profile):
 
 
 def test_what_fails_an_item_is_shown_before_what_does_not():
-    assert outcome_of(item(), stage(KNOWN, LOST, BROKEN)).findings == (BROKEN, KNOWN, LOST)
+    outcome = outcome_of(item(), stage(KNOWN, LOST, BROKEN))
+    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN, LOST), (BROKEN,))
+
+
+def test_what_fails_an_item_in_place_of_its_blocker_is_shown_first_too():
+    outcome = outcome_of(item(selected=[SERDES]), blocked_by(KNOWN, BROKEN))
+    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN), (BROKEN,))
+
+
+@pytest.mark.parametrize("given", [(), (expecting(),)], ids=["passed", "expected"])
+def test_an_item_that_does_not_fail_has_no_failing_findings(given):
+    assert outcome_of(item(*given), stage(BROKEN if given else LOST)).failing_findings == ()
 
 
 def test_an_expected_failure_has_its_reason():
