@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,10 +13,12 @@ from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError
 from pytest_exportcheck.hooks import Hooks
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
+from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.runner import Runner
 
 #: What an expectation may name beside the checks: a stage that raises or edits, a case that cannot be set up, and sizes
@@ -102,8 +105,8 @@ class Kit:
         """What an expectation may name."""
         return [*CHECKS, *self.checks, *OTHER_CHECKS]
 
-    def runner(self, options: Options, **rest: Any) -> Runner:
-        """A runner of these engines and checks."""
+    def runner(self, options: Options, *, progress: Progress = nullcontext, journal: Journal | None = None) -> Runner:
+        """Make a runner of these engines and checks."""
         return Runner(
             self.every_engine,
             profile=options.profile,
@@ -112,7 +115,8 @@ class Kit:
             overrides=self.overrides,
             checks=self.checks,
             fuzz=options.fuzz,
-            **rest,
+            progress=progress,
+            journal=journal,
         )
 
 

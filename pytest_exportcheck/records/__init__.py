@@ -8,12 +8,8 @@ from pytest_exportcheck.records.findings import (
     Check,
     Evidence,
     Finding,
-    Outcome,
-    Reckoning,
     Record,
     Refusal,
-    Status,
-    Survival,
     Verdict,
 )
 from pytest_exportcheck.records.observations import (
@@ -46,7 +42,19 @@ from pytest_exportcheck.records.programs import (
     Stopped,
     TensorValue,
 )
+from pytest_exportcheck.records.results import (
+    Judgement,
+    LedgerTotal,
+    Outcome,
+    Reckoning,
+    Report,
+    Run,
+    RunError,
+    RunSettings,
+    Survival,
+)
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
+from pytest_exportcheck.records.status import Status
 
 __all__ = [
     "LARGEST_SEED",
@@ -66,7 +74,9 @@ __all__ = [
     "GraphRef",
     "Inputs",
     "Interval",
+    "Judgement",
     "Leaf",
+    "LedgerTotal",
     "NodeRecord",
     "NodeRef",
     "NodeRun",
@@ -81,7 +91,11 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Report",
     "Rounding",
+    "Run",
+    "RunError",
+    "RunSettings",
     "SignatureRecord",
     "Size",
     "SpecRecord",

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
+from pytest_exportcheck.records.cases import Rejection, Tolerance
 from pytest_exportcheck.records.observations import Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 
 Verdict: TypeAlias = Literal["broken", "known", "gap", "lost"]
-Status: TypeAlias = Literal["passed", "known", "gap", "failed", "expected", "stale", "blocked", "unsupported", "error"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -113,63 +112,6 @@ class Finding:
     def name(self) -> str:
         """``check.field``: what ini options and policy rows call it."""
         return f"{self.check}.{self.field or self.kind.replace(' ', '_')}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Survival:
-    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
-
-    ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
-    """
-
-    field: str
-    promised: bool = True
-    kept: int = 0
-    changed: int = 0
-    dropped: int = 0
-    gained: int = 0
-
-    @property
-    def before(self) -> int:
-        return self.kept + self.changed + self.dropped
-
-    def __add__(self, other: Survival) -> Survival:
-        return Survival(
-            field=self.field,
-            promised=self.promised or other.promised,
-            kept=self.kept + other.kept,
-            changed=self.changed + other.changed,
-            dropped=self.dropped + other.dropped,
-            gained=self.gained + other.gained,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reckoning:
-    """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
-    one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
-
-    mode: str
-    unexcused: tuple[Finding, ...] = ()
-    excused: tuple[tuple[Expectation, Finding], ...] = ()
-    stale: tuple[Expectation, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one item: what the reports read. ``statistics`` is what hypothesis tells of its examples."""
-
-    case: str
-    engine: str
-    mode: str
-    status: Status
-    findings: tuple[Finding, ...] = ()
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    ledger: tuple[Survival, ...] = ()
-    reckoning: Reckoning | None = None
-    statistics: str = ""
 
 
 Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

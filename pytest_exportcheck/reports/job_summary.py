@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_exportcheck.modes import Mode, in_order
+from pytest_exportcheck.records import Outcome, Report, RunSettings, Status
 from pytest_exportcheck.reports.failure import body_lines
-from pytest_exportcheck.reports.report import HARMLESS, ItemReport, Report, Settings, is_failing
-from pytest_exportcheck.reports.terminal import SIGNS, count
+from pytest_exportcheck.reports.terminal import count
 
 _FAILURES = 20  # shown with their text
 _LINES = 40  # of one text; GitHub takes a page of one MiB
@@ -35,7 +35,7 @@ def _page(report: Report) -> Iterator[str]:
     yield from _failures(report)
 
 
-def settings_text(settings: Settings) -> str:
+def settings_text(settings: RunSettings) -> str:
     """A run's settings in one line."""
     return (
         f"torch {settings.torch}, python {settings.python}, {settings.platform}, exportcheck {settings.exportcheck}, "
@@ -48,9 +48,9 @@ def not_run_text(not_run: int, selected: int | None) -> str:
     return "nobody knows which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
 
 
-def _matrix(engine: str, items: Sequence[ItemReport]) -> Iterator[str]:
+def _matrix(engine: str, items: Sequence[Outcome]) -> Iterator[str]:
     modes = [str(mode) for mode in in_order(Mode.parse(item.mode) for item in items)]
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+    rows: dict[tuple[str, str], dict[str, Status]] = {}
     for item in items:
         rows.setdefault((item.path, item.case), {})[item.mode] = item.status
     shown = rows if len(rows) <= _CASES else {key: row for key, row in rows.items() if not _is_green(row)}
@@ -63,26 +63,25 @@ def _matrix(engine: str, items: Sequence[ItemReport]) -> Iterator[str]:
         yield f"\nand {count(len(rows) - len(shown), 'more case')} without a failure"
 
 
-def _is_green(row: dict[str, str]) -> bool:
-    return all(status in HARMLESS for status in row.values())
+def _is_green(row: dict[str, Status]) -> bool:
+    return all(status.judged and not status.fails for status in row.values())
 
 
-def _sign(status: str | None) -> str:
+def _sign(status: Status | None) -> str:
     if status is None:
         return ""
-    sign = SIGNS[status][0] if status in SIGNS else "?"
-    return f"**{sign}**" if is_failing(status) else sign
+    return f"**{status.sign}**" if status.fails else status.sign
 
 
 def _legend(report: Report) -> Iterator[str]:
     if report.counts:
         yield ""
-        yield ", ".join(f"{SIGNS[status][0]} {SIGNS[status][1]}" for status in report.counts if status in SIGNS)
+        yield ", ".join(f"{status.sign} {status.legend}" for status in report.counts)
 
 
 def _failures(report: Report) -> Iterator[str]:
     texts = [(error.nodeid, error.reason.splitlines()) for error in report.errors]
-    texts += [(item.nodeid, list(body_lines(item))) for item in report.items if is_failing(item.status)]
+    texts += [(item.nodeid, list(body_lines(item))) for item in report.items if item.status.fails]
     for nodeid, lines in texts[:_FAILURES]:
         yield from _details(nodeid, lines)
     if len(texts) > _FAILURES:

@@ -15,7 +15,8 @@ PACKAGE = Path(pytest_exportcheck.__file__).parent
 ADAPTERS = ("harness/_torch.py", "reference/_torch/")
 
 #: Methods of namedtuples, which are public in spite of their names.
-NAMEDTUPLE = frozenset({"_asdict", "_field_defaults", "_fields", "_make", "_replace"})
+#: Names that Python documents for its own classes: of a named tuple, and the value of a member of an enum.
+PYTHONS = frozenset({"_asdict", "_field_defaults", "_fields", "_make", "_replace", "_value_"})
 #: Private names of other libraries, by the file that uses them.
 OTHER_LIBRARIES = frozenset(
     {
@@ -100,10 +101,10 @@ def private_names(source: str, file: str = "file.py", package: frozenset[str] = 
             known = own | package if first in ("self", "cls") and len(rest) == 1 else own
             if path.startswith("torch."):
                 found |= {(node.lineno, path)} if id(node) not in inner and _is_private_torch(path) else set()
-            elif _is_private(node.attr) and node.attr not in known | NAMEDTUPLE:
+            elif _is_private(node.attr) and node.attr not in known | PYTHONS:
                 found |= {(node.lineno, ast.unparse(node))} if (file, node.attr) not in OTHER_LIBRARIES else set()
         if isinstance(node, ast.Call):
-            known = own | NAMEDTUPLE
+            known = own | PYTHONS
             found |= {(node.lineno, n) for n in _in_call(node) if n not in known and (file, n) not in OTHER_LIBRARIES}
     return [f"{line}: {name}" for line, name in sorted(found)]
 
