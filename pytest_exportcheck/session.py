@@ -36,7 +36,6 @@ from pytest_exportcheck.items import (
 )
 from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.kit import kit_of
-from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.progress import Progress
 from pytest_exportcheck.records import Case
@@ -277,12 +276,8 @@ class ActivePlugin:
         if not self._rows:
             return
         terminalreporter.section("exportcheck")
-        session = self._config.stash[SESSION]
-        lattices = session.kit.lattices(session.kit.engines)
-        planned = [mode for each in lattices for mode in each.order(_in(each, session.kit.modes))]
-        order = list(dict.fromkeys(str(each) for mode in planned for each in (mode, mode.fuzzed)))
         rows = [self._rows[nodeid] for nodeid in sorted(self._rows, key=lambda each: self._order.get(each, 0))]
-        for line in summary(rows, order=order, verbose=self._config.get_verbosity() > 0):
+        for line in summary(rows, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
@@ -322,10 +317,6 @@ def _nothing_named(name: str) -> str:
 
 def _no_case_object(value: object) -> str:
     return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
-
-
-def _in(own: Lattice, modes: Iterable[Mode]) -> list[Mode]:
-    return [mode for mode in modes if own.has(mode)]
 
 
 def _write(reporter: Any, line: Line) -> None:

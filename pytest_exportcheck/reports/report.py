@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.reports.terminal import SIGNS
 
 SCHEMA = "exportcheck-report"
@@ -187,7 +188,7 @@ def _ledger(runs: Sequence[Run], items: Iterable[ItemReport]) -> list[LedgerTota
     totals: dict[tuple[int, str, str, str], LedgerTotal] = {}
     for item in items:
         run = first.setdefault(runs[item.run].settings, item.run)
-        edge = item.mode.rpartition("-")[2]
+        edge = Mode.parse(item.mode).last
         for line in item.ledger:
             key = (run, item.engine, edge, line.field)
             before = totals.get(key) or LedgerTotal(
