@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import nullcontext
 from functools import lru_cache
@@ -21,6 +20,7 @@ from pytest_exportcheck.collected import NEVER_CASE_FILES, entry_item, never_col
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.keeper import Keeper, Named
+from pytest_exportcheck.harness._torch import schema_version_of_torch
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
@@ -353,5 +353,4 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _schema_version() -> str:
-    schema = sys.modules.get("torch._export.serde.schema") or import_module("torch._export.serde.schema")
-    return ".".join(map(str, schema.SCHEMA_VERSION))
+    return ".".join(map(str, schema_version_of_torch()))
