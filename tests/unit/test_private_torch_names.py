@@ -14,7 +14,6 @@ import pytest_exportcheck
 PACKAGE = Path(pytest_exportcheck.__file__).parent
 ADAPTERS = ("harness/_torch.py", "reference/_torch/")
 
-#: Methods of namedtuples, which are public in spite of their names.
 #: Names that Python documents for its own classes: of a named tuple, and the value of a member of an enum.
 PYTHONS = frozenset({"_asdict", "_field_defaults", "_fields", "_make", "_replace", "_value_"})
 #: Private names of other libraries, by the file that uses them.
