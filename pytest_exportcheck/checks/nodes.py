@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import FETCHES, operations, refs
+from pytest_exportcheck.checks.alignment import operations, refs
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
 from pytest_exportcheck.checks.sizes import same_size
@@ -212,7 +212,7 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
         added = [
             node
             for node in operations(pair.after.nodes)
-            if id(node) in unpaired and not (writes_back and node.target.startswith("aten.copy"))
+            if id(node) in unpaired and not (writes_back and "copy" in node.facts)
         ]
         moved = _traded_places(dropped, added)
         yield from _unpaired(pair.before, [*dropped, *sizes.dropped(pair, ours, theirs)], "dropped")
@@ -242,7 +242,7 @@ class _Known:
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
     """The operations that are elsewhere in the order; takes them out of both lists. A fetch of something else is not moved."""
     moved = []
-    for node in (each for each in list(dropped) if each.target not in FETCHES):
+    for node in (each for each in list(dropped) if "fetch" not in each.facts):
         partner = next((other for other in added if other.target == node.target), None)
         if partner is not None:
             added.remove(partner)
@@ -254,7 +254,7 @@ def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[N
 def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: str) -> Iterator[Finding]:
     used = {ref.name for node in graph.nodes for ref in refs(node)}
     for node in nodes:
-        unused = node.target == "_operator.getitem" and node.name not in used
+        unused = "getitem" in node.facts and node.name not in used
         kind = f"unused result {fate}" if unused else fate
         texts = (node_text(node), "no such node")
         expected, actual = texts if fate == "dropped" else texts[::-1]

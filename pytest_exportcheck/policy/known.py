@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from packaging.specifiers import SpecifierSet
 
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy.contract import column_of
 from pytest_exportcheck.policy.strides import WRONG_STRIDES, WrongStrides
 from pytest_exportcheck.records import Finding
@@ -763,13 +764,13 @@ def judge(
     findings = list(findings)
     if not findings:
         return []
-    stages = mode.split("-")
+    path = Mode.parse(mode)
     rows = [
         row
         for row in KNOWN
         if fnmatchcase(engine, row.engine)
-        and any(fnmatchcase(stage, row.stage) for stage in (stages[-1], column_of(stages[-1])))
-        and fnmatchcase(stages[0], row.capture)
+        and any(fnmatchcase(stage, row.stage) for stage in (path.last, column_of(path.last)))
+        and fnmatchcase(path.capture, row.capture)
         and fnmatchcase(mode, row.mode)
         and SpecifierSet(row.torch).contains(torch_version, prereleases=True)
     ]
