@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import custom_functions
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.exact import Context, Unmeasured, module_in_double, observe_in_double, rounding_of
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING

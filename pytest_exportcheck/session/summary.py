@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
+from pytest_exportcheck.harness._torch import schema_version_of_torch
 from pytest_exportcheck.items import SESSION
 from pytest_exportcheck.messages import inbox, outbox
 from pytest_exportcheck.options import Options
@@ -82,5 +81,4 @@ def _write(reporter: Any, line: Line) -> None:
 
 
 def _schema_version() -> str:
-    schema = sys.modules.get("torch._export.serde.schema") or import_module("torch._export.serde.schema")
-    return ".".join(map(str, schema.SCHEMA_VERSION))
+    return ".".join(map(str, schema_version_of_torch()))
