@@ -92,7 +92,17 @@ from pytest_exportcheck.snapshot import (
     slots_of,
     write_back,
 )
-from pytest_exportcheck.stage import OBJECTION, Stage, edited_finding, raised_finding, unjudged, without_grad_only
+from pytest_exportcheck.stage import (
+    OBJECTION,
+    Stage,
+    edited_flag,
+    edited_global,
+    edited_module,
+    edited_program,
+    raised_finding,
+    unjudged,
+    without_grad_only,
+)
 from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree, input_leaves, leaf_of
 
@@ -299,13 +309,13 @@ class CaseRun:
                 line = self._last_line(engine, mode, error) if stage.artifact is None and parent is None else ""
                 objects = isinstance(error, getattr(engine, "objections", ()))
                 raised = raised_finding(mode.stages[-1], what, error, logged, line)
-                found = [replace(raised, field=OBJECTION if objects else "")]
+                found = [replace(raised, key=OBJECTION if objects else "")]
                 if mode.parent is None:
                     found = [explained(each, self._oracle) for each in found]
             stage.findings = self._judged(engine, mode, found, operators)
             if _is_gap(engine, mode, error):
                 stage.findings = [
-                    replace(each, verdict="gap", fault_of=engine.name) if each.verdict == "broken" else each
+                    replace(each, verdict="engine_error", fault_of=engine.name) if each.verdict == "broken" else each
                     for each in stage.findings
                 ]
         else:
@@ -345,7 +355,7 @@ class CaseRun:
 
     def _by_others(self, engine: Engine, mode: Mode, parent: Stage | None, stage: Stage) -> list[Finding]:
         """What is wrong with what further engines made of the same file, where the first has not shown it."""
-        told = {(*each.key, each.actual) for each in stage.findings}
+        told = {(*each.identity, each.actual) for each in stage.findings}
         found = []
         for reader, other in getattr(stage.artifact, "also", {}).items():
             operators: Collection[str] = ()
@@ -359,7 +369,7 @@ class CaseRun:
             found += [
                 replace(each, place=f"{reader}: {each.place}")
                 for each in judged
-                if (*each.key, each.actual) not in told
+                if (*each.identity, each.actual) not in told
             ]
         return found
 
@@ -528,11 +538,11 @@ class CaseRun:
     def _judged(
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
-        """What may be lost first: a known defect explains only what would be broken."""
+        """What is tolerated first: a known defect explains only what would be broken."""
         like, overrides = _judged_as(engine, mode), self._settings.overrides
         told = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
-        return judge(told, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
+        return judge(told, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def _artifact_of(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
         """Run one stage under watch: global modes, the module and the input program are as before, or it is said."""
@@ -548,7 +558,7 @@ class CaseRun:
             finally:
                 self.seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
-        return artifact, [*findings, *(edited_finding(name, str(was), str(now)) for name, (was, now) in leaked.items())]
+        return artifact, [*findings, *(edited_global(name, was, now) for name, (was, now) in leaked.items())]
 
     def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
         subject = self._subject
@@ -558,12 +568,9 @@ class CaseRun:
         try:
             artifact = call_foreign(engine.captures[mode.capture], module, args, kwargs, subject.dynamic_shapes)
             kinds = snapshot.kinds()
-            edits = [
-                edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor), _KINDS[kinds[name]])
-                for name, tensor in snapshot.changed().items()
-            ]
+            edits = [edited_module(name, tensor, kinds[name]) for name, tensor in snapshot.changed().items()]
             for name, (was, now) in snapshot.changed_flags().items():
-                edits.append(edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}"))
+                edits.append(edited_flag(name, was, now))
         finally:
             snapshot.restore()
             held.restore()
@@ -590,9 +597,7 @@ class CaseRun:
                 parent.artifact = None  # spoiled: whoever needs it gets a new one
         if edge in getattr(engine, "edits_input", ()):
             return artifact, []
-        return artifact, [
-            edited_finding(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts
-        ]
+        return artifact, [edited_program(part, edge) for part in parts]
 
     def _fingerprint(self, program: Any) -> Mapping[str, str]:
         if not isinstance(program, ExportedProgram):
@@ -832,7 +837,7 @@ class CaseRun:
 
 def _is_of_values(finding: Finding) -> bool:
     """Return True if a finding is about what a program computes, and not about strides alone."""
-    return finding.check in BLOCKING and finding.kind != "stride"
+    return finding.check in BLOCKING and finding.key != "stride"
 
 
 def _captured_with_grad(finding: Finding) -> Finding:
@@ -843,15 +848,6 @@ _WITH_GRAD = (
     "The program computes what eager computes with grad: the capture ran forward() with grad enabled. Under torch.no_grad(), as "
     "inference programs are called, forward() computes something else. Capture under torch.no_grad() (context=torch.no_grad)."
 )
-
-#: How a finding words the kinds of places of a module.
-_KINDS = {"parameter": "a parameter", "buffer": "a buffer", "attribute": "a plain attribute"}
-
-
-def _changed(tensor: torch.Tensor) -> str:
-    """Name the class if the capture left a tensor of a tracer."""
-    kind = type(tensor).__name__
-    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
 
 
 @contextmanager
@@ -932,12 +928,12 @@ def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
 def _is_wrong(finding: Finding) -> bool:
     """Whether a finding of fuzzing stands for all programs behind: known defects of other kinds are told once more."""
     known = finding.verdict == "known" and finding.check in BLOCKING
-    return finding.verdict in ("broken", "gap") or (known and not is_known_layout(finding))
+    return finding.verdict in ("broken", "engine_error") or (known and not is_known_layout(finding))
 
 
 def _refuses_sizes(stage: Stage) -> bool:
     """Return True if a stage raised, or refused the case, because of its dynamic dims."""
-    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    texts = [each.actual for each in stage.findings if (each.check, each.change) == ("stage", "raised")]
     return (
         stage.record is None
         and stage.mode.edge != FUZZ
@@ -946,7 +942,7 @@ def _refuses_sizes(stage: Stage) -> bool:
 
 
 def _unsound_sizes(error: CaseError) -> Finding:
-    return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
+    return Finding.of("case").at("sizes", "wrong", "sizes", "sizes to fuzz", error)
 
 
 def _alignment(

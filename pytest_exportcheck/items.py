@@ -25,6 +25,7 @@ from pytest_exportcheck.raised import stopped_text
 from pytest_exportcheck.records import Case, Finding, Origin, Outcome
 from pytest_exportcheck.reports.failure import fails, failure_text, summary_line
 from pytest_exportcheck.reports.rows import plain
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.selection import named_by
@@ -343,6 +344,8 @@ def _from_root(config: pytest.Config, file: str) -> str:
 def _gap_of(finding: Finding, engine: str) -> tuple[str, str]:
     """The engine that is at fault, and the finding in one line."""
     text = finding.actual.partition("\n")[0]
-    if finding.kind != "raised":
-        text = f"{finding.check}: {finding.place}: {finding.kind} (expected {finding.expected}, got {finding.actual})"
+    if finding.change != "raised":
+        text = (
+            f"{finding.check}: {finding.place}: {kind_of(finding)} (expected {finding.expected}, got {finding.actual})"
+        )
     return finding.fault_of or engine, " ".join(text.split())

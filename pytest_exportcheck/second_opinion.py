@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Lattice, Mode
-from pytest_exportcheck.records import Finding
+from pytest_exportcheck.records import Finding, Identity
 from pytest_exportcheck.stage import OBJECTION, Stage
 
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
@@ -34,7 +34,7 @@ def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> lis
 
 
 def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
-    if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.field == OBJECTION:
+    if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.key == OBJECTION:
         return ""
     if is_second_opinion(engine):
         return engine.name
@@ -71,31 +71,34 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     """
     shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
     compared = first.record is not None or first.mode.edge == FUZZ
-    raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
+    raised = any(each.check == "stage" and each.change == "raised" for each in findings)
     drawn = first.mode.edge == FUZZ  # sizes are drawn for each engine: one may show another difference, or refuse them
     if shared and (raised or drawn or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
-    known = {each.key: each.known_as for each in first.findings if each.verdict == "known"}
-    kinds = {(each.check, each.kind) for each in shared}
+    known = {each.identity: each for each in first.findings if each.verdict == "known"}
+    sorts = {each.sort for each in shared}
     return [
-        _attributed(each, engine, known) if engine and (each.check, each.kind) not in kinds else each
+        _attributed(each, engine, known) if engine and each.sort not in sorts else each
         for each, engine in zip(findings, at_fault, strict=True)
     ]
 
 
-def _attributed(finding: Finding, engine: str, known: Mapping[tuple[str, str, str], str]) -> Finding:
+def _attributed(finding: Finding, engine: str, known: Mapping[Identity, Finding]) -> Finding:
     """A known defect of torch that both engines have in one place is known; everything else is a gap."""
-    if finding.verdict == "broken" and finding.key in known:
-        return replace(finding, verdict="known", known_as=known[finding.key])
-    return replace(finding, verdict="gap", known_as="", fault_of=engine)
+    if finding.verdict == "broken" and finding.identity in known:
+        other = known[finding.identity]
+        names = {name: getattr(other, name) for name in ("known_as", "known_title", "known_issue")}
+        return replace(finding, verdict="known", **names)
+    unknown = dict.fromkeys(("known_as", "known_title", "known_issue"), "")
+    return replace(finding, verdict="engine_error", fault_of=engine, **unknown)
 
 
 def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
     """An error that the first engine raises with the same words is a failure of the model, not a gap."""
-    same = any((each.key, each.actual) == (finding.key, finding.actual) for each in shared)
-    return replace(finding, verdict="broken", fault_of="") if finding.verdict == "gap" and same else finding
+    same = any((each.identity, each.actual) == (finding.identity, finding.actual) for each in shared)
+    return replace(finding, verdict="broken", fault_of="") if finding.verdict == "engine_error" and same else finding
 
 
 def _fails(finding: Finding) -> bool:
     """Return True if a finding fails the run of a user who ships a model, or would if it were not a gap."""
-    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check == "outputs")
+    return finding.verdict in ("broken", "engine_error") or (finding.verdict == "known" and finding.check == "outputs")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN, is_known_layout
-from pytest_exportcheck.records import Case, Expectation, Finding, Outcome, Reckoning, Status, Survival
+from pytest_exportcheck.records import Case, Expectation, ExpectationMatch, FieldSurvival, Finding, Outcome, Status
 from pytest_exportcheck.stage import Stage
 
 _ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
@@ -42,13 +42,7 @@ def not_set_up(item: Item, message: str, first: str) -> Outcome:
     empty); the others are blocked by it."""
     if first:
         return _outcome(item, "blocked", reason=f"blocked: the case could not be set up (see {first})")
-    finding = Finding(
-        check="case",
-        place="set-up",
-        kind="raised",
-        expected="a module that runs on its example inputs",
-        actual=message,
-    )
+    finding = Finding.of("case").at("set-up", "raised", "", "a module that runs on its example inputs", message)
     reckoning = _reckoned(item, item.mode, [finding], may_be_stale=False)
     if reckoning.unexcused:
         return _outcome(item, "error", findings=[finding], reason=message, reckoning=reckoning)
@@ -61,8 +55,8 @@ def _outcome(
     *,
     findings: Sequence[Finding] = (),
     reason: str = "",
-    ledger: Sequence[Survival] = (),
-    reckoning: Reckoning | None = None,
+    ledger: Sequence[FieldSurvival] = (),
+    reckoning: ExpectationMatch | None = None,
 ) -> Outcome:
     return Outcome(
         case=item.case.name,
@@ -88,7 +82,7 @@ def _blocked(item: Item, blocker: Stage) -> Outcome:
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}")
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
-        gap = any(finding.verdict == "gap" for finding in blocker.findings)
+        gap = any(finding.verdict == "engine_error" for finding in blocker.findings)
         how = "where the engine itself fails" if gap and not reckoning.excused else "which fails as expected"
         return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, {how}")
     return _outcome(
@@ -115,14 +109,14 @@ def _judged(item: Item, stage: Stage) -> Outcome:
         status, reason = "stale", _stale_text(reckoning.stale)
     elif excused:
         status, reason = "expected", _reasons(reckoning)
-    elif any(finding.verdict == "gap" for finding in rest):
-        status = "gap"
+    elif any(finding.verdict == "engine_error" for finding in rest):
+        status = "engine_error"
     elif any(finding.verdict == "known" for finding in rest):
         status = "known"
     return _outcome(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
 
 
-def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True) -> Reckoning:
+def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True) -> ExpectationMatch:
     """Findings about a mode held against what is expected of it."""
     entries = [
         each
@@ -132,7 +126,7 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
     pairs = [(each, finding) for finding in findings for each in entries if excuses(each, finding)]
     excused = [finding for _, finding in pairs]
     used = [each for each, _ in pairs]
-    return Reckoning(
+    return ExpectationMatch(
         mode=str(mode),
         unexcused=tuple(each for each in findings if each not in excused and not _tolerated(item, each)),
         excused=tuple(pairs),
@@ -141,16 +135,16 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
 
 
 def _tolerated(item: Item, finding: Finding) -> bool:
-    """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
+    """Tolerated is reported, never failed; known, and an engine error, are warnings for who ships a model, failures for who builds
     engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
-    Those of a gap are not of a program to ship."""
+    Those of an engine error are not of a program to ship."""
     if finding.verdict == "known":
         excusable = finding.check != "outputs" or is_known_layout(finding)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
-    return finding.verdict == "lost" or (finding.verdict == "gap" and item.profile == "ship")
+    return finding.verdict == "tolerated" or (finding.verdict == "engine_error" and item.profile == "ship")
 
 
-def _reasons(reckoning: Reckoning) -> str:
+def _reasons(reckoning: ExpectationMatch) -> str:
     return "; ".join(dict.fromkeys(entry.reason for entry, _ in reckoning.excused))
 
 

@@ -13,6 +13,7 @@ from textwrap import shorten
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
 from pytest_exportcheck.records import Expectation, Finding, Outcome
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.whole_file import write_whole
 
 _LONGEST = 120  # characters of a reason
@@ -153,7 +154,7 @@ def _string(value: str) -> str:
 
 def _found(finding: Finding) -> str:
     """A finding in a line that is the same in every run: without the values that came, which may move."""
-    if finding.kind != "raised":
-        return f"{finding.place}: {finding.kind}"
+    if finding.change != "raised":
+        return f"{finding.place}: {kind_of(finding)}"
     first: Sequence[str] = finding.actual.strip().splitlines()[:1]
     return shorten(re.sub(r"0x[0-9a-fA-F]+", "0x...", " ".join(first)), _LONGEST, placeholder=" ...")

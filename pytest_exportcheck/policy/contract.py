@@ -59,7 +59,7 @@ JUDGED_AT = (*COLUMNS, "fuzz")
 #: How the nodes before and after a stage are paired.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
 
-#: How strictly each key of node metadata is judged. A key without a row is ``lost`` everywhere: its fate shows in the
+#: How strictly each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: its fate shows in the
 #: ledger only. On nodes that are no calls a key goes by the node's kind: ``placeholder.custom``.
 #:
 #: ``present``: there, and sane. ``kept``: as on the node that this one was made from; annotations may be added. ``paths``:
@@ -122,7 +122,7 @@ BLOCKING = frozenset({"outputs", "effects"})
 def is_known_layout(finding: Finding) -> bool:
     """Return True if a known defect explains the finding, and it is only about strides: the values are right, so that users may
     ship the program, and what comes after it can be judged."""
-    return finding.verdict == "known" and finding.check == "outputs" and finding.kind == "stride"
+    return finding.verdict == "known" and finding.check == "outputs" and finding.key == "stride"
 
 
 def column_of(stage: str) -> str:
