@@ -33,6 +33,7 @@ from pytest_exportcheck.describe import (
     module_types_of,
     node_runs,
     program_of,
+    run_digest,
     state_of,
     untraced_of,
 )
@@ -146,6 +147,7 @@ class CaseRun:
         self._seed = settings.seed + case.seed
         self._stages: dict[tuple[str, Mode], Stage] = {}
         self._ground: Ground | Stage | None = None
+        self._runs: dict[tuple[str, bool] | None, tuple[NodeRun, ...]] = {}
         self.seconds: dict[str, float] = {}
         self._attempts = Attempts()
         with _pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
@@ -656,8 +658,16 @@ class CaseRun:
         return program_of(program, declared=self._declared, runs=runs)
 
     def _node_runs(self, program: ExportedProgram, mode: Mode) -> tuple[NodeRun, ...]:
+        """Run the nodes of a program one by one; programs of the same content are run once."""
+        digest = run_digest(program)
+        key = None if digest is None else (digest, without_grad(mode.stages))
+        if key in self._runs:
+            return self._runs[key]
         with self._context(mode):
-            return node_runs(program, self._subject.example, self._declared)
+            runs = node_runs(program, self._subject.example, self._declared)
+        if key is not None:
+            self._runs[key] = runs
+        return runs
 
     def _observed(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
         """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
@@ -895,9 +905,8 @@ def _unstable(first: Record, second: Record) -> tuple[str, ...]:
     return tuple(check for check in _VALUES if check in found)
 
 
-def _operators(program: ProgramRecord | None) -> set[str]:
-    graphs = program.graphs.values() if program else ()
-    return {node.target for graph in graphs for node in graph.nodes if node.op == "call_function"}
+def _operators(program: ProgramRecord | None) -> frozenset[str]:
+    return program.operators if program else frozenset()
 
 
 def _judged_as(engine: Engine, mode: Mode) -> str:

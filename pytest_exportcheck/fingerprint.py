@@ -20,14 +20,14 @@ def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
     Only valid while the program is alive: metadata values that are no plain data are told apart by identity, tensors by identity,
     version counter and a checksum of their bytes.
     """
-    nodes = list(_nodes(program.graph_module))
+    nodes = list(nodes_of(program.graph_module))
     return {
-        "graph": _digest(_node_text(node) for node in nodes),
-        "metadata": _digest(_metadata_text(node) for node in nodes),
-        "graph module": _digest(_module_texts(program.graph_module)),
-        "signature": _digest([repr(program.graph_signature)]),
-        "state": _digest(_state_text({**program.state_dict, **program.constants})),
-        "constraints": _digest([repr(program.range_constraints), repr(program.call_spec)]),
+        "graph": digest_of(node_text(node) for node in nodes),
+        "metadata": digest_of(_metadata_text(node) for node in nodes),
+        "graph module": digest_of(_module_texts(program.graph_module)),
+        "signature": digest_of([repr(program.graph_signature)]),
+        "state": digest_of(_state_text({**program.state_dict, **program.constants})),
+        "constraints": digest_of([repr(program.range_constraints), repr(program.call_spec)]),
     }
 
 
@@ -36,7 +36,7 @@ def edited(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ..
     return tuple(part for part in before if before[part] != after[part])
 
 
-def _digest(parts: Any) -> str:
+def digest_of(parts: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part.encode())
@@ -44,7 +44,7 @@ def _digest(parts: Any) -> str:
     return digest.hexdigest()
 
 
-def _nodes(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
+def nodes_of(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
     for owner in module.modules():
         if isinstance(owner, torch.fx.GraphModule):
             yield from owner.graph.nodes
@@ -57,7 +57,7 @@ def _module_texts(module: torch.nn.Module) -> Iterator[str]:
         yield f"{path} {type(owner).__name__} {children} {_value_text(getattr(owner, 'meta', {}))}"
 
 
-def _node_text(node: torch.fx.Node) -> str:
+def node_text(node: torch.fx.Node) -> str:
     return f"{node.name} {node.op} {node.target} {node.args} {node.kwargs}"
 
 
@@ -67,7 +67,7 @@ def _metadata_text(node: torch.fx.Node) -> str:
 
 def _value_text(value: Any) -> str:
     if isinstance(value, torch.Tensor):
-        return _facts_text(value)
+        return facts_text(value)
     if isinstance(value, dict):
         entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(TORCHS_CUSTOM))
         return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
@@ -77,7 +77,7 @@ def _value_text(value: Any) -> str:
 
 
 @as_plain
-def _facts_text(tensor: torch.Tensor) -> str:
+def facts_text(tensor: torch.Tensor) -> str:
     shape = "" if tensor.is_nested else f"{tuple(tensor.shape)}"
     return f"{tensor.dtype}{shape}{tuple(tensor.stride()) if is_strided(tensor) else ''}"
 
@@ -86,7 +86,7 @@ def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
     for name, value in state.items():
         text = f"{name} {type(value).__name__} {id(value)}"
         if isinstance(value, torch.Tensor):
-            text += f" {_facts_text(value)} {storage_key(value)} {_version(value)} {_checksum(value)}"
+            text += f" {facts_text(value)} {storage_key(value)} {_version(value)} {checksum_of(value)}"
         yield text
 
 
@@ -98,7 +98,7 @@ def _version(tensor: torch.Tensor) -> int:
         return 0
 
 
-def _checksum(tensor: torch.Tensor) -> str:
+def checksum_of(tensor: torch.Tensor) -> str:
     """The bytes of the elements, summed in two ways: cheap, and any single change shows."""
     return " ".join(_sums(part) for _, part in parts_of(tensor) if part.numel())
 

@@ -35,11 +35,17 @@ _COMPRESSED: Mapping[torch.layout, tuple[str, str]] = {
 }
 
 
+#: Classes of tensors that answer no question themselves.
+_ORDINARY = frozenset({torch.Tensor, torch.nn.Parameter})
+
+
 def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its class."""
 
     @wraps(function)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if all(type(each) in _ORDINARY for each in args):
+            return function(*args, **kwargs)
         with torch._C.DisableTorchFunctionSubclass():
             return function(*args, **kwargs)
 
@@ -101,7 +107,7 @@ def storage_key(tensor: torch.Tensor) -> Hashable:
 def has_values(tensor: torch.Tensor) -> bool:
     """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
     capture, of a storage that was given back, or of a wrapper that does not say what it wraps."""
-    if isinstance(tensor, (FakeTensor, FunctionalTensor)) or tensor.is_meta:
+    if tensor.is_meta or isinstance(tensor, (FakeTensor, FunctionalTensor)):
         return False
     inner = _wrapped(tensor)
     if inner is not None:
@@ -188,6 +194,8 @@ def extent(tensor: torch.Tensor) -> int:
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
     """A detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers they mean."""
+    if _is_dense(tensor):
+        return tensor
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     tensor = tensor.detach().as_subclass(torch.Tensor).resolve_conj().resolve_neg()
@@ -197,6 +205,22 @@ def _dense(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.contiguous()
     except NotImplementedError:  # packed dtypes have no kernel, not even to copy
         return tensor.view(torch.uint8).contiguous().view(tensor.dtype)
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    return (
+        type(tensor) is torch.Tensor
+        and tensor.layout is torch.strided
+        and tensor.dtype in _COMPUTING
+        and not (tensor.requires_grad or tensor.is_nested or tensor.is_conj() or tensor.is_neg())
+        and tensor.is_contiguous()
+    )
+
+
+#: Dtypes of elements that are the numbers they mean: neither quantised nor packed.
+_COMPUTING = frozenset(
+    {torch.bool, torch.uint8, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64}
+)
 
 
 # --- copies ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pytest_exportcheck.describe.modules import (
 )
 from pytest_exportcheck.describe.places import input_places, place_of
 from pytest_exportcheck.describe.program import program_of
-from pytest_exportcheck.describe.runs import node_runs
+from pytest_exportcheck.describe.runs import node_runs, run_digest
 from pytest_exportcheck.describe.symbols import interval_of
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "node_runs",
     "place_of",
     "program_of",
+    "run_digest",
     "state_of",
     "untraced_of",
 ]

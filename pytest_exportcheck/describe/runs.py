@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
+from pytest_exportcheck.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 from pytest_exportcheck.tensors import copied, copy_tree, input_leaves
@@ -32,6 +33,51 @@ def node_runs(
         stopped = Stopped(place="its inputs", error=raised_from(error))
         return (on_example, NodeRun(label="at other sizes", values={}, sizes={}, stopped=stopped))
     return (on_example,) if other is None else (on_example, _run(program, other, "at other sizes"))
+
+
+def run_digest(program: torch.export.ExportedProgram) -> str | None:
+    """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs with the same
+    digest yield the same. None for a program that holds objects which cannot be compared."""
+    held = [_state(program, spec) for spec in program.graph_signature.input_specs if spec.target is not None]
+    if not all(isinstance(value, torch.Tensor) for value in held):
+        return None
+    graphs = list(nodes_of(program.graph_module))
+    attributes = [node.op for node in graphs if node.op == "get_attr" and not _is_subgraph(program, node)]
+    if attributes:
+        return None
+    return digest_of(
+        [
+            *(f"{node_text(node)} {_target_id(node)}" for node in graphs),
+            *(repr(spec) for spec in program.graph_signature.input_specs),
+            *(
+                f"{type(value).__name__} {facts_text(value)} {value.requires_grad} {checksum_of(value)}"
+                for value in held
+            ),
+            repr(list(keyword_order(program))),
+            *_symbolic_shapes(program),
+        ]
+    )
+
+
+def _state(program: torch.export.ExportedProgram, spec: Any) -> Any:
+    return program.state_dict.get(spec.target, program.constants.get(spec.target))
+
+
+def _is_subgraph(program: torch.export.ExportedProgram, node: torch.fx.Node) -> bool:
+    owner = node.graph.owning_module or program.graph_module
+    return isinstance(getattr(owner, str(node.target), None), torch.fx.GraphModule)
+
+
+def _target_id(node: torch.fx.Node) -> str:
+    """Tell functions of one name apart; torch keeps its operators for good."""
+    return str(id(node.target)) if callable(node.target) else ""
+
+
+def _symbolic_shapes(program: torch.export.ExportedProgram) -> Iterator[str]:
+    for node in program.graph.nodes:
+        val = node.meta.get("val")
+        if node.op == "placeholder" and isinstance(val, torch.Tensor):
+            yield f"{node.name} {tuple(val.shape) if not val.is_nested else ''}"
 
 
 def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple[str, int], Any]:
@@ -168,7 +214,7 @@ def _inputs(program: torch.export.ExportedProgram, call: Inputs) -> list[Any]:
 
 
 def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: dict[int, Any]) -> Any:
-    value = program.state_dict.get(spec.target, program.constants.get(spec.target))
+    value = _state(program, spec)
     if isinstance(value, torch.Tensor) and (writes or spec.kind is not InputKind.PARAMETER):
         return copied(value, memo)
     return value

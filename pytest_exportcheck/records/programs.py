@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pytest_exportcheck.records.observations import Leaf, Raised
@@ -208,6 +209,12 @@ class ProgramRecord:
     verifiers: tuple[str, ...]
     refused_by: Raised | None = None
     runs: tuple[NodeRun, ...] = ()
+
+    @cached_property
+    def operators(self) -> frozenset[str]:
+        """The names of the operators that the nodes call, in subgraphs as well."""
+        nodes = (node for graph in self.graphs.values() for node in graph.nodes)
+        return frozenset(node.target for node in nodes if node.op == "call_function")
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pytest_exportcheck.checks.val import _against_run
-from pytest_exportcheck.describe import node_runs, program_of
+from pytest_exportcheck.describe import node_runs, program_of, run_digest
 from pytest_exportcheck.describe.declared import declared_dims
 from pytest_exportcheck.describe.runs import _places
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval, TensorValue
@@ -207,3 +207,43 @@ def test_leaves_that_a_class_makes_again_are_placed_in_order():
     kept, first, second = torch.ones(1), torch.ones(2), torch.ones(3)
     placed = [("args[0][0]", torch.ones(2)), ("args[0][1]", torch.ones(3)), ("args[1]", kept), ("args[2]", kept)]
     assert _places([first, second, kept, kept], placed) == ["args[0][0]", "args[0][1]", "args[1]", "args[2]"]
+
+
+class Halves(torch.nn.Module):
+    def __init__(self, wide=4):
+        super().__init__()
+        self.linear = torch.nn.Linear(wide, 2)
+
+    def forward(self, x):
+        return self.linear(x)[:, :1]
+
+
+def test_programs_that_yield_the_same_have_one_digest():
+    module, x = Halves(), torch.ones(3, 4)
+    first = exported(module, x)
+    assert run_digest(first) == run_digest(exported(module, x)) == run_digest(exported(first.module(), x))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda module: module.linear.weight.detach().zero_(),
+        lambda module: module.linear.requires_grad_(False),
+        lambda module: setattr(
+            module.linear, "weight", torch.nn.Parameter(module.linear.weight.detach().t().contiguous().t())
+        ),
+        lambda module: setattr(module, "forward", lambda x: module.linear(x)[:, 1:]),
+    ],
+    ids=["values", "grad", "strides", "graph"],
+)
+def test_another_digest_for_what_may_yield_something_else(change):
+    module, x = Halves(), torch.ones(3, 4)
+    before = run_digest(exported(module, x))
+    change(module)
+    assert run_digest(exported(module, x)) not in (before, None)
+
+
+def test_another_digest_for_other_dynamic_dims():
+    module, x = Halves(), torch.ones(3, 4)
+    dynamic = torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    assert run_digest(dynamic) != run_digest(exported(module, x))
