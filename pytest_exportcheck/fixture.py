@@ -21,8 +21,6 @@ from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejec
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.reproduce import command, id_from_here
 
-FAILING = ("failed", "stale", "error")
-
 
 class Exportcheck:
     """What the fixture gives: call it with a model and its example inputs."""
@@ -95,7 +93,7 @@ class Exportcheck:
                 outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
         except ExportcheckError as error:  # a reader wants the message, not where in the plugin it was raised
             raise type(error)(str(error)) from None
-        failing = [outcome for outcome in outcomes if outcome.status in FAILING]
+        failing = [outcome for outcome in outcomes if outcome.status.fails]
         if failing:
             raise AssertionError(self._text(failing, len(outcomes), settings(self._config)))
         return outcomes

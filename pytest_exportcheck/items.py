@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
@@ -22,10 +21,9 @@ from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.raised import stopped_text
-from pytest_exportcheck.records import Case, Finding, Origin, Outcome
-from pytest_exportcheck.reports.failure import fails, failure_text, summary_line
-from pytest_exportcheck.reports.rows import plain
-from pytest_exportcheck.reports.wording import kind_of
+from pytest_exportcheck.records import Case, Origin, Outcome, Status
+from pytest_exportcheck.reports.encoding import printable
+from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.selection import named_by
@@ -65,8 +63,8 @@ class HookFailed(Exception):
 
 def failed_text(text: str, summary: str, origin: Origin) -> ReprExceptionInfo:
     """A text as pytest shows it, and what its short summary says. pytest sends both to the controller of workers."""
-    crash = ReprFileLocation(origin.file, origin.line, plain(summary))
-    return ReprExceptionInfo(ReprTraceback([ReprEntryNative([plain(text) + "\n"])], None, "native"), crash)
+    crash = ReprFileLocation(origin.file, origin.line, printable(summary))
+    return ReprExceptionInfo(ReprTraceback([ReprEntryNative([printable(text) + "\n"])], None, "native"), crash)
 
 
 class CaseItem(pytest.Item):
@@ -87,23 +85,25 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        outcome = session.runner.run(self.case, self.engine, self.mode)
+        judgement = session.runner.judge(self.case, self.engine, self.mode)
+        outcome = judgement.outcome
         if session.options.update_expectations:
             keeper = session.expectations
-            self.tally = tally(outcome, self.case_path, keeper.partial)
-            outcome = accepted(outcome, keeper.file.path, keeper.partial)
-        self.outcome = outcome
-        if outcome.statistics:
-            self.hypothesis_statistics = outcome.statistics  # hypothesis's own plugin shows it
+            self.tally = tally(judgement, self.case_path, keeper.partial)
+            outcome = accepted(judgement, keeper.file.path, keeper.partial)
+        outcome = self.outcome = self._identified(outcome)
+        if judgement.statistics:
+            self.hypothesis_statistics = judgement.statistics  # hypothesis's own plugin shows it
         _, problems = session.hooks.gather("exportcheck_outcome", self.path, outcome=outcome)
         if problems:
             raise HookFailed(f"{problems[0]}\nThe outcome of the item itself is: {outcome.status}.")
-        if outcome.status in ("blocked", "unsupported"):
-            raise pytest.skip.Exception(plain(outcome.reason), _use_item_location=True)
-        if outcome.status == "expected":
-            pytest.xfail(plain(outcome.reason))
-        if outcome.status in ("failed", "stale", "error", "expected"):  # expected: under --runxfail
+        if outcome.status is Status.EXPECTED:
+            pytest.xfail(printable(outcome.reason))
+            raise CheckFailed(outcome)  # under --runxfail
+        if outcome.status.fails:
             raise CheckFailed(outcome)
+        if not outcome.status.judged:
+            raise pytest.skip.Exception(printable(outcome.reason), _use_item_location=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):
@@ -138,37 +138,26 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, self.case.origin.line - 1, self.name
 
-    def report(self, *, skipped: bool = False, why: str = "") -> dict[str, Any]:
-        """What the reporting process needs of this item: simple types only, they cross process borders. ``skipped``:
-        the case's own code called ``pytest.skip``; ``why``: what pytest says of an item that has no outcome."""
+    @property
+    def planned(self) -> Outcome:
+        """The outcome as long as the item has not run to its end."""
+        return self._identified(
+            Outcome(case=self.case.name, engine=self.engine, mode=str(self.mode), status=Status.INTERRUPTED)
+        )
+
+    def _identified(self, outcome: Outcome) -> Outcome:
+        """Add to an outcome the names by which pytest knows the item, and where its case is declared."""
         origin = self.case.origin
-        row: dict[str, Any] = {
-            "nodeid": self.nodeid,
-            "path": self.case_path,
-            "case": self.case.name,
-            "engine": self.engine,
-            "mode": str(self.mode),
-            "file": _from_root(self.config, origin.file),
-            "line": origin.line,
-        }
-        if self.outcome is None:
-            row |= {"status": "skipped" if skipped else "interrupted", "reason": why}
-            return {name: plain(value) for name, value in row.items()}
-        known = [finding.known_as for finding in self.outcome.findings if finding.verdict == "known"]
-        row |= {
-            "status": self.outcome.status,
-            "reason": self.outcome.reason,
-            "seconds": self.outcome.seconds,
-            "known": list(dict.fromkeys(known)),
-            "gaps": [_gap_of(finding, self.engine) for finding in self.outcome.findings if finding.verdict == "gap"],
-            "notes": self.outcome.notes,
-            "findings": [
-                {**asdict(finding), "fails": fails(self.outcome, finding)} for finding in self.outcome.findings
-            ],
-            "ledger": [asdict(line) for line in self.outcome.ledger],
-            "tally": msgspec.to_builtins(self.tally),
-        }
-        return {name: plain(value) for name, value in row.items()}
+        file = _from_root(self.config, origin.file)
+        return replace(outcome, nodeid=self.nodeid, path=self.case_path, file=file, line=origin.line)
+
+    def ended(self, report: pytest.TestReport) -> Outcome:
+        """Return the outcome once pytest reports the item. One that ended outside the plugin was skipped, by the case's own
+        code say, or interrupted."""
+        if self.outcome is not None:
+            return self.outcome
+        status = Status.SKIPPED if report.skipped else Status.INTERRUPTED
+        return replace(self.planned, status=status, reason=reason_of(report))
 
 
 class BrokenItem(pytest.Item):
@@ -320,13 +309,6 @@ def _import_text(error: BaseException) -> str:
     return str(excinfo.getrepr(style="short"))
 
 
-def report_of(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | None:
-    """The row of an item of ours, for its report; None for other items."""
-    if not isinstance(item, CaseItem):
-        return None
-    return item.report(skipped=report.skipped, why=reason_of(report))
-
-
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     """What pytest says of an item that ended outside the plugin: the message, not the traceback. Empty where all is well."""
     if isinstance(report.longrepr, tuple):
@@ -339,13 +321,3 @@ def _from_root(config: pytest.Config, file: str) -> str:
     """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()
-
-
-def _gap_of(finding: Finding, engine: str) -> tuple[str, str]:
-    """The engine that is at fault, and the finding in one line."""
-    text = finding.actual.partition("\n")[0]
-    if finding.change != "raised":
-        text = (
-            f"{finding.check}: {finding.place}: {kind_of(finding)} (expected {finding.expected}, got {finding.actual})"
-        )
-    return finding.fault_of or engine, " ".join(text.split())

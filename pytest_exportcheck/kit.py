@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_exportcheck import modes as lattice
+from pytest_exportcheck.case_run import Progress
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError
 from pytest_exportcheck.hooks import Hooks
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
@@ -93,8 +96,8 @@ class Kit:
         """What an expectation may name."""
         return [*CHECKS, *self.checks, *OTHER_CHECKS]
 
-    def runner(self, options: Options, **rest: Any) -> Runner:
-        """A runner of these engines and checks."""
+    def runner(self, options: Options, *, progress: Progress = nullcontext, journal: Journal | None = None) -> Runner:
+        """Make a runner of these engines and checks."""
         return Runner(
             self.every_engine,
             profile=options.profile,
@@ -103,7 +106,8 @@ class Kit:
             overrides=self.overrides,
             checks=self.checks,
             fuzz=options.fuzz,
-            **rest,
+            progress=progress,
+            journal=journal,
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.messages import outbox
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.recorder import Recorder
 from pytest_exportcheck.reports.github import workflow_commands
@@ -19,11 +20,9 @@ from pytest_exportcheck.reports.json_report import write_report
 _EVERY = 10.0  # seconds between writings while the session runs: torch may take the process down at any time
 
 
-def register(config: pytest.Config, options: Options) -> None:
-    """Add the recorder to a session. Either output can be turned off by name: ``-p no:exportcheck-github``."""
-    recorder = Recorder(config, options)
-    config.pluginmanager.register(recorder, "exportcheck-recorder")
-    if hasattr(config, "workerinput") or config.option.collectonly:
+def register_outputs(config: pytest.Config, options: Options, recorder: Recorder) -> None:
+    """Add the outputs to a session. Either can be turned off by name: ``-p no:exportcheck-github``."""
+    if outbox(config) is not None or config.option.collectonly:
         return
     if options.json:
         config.pluginmanager.register(JsonOutput(recorder, Path(options.json)), "exportcheck-json")

@@ -20,11 +20,14 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_exportcheck.items import SESSION, CaseItem
+from pytest_exportcheck.items import SESSION, CaseItem, reason_of
 from pytest_exportcheck.journal import Entry, Journal
+from pytest_exportcheck.messages import Message, attach, message_of
 from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.timeouts import set_timer
 
+#: The settings of a worker, among what pytest-xdist gives it.
 _KEY = "exportcheck"
 #: Where in an item's life its process ended: what pytest-xdist and pytest-forked write there.
 _GONE = "???"
@@ -134,20 +137,28 @@ class ParallelPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """The report about an item whose process is gone gets the row that the item cannot give any more."""
+        """Attach the outcome of an item whose process is gone, which the item cannot do any more."""
         self._failed += report.failed
         parts = self._parts(report.nodeid) if report.when == _GONE else None
-        if parts is None or hasattr(report, _KEY):
+        if parts is None or message_of(report).outcome is not None:
             return
         if hasattr(report, "node"):
             ended = self._ended.get(report.node.gateway.id)
         else:
             ended = self.journal.end("ended its process (crashed) in this run")
-        row = {name: parts[name] for name in ("path", "case", "engine", "mode")}
-        report.exportcheck = {**row, "status": "interrupted"}  # type: ignore[attr-defined]
         report.location = (parts["path"], None, f"{parts['case']}[{parts['engine']}-{parts['mode']}]")
         if ended is not None:
             report.longrepr = f"{report.longrepr}\nIt was {ended.doing}. What builds on that is blocked in this run."
+        outcome = Outcome(
+            nodeid=report.nodeid,
+            path=parts["path"],
+            case=parts["case"],
+            engine=parts["engine"],
+            mode=parts["mode"],
+            status=Status.INTERRUPTED,
+            reason=reason_of(report),
+        )
+        attach(report, Message(outcome=outcome))
 
     def _case_of(self, nodeid: str) -> str:
         parts = self._parts(nodeid)

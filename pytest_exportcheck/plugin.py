@@ -48,19 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.active:
         with warnings.catch_warnings():  # torch warns while it is imported, which ends the session under -W error
             warnings.simplefilter("ignore")
-            from pytest_exportcheck.outputs import register
-            from pytest_exportcheck.parallel import ParallelPlugin
-            from pytest_exportcheck.selection import selected
-            from pytest_exportcheck.session import ActivePlugin
+            from pytest_exportcheck.session.registration import register_plugins
 
-        parallel = ParallelPlugin(config, selected(config, options))
-        active = ActivePlugin(
-            config,
-            parallel.options,
-            journal=parallel.journal,
-            workers=parallel.workers,
-            in_part=parallel.in_part,
-        )
-        config.pluginmanager.register(active, "exportcheck-active")
-        config.pluginmanager.register(parallel, "exportcheck-parallel")
-        register(config, parallel.options)
+        register_plugins(config, options)

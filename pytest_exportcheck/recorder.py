@@ -1,6 +1,6 @@
 """Keeps what a session learns of its items as a report.
 
-With pytest-xdist the workers only send rows, and the process that reports collects them.
+With pytest-xdist the workers only send messages, and the process that reports collects them.
 """
 
 from __future__ import annotations
@@ -8,35 +8,40 @@ from __future__ import annotations
 import platform
 import sysconfig
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
 
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem, reason_of
+from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem, EntryItem, reason_of
+from pytest_exportcheck.messages import Message, attach, message_of, outbox
 from pytest_exportcheck.modes import Lattice
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.reports.report import ErrorReport, Report, Run, Settings, report_of_runs
-from pytest_exportcheck.reports.rows import item_of, plain, properties
+from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettings
+from pytest_exportcheck.reports.encoding import printable
+from pytest_exportcheck.reports.junit import properties
+from pytest_exportcheck.reports.report import report_of_runs
 
 _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Recorder:
-    """Collects rows. On a worker it sends, with the first report, which items were selected: only workers collect."""
+    """Attaches messages to the reports of items where they run, and collects the messages where they are reported: the one
+    store of a session's outcomes. A worker sends, with its first report, which items were selected: only workers collect."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self._options = options
         self._started = datetime.now(timezone.utc)
         self._clock = time.monotonic()
-        self._selected: dict[str, Mapping[str, Any]] | None = None
-        self._to_send: list[Mapping[str, Any]] = []
-        self._rows: dict[str, Mapping[str, Any]] = {}
-        self._errors: list[ErrorReport] = []
+        self._selected: dict[str, Outcome] | None = None
+        self._to_send: tuple[Outcome, ...] = ()
+        self._order: dict[str, int] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._errors: list[RunError] = []
         self._stopped = ""
         self._exit_status: int | None = None
 
@@ -44,21 +49,21 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._to_send = [item.report() for item in session.items if isinstance(item, CaseItem)]
-        self._selected = {row["nodeid"]: row for row in self._to_send}
+        self._to_send = tuple(item.planned for item in session.items if isinstance(item, CaseItem))
+        self._selected = {each.nodeid: each for each in self._to_send}
+        self._order = {item.nodeid: number for number, item in enumerate(session.items)}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         if isinstance(item, CaseItem) and call.when == "call" and item.outcome is not None:
-            item.user_properties += properties(item.report())
+            item.user_properties += properties(item.outcome)
         report = yield
-        if isinstance(item, BrokenItem) and report.failed:
-            report.exportcheck_error = plain(item.message)  # type: ignore[attr-defined]
-        if hasattr(self.config, "workerinput") and self._to_send:
-            report.exportcheck_selected = self._to_send  # type: ignore[attr-defined]
-            self._to_send = []
+        message = _message(item, report)
+        if outbox(self.config) is not None:
+            message, self._to_send = replace(message, selected=self._to_send), ()
+        attach(report, message)
         return report
 
     # --- where they are reported ----------------------------------------------------------------
@@ -67,22 +72,31 @@ class Recorder:
         if report.failed:
             self._error(report.nodeid, reason_of(report))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._order = {nodeid: number for number, nodeid in enumerate(ids)}
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for row in getattr(report, "exportcheck_selected", ()):
-            self._selected = {**(self._selected or {}), row["nodeid"]: row}
-        row = getattr(report, "exportcheck", None)
-        if row is not None:  # of an item whose process is gone it lacks what only the item knew
-            known = {**(self._selected or {}).get(report.nodeid, {}), "nodeid": report.nodeid}
-            ended = {"worker": getattr(report, "worker_id", ""), "duration": report.duration}
-            self._rows[report.nodeid] = {**known, "reason": reason_of(report), **row, **ended}
-        elif hasattr(report, "exportcheck_error"):
-            self._error(report.nodeid, report.exportcheck_error)
-        elif report.failed and report.nodeid in self._rows:
+        message = message_of(report)
+        if message.selected:
+            self._selected = {**(self._selected or {}), **{each.nodeid: each for each in message.selected}}
+        if message.outcome is not None:
+            self._outcomes[report.nodeid] = self._completed(message.outcome, report)
+        elif message.error:
+            self._error(report.nodeid, message.error)
+        elif report.failed and report.nodeid in self._outcomes:
             self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
+    def _completed(self, outcome: Outcome, report: pytest.TestReport) -> Outcome:
+        """Add what only the process that reports knows. An item whose process is gone cannot say where its case is."""
+        planned = (self._selected or {}).get(report.nodeid)
+        if planned is not None and not outcome.file:
+            outcome = replace(outcome, file=planned.file, line=planned.line)
+        return replace(outcome, worker=getattr(report, "worker_id", ""), duration=round(report.duration, 6))
+
     def _error(self, nodeid: str, reason: str) -> None:
-        error = ErrorReport(nodeid=plain(nodeid), reason=plain(reason))
-        if error not in self._errors:  # every worker of pytest-xdist collects, and tells
+        error = RunError(nodeid=printable(nodeid), reason=printable(reason))
+        if error not in self._errors:  # every worker of pytest-xdist collects, and reports it
             self._errors.append(error)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -93,16 +107,20 @@ class Recorder:
         self._stopped = self._stopped or str(session.shouldfail or session.shouldstop or "")
         self._exit_status = int(exitstatus)
 
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """The outcomes that are known by now, in the order in which their items were collected."""
+        return [self._outcomes[nodeid] for nodeid in sorted(self._outcomes, key=lambda each: self._order.get(each, 0))]
+
     def report(self) -> Report:
-        """What is known by now."""
-        items = [item_of(row) for row in self._rows.values()]
-        return report_of_runs([self._run(len(items))], items, self._errors)
+        """Make a report of what is known by now."""
+        return report_of_runs([self._run(len(self._outcomes))], self._outcomes.values(), self._errors)
 
     def _run(self, judged: int) -> Run:
         kit = self.config.stash[SESSION].kit
         lattices = {engine.name: Lattice.of(engine.captures, engine.edges) for engine in kit.engines}
         order = [mode for each in lattices.values() for mode in each.order([m for m in kit.modes if each.has(m)])]
-        not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._rows]
+        not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._outcomes]
         selected: int | None = None if self._selected is None else len(self._selected)
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:
             selected = judged  # nothing of ours came back from any worker, so there was nothing
@@ -113,14 +131,14 @@ class Recorder:
             started=self._started,
             seconds=round(time.monotonic() - self._clock, 3),
             exit_status=self._exit_status,
-            stopped=plain(self._stopped),
+            stopped=printable(self._stopped),
             selected=selected,
-            not_run=tuple(plain(sorted(not_run))),
+            not_run=tuple(map(printable, sorted(not_run))),
         )
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> RunSettings:
         options = self._options
-        return Settings(
+        return RunSettings(
             exportcheck=__version__,
             torch=str(torch.__version__),
             python=platform.python_version(),
@@ -128,6 +146,14 @@ class Recorder:
             profile=options.profile,
             seed=options.seed,
             threads=options.threads or torch.get_num_threads(),
-            allow=tuple(plain(options.allow)),
-            forbid=tuple(plain(options.forbid)),
+            allow=tuple(map(printable, options.allow)),
+            forbid=tuple(map(printable, options.forbid)),
         )
+
+
+def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
+    """Say what an item of the plugin has to say with this report; nothing unless it ended."""
+    if isinstance(item, CaseItem) and (report.when == "call" or (report.when == "setup" and not report.passed)):
+        return Message(outcome=item.ended(report), tally=item.tally if item.outcome else None)
+    tally = item.tally if isinstance(item, EntryItem) and report.when == "call" else None
+    return Message(tally=tally, error=item.message if isinstance(item, BrokenItem) and report.failed else "")

@@ -1,4 +1,4 @@
-"""Runs items in any order, keeps one case at a time, and yields outcomes."""
+"""Runs items in any order, keeps one case at a time, and judges each item."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
-from pytest_exportcheck.records import Case, Check, Outcome
-from pytest_exportcheck.verdicts import Item, not_set_up, outcome_of
+from pytest_exportcheck.records import Case, Check, Judgement, Outcome, Status
+from pytest_exportcheck.verdicts import ItemContext, judgement_of, not_set_up
 
 
 class Runner:
@@ -62,24 +62,29 @@ class Runner:
             self._remaining.setdefault(id(case), set()).add((engine, mode))
 
     def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
+        """Run one item, as :meth:`judge` does, and return its outcome alone."""
+        return self.judge(case, engine, mode).outcome
+
+    def judge(self, case: Case, engine: str, mode: Mode) -> Judgement:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
-            return self._not_set_up_outcome(case, engine, mode)
+            return self._judge_without_case(case, engine, mode)
         interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
         if interrupted:
             reason = f"blocked: {interrupted} {interrupted.how}"
-            return Outcome(case=case.name, engine=engine, mode=str(mode), status="blocked", reason=reason)
+            outcome = Outcome(case=case.name, engine=engine, mode=str(mode), status=Status.BLOCKED, reason=reason)
+            return Judgement(outcome=outcome)
         try:
             run = self._case_run(case)
         except Exception as error:
             text = str(error) if isinstance(error, CaseError) else internal_error_text(error)
             self._not_set_up[id(case)] = ((engine, mode), text)
-            return self._not_set_up_outcome(case, engine, mode)
-        outcome = self._outcome(run, case, engine, mode)
+            return self._judge_without_case(case, engine, mode)
+        judgement = self._judge(run, case, engine, mode)
         self._done(case, engine, mode, run)
-        return outcome
+        return judgement
 
-    def _outcome(self, run: CaseRun, case: Case, engine: str, mode: Mode) -> Outcome:
+    def _judge(self, run: CaseRun, case: Case, engine: str, mode: Mode) -> Judgement:
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)
         item = replace(
@@ -87,10 +92,10 @@ class Runner:
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
-        return replace(outcome_of(item, stage), statistics=stage.statistics)
+        return replace(judgement_of(item, stage), statistics=stage.statistics)
 
-    def _item(self, case: Case, engine: str, mode: Mode) -> Item:
-        return Item(
+    def _item(self, case: Case, engine: str, mode: Mode) -> ItemContext:
+        return ItemContext(
             case=case,
             engine=engine,
             mode=mode,
@@ -114,7 +119,7 @@ class Runner:
         else:
             self._current = None
 
-    def _not_set_up_outcome(self, case: Case, engine: str, mode: Mode) -> Outcome:
+    def _judge_without_case(self, case: Case, engine: str, mode: Mode) -> Judgement:
         first, message = self._not_set_up[id(case)]
         told_by = "" if first == (engine, mode) else f"{case.name}[{first[0]}-{first[1]}]"
         return not_set_up(self._item(case, engine, mode), message, told_by)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Lattice, Mode
-from pytest_exportcheck.records import Finding, Identity
+from pytest_exportcheck.records import Finding, Identity, KnownAs
 from pytest_exportcheck.stage import OBJECTION, Stage
 
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
@@ -75,7 +75,7 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     drawn = first.mode.edge == FUZZ  # sizes are drawn for each engine: one may show another difference, or refuse them
     if shared and (raised or drawn or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
-    known = {each.identity: each for each in first.findings if each.verdict == "known"}
+    known = {each.identity: each.known for each in first.findings if each.verdict == "known"}
     sorts = {each.sort for each in shared}
     return [
         _attributed(each, engine, known) if engine and each.sort not in sorts else each
@@ -83,14 +83,11 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     ]
 
 
-def _attributed(finding: Finding, engine: str, known: Mapping[Identity, Finding]) -> Finding:
+def _attributed(finding: Finding, engine: str, known: Mapping[Identity, KnownAs | None]) -> Finding:
     """A known defect of torch that both engines have in one place is known; everything else is a gap."""
     if finding.verdict == "broken" and finding.identity in known:
-        other = known[finding.identity]
-        names = {name: getattr(other, name) for name in ("known_as", "known_title", "known_issue")}
-        return replace(finding, verdict="known", **names)
-    unknown = dict.fromkeys(("known_as", "known_title", "known_issue"), "")
-    return replace(finding, verdict="engine_error", fault_of=engine, **unknown)
+        return replace(finding, verdict="known", known=known[finding.identity])
+    return replace(finding, verdict="engine_error", known=None, fault_of=engine)
 
 
 def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:

@@ -1,4 +1,4 @@
-"""A stage's findings, the profile and the declared expectations -> the outcome of an item."""
+"""A stage's findings, the profile and the declared expectations -> the judgement of an item."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from dataclasses import dataclass, field
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN, is_known_layout
-from pytest_exportcheck.records import Case, Expectation, ExpectationMatch, FieldSurvival, Finding, Outcome, Status
+from pytest_exportcheck.records import (
+    Case,
+    Expectation,
+    ExpectationMatch,
+    FieldSurvival,
+    Finding,
+    Judgement,
+    Outcome,
+    Status,
+)
 from pytest_exportcheck.stage import Stage
 
 _ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Item:
+class ItemContext:
     """What is judged: (case, engine, mode), and the run that it is part of."""
 
     case: Case
@@ -28,95 +37,97 @@ class Item:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def outcome_of(item: Item, stage: Stage) -> Outcome:
-    """The outcome of an item whose mode ended in this stage."""
+def judgement_of(item: ItemContext, stage: Stage) -> Judgement:
+    """Judge an item whose mode ended in this stage."""
     if stage.blocker is not None:
         return _blocked(item, stage.blocker)
     if stage.unsupported:
-        return _outcome(item, "unsupported", reason=f"unsupported by {item.engine}: {stage.unsupported}")
+        return _judgement(item, Status.UNSUPPORTED, reason=f"unsupported by {item.engine}: {stage.unsupported}")
     return _judged(item, stage)
 
 
-def not_set_up(item: Item, message: str, first: str) -> Outcome:
-    """The outcome of an item whose case could not be set up. The first item of the case to run says so (``first`` is
+def not_set_up(item: ItemContext, message: str, first: str) -> Judgement:
+    """Judge an item whose case could not be set up. The first item of the case to run says so (``first`` is
     empty); the others are blocked by it."""
     if first:
-        return _outcome(item, "blocked", reason=f"blocked: the case could not be set up (see {first})")
+        return _judgement(item, Status.BLOCKED, reason=f"blocked: the case could not be set up (see {first})")
     finding = Finding.of("case").at("set-up", "raised", "", "a module that runs on its example inputs", message)
     reckoning = _reckoned(item, item.mode, [finding], may_be_stale=False)
     if reckoning.unexcused:
-        return _outcome(item, "error", findings=[finding], reason=message, reckoning=reckoning)
-    return _outcome(item, "expected", findings=[finding], reason=_reasons(reckoning), reckoning=reckoning)
+        return _judgement(item, Status.ERROR, findings=[finding], reason=message, reckoning=reckoning)
+    return _judgement(item, Status.EXPECTED, findings=[finding], reason=_reasons(reckoning), reckoning=reckoning)
 
 
-def _outcome(
-    item: Item,
+def _judgement(
+    item: ItemContext,
     status: Status,
     *,
     findings: Sequence[Finding] = (),
     reason: str = "",
     ledger: Sequence[FieldSurvival] = (),
     reckoning: ExpectationMatch | None = None,
-) -> Outcome:
-    return Outcome(
+) -> Judgement:
+    failing = reckoning.unexcused if reckoning and status.fails else ()
+    outcome = Outcome(
         case=item.case.name,
         engine=item.engine,
         mode=str(item.mode),
         status=status,
-        findings=tuple(findings),
+        findings=(*failing, *(each for each in findings if each not in failing)),
+        failing=len(failing),
         reason=reason,
         notes=item.notes,
         seconds=item.seconds,
         ledger=tuple(ledger),
-        reckoning=reckoning,
     )
+    return Judgement(outcome=outcome, reckoning=reckoning)
 
 
-def _blocked(item: Item, blocker: Stage) -> Outcome:
+def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
     """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
     if blocker.unsupported:
-        return _outcome(item, "unsupported", reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
+        return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
     if blocker.refused:
-        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, which refuses the case, as it must")
+        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, which refuses the case, as it must")
     if blocker.mode in item.selected:
-        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}")
+        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}")
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
         gap = any(finding.verdict == "engine_error" for finding in blocker.findings)
         how = "where the engine itself fails" if gap and not reckoning.excused else "which fails as expected"
-        return _outcome(item, "blocked", reason=f"blocked by {blocker.mode}, {how}")
-    return _outcome(
+        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, {how}")
+    return _judgement(
         item,
-        "failed",
+        Status.FAILED,
         findings=blocker.findings,
         reason=f"{blocker.mode}, which this mode builds on and which is not part of this run, is broken",
         reckoning=reckoning,
     )
 
 
-def _judged(item: Item, stage: Stage) -> Outcome:
+def _judged(item: ItemContext, stage: Stage) -> Judgement:
     reckoning = _reckoned(item, item.mode, stage.findings)
     excused = [finding for _, finding in reckoning.excused]
     rest = [finding for finding in stage.findings if finding not in excused]
     if any(each.check == "case" for each in reckoning.unexcused):
-        return _outcome(item, "error", findings=rest, reason=reckoning.unexcused[0].actual, reckoning=reckoning)
+        return _judgement(item, Status.ERROR, findings=rest, reason=reckoning.unexcused[0].actual, reckoning=reckoning)
     if reckoning.unexcused:
-        shown = [*reckoning.unexcused, *(each for each in rest if each not in reckoning.unexcused)]
-        return _outcome(item, "failed", findings=shown, ledger=stage.ledger, reckoning=reckoning)
-    status: Status = "passed"
-    reason = ""
+        return _judgement(item, Status.FAILED, findings=rest, ledger=stage.ledger, reckoning=reckoning)
+    status, reason = Status.PASSED, ""
     if reckoning.stale:
-        status, reason = "stale", _stale_text(reckoning.stale)
+        status, reason = Status.STALE, _stale_text(reckoning.stale)
     elif excused:
-        status, reason = "expected", _reasons(reckoning)
+        status, reason = Status.EXPECTED, _reasons(reckoning)
     elif any(finding.verdict == "engine_error" for finding in rest):
-        status = "engine_error"
+        status = Status.ENGINE_ERROR
     elif any(finding.verdict == "known" for finding in rest):
-        status = "known"
-    return _outcome(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
+        status = Status.KNOWN
+    return _judgement(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
 
 
-def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True) -> ExpectationMatch:
+def _reckoned(
+    item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True
+) -> ExpectationMatch:
     """Findings about a mode held against what is expected of it."""
     entries = [
         each
@@ -134,8 +145,8 @@ def _reckoned(item: Item, mode: Mode, findings: Sequence[Finding], *, may_be_sta
     )
 
 
-def _tolerated(item: Item, finding: Finding) -> bool:
-    """Tolerated is reported, never failed; known, and an engine error, are warnings for who ships a model, failures for who builds
+def _tolerated(item: ItemContext, finding: Finding) -> bool:
+    """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
     engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
     Those of an engine error are not of a program to ship."""
     if finding.verdict == "known":

@@ -10,7 +10,7 @@ import hypothesis.internal.detection
 import torch._dynamo
 import torch._export.serde.schema  # noqa: F401
 
-import pytest_exportcheck.session
+import pytest_exportcheck.session.registration
 import pytest_exportcheck.sources.torchvision  # noqa: F401
 
 pytest_plugins = ["pytester"]

@@ -28,9 +28,14 @@ def check(evidence: Evidence) -> list[Finding]:
 def _archives(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
-            texts = [each.get(name, "no such record") for each in (before, after)]
-            detail = "between the second and the third save"
-            yield _FINDING.at(f"archive record {name}", "changed", "bytes", *texts, detail)
+            yield _FINDING.at(
+                f"archive record {name}",
+                "changed",
+                "bytes",
+                before.get(name, "no such record"),
+                after.get(name, "no such record"),
+                "between the second and the third save",
+            )
 
 
 def _programs(before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:

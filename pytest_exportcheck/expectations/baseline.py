@@ -12,7 +12,7 @@ from textwrap import shorten
 
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
-from pytest_exportcheck.records import Expectation, Finding, Outcome
+from pytest_exportcheck.records import Expectation, Finding, Judgement, Outcome, Status
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.whole_file import write_whole
 
@@ -48,10 +48,10 @@ class Rewriting:
     new: int
 
 
-def tally(outcome: Outcome, path: str, partial: Collection[int] = ()) -> Tally:
-    """What an outcome means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
+def tally(judgement: Judgement, path: str, partial: Collection[int] = ()) -> Tally:
+    """What a judgement means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
     of entries that also name items which are not part of this run: nobody knows whether they are stale."""
-    reckoning = outcome.reckoning
+    outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None:
         return Tally()
 
@@ -68,16 +68,16 @@ def tally(outcome: Outcome, path: str, partial: Collection[int] = ()) -> Tally:
     )
 
 
-def accepted(outcome: Outcome, path: Path, partial: Collection[int] = ()) -> Outcome:
+def accepted(judgement: Judgement, path: Path, partial: Collection[int] = ()) -> Outcome:
     """The outcome of an item in a run that writes the file: what fails is expected from now on. What the file cannot
     say stays: a stale entry in a decorator, or one that a part of its items cannot decide (``partial``)."""
-    reckoning = outcome.reckoning
+    outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None or not all(_in_file(entry, partial) for entry in reckoning.stale):
         return outcome
     if reckoning.unexcused:
-        return replace(outcome, status="expected", reason=f"written to {path}")
-    if outcome.status == "stale":
-        return replace(outcome, status="passed", reason=f"removed from {path}")
+        return replace(outcome, status=Status.EXPECTED, failing=0, reason=f"written to {path}")
+    if outcome.status is Status.STALE:
+        return replace(outcome, status=Status.PASSED, reason=f"removed from {path}")
     return outcome
 
 

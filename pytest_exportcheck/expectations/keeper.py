@@ -8,9 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from pytest_exportcheck.expectations.baseline import Tally, rewritten, write
 from pytest_exportcheck.expectations.file import Entry, ExpectationsFile, read
@@ -46,10 +43,9 @@ class Keeper:
         there = path and not (update and not Path(path).exists())
         self.file = read(Path(path)) if there else ExpectationsFile(Path(path))
 
-    def add(self, tally: Any) -> None:
-        """What an item means for the file, as simple types."""
-        if tally:
-            self._tallies.append(msgspec.convert(tally, Tally))
+    def add(self, tally: Tally) -> None:
+        """Take in what an item means for the file."""
+        self._tallies.append(tally)
 
     def write(self, *, ended_early: bool = False) -> None:
         """Write the file anew, if that was asked for and anything ran. Of a run that ended early nobody knows which items it

@@ -10,16 +10,13 @@ from pytest_exportcheck.records.findings import (
     Change,
     Check,
     Evidence,
-    ExpectationMatch,
-    FieldSurvival,
     Finding,
     FindingsOf,
     Identity,
-    Outcome,
+    KnownAs,
     Record,
     Refusal,
     Sort,
-    Status,
     Verdict,
 )
 from pytest_exportcheck.records.observations import (
@@ -53,7 +50,19 @@ from pytest_exportcheck.records.programs import (
     Stopped,
     TensorValue,
 )
+from pytest_exportcheck.records.results import (
+    ExpectationMatch,
+    FieldSurvival,
+    Judgement,
+    LedgerTotal,
+    Outcome,
+    Report,
+    Run,
+    RunError,
+    RunSettings,
+)
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
+from pytest_exportcheck.records.status import Status
 from pytest_exportcheck.records.vocabulary import FIELDS
 
 __all__ = [
@@ -83,7 +92,10 @@ __all__ = [
     "Identity",
     "Inputs",
     "Interval",
+    "Judgement",
+    "KnownAs",
     "Leaf",
+    "LedgerTotal",
     "NodeRecord",
     "NodeRef",
     "NodeRun",
@@ -97,7 +109,11 @@ __all__ = [
     "Record",
     "Refusal",
     "Rejection",
+    "Report",
     "Rounding",
+    "Run",
+    "RunError",
+    "RunSettings",
     "SignatureRecord",
     "Size",
     "Sort",

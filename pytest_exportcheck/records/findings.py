@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pytest_exportcheck.records.cases import Expectation, Rejection, Tolerance
+from pytest_exportcheck.records.cases import Rejection, Tolerance
 from pytest_exportcheck.records.observations import CallSite, Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 from pytest_exportcheck.records.vocabulary import field_of
 
 Verdict: TypeAlias = Literal["broken", "known", "engine_error", "tolerated"]
-Status: TypeAlias = Literal[
-    "passed", "known", "engine_error", "failed", "expected", "stale", "blocked", "unsupported", "error"
-]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -148,6 +145,15 @@ class Cause:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class KnownAs:
+    """A known defect of torch, and its public report."""
+
+    id: str
+    title: str
+    issue: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One difference.
@@ -155,8 +161,7 @@ class Finding:
     ``change`` is what happened, ``key`` the field that it happened to: ``dtype``, ``stack_trace``, ``guard``; empty where the change
     says it all. ``subject`` is the kind of thing that ``place`` is, where that matters: ``placeholder``, ``parameter``.
     ``on`` are the calls that showed it, where it came from calls; ``error`` what was raised; ``causes`` what may explain it.
-    ``line`` is the line of user code that it is about; ``known_as`` the id of the known defect that explains it,
-    with its title and its public issue; ``fault_of`` the engine that
+    ``line`` is the line of user code that it is about; ``known`` the known defect that explains it; ``fault_of`` the engine that
     has an ``engine_error``; ``operators`` are those that it is about, None where any operator of the program may be at fault.
     """
 
@@ -172,9 +177,7 @@ class Finding:
     causes: tuple[Cause, ...] = ()
     error: Raised | None = None
     line: str = ""
-    known_as: str = ""
-    known_title: str = ""
-    known_issue: str = ""
+    known: KnownAs | None = None
     fault_of: str = ""
     on: tuple[CallSite, ...] = ()
     operators: tuple[str, ...] | None = None
@@ -183,6 +186,11 @@ class Finding:
     def of(check: str) -> FindingsOf:
         """What makes the findings of one check."""
         return FindingsOf(check)
+
+    @property
+    def known_as(self) -> str:
+        """The id of the known defect that explains the finding; empty where none does."""
+        return self.known.id if self.known else ""
 
     @property
     def identity(self) -> Identity:
@@ -247,63 +255,6 @@ class FindingsOf:
             on=on,
             operators=operators,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FieldSurvival:
-    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
-
-    ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
-    """
-
-    field: str
-    promised: bool = True
-    kept: int = 0
-    changed: int = 0
-    dropped: int = 0
-    gained: int = 0
-
-    @property
-    def before(self) -> int:
-        return self.kept + self.changed + self.dropped
-
-    def __add__(self, other: FieldSurvival) -> FieldSurvival:
-        return FieldSurvival(
-            field=self.field,
-            promised=self.promised or other.promised,
-            kept=self.kept + other.kept,
-            changed=self.changed + other.changed,
-            dropped=self.dropped + other.dropped,
-            gained=self.gained + other.gained,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpectationMatch:
-    """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
-    one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
-
-    mode: str
-    unexcused: tuple[Finding, ...] = ()
-    excused: tuple[tuple[Expectation, Finding], ...] = ()
-    stale: tuple[Expectation, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one item: what the reports read. ``statistics`` is what hypothesis tells of its examples."""
-
-    case: str
-    engine: str
-    mode: str
-    status: Status
-    findings: tuple[Finding, ...] = ()
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    ledger: tuple[FieldSurvival, ...] = ()
-    reckoning: ExpectationMatch | None = None
-    statistics: str = ""
 
 
 Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

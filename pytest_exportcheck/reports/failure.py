@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
-from pytest_exportcheck.records import Finding, Outcome
-from pytest_exportcheck.reports.report import FindingReport, ItemReport
+from pytest_exportcheck.records import Finding, Outcome, Status
+from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
 
 LONGEST = 20  # lines of one value before it is cut, unless all is asked for
 
@@ -16,9 +16,9 @@ def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> 
     return "\n".join([*body_lines(outcome, verbose), "", f"Reproduce with: {reproduce}"])
 
 
-def body_lines(outcome: Outcome | ItemReport, verbose: bool = False) -> Iterator[str]:
+def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
     """What failed, line by line: the findings, or the reason where that says it all."""
-    if outcome.status in ("error", "stale") or not outcome.findings:
+    if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
         yield from outcome.reason.splitlines()
         return
     yield headline(outcome)
@@ -29,47 +29,27 @@ def body_lines(outcome: Outcome | ItemReport, verbose: bool = False) -> Iterator
         yield f"note: {note}"
 
 
-def headline(outcome: Outcome | ItemReport) -> str:
+def headline(outcome: Outcome) -> str:
     """One line: which stage broke what, by the findings that fail the item."""
     if outcome.reason:
         return f"{outcome.reason}:"
     stage = outcome.mode.rpartition("-")[2]
-    failing = failing_findings(outcome)
-    raised = [finding for finding in failing if finding.kind == "raised"]
+    failing = outcome.failing_findings or outcome.findings
+    raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
         return f"{stage} raised {raised[0].actual.partition(':')[0]}"
     return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
 
 
-def failing_findings(outcome: Outcome | ItemReport) -> Sequence[Finding | FindingReport]:
-    """The findings for which an item fails: without what is tolerated, known or excused."""
-    findings: Sequence[Finding | FindingReport] = outcome.findings
-    failing = [
-        finding
-        for finding in findings
-        if (
-            finding.fails
-            if isinstance(finding, FindingReport)
-            else isinstance(outcome, Outcome) and fails(outcome, finding)
-        )
-    ]
-    return failing or findings
-
-
-def fails(outcome: Outcome, finding: Finding) -> bool:
-    """Return True if the item fails for this finding."""
-    return finding.verdict != "lost" if outcome.reckoning is None else finding in outcome.reckoning.unexcused
-
-
-def summary_line(outcome: Outcome | ItemReport) -> str:
+def summary_line(outcome: Outcome) -> str:
     """Return what pytest's short summary says of a failed item: the first finding by its check and place, and what was found."""
-    if outcome.status in ("error", "stale") or not outcome.findings:
+    if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
         return first_line(outcome.reason)
-    failing = failing_findings(outcome)
+    failing = outcome.failing_findings or outcome.findings
     first = failing[0]
     what = first_line(first.actual)
-    if first.kind != "raised":
-        what = f"{first.kind}: expected {first_line(first.expected)}, got {what}"
+    if first.change != "raised":
+        what = f"{kind_of(first)}: expected {first_line(first.expected)}, got {what}"
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     return f"{first.check}: {first.place}: {what}{more}"
 
@@ -79,20 +59,23 @@ def first_line(text: str) -> str:
     return next(iter(text.splitlines()), "")
 
 
-def finding_lines(finding: Finding | FindingReport, verbose: bool = False) -> Iterator[str]:
+def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
     """A finding in a few lines: where and what, then the two values side by side."""
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
-    on = f"  (on {' and '.join(finding.on)})" if finding.on else ""
-    yield f"  {finding.check}: {finding.place}: {finding.kind}{on}{verdict}"
+    on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
+    yield f"  {finding.check}: {finding.place}: {kind_of(finding)}{on}{verdict}"
     yield from _value("expected", finding.expected, verbose)
     yield from _value("got", finding.actual, verbose)
-    if finding.detail:
-        yield indent(finding.detail, "    ")
+    detail = detail_of(finding)
+    if detail:
+        yield indent(detail, "    ")
     if finding.line:
         yield f"    at {finding.line}"
+    if finding.known:
+        yield f"    {defect_text(finding.known)}"
 
 
-def _row(finding: Finding | FindingReport) -> str:
+def _row(finding: Finding) -> str:
     return f": {finding.known_as}" if finding.known_as else ""
 
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_exportcheck.records import Outcome, Report, RunError, Status
 from pytest_exportcheck.reports.failure import headline
-from pytest_exportcheck.reports.report import FAILING, ErrorReport, ItemReport, Report, is_failing
 from pytest_exportcheck.reports.terminal import count
+from pytest_exportcheck.reports.wording import kind_of
 
 SHOWN = 10  # of each level, by GitHub
 _FINDINGS = 3  # of one annotation
@@ -27,9 +28,9 @@ def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterato
     GitHub's, to which those of annotations are."""
     places = _Places(root, workspace)
     errors = [_of_error(error, places) for error in report.errors]
-    failed = [item for item in report.items if is_failing(item.status)]
+    failed = [item for item in report.items if item.status.fails]
     errors += [_of_items("error", group, places) for group in _groups(failed)]
-    known = [item for item in report.items if item.status == "known"]
+    known = [item for item in report.items if item.status is Status.KNOWN]
     warnings = [_of_items("warning", group, places) for group in _groups(known)]
     for lines, noun in ((errors, "error"), (warnings, "warning")):
         yield from lines[:SHOWN]
@@ -38,25 +39,24 @@ def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterato
             yield _command("notice", "exportcheck", more)
 
 
-def _groups(items: Sequence[ItemReport]) -> list[list[ItemReport]]:
+def _groups(items: Sequence[Outcome]) -> list[list[Outcome]]:
     """One group per case, engine and broken stage; the worst first, else in the order of ids."""
-    groups: dict[tuple[str, str, str, str], list[ItemReport]] = {}
+    groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
     for item in items:
         stage = item.mode.rpartition("-")[2]
         groups.setdefault((item.path, item.case, item.engine, stage), []).append(item)
     return sorted(groups.values(), key=lambda group: min(map(_importance, group)))
 
 
-def _importance(item: ItemReport) -> tuple[int, bool]:
-    rank = FAILING.index(item.status) if item.status in FAILING else len(FAILING)
-    return (rank, not any(finding.check in ("stage", "outputs", "effects") for finding in item.findings))
+def _importance(item: Outcome) -> tuple[int, bool]:
+    return (item.status.rank, not any(finding.check in ("stage", "outputs", "effects") for finding in item.findings))
 
 
-def _of_items(level: str, group: Sequence[ItemReport], places: _Places) -> str:
+def _of_items(level: str, group: Sequence[Outcome], places: _Places) -> str:
     first = min(group, key=lambda item: (_importance(item), item.mode.count("-"), item.mode))
-    findings = [each for each in first.findings if each.verdict != "lost"]
+    findings = [each for each in first.findings if each.verdict != "tolerated"]
     lines = [
-        f"{each.check}: {each.place}: {each.kind}: expected {_short(each.expected)}, got {_short(each.actual)}"
+        f"{each.check}: {each.place}: {kind_of(each)}: expected {_short(each.expected)}, got {_short(each.actual)}"
         for each in findings[:_FINDINGS]
     ]
     lines += [f"and {count(len(findings) - _FINDINGS, 'more finding')}"] if len(findings) > _FINDINGS else []
@@ -65,17 +65,21 @@ def _of_items(level: str, group: Sequence[ItemReport], places: _Places) -> str:
     return _command(level, f"{first.case} ({first.engine}): {_title(first)}", "\n".join(lines), places.of_item(first))
 
 
-def _title(item: ItemReport) -> str:
-    if item.status in ("error", "stale", "interrupted"):
-        words = {"error": "could not be set up", "stale": "an expected failure is gone", "interrupted": "interrupted"}
+def _title(item: Outcome) -> str:
+    words = {
+        Status.ERROR: "could not be set up",
+        Status.STALE: "an expected failure is gone",
+        Status.INTERRUPTED: "interrupted",
+    }
+    if item.status in words:
         return words[item.status]
     known = dict.fromkeys(each.known_as for each in item.findings if each.known_as)
-    if item.status == "known":
+    if item.status is Status.KNOWN:
         return f"known defect of torch: {', '.join(known)}"
     return headline(item).removesuffix(":")
 
 
-def _of_error(error: ErrorReport, places: _Places) -> str:
+def _of_error(error: RunError, places: _Places) -> str:
     lines = "\n".join(_short(line) for line in error.reason.splitlines()[: 2 * _FINDINGS])
     return _command("error", f"exportcheck: {error.nodeid}", lines, places.of(error.nodeid.partition("::")[0], 0))
 
@@ -92,7 +96,7 @@ class _Places:
         self._root = root
         self._workspace = workspace
 
-    def of_item(self, item: ItemReport) -> dict[str, str]:
+    def of_item(self, item: Outcome) -> dict[str, str]:
         """The line of user code that a finding is about where it lies in the repo, else where the case is declared."""
         for finding in item.findings:
             line = _USER_LINE.match(finding.line)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from pytest_exportcheck.records import Outcome, Report, RunSettings, Status
 from pytest_exportcheck.reports.failure import body_lines
-from pytest_exportcheck.reports.report import HARMLESS, ItemReport, Report, Settings, is_failing
-from pytest_exportcheck.reports.terminal import SIGNS, count
+from pytest_exportcheck.reports.terminal import count, defects_of
+from pytest_exportcheck.reports.wording import defect_text
 
 _FAILURES = 20  # shown with their text
 _LINES = 40  # of one text; GitHub takes a page of one MiB
@@ -31,10 +33,11 @@ def _page(report: Report) -> Iterator[str]:
     for engine in dict.fromkeys(item.engine for item in report.items):
         yield from _matrix(engine, [item for item in report.items if item.engine == engine], report)
     yield from _legend(report)
+    yield from _known(report)
     yield from _failures(report)
 
 
-def settings_text(settings: Settings) -> str:
+def settings_text(settings: RunSettings) -> str:
     """A run's settings in one line."""
     return (
         f"torch {settings.torch}, python {settings.python}, {settings.platform}, exportcheck {settings.exportcheck}, "
@@ -47,10 +50,10 @@ def not_run_text(not_run: int, selected: int | None) -> str:
     return "nobody knows which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
 
 
-def _matrix(engine: str, items: Sequence[ItemReport], report: Report) -> Iterator[str]:
+def _matrix(engine: str, items: Sequence[Outcome], report: Report) -> Iterator[str]:
     ran = {item.mode for item in items}
     modes = [mode for mode in dict.fromkeys(mode for run in report.runs for mode in run.modes) if mode in ran]
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+    rows: dict[tuple[str, str], dict[str, Status]] = {}
     for item in items:
         rows.setdefault((item.path, item.case), {})[item.mode] = item.status
     shown = rows if len(rows) <= _CASES else {key: row for key, row in rows.items() if not _is_green(row)}
@@ -63,26 +66,36 @@ def _matrix(engine: str, items: Sequence[ItemReport], report: Report) -> Iterato
         yield f"\nand {count(len(rows) - len(shown), 'more case')} without a failure"
 
 
-def _is_green(row: dict[str, str]) -> bool:
-    return all(status in HARMLESS for status in row.values())
+def _is_green(row: dict[str, Status]) -> bool:
+    return all(status.judged and not status.fails for status in row.values())
 
 
-def _sign(status: str | None) -> str:
+def _sign(status: Status | None) -> str:
     if status is None:
         return ""
-    sign = SIGNS[status][0] if status in SIGNS else "?"
-    return f"**{sign}**" if is_failing(status) else sign
+    return f"**{status.sign}**" if status.fails else status.sign
 
 
 def _legend(report: Report) -> Iterator[str]:
     if report.counts:
         yield ""
-        yield ", ".join(f"{SIGNS[status][0]} {SIGNS[status][1]}" for status in report.counts if status in SIGNS)
+        yield ", ".join(f"{status.sign} {status.legend}" for status in report.counts)
+
+
+def _known(report: Report) -> Iterator[str]:
+    """A list of the known defects that explain findings."""
+    defects = defects_of(report.items)
+    if defects:
+        yield ""
+    for defect, number in defects.items():
+        text = re.sub(r"([*_`<|])", r"\\\1", defect_text(replace(defect, issue="")))
+        report_of_it = f" ([report]({defect.issue}))" if defect.issue else ""
+        yield f"- {text}{report_of_it}: {count(number, 'item')}"
 
 
 def _failures(report: Report) -> Iterator[str]:
     texts = [(error.nodeid, error.reason.splitlines()) for error in report.errors]
-    texts += [(item.nodeid, list(body_lines(item))) for item in report.items if is_failing(item.status)]
+    texts += [(item.nodeid, list(body_lines(item))) for item in report.items if item.status.fails]
     for nodeid, lines in texts[:_FAILURES]:
         yield from _details(nodeid, lines)
     if len(texts) > _FAILURES:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 
 from pytest_exportcheck.errors import ReportError
-from pytest_exportcheck.reports.report import MAJOR, MINOR, SCHEMA, ErrorReport, ItemReport, LedgerTotal, Report
+from pytest_exportcheck.records import LedgerTotal, Outcome, Report, RunError
+from pytest_exportcheck.records.results import MAJOR, MINOR, SCHEMA
 from pytest_exportcheck.whole_file import write_whole
 
 
@@ -26,12 +28,12 @@ def encoded(report: Report) -> bytes:
 
 def _pieces(report: Report) -> Iterator[str]:
     separator = "{"
-    for name in report.__struct_fields__:
-        value = getattr(report, name)
-        yield f'{separator}\n"{name}": '
+    for each in fields(report):
+        value = getattr(report, each.name)
+        yield f'{separator}\n"{each.name}": '
         separator = ","
         if isinstance(value, tuple) and value:
-            yield "[\n" + ",\n".join(_json(each) for each in value) + "\n]"
+            yield "[\n" + ",\n".join(_json(element) for element in value) + "\n]"
         else:
             yield _json(value)
     yield "\n}\n"
@@ -58,12 +60,12 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def read_report(path: Path) -> Report:
-    """Read a file of this major version. Fields that a newer minor added are not in the result.
+    """Read a file of this major version, and of no newer minor version.
 
     Raises
     ------
     ReportError
-        Where the file cannot be read, is no report, is damaged, or has another major version.
+        Where the file cannot be read, is no report, is damaged, or has another version.
     """
     if path.exists() and not path.is_file():  # a pipe is read but once, and may never end
         raise ReportError(f"{path} cannot be read: it is no file.")
@@ -71,17 +73,12 @@ def read_report(path: Path) -> Report:
         content = path.read_bytes()
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}.") from None
-    major, _ = _version(path, content)
-    if major != MAJOR:
-        raise ReportError(
-            f"{path} has version {major} of the report, and this pytest-exportcheck reads version {MAJOR}. "
-            "Read it with the version of pytest-exportcheck that wrote it."
-        )
+    _refuse_other_version(path, *_version(path, content))
     try:
         report = msgspec.json.decode(content, type=Report)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is a damaged report: {error}.") from None
-    parts: tuple[ItemReport | ErrorReport | LedgerTotal, ...]
+    parts: tuple[Outcome | RunError | LedgerTotal, ...]
     parts = (*report.items, *report.overruled, *report.errors, *report.ledger)
     for part in parts:
         if not 0 <= part.run < len(report.runs):
@@ -102,18 +99,16 @@ def _version(path: Path, content: bytes) -> tuple[int, int]:
     return major, minor
 
 
-def refuse_newer_minor(path: Path, report: Report) -> None:
-    """For who writes anew what was read: fields of a newer minor would be lost.
-
-    Raises
-    ------
-    ReportError
-        Where the file's minor is newer than what this version knows.
-    """
-    if tuple(map(int, report.version.split("."))) > (MAJOR, MINOR):
+def _refuse_other_version(path: Path, major: int, minor: int) -> None:
+    if major < MAJOR:
         raise ReportError(
-            f"{path} has version {report.version} of the report, and this pytest-exportcheck knows {MAJOR}.{MINOR}: "
-            "what is new in it would be lost. Merge with the newest pytest-exportcheck that wrote one of the files."
+            f"{path} has version {major}.{minor} of the report, and this pytest-exportcheck reads version {MAJOR}. "
+            "Run the checks again, or read it with the version of pytest-exportcheck that wrote it."
+        )
+    if (major, minor) > (MAJOR, MINOR):
+        raise ReportError(
+            f"{path} has version {major}.{minor} of the report, and this pytest-exportcheck knows {MAJOR}.{MINOR}: "
+            "what is new in it would be lost. Read it with the newest pytest-exportcheck that wrote one of the files."
         )
 
 

@@ -7,29 +7,18 @@ among the items, the others as ``overruled``. So the order and the grouping of f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettings
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.job_summary import not_run_text, settings_text
-from pytest_exportcheck.reports.json_report import read_report, refuse_newer_minor, write_report
-from pytest_exportcheck.reports.report import (
-    FAILING,
-    HARMLESS,
-    NOT_JUDGED,
-    ErrorReport,
-    ItemReport,
-    Report,
-    Run,
-    Settings,
-    is_failing,
-    report_of_runs,
-)
-from pytest_exportcheck.reports.terminal import Row, count, counts_line
-
-_WORST_FIRST = (*FAILING, *HARMLESS, *NOT_JUDGED)
+from pytest_exportcheck.reports.json_report import read_report, write_report
+from pytest_exportcheck.reports.report import report_of_runs
+from pytest_exportcheck.reports.terminal import count, counts_line
 
 
 def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
@@ -40,12 +29,7 @@ def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
     ReportError
         For a file that cannot be read or written, or where writing would lose something.
     """
-    reports = []
-    for path in files:
-        report = read_report(path)
-        refuse_newer_minor(path, report)
-        reports.append(report)
-    joined = merged(reports)
+    joined = merged([read_report(path) for path in files])
     if out.exists() and out.resolve() not in {path.resolve() for path in files}:
         _refuse_to_lose(out, joined)
     write_report(out, joined)
@@ -69,14 +53,14 @@ def merged(reports: Sequence[Report]) -> Report:
     """One report that says what these say. A run that stands in several files counts once."""
     runs = sorted({run for report in reports for run in report.runs}, key=_order)
     index = {run: number for number, run in enumerate(runs)}
-    groups: dict[tuple[str, Settings], list[ItemReport]] = {}
-    errors: list[ErrorReport] = []
+    groups: dict[tuple[str, RunSettings], list[Outcome]] = {}
+    errors: list[RunError] = []
     for report in reports:
         moved = [index[run] for run in report.runs]
         for item in (*report.items, *report.overruled):
             key = (item.nodeid, report.runs[item.run].settings)
-            groups.setdefault(key, []).append(msgspec.structs.replace(item, run=moved[item.run]))
-        errors += (msgspec.structs.replace(error, run=moved[error.run]) for error in report.errors)
+            groups.setdefault(key, []).append(replace(item, run=moved[item.run]))
+        errors += (replace(error, run=moved[error.run]) for error in report.errors)
     outcomes = [_outcomes(group) for group in groups.values()]
     return report_of_runs(
         runs,
@@ -91,16 +75,16 @@ def _order(run: Run) -> tuple[bytes, bytes]:
     return (msgspec.json.encode(run.settings), msgspec.json.encode([run.started, run]))
 
 
-def _outcomes(group: Sequence[ItemReport]) -> list[ItemReport]:
+def _outcomes(group: Sequence[Outcome]) -> list[Outcome]:
     """One item for each outcome, that of the earliest run; the worst first."""
-    different: dict[object, ItemReport] = {}
+    different: dict[bytes, Outcome] = {}
     for item in sorted(group, key=lambda item: item.run):
-        different.setdefault((item.status, item.reason, item.findings), item)
+        different.setdefault(msgspec.json.encode((item.status, item.reason, item.findings)), item)
     return sorted(different.values(), key=_badness)
 
 
-def _badness(item: ItemReport) -> tuple[int, int]:
-    return (_WORST_FIRST.index(item.status) if item.status in _WORST_FIRST else -1, item.run)
+def _badness(item: Outcome) -> tuple[int, int]:
+    return (item.status.rank, item.run)
 
 
 def merged_lines(report: Report) -> Iterator[str]:
@@ -108,7 +92,7 @@ def merged_lines(report: Report) -> Iterator[str]:
     for error in report.errors:
         yield f"error {error.nodeid}: {_first_line(error.reason)}"
     for item in report.items:
-        if is_failing(item.status):
+        if item.status.fails:
             text = headline(item) if item.findings or item.reason else "no reason is told"
             yield f"{item.status} {_named(report, item)}: {_first_line(text).removesuffix(':')}"
     kept = {_key(report, item): item for item in report.items}
@@ -126,19 +110,15 @@ def merged_lines(report: Report) -> Iterator[str]:
     for settings in dict.fromkeys(run.settings for run in report.runs):
         numbers = [number for number, run in enumerate(report.runs) if run.settings == settings]
         yield f"{settings_text(settings)}: {count(len(numbers), 'run')}"
-        rows = [
-            Row(each.path, each.case, each.engine, each.mode, each.status)
-            for each in report.items
-            if each.run in numbers
-        ]
-        yield "".join(text for text, _ in counts_line(rows).pieces)
+        items = [each for each in report.items if each.run in numbers]
+        yield "".join(text for text, _ in counts_line(items).pieces)
 
 
-def _key(report: Report, item: ItemReport) -> tuple[str, Settings]:
+def _key(report: Report, item: Outcome) -> tuple[str, RunSettings]:
     return (item.nodeid, report.runs[item.run].settings)
 
 
-def _named(report: Report, item: ItemReport) -> str:
+def _named(report: Report, item: Outcome) -> str:
     """The id, and what torch where the report has several."""
     several = len({run.settings.torch for run in report.runs}) > 1
     return f"{item.nodeid} (torch {report.runs[item.run].settings.torch})" if several else item.nodeid

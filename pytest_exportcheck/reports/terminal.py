@@ -4,51 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
-from pytest_exportcheck.records import Status, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
+from pytest_exportcheck.reports.wording import defect_text, kind_of
 
-#: status -> (sign in the matrix, how the legend calls it, colour)
-SIGNS: Mapping[str, tuple[str, str, str]] = {
-    "passed": (".", "passed", "green"),
-    "known": ("k", "known defect of torch, not of the model", "yellow"),
-    "gap": ("g", "internal failure of an engine or of the plugin, not of the model", "yellow"),
-    "expected": ("x", "failed as expected", "yellow"),
-    "failed": ("F", "failed", "red"),
-    "stale": ("S", "expected to fail, but no longer does", "red"),
-    "error": ("E", "the case could not be set up", "red"),
-    "blocked": ("b", "blocked by an earlier stage", "yellow"),
-    "unsupported": ("u", "unsupported by the engine", "yellow"),
-    "skipped": ("s", "skipped by the case itself", "yellow"),
-    "interrupted": ("!", "interrupted", "red"),
-}
 _FOLD_ABOVE = 40  # rows
 _SLOWEST = 3
-
-
-@dataclass(frozen=True)
-class Row:
-    """One item, as the reporting process learns of it."""
-
-    path: str
-    case: str
-    engine: str
-    mode: str
-    status: Status | str
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    known: tuple[str, ...] = ()
-    gaps: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    ledger: tuple[Survival, ...] = ()
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Row:
-        """From what an item tells, see ``items.CaseItem.report``; the rest of it is for other reports."""
-        own = {each.name: told[each.name] for each in fields(cls) if each.name in told}
-        own["gaps"] = tuple((engine, text) for engine, text in told.get("gaps", ()))
-        return cls(**{**own, "ledger": tuple(Survival(**line) for line in told.get("ledger", ()))})
 
 
 @dataclass(frozen=True)
@@ -58,14 +21,14 @@ class Line:
     pieces: tuple[tuple[str, str], ...]
 
 
-def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iterator[Line]:
+def summary(rows: Sequence[Outcome], *, order: Sequence[str], verbose: bool) -> Iterator[Line]:
     """The lines of the summary. ``order`` lists the modes as the plan walks them."""
     for engine in dict.fromkeys(row.engine for row in rows):
         yield from _matrix(engine, [row for row in rows if row.engine == engine], order, verbose)
     yield _plain("")
     yield from _legend(rows)
     yield from _known(rows)
-    yield from _gaps(rows)
+    yield from _engine_errors(rows)
     yield from _second_opinions(rows)
     yield from _notes(rows)
     yield from _ledger(rows, verbose)
@@ -73,7 +36,7 @@ def summary(rows: Sequence[Row], *, order: Sequence[str], verbose: bool) -> Iter
     yield counts_line(rows)
 
 
-def _matrix(engine: str, rows: Sequence[Row], order: Sequence[str], verbose: bool) -> Iterator[Line]:
+def _matrix(engine: str, rows: Sequence[Outcome], order: Sequence[str], verbose: bool) -> Iterator[Line]:
     ran = {row.mode for row in rows}
     modes = [*(mode for mode in order if mode in ran), *sorted(ran - set(order))]
     cells = _cells(rows)
@@ -95,20 +58,20 @@ def _matrix(engine: str, rows: Sequence[Row], order: Sequence[str], verbose: boo
         yield _plain(f"... and {folded} more cases that passed in every mode (-v shows them)")
 
 
-def _cells(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
-    cells: dict[tuple[str, str], dict[str, str]] = {}
+def _cells(rows: Sequence[Outcome]) -> dict[tuple[str, str], dict[str, Status]]:
+    cells: dict[tuple[str, str], dict[str, Status]] = {}
     for row in rows:
         cells.setdefault((row.path, row.case), {})[row.mode] = row.status
     return cells
 
 
 def _folded(
-    cells: Mapping[tuple[str, str], Mapping[str, str]], verbose: bool
-) -> tuple[dict[tuple[str, str], Mapping[str, str]], int]:
+    cells: Mapping[tuple[str, str], Mapping[str, Status]], verbose: bool
+) -> tuple[dict[tuple[str, str], Mapping[str, Status]], int]:
     """Of a long list, only the rows that say something, and how many were left out."""
     if verbose or len(cells) <= _FOLD_ABOVE:
         return dict(cells), 0
-    shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {"passed"}}
+    shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {Status.PASSED}}
     return shown, len(cells) - len(shown)
 
 
@@ -121,75 +84,90 @@ def _staircase(title: str, modes: Sequence[str], width: int) -> Iterator[Line]:
     yield _plain(" " * width + "| " * len(modes))
 
 
-def _sign(status: str | None) -> tuple[str, str]:
-    if status is None:
-        return (" ", "")
-    sign, _, colour = SIGNS[status]
-    return (sign, colour)
+def _sign(status: Status | None) -> tuple[str, str]:
+    return (" ", "") if status is None else (status.sign, status.colour)
 
 
-def _legend(rows: Sequence[Row]) -> Iterator[Line]:
+def _legend(rows: Sequence[Outcome]) -> Iterator[Line]:
     seen = {row.status for row in rows}
-    words = [f"{sign} {text}" for status, (sign, text, _) in SIGNS.items() if status in seen]
+    words = [f"{status.sign} {status.legend}" for status in Status if status in seen]
     yield _plain("   ".join(words))
 
 
-def _known(rows: Sequence[Row]) -> Iterator[Line]:
-    counts = Counter(defect for row in rows for defect in row.known)
-    for defect, number in counts.items():
-        yield Line(((f"known defect {defect}: {count(number, 'item')}", "yellow"),))
+def _known(rows: Sequence[Outcome]) -> Iterator[Line]:
+    for defect, number in defects_of(rows).items():
+        yield Line(((f"{defect_text(defect)}: {count(number, 'item')}", "yellow"),))
 
 
-def _gaps(rows: Sequence[Row]) -> Iterator[Line]:
-    """Defects of engines with a second opinion, one line for each difference or error."""
-    found: dict[tuple[str, str], list[Row]] = {}
+def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
+    """The known defects that explain findings, each with the number of items that it is in."""
+    counts: Counter[KnownAs] = Counter()
     for row in rows:
-        for engine, text in row.gaps:
-            found.setdefault((engine, text), []).append(row)
+        counts.update(dict.fromkeys(each.known for each in row.findings if each.known and each.verdict == "known"))
+    return counts
+
+
+def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
+    """Findings for which an engine or the plugin is at fault, one line for each difference or error."""
+    found: dict[tuple[str, str], list[Outcome]] = {}
+    for row in rows:
+        for finding in row.findings:
+            if finding.verdict == "engine_error":
+                found.setdefault((finding.fault_of or row.engine, _in_a_line(finding)), []).append(row)
     for (engine, text), where in found.items():
         place = f"{where[0].case}[{where[0].engine}-{where[0].mode}]"
         more = f" and {count(len(where) - 1, 'more item')}" if len(where) > 1 else ""
-        yield Line(((f"gap in {engine}: {place}{more}: {text}", "yellow"),))
+        yield Line(((f"engine error in {engine}: {place}{more}: {text}", "yellow"),))
     if found:
         yield _plain(
-            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names"
         )
 
 
-def _second_opinions(rows: Sequence[Row]) -> Iterator[Line]:
+def _in_a_line(finding: Finding) -> str:
+    text = finding.actual.partition("\n")[0]
+    if finding.change != "raised":
+        text = (
+            f"{finding.check}: {finding.place}: {kind_of(finding)} (expected {finding.expected}, got {finding.actual})"
+        )
+    return " ".join(text.split())
+
+
+def _second_opinions(rows: Sequence[Outcome]) -> Iterator[Line]:
     """Where a case fails with one engine, what the others make of it in the same modes."""
+    words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
     engines = dict.fromkeys(row.engine for row in rows)
     told: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
     for row in rows:
-        for other in engines if row.status == "failed" else ():
+        for other in engines if row.status is Status.FAILED else ():
             status = verdicts.get((row.path, row.case, row.mode, other))
-            word = {"passed": "passes", "known": "passes", "failed": "fails"}.get(str(status))
+            word = words.get(status) if status else None
             told_already = (row.path, row.case, other, row.engine) in told and word == "fails"
             if other != row.engine and word and not told_already:
                 told.setdefault((row.path, row.case, row.engine, other), {}).setdefault(word, []).append(row.mode)
-    for (_, case, engine, other), words in told.items():
-        verdict = ", ".join(f"{word} {' '.join(modes)}" for word, modes in words.items())
+    for (_, case, engine, other), modes_by_word in told.items():
+        verdict = ", ".join(f"{word} {' '.join(modes)}" for word, modes in modes_by_word.items())
         yield _plain(f"second opinion on {case}, which fails with {engine}: {other} {verdict}")
 
 
-def _notes(rows: Sequence[Row]) -> Iterator[Line]:
+def _notes(rows: Sequence[Outcome]) -> Iterator[Line]:
     notes = dict.fromkeys((row.case, note) for row in rows for note in row.notes)
     for case, note in notes:
         yield _plain(f"note: {case}: {note}")
 
 
-def _ledger(rows: Sequence[Row], verbose: bool) -> Iterator[Line]:
+def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
     """One table per engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
-        ledgers: dict[str, list[Survival]] = {}
+        ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
             if row.engine == engine:
                 ledgers.setdefault(row.mode.rpartition("-")[2], []).extend(row.ledger)
         yield from map(_plain, ledger_lines(engine, ledgers, verbose=verbose))
 
 
-def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
+def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
     """The captures (a stage without an edge) that took longest."""
     captures = [
         (seconds, row.case, stage) for row in rows for stage, seconds in row.seconds.items() if stage.count("-") == 1
@@ -200,16 +178,16 @@ def _slowest(rows: Sequence[Row]) -> Iterator[Line]:
         yield _plain(f"slowest captures: {text}")
 
 
-def counts_line(rows: Sequence[Row]) -> Line:
+def counts_line(rows: Sequence[Outcome]) -> Line:
     """The last line: how many items of each status."""
     counts = Counter(row.status for row in rows)
     cases = len({(row.path, row.case) for row in rows})
     total = f"exportcheck: {count(cases, 'case')}, {count(len(rows), 'item')}: "
     pieces: list[tuple[str, str]] = [(total, "")]
-    for status, (_, _, colour) in SIGNS.items():
+    for status in Status:
         if counts[status]:
             separator = ", " if len(pieces) > 1 else ""
-            pieces += [(separator, ""), (f"{counts[status]} {status}", colour)]
+            pieces += [(separator, ""), (f"{counts[status]} {status}", status.colour)]
     return Line(tuple(pieces))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Callable, Iterator, Mapping
 
-from pytest_exportcheck.records import FIELDS, Cause, CauseKind, Finding
+from pytest_exportcheck.records import FIELDS, Cause, CauseKind, Finding, KnownAs
 
 #: Fields whose names are words of torch.
 _NAMES = ("requires_grad", "grad_fn", "storage_offset")
@@ -65,6 +65,11 @@ def text_of(finding: Finding) -> str:
 def calls_of(finding: Finding) -> tuple[str, ...]:
     """The names of the calls that showed a finding."""
     return tuple(site.label for site in finding.on)
+
+
+def defect_text(defect: KnownAs) -> str:
+    """Name a known defect, with its title and its public report."""
+    return f"known torch defect {defect.id}: {defect.title}" + (f" ({defect.issue})" if defect.issue else "")
 
 
 # --- causes -----------------------------------------------------------------------------------

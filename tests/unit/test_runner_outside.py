@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from echo_session import ORIGIN, Session, modes
+from pytest_exportcheck.policy.lost import Overrides
 
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.policy.lost import Overrides
 from pytest_exportcheck.records import Case
 
 TOTAL = torch.zeros(())

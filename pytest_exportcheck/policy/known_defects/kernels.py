@@ -13,10 +13,10 @@ from pytest_exportcheck.policy.known_defects.row import (
 )
 
 
-def _fake(id: str, title: str, operators: Names, *, issue: str, torch: str = ">=2.13") -> KnownDefect:
+def _fake(row: str, title: str, operators: Names, *, issue: str, torch: str = ">=2.13") -> KnownDefect:
     """``val`` has other strides than the real result, at any stage and of any engine: they share torch's fake kernels."""
     return KnownDefect(
-        id=id,
+        id=row,
         title=title,
         issue=issue,
         torch=torch,
@@ -28,10 +28,10 @@ def _fake(id: str, title: str, operators: Names, *, issue: str, torch: str = ">=
     )
 
 
-def _lowered(id: str, title: str, operators: Names, *, issue: str) -> KnownDefect:
+def _lowered(row: str, title: str, operators: Names, *, issue: str) -> KnownDefect:
     """Lowering returns other strides than eager: the decompositions and kernels are torch's, whatever engine traces."""
     return KnownDefect(
-        id=id,
+        id=row,
         title=title,
         issue=issue,
         torch=">=2.13",

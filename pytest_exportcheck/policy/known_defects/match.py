@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.policy.contract import column_of
 from pytest_exportcheck.policy.known_defects.row import ANY_NAME, KnownDefect
-from pytest_exportcheck.records import Finding
+from pytest_exportcheck.records import Finding, KnownAs
 
 #: Stages that save a program and load it.
 _LOADING = ("serdes", "interop")
@@ -51,7 +51,7 @@ def _is_for(row: KnownDefect, engine: str, stages: Sequence[str]) -> bool:
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
     """A finding that a row explains. What is tolerated stays so, and names the row; what is known already stays so."""
-    if finding.verdict not in ("broken", "tolerated") or finding.known_as:
+    if finding.verdict not in ("broken", "tolerated") or finding.known:
         return finding
     about = operators if finding.operators is None else finding.operators
     row = next((row for row in rows if explains(row, finding) and _is_about(row, about)), None)
@@ -60,9 +60,7 @@ def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection
     return replace(
         finding,
         verdict="known" if finding.verdict == "broken" else "tolerated",
-        known_as=row.id,
-        known_title=row.title,
-        known_issue=row.issue,
+        known=KnownAs(row.id, row.title, row.issue),
     )
 
 

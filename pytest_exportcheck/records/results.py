@@ -1,0 +1,182 @@
+"""Results: outcomes of items, and the report that ``--exportcheck-json`` writes and ``exportcheck merge`` joins.
+
+msgspec writes and reads these classes as they are; docs/report.md explains the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from pytest_exportcheck.records.cases import Expectation
+from pytest_exportcheck.records.findings import Finding
+from pytest_exportcheck.records.status import Status
+
+SCHEMA = "exportcheck-report"
+
+#: The version of the report. A minor version adds fields or values; a major version changes or removes some.
+#:
+#: - 2.0, 28 November 2026: a finding has every field of :class:`Finding` and no longer ``fails``, instead an item says how
+#:   many of its findings are ``failing``; the status ``gap`` is called ``engine_error``.
+#: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
+#: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
+#: - 1.0, 23 November 2026: the first version.
+MAJOR, MINOR = 2, 0
+
+_AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSurvival:
+    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
+
+    ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
+    """
+
+    field: str
+    promised: bool = True
+    kept: int = 0
+    changed: int = 0
+    dropped: int = 0
+    gained: int = 0
+
+    @property
+    def before(self) -> int:
+        return self.kept + self.changed + self.dropped
+
+    def __add__(self: _AnySurvival, other: FieldSurvival) -> _AnySurvival:
+        return replace(
+            self,
+            promised=self.promised or other.promised,
+            kept=self.kept + other.kept,
+            changed=self.changed + other.changed,
+            dropped=self.dropped + other.dropped,
+            gained=self.gained + other.gained,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One item, (case, engine, mode), and what became of it: the shape of an item in every report.
+
+    The first ``failing`` of the ``findings`` are those for which the item fails. ``seconds`` has the stages that were made
+    for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``file`` and ``line``
+    say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item stands for it, as
+    in the fixture; ``run`` is an index into the report's runs.
+    """
+
+    nodeid: str = ""
+    run: int = 0
+    path: str = ""
+    case: str
+    engine: str
+    mode: str
+    status: Status
+    reason: str = ""
+    file: str = ""
+    line: int = 0
+    findings: tuple[Finding, ...] = ()
+    failing: int = 0
+    notes: tuple[str, ...] = ()
+    ledger: tuple[FieldSurvival, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    duration: float = 0.0
+    worker: str = ""
+
+    @property
+    def failing_findings(self) -> tuple[Finding, ...]:
+        """The findings for which the item fails: without those that are tolerated, known or excused."""
+        return self.findings[: self.failing]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectationMatch:
+    """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
+    one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
+
+    mode: str
+    unexcused: tuple[Finding, ...] = ()
+    excused: tuple[tuple[Expectation, Finding], ...] = ()
+    stale: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """An outcome with what only the process that ran the item needs. ``statistics`` are hypothesis's of its examples."""
+
+    outcome: Outcome
+    reckoning: ExpectationMatch | None = None
+    statistics: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The settings that a verdict depends on. Two runs with equal settings speak of the same thing."""
+
+    exportcheck: str
+    torch: str
+    python: str
+    platform: str
+    profile: str
+    seed: int
+    threads: int
+    allow: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One session of pytest. ``seconds`` is how long it took; ``exit_status`` pytest's own, None where the session was
+    killed; ``stopped`` why it ended early. ``selected`` is the number of items that it meant to run, None where that is not
+    known; ``not_run`` are the ids of those that have no outcome."""
+
+    settings: RunSettings
+    engines: tuple[str, ...]
+    modes: tuple[str, ...]
+    started: datetime
+    seconds: float = 0.0
+    exit_status: int | None = None
+    stopped: str = ""
+    selected: int | None = None
+    not_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunError:
+    """A failure that belongs to no item: a file that could not be imported, a declaration, a teardown."""
+
+    nodeid: str
+    run: int = 0
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerTotal(FieldSurvival):
+    """The ledger of one engine and edge, summed over the items of all runs with the settings of ``run``."""
+
+    run: int = 0
+    engine: str
+    edge: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The report as a whole. ``overruled`` are outcomes that a worse one of the same item replaces; only merged reports have
+    any."""
+
+    schema: str = SCHEMA
+    version: str = f"{MAJOR}.{MINOR}"
+    complete: bool
+    counts: Mapping[Status, int]
+    runs: tuple[Run, ...]
+    errors: tuple[RunError, ...] = ()
+    items: tuple[Outcome, ...] = ()
+    overruled: tuple[Outcome, ...] = ()
+    ledger: tuple[LedgerTotal, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Return True if an item or anything else failed, or items are missing."""
+        return bool(self.errors) or not self.complete or any(each.status.fails for each in self.items)
