@@ -186,7 +186,7 @@ def _same_target(one: SpecRecord, other: SpecRecord) -> bool:
 
 def _fields(place: str, one: SpecRecord, other: SpecRecord) -> Iterator[Finding]:
     where = f"{place}: {one.name or one.value}"
-    for field in ("kind", "name", "changed", "target", "changed", "persistent", "value"):
+    for field in ("kind", "name", "target", "persistent", "value"):
         left, right = getattr(one, field), getattr(other, field)
         if left != right:
             key = "constant_persistent" if field == "persistent" and one.kind == "CONSTANT_TENSOR" else field
