@@ -32,9 +32,9 @@ def test_a_failure_of_the_plugin_is_a_warning_that_names_file_and_line(broken, r
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "gap in pytest-exportcheck: Linear[[]echo-nonstrict[]]: internal: the state of the module: failed (expected "
+            "engine error in pytest-exportcheck: Linear[[]echo-nonstrict[]]: internal: the state of the module: failed (expected "
             "pytest-exportcheck looks at it without an error, got ValueError: no such layout*",
-            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
         ]
     )
 
@@ -103,7 +103,7 @@ def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_fau
     pytester.makepyfile(case_linear=linear)
     result = run_faulty("pass", "--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict_postdispatch")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{gaps} gap*"])
+    result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{gaps} engine_error*"])
 
 
 def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_faulty, pytester, linear):
@@ -113,4 +113,4 @@ def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_
     text = text.replace("3),))", '3),), rejects=[rejection("capture")])')
     pytester.makepyfile(case_linear=text)
     result = run_faulty("pass", "--exportcheck-modes=nonstrict")
-    result.stdout.fnmatch_lines(["gap in pytest-exportcheck: *"])
+    result.stdout.fnmatch_lines(["engine error in pytest-exportcheck: *"])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import platform
 import sysconfig
+from dataclasses import replace
 from datetime import datetime, timezone
 
-import msgspec
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
 from pytest_exportcheck.cli import main
+from pytest_exportcheck.records import RunSettings
 from pytest_exportcheck.reports.json_report import read_report
-from pytest_exportcheck.reports.report import Settings
 
 TWO = """
 import torch
@@ -44,7 +44,7 @@ def statuses(report):
 
 def without_times(report):
     """What two runs of the same thing agree on."""
-    clean = msgspec.structs.replace
+    clean = replace
     runs = tuple(clean(run, started=NOON, seconds=0.0) for run in report.runs)
     items = tuple(
         clean(item, duration=0.0, worker="", seconds=dict.fromkeys(item.seconds, 0.0)) for item in report.items
@@ -60,7 +60,7 @@ def test_the_report_has_settings_items_and_counts(echo, run_echo, linear):
     )
     report = told(echo, "out/report.json")
     (run,) = report.runs
-    assert run.settings == Settings(
+    assert run.settings == RunSettings(
         exportcheck=__version__,
         torch=torch.__version__,
         python=platform.python_version(),
@@ -276,7 +276,7 @@ def test_shards_merge_into_the_report_of_the_whole(pytester, run_faulty, capsys)
     capsys.readouterr()
     assert main(["merge", "all.json", "b.json", "a.json"]) == 1
     joined, whole = told(pytester, "all.json"), without_times(told(pytester, "whole.json"))
-    items = [msgspec.structs.replace(item, run=0) for item in without_times(joined).items]
+    items = [replace(item, run=0) for item in without_times(joined).items]
     assert (tuple(items), joined.counts) == (whole.items, whole.counts)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "failed case_two.py::First[echo-nonstrict-decompose]: decompose raised ValueError"

@@ -431,8 +431,8 @@ def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
         [
             "  Right           g b",
             "*g internal failure of an engine or of the plugin, not of the model*",
-            "gap in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
-            "  a gap is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "engine error in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
         ]
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
@@ -482,17 +482,19 @@ def test_differences_that_only_the_reference_engine_has_are_gaps(pytester, engin
     options = ("--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict-interop", f"--exportcheck-engines={engines}")
     shipped = check_all(pytester, *options)
     shipped.stdout.fnmatch_lines(
-        ["gap in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"]
+        ["engine error in reference: Two[[]reference-nonstrict[]]: metadata: every operation: stack_trace missing*"]
     )
-    shipped.stdout.fnmatch_lines(["gap in reference: Two[[]*: state: first.weight: value (expected *, got *)"])
+    shipped.stdout.fnmatch_lines(["engine error in reference: Two[[]*: state: first.weight: value (expected *, got *)"])
     shipped.stdout.fnmatch_lines(
-        ["  a gap is not a fault of your model; please report it, with the case, to the authors of what it names"]
+        [
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names"
+        ]
     )
     shipped.stdout.no_fnmatch_line("*second opinion on*")
     assert shipped.parseoutcomes().get("failed", 0) == 0
     if "torch" in engines:
         shipped.stdout.fnmatch_lines(
-            ["gap in reference: Two[[]torch-nonstrict-interop[]]*: state: first.weight: value*"]
+            ["engine error in reference: Two[[]torch-nonstrict-interop[]]*: state: first.weight: value*"]
         )
     judged = check_all(pytester, *options, "--exportcheck-profile=conformance")
     assert judged.parseoutcomes()["failed"] >= 2
@@ -513,7 +515,7 @@ def test_a_file_of_torch_that_the_reference_engine_cannot_read_fails_nobody_who_
     shipped.assert_outcomes(passed=1)
     shipped.stdout.fnmatch_lines(
         [
-            "gap in reference: Two[[]torch-nonstrict-interop[]]: *InteropError: reference cannot load what torch saved: "
+            "engine error in reference: Two[[]torch-nonstrict-interop[]]: *InteropError: reference cannot load what torch saved: "
             "AttributeError: no such thing*"
         ]
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from pytest_exportcheck.reports.report import FindingReport, ItemReport, Report, Run, Settings, report_of_runs
+from pytest_exportcheck.records import Finding, Outcome, Report, Run, RunSettings, Status
+from pytest_exportcheck.reports.report import report_of_runs
 
-VALUE = FindingReport(check="outputs", place="output", kind="value", expected="1 at [0]", actual="2 at [0]")
-TIED = FindingReport(
+VALUE = Finding(check="outputs", place="output", kind="value", expected="1 at [0]", actual="2 at [0]")
+TIED = Finding(
     check="state", place="w", kind="untied", expected="one", actual="two", verdict="known", known_as="serdes-splits"
 )
 
 
-def settings(torch="2.14.1", **options) -> Settings:
+def settings(torch="2.14.1", **options) -> RunSettings:
     given = {"exportcheck": "0.1.0", "python": "3.11.7", "platform": "linux-x86_64", "profile": "ship"}
-    return Settings(**{**given, "seed": 0, "threads": 2, "torch": torch, **options})
+    return RunSettings(**{**given, "seed": 0, "threads": 2, "torch": torch, **options})
 
 
 def run(minute=0, *, torch="2.14.1", selected=1, not_run=(), stopped="", **options) -> Run:
@@ -31,17 +32,21 @@ def run(minute=0, *, torch="2.14.1", selected=1, not_run=(), stopped="", **optio
     )
 
 
-def item(case="net", mode="nonstrict", status="passed", *, path="case_a.py", run=0, **options) -> ItemReport:
-    return ItemReport(
-        nodeid=f"{path}::{case}[torch-{mode}]",
+def item(
+    case="net", mode="nonstrict", status="passed", findings=(), *, path="case_a.py", engine="torch", run=0, **options
+) -> Outcome:
+    return Outcome(
+        nodeid=f"{path}::{case}[{engine}-{mode}]",
         run=run,
         path=path,
         case=case,
-        engine="torch",
+        engine=engine,
         mode=mode,
-        status=status,
+        status=Status(status),
         file=path,
         line=3,
+        findings=findings,
+        failing=sum(each.verdict == "broken" for each in findings),
         **options,
     )
 

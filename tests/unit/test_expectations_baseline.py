@@ -9,7 +9,7 @@ import pytest
 
 from pytest_exportcheck.expectations.baseline import Failure, Tally, accepted, rewritten, tally
 from pytest_exportcheck.expectations.file import ExpectationsFile, read
-from pytest_exportcheck.records import Expectation, Finding, Origin, Outcome, Reckoning
+from pytest_exportcheck.records import Expectation, Finding, Judgement, Origin, Outcome, Reckoning, Status
 
 FILE = """\
 # The shop's.
@@ -43,9 +43,10 @@ def file(tmp_path):
     return read(path)
 
 
-def outcome(status="failed", **reckoning):
-    return Outcome(
-        case="mlp", engine="torch", mode="strict", status=status, reckoning=Reckoning(mode="strict", **reckoning)
+def judgement(status="failed", failing=0, **reckoning):
+    return Judgement(
+        outcome=Outcome(case="mlp", engine="torch", mode="strict", status=Status(status), failing=failing),
+        reckoning=Reckoning(mode="strict", **reckoning),
     )
 
 
@@ -123,7 +124,7 @@ def test_a_name_with_glob_characters_means_itself(tmp_path):
 
 
 def test_the_tally_of_an_outcome():
-    given = outcome(unexcused=(VALUE, RAISED), excused=((entry(4), VALUE), (entry(9, "expect_failure"), VALUE)))
+    given = judgement(unexcused=(VALUE, RAISED), excused=((entry(4), VALUE), (entry(9, "expect_failure"), VALUE)))
     assert tally(given, "case_shop.py") == Tally(
         failures=(failing("strict"), failing("strict", "stage", "TypeError: <a at 0x...>")),
         excused=((4, failing("strict")),),
@@ -132,14 +133,14 @@ def test_the_tally_of_an_outcome():
 
 
 def test_what_is_written_no_longer_fails():
-    given = accepted(outcome(unexcused=(VALUE,)), Path("e.toml"))
-    assert (given.status, given.reason) == ("expected", "written to e.toml")
+    given = accepted(judgement(unexcused=(VALUE,), failing=1), Path("e.toml"))
+    assert (given.status, given.reason, given.failing) == ("expected", "written to e.toml", 0)
 
 
 def test_what_is_deleted_is_no_longer_stale():
-    given = accepted(outcome("stale", stale=(entry(4),)), Path("e.toml"))
+    given = accepted(judgement("stale", stale=(entry(4),)), Path("e.toml"))
     assert (given.status, given.reason) == ("passed", "removed from e.toml")
 
 
 def test_a_stale_decorator_stays_stale():
-    assert accepted(outcome("stale", stale=(entry(4, "expect_failure"),)), Path("e.toml")).status == "stale"
+    assert accepted(judgement("stale", stale=(entry(4, "expect_failure"),)), Path("e.toml")).status == "stale"

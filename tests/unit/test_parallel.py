@@ -1,4 +1,4 @@
-"""What each process of a run is told, and the row of an item whose process is gone."""
+"""What each process of a run is told, and the outcome of an item whose process is gone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 from echo_session import case
 
 from pytest_exportcheck.items import SESSION
+from pytest_exportcheck.messages import Message, message_of
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.parallel import ParallelPlugin
+from pytest_exportcheck.records import Outcome, Status
 
 
 def plugin_of(*, threads=None, maxfail=0, source=pytest.Config.ArgsSource.TESTPATHS, **option):
@@ -78,7 +80,7 @@ def test_one_process_has_the_threads_that_torch_chooses(option):
     assert (plugin.workers, plugin.options.threads) == (0, None)
 
 
-def test_the_row_of_an_item_whose_worker_is_gone():
+def test_the_outcome_of_an_item_whose_worker_is_gone():
     controller, worker, other = plugin_of()
     with worker.journal.running(case(), "echo", "strict"):
         controller.pytest_testnodedown(node_of("gw0"), "Not properly terminated")
@@ -86,9 +88,17 @@ def test_the_row_of_an_item_whose_worker_is_gone():
         assert f"{told} {told.how}" == "echo-strict of net ended worker gw0 (crashed) in this run"
     report = report_of()
     controller.pytest_runtest_logreport(report)
-    row = {"path": "case_shop.py", "case": "net", "engine": "echo", "mode": "strict", "status": "interrupted"}
-    assert report.exportcheck == row
-    assert report.longrepr == "gone\nIt was running echo-strict of net. What builds on that is blocked in this run."
+    reason = "gone\nIt was running echo-strict of net. What builds on that is blocked in this run."
+    assert message_of(report).outcome == Outcome(
+        nodeid="case_shop.py::net[echo-strict]",
+        path="case_shop.py",
+        case="net",
+        engine="echo",
+        mode="strict",
+        status=Status.INTERRUPTED,
+        reason=reason,
+    )
+    assert report.longrepr == reason
     assert report.head_line == "net[echo-strict]"
 
 
@@ -103,11 +113,11 @@ def test_a_child_that_is_gone_was_running_what_its_parent_had_noted():
 @pytest.mark.parametrize(
     "nodeid", ["test_shop.py::test_net[echo strict]", "test_shop.py::test_net", "x.py::n[torch-strict]"]
 )
-def test_other_tests_get_no_row(nodeid):
+def test_other_tests_get_no_outcome(nodeid):
     controller, *_ = plugin_of()
     report = report_of(nodeid=nodeid)
     controller.pytest_runtest_logreport(report)
-    assert (hasattr(report, "exportcheck"), report.longrepr) == (False, "gone")
+    assert (message_of(report), report.longrepr) == (Message(), "gone")
 
 
 def test_the_folder_of_the_journal_goes_with_the_session():

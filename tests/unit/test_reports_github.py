@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from reports_of import TIED, VALUE, item, report, run
 
+from pytest_exportcheck.records import Finding, RunError
 from pytest_exportcheck.reports.github import workflow_commands
 from pytest_exportcheck.reports.job_summary import job_summary
-from pytest_exportcheck.reports.report import ErrorReport, FindingReport
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def failed(case="net", mode="nonstrict", finding=VALUE, **options):
 
 
 def at(line, **fields):
-    return FindingReport(check="nodes", place="add", kind="target", expected="a", actual="b", line=line, **fields)
+    return Finding(check="nodes", place="add", kind="target", expected="a", actual="b", line=line, **fields)
 
 
 def test_a_failure_stands_at_the_line_of_its_case(commands):
@@ -74,7 +74,7 @@ def test_a_stage_that_breaks_in_several_modes_is_told_once(commands):
 
 
 def test_known_defects_are_warnings_and_what_may_be_lost_is_not_told(commands):
-    lost = FindingReport(check="val", place="x", kind="k", expected="e", actual="a", verdict="lost")
+    lost = Finding(check="val", place="x", kind="k", expected="e", actual="a", verdict="lost")
     assert commands(
         item(mode="nonstrict-serdes", status="known", findings=(lost, TIED)), item("b", status="blocked")
     ) == [
@@ -92,7 +92,7 @@ def test_the_worst_comes_first(commands):
             failed("c", finding=at("")),
             failed("d"),
             item("e", status="error", reason="its factory raised"),
-            errors=[ErrorReport(nodeid="case_a.py::import", reason="no")],
+            errors=[RunError(nodeid="case_a.py::import", reason="no")],
         )
     ]
     assert titles == [
@@ -112,14 +112,14 @@ def test_more_than_github_shows_are_counted(commands):
 
 
 def test_many_findings_and_long_values_are_cut(commands):
-    long = FindingReport(check="outputs", place="output", kind="value", expected="e" * 300, actual="1\n2")
+    long = Finding(check="outputs", place="output", kind="value", expected="e" * 300, actual="1\n2")
     (command,) = commands(item(status="failed", findings=(long,) * 5))
     line = f"outputs: output: value: expected {'e' * 200}..., got 1"
     assert command.endswith("::" + "%0A".join([line] * 3 + ["and 2 more findings", "modes: nonstrict"]))
 
 
 def test_texts_are_escaped(commands):
-    (command,) = commands(errors=[ErrorReport(nodeid="a,b::import", reason="50%\r\nat: x")])
+    (command,) = commands(errors=[RunError(nodeid="a,b::import", reason="50%\r\nat: x")])
     assert command == "::error title=exportcheck%3A a%2Cb%3A%3Aimport::50%25%0Aat: x"
 
 

@@ -9,9 +9,9 @@ import pytest
 from reports_of import VALUE, item, report, run
 
 from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.records import RunError, Survival
 from pytest_exportcheck.reports.json_report import read_report, write_report
 from pytest_exportcheck.reports.merge import merge_files, merged, merged_lines
-from pytest_exportcheck.reports.report import ErrorReport, LedgerLine
 
 SETTINGS = "torch 2.14.1, python 3.11.7, linux-x86_64, exportcheck 0.1.0, profile ship, seed 0, threads 2"
 
@@ -32,7 +32,7 @@ def test_shards_become_one_run_after_the_other_with_all_items():
 
 
 def test_ledgers_of_shards_are_summed():
-    ledger = (LedgerLine(field="val", kept=1),)
+    ledger = (Survival(field="val", kept=1),)
     one, other = (report(item(name, ledger=ledger), runs=[run(n)]) for n, name in enumerate("ab"))
     assert [(line.field, line.kept) for line in merged([one, other]).ledger] == [("val", 2)]
 
@@ -43,8 +43,8 @@ def test_an_outcome_that_two_runs_share_stands_once():
 
 
 WORST_FIRST = (
-    *("exploded", "error", "failed", "stale", "interrupted"),
-    *("known", "expected", "passed", "blocked", "unsupported", "skipped"),
+    *("error", "failed", "stale", "interrupted"),
+    *("engine_error", "known", "expected", "passed", "blocked", "unsupported", "skipped"),
 )
 
 
@@ -70,8 +70,8 @@ def test_the_same_item_under_another_torch_is_another_item():
 
 def test_neither_the_order_of_files_nor_their_grouping_matters():
     parts = [
-        report(item("a"), item("b", status="blocked"), runs=[run(0)], errors=[ErrorReport(nodeid="x", reason="no")]),
-        report(item("a"), item("b", status="failed"), runs=[run(1)], errors=[ErrorReport(nodeid="x", reason="no")]),
+        report(item("a"), item("b", status="blocked"), runs=[run(0)], errors=[RunError(nodeid="x", reason="no")]),
+        report(item("a"), item("b", status="failed"), runs=[run(1)], errors=[RunError(nodeid="x", reason="no")]),
         report(item("a", status="failed"), item("c"), runs=[run(2)]),
         report(item("a", status="failed"), item("c"), runs=[run(2, torch="2.13.0")]),
     ]
@@ -101,7 +101,7 @@ def test_the_text_names_failures_disagreements_and_counts():
         item("b", status="error", reason="its factory raised\nmore"),
         item("c"),
         runs=[run(0)],
-        errors=[ErrorReport(nodeid="case_b.py::import", reason="could not be imported\nmore")],
+        errors=[RunError(nodeid="case_b.py::import", reason="could not be imported\nmore")],
     )
     other = report(item("c", status="interrupted"), runs=[run(1)])
     assert lines(one, other) == [

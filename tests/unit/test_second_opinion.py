@@ -77,7 +77,7 @@ def run(*engines, of, mode="nonstrict-decompose", only=None, **options):
 
 
 @pytest.mark.parametrize("engine", [Wrong, Widened, Stops, BreaksDown])
-@pytest.mark.parametrize("profile, expected", [("ship", "gap"), ("conformance", "failed")])
+@pytest.mark.parametrize("profile, expected", [("ship", "engine_error"), ("conformance", "failed")])
 def test_what_only_the_second_opinion_has_fails_who_builds_engines_only(engine, profile, expected):
     outcome = run(Torch, engine, of="opinion", profile=profile)
     assert outcome.status == expected
@@ -119,7 +119,7 @@ def test_torch_is_asked_only_when_the_second_opinion_differs():
 
     assert run(Asked, Opinion, of="opinion").status == "passed"
     assert calls == []
-    assert run(Asked, Wrong, of="opinion").status == "gap"
+    assert run(Asked, Wrong, of="opinion").status == "engine_error"
     assert calls == ["export"]
 
 
@@ -133,12 +133,12 @@ def test_where_torch_cannot_go_it_is_asked_for_the_stage_before():
         def decompose(self, program, decomp_table=None):
             raise Unsupported("not here")
 
-    assert run(Limited, Wrong, of="opinion").status == "gap"
+    assert run(Limited, Wrong, of="opinion").status == "engine_error"
 
     class Lacking(Torch):
         decompose = None
 
-    assert run(Lacking, Wrong, of="opinion").status == "gap"
+    assert run(Lacking, Wrong, of="opinion").status == "engine_error"
 
 
 def test_a_capture_that_torch_lacks_is_not_excused():
@@ -149,6 +149,6 @@ def test_a_capture_that_torch_lacks_is_not_excused():
     assert run(StrictOnly, WrongCapture, of="opinion", mode="nonstrict").status == "failed"
 
 
-@pytest.mark.parametrize(("engine", "expected"), [(Stops, "failed"), (BreaksDown, "gap")])
+@pytest.mark.parametrize(("engine", "expected"), [(Stops, "failed"), (BreaksDown, "engine_error")])
 def test_a_refusal_of_what_torch_gets_wrong_fails(engine, expected):
     assert run(named(Wrong, "torch"), engine, of="opinion").status == expected

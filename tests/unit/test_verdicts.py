@@ -10,7 +10,7 @@ from pytest_exportcheck.internal import internal_finding
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, Origin, Record
 from pytest_exportcheck.stage import Stage
-from pytest_exportcheck.verdicts import Item, outcome_of
+from pytest_exportcheck.verdicts import ItemContext, judgement_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 CAPTURE, SERDES = Mode(("strict",)), Mode(("strict", "serdes"))
@@ -27,7 +27,7 @@ def expecting(mode="*", *, engine="*", check="*", torch="", reason="issue 7"):
 
 def item(*expect, mode=SERDES, profile="ship", selected=(CAPTURE, SERDES), **options):
     case = Case(name="net", build=lambda: None, origin=ORIGIN, expect=expect)
-    return Item(
+    return ItemContext(
         case=case,
         engine="torch",
         mode=mode,
@@ -40,6 +40,10 @@ def item(*expect, mode=SERDES, profile="ship", selected=(CAPTURE, SERDES), **opt
 
 def stage(*findings, mode=SERDES, **options):
     return Stage(mode, record=Record(observations=()), findings=list(findings), **options)
+
+
+def outcome_of(given, stage):
+    return judgement_of(given, stage).outcome
 
 
 def status(given, stage):
@@ -69,7 +73,18 @@ def test_what_is_lost_is_reported_and_never_fails(profile):
 
 
 def test_what_fails_an_item_is_shown_before_what_does_not():
-    assert outcome_of(item(), stage(KNOWN, LOST, BROKEN)).findings == (BROKEN, KNOWN, LOST)
+    outcome = outcome_of(item(), stage(KNOWN, LOST, BROKEN))
+    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN, LOST), (BROKEN,))
+
+
+def test_what_fails_an_item_in_place_of_its_blocker_is_shown_first_too():
+    outcome = outcome_of(item(selected=[SERDES]), blocked_by(KNOWN, BROKEN))
+    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN), (BROKEN,))
+
+
+@pytest.mark.parametrize("given", [(), (expecting(),)], ids=["passed", "expected"])
+def test_an_item_that_does_not_fail_has_no_failing_findings(given):
+    assert outcome_of(item(*given), stage(BROKEN if given else LOST)).failing_findings == ()
 
 
 def test_an_expected_failure_has_its_reason():
