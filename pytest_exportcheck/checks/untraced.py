@@ -47,7 +47,7 @@ def untraced_finding(
     """Yield one finding for all operations. Generated code has no lines to name."""
     places = [place for place, why in excused.items() if why != "generated"]
     if places:
-        rest = f", here and on {len(places) - 1} more operations" if len(places) > 1 else ""
+        rest = f", here and on {len(places) - 1} more" if len(places) > 1 else ""
         yield Finding.of("metadata").at(
             "every operation" if len(places) == len(operations) > 1 else places[0],
             "untraced",

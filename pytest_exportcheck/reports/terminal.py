@@ -103,7 +103,7 @@ def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
     """The known defects that explain findings, each with the number of items that it is in."""
     counts: Counter[KnownAs] = Counter()
     for row in rows:
-        counts.update(dict.fromkeys(each.known for each in row.findings if each.known and each.verdict == "known"))
+        counts.update({each.known: 1 for each in row.findings if each.known and each.verdict == "known"})
     return counts
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_exportcheck.expectations.baseline import Failure, Tally, accepted, rewritten, tally
 from pytest_exportcheck.expectations.file import ExpectationsFile, read
-from pytest_exportcheck.records import Expectation, Finding, Judgement, Origin, Outcome, Reckoning, Status
+from pytest_exportcheck.records import Expectation, ExpectationMatch, Finding, Judgement, Origin, Outcome, Status
 
 FILE = """\
 # The shop's.
@@ -24,8 +24,8 @@ reason = "issue 12"
 case = "other"
 reason = "issue 13"
 """
-VALUE = Finding(check="outputs", place="output", kind="value", expected="1", actual="2")
-RAISED = Finding(check="stage", place="serdes", kind="raised", expected="", actual="TypeError: <a at 0x7f3a>\nmore")
+VALUE = Finding(check="outputs", place="output", change="changed", key="value", expected="1", actual="2")
+RAISED = Finding(check="stage", place="serdes", change="raised", expected="", actual="TypeError: <a at 0x7f3a>\nmore")
 
 
 def text_of(file, tallies):
@@ -46,7 +46,7 @@ def file(tmp_path):
 def judgement(status="failed", failing=0, **reckoning):
     return Judgement(
         outcome=Outcome(case="mlp", engine="torch", mode="strict", status=Status(status), failing=failing),
-        reckoning=Reckoning(mode="strict", **reckoning),
+        reckoning=ExpectationMatch(mode="strict", **reckoning),
     )
 
 

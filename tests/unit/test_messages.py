@@ -9,9 +9,11 @@ from reports_of import TIED, VALUE, item
 
 from pytest_exportcheck.expectations.baseline import Failure, Tally
 from pytest_exportcheck.messages import Message, attach, message_of
-from pytest_exportcheck.records import Finding, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding
 
-FAILED = item(status="failed", findings=(VALUE, TIED), ledger=(Survival(field="val", kept=1),), seconds={"torch": 1.5})
+FAILED = item(
+    status="failed", findings=(VALUE, TIED), ledger=(FieldSurvival(field="val", kept=1),), seconds={"torch": 1.5}
+)
 TALLY = Tally(failures=(Failure("case_a.py::net", "torch", "strict", "outputs", "output: value"),), stale=(3,))
 
 
@@ -47,7 +49,7 @@ def test_a_report_without_a_message_has_no_attribute_and_an_empty_message():
 
 
 def test_text_that_no_encoding_can_carry_is_spelt_out():
-    odd = Finding(check="c", place="p", kind="k", expected="\udc80", actual="é")
+    odd = Finding(check="c", place="p", change="changed", key="k", expected="\udc80", actual="é")
     (finding,) = sent(Message(outcome=item("a\ud800", findings=(odd,)))).outcome.findings
     assert (finding.expected, finding.actual) == ("\\udc80", "é")
 
