@@ -53,7 +53,7 @@ def kind_of(finding: Finding) -> str:
 
 def detail_of(finding: Finding) -> str:
     """What a finding says besides: its detail, then a sentence for every cause that has one."""
-    return "\n".join(filter(None, [finding.detail, *_sentences(finding.causes)]))
+    return "\n".join(filter(None, [finding.detail, *sentences(finding.causes)]))
 
 
 def text_of(finding: Finding) -> str:
@@ -75,7 +75,7 @@ def defect_text(defect: KnownAs) -> str:
 # --- causes -----------------------------------------------------------------------------------
 
 
-def _sentences(causes: tuple[Cause, ...]) -> Iterator[str]:
+def sentences(causes: tuple[Cause, ...]) -> Iterator[str]:
     """One sentence for each kind of cause, which lists the names of that kind."""
     for kind in dict.fromkeys(cause.kind for cause in causes):
         sentence = _SENTENCES.get(kind)
