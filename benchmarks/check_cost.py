@@ -19,14 +19,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.models import CASES
-from pytest_exportcheck import case_run
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.records import Case
+from pytest_exportcheck.run import judging, observer, oracle, stage_maker
 from pytest_exportcheck.runner import Runner
 
 PARTS = ("calls", "record", "compare")
+OWNERS = (judging, observer, oracle, stage_maker)
 FUNCTIONS = {
     "observe": "calls",
     "program_of": "record",
@@ -52,14 +53,14 @@ def timed(function: Callable[..., Any], part: str, spent: dict[str, float]) -> C
 
 @contextmanager
 def watched(spent: dict[str, float]) -> Iterator[None]:
-    before = {name: getattr(case_run, name) for name in FUNCTIONS}
-    for name, part in FUNCTIONS.items():
-        setattr(case_run, name, timed(before[name], part, spent))
+    before = [(owner, name, getattr(owner, name)) for owner in OWNERS for name in FUNCTIONS if hasattr(owner, name)]
+    for owner, name, function in before:
+        setattr(owner, name, timed(function, FUNCTIONS[name], spent))
     try:
         yield
     finally:
-        for name, function in before.items():
-            setattr(case_run, name, function)
+        for owner, name, function in before:
+            setattr(owner, name, function)
 
 
 def shares(case: Case) -> dict[str, dict[str, float]]:

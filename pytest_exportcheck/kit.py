@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_exportcheck import modes as lattice
-from pytest_exportcheck.case_run import Progress
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
@@ -20,6 +19,7 @@ from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
+from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.runner import Runner
 
 #: What an expectation may name beside the checks: a stage that raises or edits, a case that cannot be set up, and sizes

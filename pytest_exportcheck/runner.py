@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.case_run import CaseRun, Progress, Settings, unwatched
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.journal import Journal
@@ -17,6 +16,8 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Judgement, Outcome, Status
+from pytest_exportcheck.run.case_runner import CaseRunner
+from pytest_exportcheck.run.settings import Progress, Settings, unwatched
 from pytest_exportcheck.verdicts import ItemContext, judgement_of, not_set_up
 
 
@@ -52,7 +53,7 @@ class Runner:
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
-        self._current: tuple[Case, CaseRun] | None = None
+        self._current: tuple[Case, CaseRunner] | None = None
         self._not_set_up: dict[int, tuple[tuple[str, Mode], str]] = {}
 
     def select(self, wanted: Iterable[tuple[Case, str, Mode]]) -> None:
@@ -84,7 +85,7 @@ class Runner:
         self._done(case, engine, mode, run)
         return judgement
 
-    def _judge(self, run: CaseRun, case: Case, engine: str, mode: Mode) -> Judgement:
+    def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode) -> Judgement:
         known_seconds = set(run.seconds)
         stage = run.stage(self._engines[engine], mode)
         item = replace(
@@ -104,14 +105,14 @@ class Runner:
             selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
         )
 
-    def _case_run(self, case: Case) -> CaseRun:
+    def _case_run(self, case: Case) -> CaseRunner:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
             with self._settings.watch(case):
-                self._current = (case, CaseRun(case, self._settings))
+                self._current = (case, CaseRunner(case, self._settings))
         return self._current[1]
 
-    def _done(self, case: Case, engine: str, mode: Mode, run: CaseRun) -> None:
+    def _done(self, case: Case, engine: str, mode: Mode, run: CaseRunner) -> None:
         remaining = self._remaining.get(id(case), set())
         remaining.discard((engine, mode))
         if remaining:

@@ -236,12 +236,12 @@ def test_a_factory_may_skip_its_case(echo, run_echo):
 
 
 def test_an_error_of_the_plugin_itself_is_shown_once_and_asks_for_a_report(echo, run_echo, linear, monkeypatch):
-    import pytest_exportcheck.case_run as case_run
+    import pytest_exportcheck.run.observed_case as observed_case
 
     def broken(*_):
         raise ZeroDivisionError("of our own")
 
-    monkeypatch.setattr(case_run, "set_up", broken)
+    monkeypatch.setattr(observed_case, "set_up", broken)
     echo.makepyfile(case_linear=linear)
     result = run_echo()
     result.assert_outcomes(failed=1, skipped=9)

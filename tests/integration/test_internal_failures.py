@@ -55,7 +55,7 @@ def test_it_fails_under_conformance_and_shows_where(broken, run_faulty, pytester
     )
 
 
-@pytest.mark.parametrize("where", ["describe.modules.slots_of", "case_run.module_types_of", "case_run.ledger_of"])
+@pytest.mark.parametrize("where", ["describe.modules.slots_of", "run.oracle.module_types_of", "run.judging.ledger_of"])
 def test_it_does_not_hide_what_an_engine_does_wrong(broken, run_faulty, pytester, linear, where):
     broken(f"pytest_exportcheck.{where}")
     pytester.makepyfile(case_linear=linear)
@@ -89,9 +89,9 @@ def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):
 @pytest.mark.parametrize(("failing", "gaps"), [(1, 3), (3, 2), (4, 1)], ids=["set-up", "capture", "edge"])
 def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_faulty, pytester, linear, failing, gaps):
     """Eager is described twice, then the capture, then its edges."""
-    from pytest_exportcheck import case_run
+    from pytest_exportcheck.run import oracle, stage_maker
 
-    calls, state_of = [], case_run.state_of
+    calls, state_of = [], oracle.state_of
 
     def fails(module):
         calls.append(module)
@@ -99,7 +99,8 @@ def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_fau
             raise ValueError("no such layout")
         return state_of(module)
 
-    monkeypatch.setattr(case_run, "state_of", fails)
+    monkeypatch.setattr(oracle, "state_of", fails)
+    monkeypatch.setattr(stage_maker, "state_of", fails)
     pytester.makepyfile(case_linear=linear)
     result = run_faulty("pass", "--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict_postdispatch")
     result.assert_outcomes(passed=3)
@@ -107,8 +108,8 @@ def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_fau
 
 
 def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_faulty, pytester, linear):
-    broken("pytest_exportcheck.case_run.attributes_of")
-    broken("pytest_exportcheck.case_run.ModuleSnapshot.changed_flags")
+    broken("pytest_exportcheck.run.observer.attributes_of")
+    broken("pytest_exportcheck.run.stage_maker.ModuleSnapshot.changed_flags")
     text = linear.replace("import export_case,", "import export_case, rejection,")
     text = text.replace("3),))", '3),), rejects=[rejection("capture")])')
     pytester.makepyfile(case_linear=text)

@@ -284,7 +284,7 @@ def test_nodes_that_nobody_could_run_are_told(monkeypatch):
     """The program's own call returns, and yet its val goes unjudged from some node on: never in silence."""
     stopped = Stopped(place="linear", error=Raised("RuntimeError", "no"))
     run = NodeRun(label="on the example inputs", values={}, sizes={}, stopped=stopped)
-    monkeypatch.setattr("pytest_exportcheck.case_run.node_runs", lambda *_: (run,))
+    monkeypatch.setattr("pytest_exportcheck.run.stage_maker.node_runs", lambda *_: (run,))
     session = Session(as_engine(TorchExport()), case(), wanted=modes("nonstrict"))
     assert session.run("nonstrict").notes == (
         "nonstrict: val is judged up to linear only, which cannot run by itself (RuntimeError: no)",
@@ -300,7 +300,7 @@ def test_large_weights_are_given_back_with_the_artifact(monkeypatch):
             program.itself = program
             return program
 
-    monkeypatch.setattr("pytest_exportcheck.case_run._LARGE", 0)
+    monkeypatch.setattr("pytest_exportcheck.run.stage_cache.LARGE", 0)
     echo = Cyclic()
     names = ["nonstrict-decompose", "nonstrict", "strict"]
     session = Session(echo, case(), wanted=modes(*names))

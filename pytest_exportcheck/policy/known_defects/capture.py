@@ -19,7 +19,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-drops-names",
         title="strict capture drops unused and tied names from the program's module and, on retrace, from its state",
-        issue="",
+        issue="docs/known-defects/strict-drops-names.md",
         torch=">=2.13",
         stages=STRICT,
         check="state",
@@ -28,7 +28,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="inputs-untraced",
         title="captures record no stack traces of operations that a class of the inputs calls when it is put together",
-        issue="",
+        issue="docs/known-defects/inputs-untraced.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's tracer
         stages=CAPTURES,
@@ -40,7 +40,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="nonstrict-traces-forward-only",
         title="non-strict capture records no stack traces in hooks, nor where forward is a lambda or a function of another name",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/191967",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's tracer
         stages=NONSTRICT,
@@ -51,7 +51,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-reorders-state",
         title="strict capture orders the program's state by first use instead of as the module does",
-        issue="",
+        issue="docs/known-defects/strict-reorders-state.md",
         torch=">=2.13",
         stages=STRICT,
         check="state",
@@ -61,7 +61,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="captures-list-parameters-first",
         title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
-        issue="",
+        issue="docs/known-defects/captures-list-parameters-first.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # the module is made by torch of the signature, which has parameters first
         stages=CAPTURES,
@@ -72,7 +72,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-function-loses-gradients",
         title="strict capture puts forward() of a torch.autograd.Function into a region without grad: its gradients are lost",
-        issue="",
+        issue="docs/known-defects/strict-function-loses-gradients.md",
         torch=">=2.13",
         stages=STRICT,
         check="gradients",
@@ -82,7 +82,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lstm-keeps-tracing-tensors",
         title="non-strict capture below autograd leaves FunctionalTensors in an LSTM's or GRU's _flat_weights",
-        issue="",
+        issue="docs/known-defects/postdispatch-leaves-tracing-tensors.md",
         torch=">=2.13",
         captures=("nonstrict_postdispatch",),
         check="stage",
@@ -93,7 +93,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attribute-mutated-by-capture",
         title="non-strict capture below autograd mutates tensors in plain attributes of the user's module",
-        issue="",
+        issue="docs/known-defects/postdispatch-leaves-tracing-tensors.md",
         torch=">=2.13",
         captures=("nonstrict_postdispatch",),
         check="stage",
@@ -104,7 +104,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="postdispatch-leaves-tracing-tensors",
         title="non-strict capture below autograd leaves FunctionalTensors in attributes that hooks set, such as those of weight_norm",
-        issue="",
+        issue="docs/known-defects/postdispatch-leaves-tracing-tensors.md",
         torch=">=2.13",
         captures=("nonstrict_postdispatch",),
         check="stage",
@@ -116,7 +116,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attribute-mutation-dropped",
         title="tensors in a list or dict attribute that forward fills anew are constants: what forward puts there is dropped",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/163809",
         torch=">=2.13",
         engines=ANY_ENGINE,  # no program can say it
         check="effects",
@@ -126,7 +126,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="subclass-weights-below-autograd",
         title="a model with a weight of a tensor subclass cannot be captured below autograd",
-        issue="",
+        issue="docs/known-defects/subclass-weights-below-autograd.md",
         torch=">=2.13",
         stages=POSTDISPATCH,
         check="stage",
@@ -139,7 +139,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="subclass-weights-drop-no-grad",
         title="a capture drops the regions without grad in the functions of a tensor subclass: gradients flow through them",
-        issue="",
+        issue="docs/known-defects/subclass-weights-drop-no-grad.md",
         torch=">=2.13",
         stages=TRAINING,
         check="gradients",
@@ -149,7 +149,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-autocast-dtypes",
         title="in regions with autocast, val of a strict capture has the dtypes that the operations have without autocast",
-        issue="",
+        issue="docs/known-defects/strict-autocast-dtypes.md",
         torch=">=2.13",
         stages=STRICT,
         check="val",
@@ -162,7 +162,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-nested-autocast",
         title="a strict capture of nested autocast trusts these dtypes: the program raises at the call",
-        issue="",
+        issue="docs/known-defects/strict-autocast-dtypes.md",
         torch=">=2.13",
         stages=STRICT,
         check="outputs",
@@ -174,7 +174,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="postdispatch-drops-unused-random",
         title="capture below autograd deletes a random operation whose result nobody uses",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/157981",
         torch=">=2.13",
         stages=POSTDISPATCH,
         check="effects",
@@ -184,7 +184,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="strict-subgraph-module-path",
         title="in subgraphs of a strict capture nn_module_stack names a module '_export_root' that does not exist",
-        issue="",
+        issue="docs/known-defects/strict-subgraph-module-path.md",
         torch=">=2.13",
         captures=STRICT,
         check="metadata",
@@ -195,7 +195,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="nonstrict-names-wrapper-class",
         title="non-strict capture names a wrapper of torch's exporter as the class of a root that is a graph module or compiled",
-        issue="",
+        issue="docs/known-defects/nonstrict-names-wrapper-class.md",
         torch=">=2.13",
         stages=NONSTRICT,
         check="metadata",
@@ -206,7 +206,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="one-tensor-as-two-arguments",
         title="a capture takes one tensor that is passed as two arguments for one argument",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/144683",
         torch=">=2.13",
         check="outputs",
         changes=("changed",),
@@ -216,7 +216,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="func-grad-bakes-fake-tensors",
         title="torch.func.grad in forward bakes tracing tensors in: the program's outputs have no data",
-        issue="",
+        issue="docs/known-defects/func-grad-bakes-fake-tensors.md",
         torch=">=2.13",
         check="outputs",
         changes=("changed",),
@@ -226,7 +226,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="func-grad-mutates-fake-tensors",
         title="torch.func.grad in forward bakes tracing tensors in: the program mutates a constant without data",
-        issue="",
+        issue="docs/known-defects/func-grad-bakes-fake-tensors.md",
         torch=">=2.13",
         check="effects",
         changes=("added",),
@@ -237,7 +237,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="keyword-guards-name-error",
         title="a program with **kwargs and dynamic shapes raises NameError at the call: its guards name a variable L",
-        issue="",
+        issue="docs/known-defects/keyword-guards-name-error.md",
         torch=">=2.14",
         engines=ANY_ENGINE,  # module() makes the guards
         check="outputs",
@@ -248,7 +248,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attention-mask-below-autograd",
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
-        issue="",
+        issue="docs/known-defects/attention-mask-below-autograd.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # the kernel is torch's
         captures=POSTDISPATCH,

@@ -10,7 +10,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="guards-refuse-zero-and-one",
         title="guards refuse a declared size of 0 or 1: capture takes every dynamic dim for longer",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/181097",
         torch=">=2.13",
         engines=ANY_ENGINE,  # module() makes the guards
         stages=_STAGES,
@@ -23,7 +23,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="unflatten-refuses-zero",
         title="a module made by unflatten refuses a declared size of 0 or 1 of a derived dim",
-        issue="",
+        issue="docs/known-defects/unflatten-refuses-zero.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # unflatten is torch's
         stages=_STAGES,
@@ -37,7 +37,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lower-bounds-up-to-two-dropped",
         title="a declared lower bound of 1 or 2 is not enforced: the program takes sizes 0 and 1 and computes something else",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/100247",
         torch=">=2.13",
         engines=ANY_ENGINE,  # module() makes the checks of ranges
         stages=_STAGES,

@@ -8,7 +8,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="interop-names-with-separators",
         title="torch's loader drops the module paths of operations in a module whose name has a comma, semicolon or parenthesis",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/131941",
         torch=">=2.13",
         stages=("interop",),
         check="metadata",

@@ -13,7 +13,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lowered-subclass-output",
         title="a lowered program that returns a tensor subclass raises: it returns the tensors that it wraps, and expects one",
-        issue="",
+        issue="docs/known-defects/lowered-subclass-output.md",
         torch=">=2.13",
         stages=_STAGES,
         check="outputs",
@@ -25,7 +25,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lowering-drops-unused-random",
         title="lowering deletes a random operation whose result nobody uses: the generator no longer advances",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/157981",
         torch=">=2.13",
         stages=_STAGES,
         check="effects",
@@ -35,7 +35,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attention-lowered-merges-lengths",
         title="decomposing attention makes the lengths of keys and values one symbol: lengths that differ are refused by shape",
-        issue="",
+        issue="docs/known-defects/attention-lowered-merges-lengths.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's decompositions and symbols
         stages=_STAGES,
@@ -46,7 +46,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attention-lowered-renames-symbols",
         title="decomposing attention replaces a symbol in the program that it is given, too",
-        issue="",
+        issue="docs/known-defects/attention-lowered-merges-lengths.md",
         torch=">=2.13",
         engines=ANY_ENGINE,
         stages=_STAGES,
@@ -59,7 +59,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="loaded-lowering-drops-guards",
         title="lowering a loaded program drops its guards code; only what its shapes say is still refused",
-        issue="",
+        issue="docs/known-defects/loaded-lowering-drops-guards.md",
         torch=">=2.13",
         stages=_STAGES,
         loaded=True,
@@ -70,7 +70,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="loaded-lowering-derived-dims",
         title="a loaded program with a derived dim cannot be lowered",
-        issue="",
+        issue="docs/known-defects/loaded-lowering-derived-dims.md",
         torch=">=2.13",
         stages=_STAGES,
         loaded=True,
@@ -82,7 +82,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attention-lowered-view",
         title="decomposing attention crashes where a view follows: the decomposition has other strides",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/136543",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's decompositions
         stages=_STAGES,
@@ -94,7 +94,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="attention-lowered-stride",
         title="decomposed attention returns other strides than eager",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/169732",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's decompositions
         stages=_STAGES,
@@ -106,7 +106,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lowering-drops-no-grad",
         title="lowering drops regions without grad: gradients flow through them",
-        issue="",
+        issue="docs/known-defects/lowering-drops-no-grad.md",
         torch=">=2.13",
         stages=_STAGES,
         check="gradients",
@@ -117,7 +117,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="lowering-drops-detach",
         title="lowering drops detach: gradients flow through it",
-        issue="",
+        issue="docs/known-defects/lowering-drops-no-grad.md",
         torch=">=2.13",
         stages=_STAGES,
         check="gradients",

@@ -8,7 +8,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="keyword-in-path",
         title="a path of the module with a Python keyword (heads.class.weight) makes code that cannot be parsed; rename it",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/188538",
         torch=">=2.13",
         engines=ANY_ENGINE,  # the program's module() is torch's for every engine
         check="stage",
@@ -21,7 +21,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="name-of-graph-module",
         title="a buffer, parameter or submodule called code or graph makes a program that cannot be called; rename it",
-        issue="",
+        issue="docs/known-defects/name-of-graph-module.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # the program's module() is torch's for every engine
         check="stage",
@@ -34,7 +34,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="copies-rename-placeholders",
         title="copying a program renames a placeholder that has the name of a Python builtin (input), but not in the signature",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/133269",
         torch=">=2.13",
         engines=ANY_ENGINE,  # copies of graphs are torch's
         check="signature",
@@ -45,7 +45,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="copies-renamed-refused",
         title="the verifiers refuse a copied program with a placeholder that has the name of a Python builtin",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/133269",
         torch=">=2.13",
         engines=ANY_ENGINE,
         check="verifiers",

@@ -13,7 +13,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="retrace-region-mutations",
         title="retracing takes the result of a region without grad or with autocast for the buffer that it is, and copies it to itself",
-        issue="",
+        issue="docs/known-defects/retrace-region-mutations.md",
         torch=">=2.13",
         stages=_STAGES,
         check="nodes",
@@ -24,7 +24,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="loaded-constant-is-a-view",
         title="a loaded program with a tensor made in forward (torch.tensor) cannot be retraced: its constant is a view",
-        issue="",
+        issue="docs/known-defects/loaded-constant-is-a-view.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -35,7 +35,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="loaded-attention-recapture",
         title="a loaded program with attention below autograd cannot be captured below autograd again: fake modes get mixed",
-        issue="",
+        issue="docs/known-defects/loaded-attention-recapture.md",
         torch=">=2.13",
         captures=POSTDISPATCH,
         stages=_STAGES,
@@ -49,7 +49,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="retrace-region-module-paths",
         title="retracing loses the paths of modules called in a region without grad or with autocast",
-        issue="",
+        issue="docs/known-defects/retrace-region-module-paths.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -61,7 +61,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="retrace-region-result-paths",
         title="retracing loses the module paths of the results of a region without grad or with autocast",
-        issue="",
+        issue="docs/known-defects/retrace-region-module-paths.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -72,7 +72,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="retrace-grows-module-stack",
         title="every retrace puts its own root before the keys of nn_module_stack: L__self__L__self__",
-        issue="",
+        issue="docs/known-defects/retrace-grows-module-stack.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stability",

@@ -15,7 +15,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-refuses-empty-region",
         title="a program with a no_grad region that yields nothing cannot be loaded",
-        issue="",
+        issue="docs/known-defects/serdes-refuses-empty-region.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -26,7 +26,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-reorders-subclass-weights",
         title="a file lists weights of tensor subclasses, which it pickles, before the others",
-        issue="",
+        issue="docs/known-defects/serdes-reorders-subclass-weights.md",
         torch=">=2.13",
         stages=_STAGES,
         check="state",
@@ -37,7 +37,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-sparse-placeholder",
         title="torch.export.save and load turn the val of a sparse input into that of a strided one",
-        issue="",
+        issue="docs/known-defects/serdes-sparse-placeholder.md",
         torch=">=2.13",
         stages=_STAGES,
         check="val",
@@ -50,7 +50,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-sparse-placeholder-stride",
         title="torch.export.save and load give the val of a sparse input strides",
-        issue="",
+        issue="docs/known-defects/serdes-sparse-placeholder.md",
         torch=">=2.13",
         stages=_STAGES,
         check="val",
@@ -63,7 +63,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-renames-vmap-calls",
         title="torch.export.load renames the calls that begin and end torch.vmap",
-        issue="",
+        issue="docs/known-defects/serdes-renames-vmap-calls.md",
         torch=">=2.13",
         stages=_STAGES,
         check="nodes",
@@ -74,7 +74,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-splits-tied-parameters",
         title="torch.export.save/load turns tied parameters into separate Parameters that share storage",
-        issue="",
+        issue="docs/known-defects/serdes-splits-tied-parameters.md",
         torch=">=2.13",
         stages=_STAGES,
         check="state",
@@ -83,7 +83,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-drops-unused-ranges",
         title="torch.export.load drops the range of an unbacked symbol that no shape, stride or argument depends on",
-        issue="",
+        issue="docs/known-defects/serdes-drops-unused-ranges.md",
         torch=">=2.13",
         stages=_STAGES,
         check="constraints",
@@ -93,7 +93,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-hop-results",
         title="on load, the results of a higher-order operator get its provenance instead of their own, or none",
-        issue="",
+        issue="docs/known-defects/serdes-hop-results.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -103,7 +103,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-hop-results-function",
         title="on load, the results of a region without grad or with autocast get its torch_fn and module path for their own",
-        issue="",
+        issue="docs/known-defects/serdes-hop-results.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -114,7 +114,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-fetched-results",
         title="on load, a result of torch.unique that the exporter fetched again gets the provenance of the operation",
-        issue="",
+        issue="docs/known-defects/serdes-fetched-results.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -125,7 +125,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-fetched-results-sources",
         title="on load, a result of torch.unique that the exporter fetched again gains the sources of the operation",
-        issue="",
+        issue="docs/known-defects/serdes-fetched-results.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -137,7 +137,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-custom-as-json",
         title="save and load turn custom metadata into JSON: tuples become lists, keys strings",
-        issue="",
+        issue="docs/known-defects/serdes-custom-as-json.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -147,7 +147,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-drops-custom-of-placeholders",
         title="save drops the custom metadata of placeholders and of the output",
-        issue="",
+        issue="docs/known-defects/serdes-drops-custom-of-placeholders.md",
         torch=">=2.13",
         stages=_STAGES,
         check="metadata",
@@ -158,7 +158,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-return-types",
         title="a program that returns torch.return_types cannot be saved",
-        issue="",
+        issue="docs/known-defects/serdes-return-types.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -169,7 +169,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-symbolic-bool-output",
         title="a program that returns a comparison of sizes cannot be saved",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/pull/187391",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -180,7 +180,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-names-with-separators",
         title="a program with a comma, semicolon or parenthesis in a module's name is saved and cannot be loaded",
-        issue="",
+        issue="https://github.com/pytorch/pytorch/issues/131941",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -190,7 +190,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="serdes-str-output",
         title="a program that returns a str is saved and cannot be loaded",
-        issue="",
+        issue="docs/known-defects/serdes-str-output.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",

@@ -10,7 +10,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="unflatten-unshares-views",
         title="unflatten gives buffers that are views of one storage storages of their own",
-        issue="",
+        issue="docs/known-defects/unflatten-unshares-views.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # unflatten is torch's
         stages=_STAGES,
@@ -20,7 +20,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="unflatten-graph-module",
         title="a program of a graph module cannot be called once it is unflattened: operations lack the root in nn_module_stack",
-        issue="",
+        issue="docs/known-defects/unflatten-graph-module.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # unflatten is torch's
         stages=_STAGES,
@@ -36,7 +36,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="subclass-weights-unflatten",
         title="a program with a weight of a tensor subclass cannot be unflattened",
-        issue="",
+        issue="docs/known-defects/subclass-weights-unflatten.md",
         torch=">=2.13",
         stages=_STAGES,
         check="stage",
@@ -48,7 +48,7 @@ ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="unflatten-drops-vmap-calls",
         title="unflatten drops the calls that begin and end torch.vmap: the module raises",
-        issue="",
+        issue="docs/known-defects/unflatten-drops-vmap-calls.md",
         torch=">=2.13",
         stages=_STAGES,
         check="outputs",

@@ -1,0 +1,181 @@
+"""One case in progress: every stage of its modes is made once, and kept until no later mode builds on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from pytest_exportcheck.checks import explained
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.internal import internal_finding, is_own, leaves_a_gap
+from pytest_exportcheck.modes import FUZZ, Mode
+from pytest_exportcheck.raised import log_of_torch, raised_from
+from pytest_exportcheck.records import Case, Finding
+from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
+from pytest_exportcheck.run.fuzz_stage import FuzzStages
+from pytest_exportcheck.run.judging import Judge, operators_of
+from pytest_exportcheck.run.observed_case import observed_case
+from pytest_exportcheck.run.observer import pinned_threads
+from pytest_exportcheck.run.settings import Settings
+from pytest_exportcheck.run.stage_cache import StageCache
+from pytest_exportcheck.run.stage_maker import StageMaker
+from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
+from pytest_exportcheck.stage import OBJECTION, Stage, raised_finding
+
+
+class CaseRunner:
+    """Makes and judges the stages of one case. ``seconds`` has what each took, by ``engine-mode``; ``notes`` are about eager.
+
+    Raises
+    ------
+    CaseError
+        When the case cannot be set up, or the module itself raises on its example inputs.
+    """
+
+    def __init__(self, case: Case, settings: Settings) -> None:
+        self._case = case
+        self._settings = settings
+        self.seconds: dict[str, float] = {}
+        self._observed = observed_case(case, settings)
+        self.notes = self._observed.notes
+        self._stages = StageCache(self._observed.weight_bytes)
+        self._judge = Judge(self._observed)
+        self._maker = StageMaker(self._observed, self._stages, self.seconds)
+        self._fuzz = FuzzStages(self._observed, self._judge, self._maker, self.seconds)
+        self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
+
+    def stage(self, engine: Engine, mode: Mode) -> Stage:
+        """Return the stage at the end of a mode; it and everything before it are made if they are not there yet."""
+        made = self._stages.get(engine.name, mode)
+        return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
+
+    def release(self, needed: Callable[[str, Mode], bool]) -> None:
+        """Drop the stages that are not needed any more, with their artifacts and observations."""
+        self._stages.release(needed)
+        for other in self._fallbacks.used():
+            other.release(needed)
+
+    def _new_stage(self, engine: Engine, mode: Mode) -> Stage:
+        parent = self.stage(engine, mode.parent) if mode.parent else None
+        continued = self._fallbacks.continued(engine, mode)
+        if continued is not None:
+            return continued
+        if parent is not None and parent.blocks:
+            return Stage(mode, blocker=parent.blocker or parent)
+        before = self._fuzzed_before(engine, mode)
+        with self._settings.watch(self._case, engine.name, mode), pinned_threads(self._settings.threads):
+            stage = self._made(engine, mode, parent, before)
+        at = self._observed.attempts.at
+        if refuses_sizes(stage):
+            stage = at("the dims that fall back", lambda: self._fallbacks.accepted(engine, mode), None) or stage
+        at("the engine at fault", lambda: self._attribute(engine, stage), None)
+        stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
+        return stage
+
+    def _fuzzed_before(self, engine: Engine, mode: Mode) -> Stage | None:
+        """The fuzz stage of the program before the last edge, for a fuzz stage."""
+        if mode.edge != FUZZ or mode.parent is None or mode.parent.parent is None:
+            return None
+        return self.stage(engine, mode.parent.parent.fuzzed)
+
+    def _made(self, engine: Engine, mode: Mode, parent: Stage | None, before: Stage | None) -> Stage:
+        """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
+        cannot compare here either: the stage says so again."""
+        if parent is None or mode.edge != FUZZ:
+            stage = self._make(engine, mode, parent)
+        else:
+            try:
+                stage = self._fuzz.stage(engine, mode, parent, before)
+            except Exception as error:
+                if not is_own(error) or type(error).__module__.startswith("hypothesis"):
+                    raise
+                stage = Stage(mode, findings=[internal_finding(f"fuzzing {parent.mode}", error)])
+        unseen = self._observed.unseen if parent is None else [each for each in parent.findings if leaves_a_gap(each)]
+        stage.findings = [*stage.findings, *unseen]
+        return stage
+
+    def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
+        """Make a stage that is a capture or an edge, and judge it."""
+        stage = Stage(mode)
+        logged: list[str] = []
+        try:
+            with log_of_torch(logged):
+                stage.artifact, findings = self._maker.artifact(engine, mode, parent)
+            stage.reader = getattr(stage.artifact, "reader", "")
+            stage.record = self._maker.record(engine, stage.artifact, mode)
+        except Unsupported as error:
+            stage.unsupported = str(error) or "the engine gives no reason"
+        except (Exception, SystemExit) as error:
+            if is_own(error):  # says nothing of the model, nor that a stage refuses it
+                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error)]
+            else:
+                self._fail(engine, stage, parent, error, logged)
+        else:
+            accepted = self._judge.refused(mode, None)
+            if accepted:
+                stage.findings, stage.record = accepted, None
+            else:
+                self._observed.attempts.at(
+                    "the record of the stage", lambda: self._hold(engine, stage, parent, findings), None
+                )
+        return stage
+
+    def _fail(
+        self, engine: Engine, stage: Stage, parent: Stage | None, error: BaseException, logged: list[str]
+    ) -> None:
+        """Judge a stage that raised."""
+        mode = stage.mode
+        found = self._judge.refused(mode, raised_from(error))
+        stage.refused = found == []
+        stage.reader = stage.reader or getattr(error, "reader", "")
+        if found is None:
+            found = [self._raised(engine, stage, parent, error, logged)]
+        operators = operators_of(parent.record.program if parent and parent.record else None)
+        stage.findings = self._judge.judged(engine, mode, found, operators)
+        if _is_gap(engine, mode, error):
+            stage.findings = [
+                replace(each, verdict="engine_error", fault_of=engine.name) if each.verdict == "broken" else each
+                for each in stage.findings
+            ]
+
+    def _raised(
+        self, engine: Engine, stage: Stage, parent: Stage | None, error: BaseException, logged: list[str]
+    ) -> Finding:
+        what = "a program that can be called" if stage.artifact is not None else "a program"
+        line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
+        raised = raised_finding(stage.mode.stages[-1], what, error, logged, line)
+        if isinstance(error, getattr(engine, "objections", ())):
+            raised = replace(raised, key=OBJECTION)
+        return explained(raised, self._observed.oracles.with_grad.record) if parent is None else raised
+
+    def _hold(self, engine: Engine, stage: Stage, parent: Stage | None, findings: list[Finding]) -> None:
+        """Judge the record of a stage."""
+        if stage.record is None:
+            return
+        judgement = self._judge.of_record(
+            engine, stage.mode, parent, stage.artifact, stage.record, findings, self._maker.record
+        )
+        stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
+
+    def _attribute(self, engine: Engine, stage: Stage) -> None:
+        """Make findings that only an engine with a second opinion has gaps in that engine. The first engine's stage is made only for that."""
+        first = self._settings.engines.get(FIRST)
+        at_fault = suspects(engine, stage, self._settings.engines) if first else []
+        if first is None or not any(at_fault):
+            return
+        for mode in judging_modes(stage.mode, first):
+            judging = self.stage(first, mode)
+            judging = judging.blocker or judging
+            if can_judge(judging):
+                same = len(judging.mode.stages) == len(stage.mode.stages)
+                stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
+                return
+
+
+def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
+    """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
+    refusals = getattr(engine, "refusals", ())
+    own = mode.stages[-1] not in getattr(engine, "made_by", {})
+    return bool(refusals) and own and not isinstance(error, refusals)

@@ -1,0 +1,164 @@
+"""The fuzz stage of a mode: sizes drawn for the program at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from hypothesis.errors import DeadlineExceeded
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.checks import run_checks
+from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.fuzz.boundaries import code_constants
+from pytest_exportcheck.fuzz.captured import Captured
+from pytest_exportcheck.fuzz.ground import Ground, ground_of
+from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
+from pytest_exportcheck.fuzz.trial import fuzz
+from pytest_exportcheck.internal import call_foreign
+from pytest_exportcheck.modes import FUZZ, Mode
+from pytest_exportcheck.policy import BLOCKING, is_known_layout, loosest
+from pytest_exportcheck.raised import quiet
+from pytest_exportcheck.recheck import Recheck
+from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
+from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
+from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.oracle import Oracle
+from pytest_exportcheck.run.stage_maker import StageMaker
+from pytest_exportcheck.snapshot import preserved_globals
+from pytest_exportcheck.stage import Stage, raised_finding
+
+
+class FuzzStages:
+    """Makes the fuzz stages of one case. What the case gets wrong about sizes is reported by the first of them."""
+
+    def __init__(self, observed: ObservedCase, judge: Judge, maker: StageMaker, seconds: dict[str, float]) -> None:
+        self._observed = observed
+        self._observer = observed.observer
+        self._judge = judge
+        self._maker = maker
+        self._seconds = seconds
+        self._ground: Ground | None = None
+        self._unsound: Stage | None = None
+
+    def stage(self, engine: Engine, mode: Mode, parent: Stage, before: Stage | None) -> Stage:
+        """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program before the last edge."""
+        if self._unsound is not None:
+            return Stage(mode, blocker=self._unsound)
+        try:
+            ground = self._sizes()
+        except CaseError as error:
+            self._unsound = Stage(mode, findings=[_unsound_sizes(error)])
+            return self._unsound
+        if before and (before.blocker or any(_is_wrong(each) for each in before.findings)):
+            return Stage(mode, blocker=before.blocker or before)  # the programs made of it do the same
+        started = time.perf_counter()
+        try:
+            progress = self._observed.settings.progress(f"fuzzing {engine.name}-{parent.mode}")
+            with preserved_globals(), quiet(), progress, self._observer.weights_intact():
+                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None)
+        except CaseError as error:  # the case's own way to make inputs
+            return Stage(mode, findings=[_unsound_sizes(error)])
+        finally:
+            self._seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+
+    def _sizes(self) -> Ground:
+        """What is known of the sizes of the case."""
+        if self._ground is None:
+            prepared = self._observed.prepared
+            self._ground = ground_of(
+                self._observed.case,
+                self._observed.declared,
+                prepared.example,
+                redraw=prepared.redraw,
+                made=prepared.made,
+                constants=code_constants(prepared.module),
+                seed=self._observer.seed,
+            )
+        return self._ground
+
+    def _fuzzed(self, engine: Engine, mode: Mode, parent: Stage, ground: Ground, captured: Captured | None) -> Stage:
+        """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
+        try:
+            artifact = self._maker.revived(engine, parent)
+            run = call_foreign(artifact.callable)
+        except (Exception, SystemExit) as error:
+            return Stage(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
+        captured = _captured_by(artifact) or captured
+        oracle = self._observed.oracles.of(engine.name, mode)
+        notes: dict[str, None] = {}
+        target = FuzzSubject(
+            eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
+            run=self._observer.caller(run, mode),
+            compare=partial(self._compared, engine, mode, parent, oracle, notes),
+            judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
+            captured=captured,
+        )
+        try:
+            result = fuzz(ground, target, key=self._key(engine, mode), options=self._observed.settings.fuzz)
+        except DeadlineExceeded as error:
+            found = [raised_finding(FUZZ, "examples within the deadline of hypothesis's profile", error, [])]
+            return Stage(mode, findings=self._judge.judged(engine, mode, found, ()))
+        return Stage(
+            mode,
+            findings=list(result.findings),
+            ledger=result.ledger,
+            notes=(*result.notes, *(*notes,)[:1]),
+            statistics=result.statistics,
+            captured=captured,
+        )
+
+    def _key(self, engine: Engine, mode: Mode) -> str:
+        case = self._observed.case
+        return f"{case.origin.module}::{case.name}[{engine.name}-{mode}]"
+
+    def _compared(
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage,
+        oracle: Oracle,
+        notes: dict[str, None],
+        call: Inputs,
+        before: Observation,
+        after: Observation,
+    ) -> Sequence[Finding]:
+        """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
+        record = parent.record or oracle.record
+        eager = replace(oracle.record, observations=(before,))
+        stages = [contract_stage_of(engine, each) for each in parent.mode.stages]
+        evidence = Evidence(
+            case=self._observed.case.name,
+            engine=engine.name,
+            mode=str(mode),
+            stage=FUZZ,
+            before=eager,
+            after=replace(record, observations=(after,)),
+            contract=loosest(stages, BLOCKING, unstable=self._observed.unstable),
+            module=eager,
+            tolerance=self._observed.case.tolerance,
+            random=self._observed.case.random,
+        )
+        checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
+        notes.update(dict.fromkeys(checked.notes))
+        return self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
+
+
+def _captured_by(artifact: Artifact) -> Captured | None:
+    """What the program of an artifact says of sizes; None if it has no program."""
+    program: Any = getattr(artifact, "program", None)
+    return Captured.of(program) if isinstance(program, ExportedProgram) else None
+
+
+def _is_wrong(finding: Finding) -> bool:
+    """Return True if a finding of fuzzing holds for all programs made of this one: known defects of other kinds are reported again."""
+    known = finding.verdict == "known" and finding.check in BLOCKING
+    return finding.verdict in ("broken", "engine_error") or (known and not is_known_layout(finding))
+
+
+def _unsound_sizes(error: CaseError) -> Finding:
+    return Finding.of("case").at("sizes", "wrong", "sizes", "sizes to fuzz", error)

@@ -1,0 +1,184 @@
+"""Judges what the stages of one case do: evidence, checks, what is tolerated and what known defects explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+import torch
+
+from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
+from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.internal import LEDGER, internal_finding, is_own
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.policy import (
+    ALIGNMENT,
+    column_of,
+    contract_for,
+    fields_for,
+    judge,
+    tolerated,
+)
+from pytest_exportcheck.recheck import Rechecked
+from pytest_exportcheck.records import Alignment, Evidence, FieldSurvival, Finding, ProgramRecord, Raised, Record
+from pytest_exportcheck.run.grad_modes import held_against_grad, is_as_with_grad
+from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.stage import Stage, raised_finding, unjudged, without_grad_only
+
+RecordOf: TypeAlias = Callable[[Engine, Artifact, Mode], Record]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the checks say of the record of a stage."""
+
+    findings: tuple[Finding, ...] = ()
+    ledger: tuple[FieldSurvival, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Judge:
+    """Holds the stages of one case to the contract."""
+
+    def __init__(self, observed: ObservedCase) -> None:
+        self._observed = observed
+        self._settings = observed.settings
+        self._at = observed.attempts.at
+
+    def of_record(
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage | None,
+        artifact: Artifact,
+        record: Record,
+        findings: Sequence[Finding],
+        record_of: RecordOf,
+    ) -> Judgement:
+        """Judge the record of an artifact, together with findings that its stage led to. ``record_of`` makes the records of what other
+        engines read from the same file."""
+        evidence = self._evidence(engine, mode, parent, record)
+        oracle = self._observed.oracles.of(engine.name, mode)
+        checked = self._at(
+            "values that differ", lambda: oracle.recheck.checked(self._checks, evidence), None
+        ) or Rechecked(self._checks(evidence))
+        if is_as_with_grad(self._observed, mode, record, checked.findings):
+            again = partial(self._evidence, engine, mode, None, record)
+            evidence, checked = held_against_grad(
+                self._observed, engine.name, mode, checked, evidence=again, check=self._checks
+            )
+        operators = operators_of(evidence.before.program or evidence.after.program)
+        judged = self.judged(engine, mode, [*findings, *checked.findings], operators)
+        judged += self._of_other_readers(engine, mode, parent, artifact, record_of, judged)
+        return Judgement(
+            findings=tuple(judged),
+            ledger=self._at(LEDGER, lambda: ledger_of(evidence, judged), ()),
+            notes=(*checked.notes, *unjudged(mode, record), *without_grad_only(mode, judged)),
+        )
+
+    def _of_other_readers(
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: Stage | None,
+        artifact: Artifact,
+        record_of: RecordOf,
+        known: Sequence[Finding],
+    ) -> list[Finding]:
+        """What is wrong with what further engines made of the same file, unless the first one has shown it too."""
+        shown = {(*each.identity, each.actual) for each in known}
+        found = []
+        for reader, other in getattr(artifact, "also", {}).items():
+            operators: Collection[str] = ()
+            try:
+                evidence = self._evidence(engine, mode, parent, record_of(engine, other, mode))
+                operators = operators_of(evidence.before.program or evidence.after.program)
+                oracle = self._observed.oracles.of(engine.name, mode)
+                raw = oracle.recheck.checked(self._checks, evidence).findings
+            except (Exception, SystemExit) as error:
+                raw = [failure(mode.stages[-1], error)]
+            judged = self.judged(engine, mode, raw, operators, maker=reader)
+            found += [
+                replace(each, place=f"{reader}: {each.place}")
+                for each in judged
+                if (*each.identity, each.actual) not in shown
+            ]
+        return found
+
+    def judged(
+        self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
+    ) -> list[Finding]:
+        """Give findings their verdicts. What is tolerated comes first: a known defect explains only what would be broken."""
+        like, overrides = contract_stage(engine, mode), self._settings.overrides
+        judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
+        maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
+        return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
+
+    def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
+        """Find what is wrong with a stage that the case says must refuse it; None if the case says nothing of the stage."""
+        stage = mode.stages[-1]
+        rejections = self._observed.case.rejected_at(stage if mode.parent else "capture")
+        found = [judged_refusal(each, stage, raised) for each in rejections]
+        return [finding for finding in found if finding is not None] if rejections else None
+
+    def _checks(self, evidence: Evidence) -> list[Finding]:
+        return run_checks(evidence, self._settings.checks)
+
+    def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
+        observed, edge, like = self._observed, mode.stages[-1], contract_stage(engine, mode)
+        oracle = observed.oracles.of(engine.name, mode).record
+        before = parent.record if parent and parent.record else oracle
+        return Evidence(
+            case=observed.case.name,
+            engine=engine.name,
+            mode=str(mode),
+            stage=edge,
+            before=before,
+            after=record,
+            contract=contract_for(like, unstable=observed.unstable, path=mode.stages, added=like != edge),
+            fields=fields_for(like, self._settings.overrides),
+            alignment=self._at(
+                "the pairing of nodes",
+                lambda: _alignment(like, before.program, record.program, added=like != edge),
+                None,
+            ),
+            module=oracle,
+            declared=observed.declared,
+            given=observed.given,
+            tolerance=observed.case.tolerance,
+            random=observed.case.random,
+        )
+
+
+def contract_stage(engine: Engine, mode: Mode) -> str:
+    """Return the stage by whose contract the last stage of a mode is judged."""
+    return contract_stage_of(engine, mode.stages[-1])
+
+
+def contract_stage_of(engine: Engine, stage: str) -> str:
+    """Return the stage by whose contract a stage is judged: itself, unless a hook added the edge."""
+    like: dict[str, str] = getattr(engine, "judged_as", {})
+    return like.get(stage, stage)
+
+
+def failure(stage: str, error: BaseException, logged: Sequence[str] = ()) -> Finding:
+    """Report a stage that raised instead of yielding a program that can be called, or a failure of the plugin itself."""
+    if is_own(error):
+        return internal_finding(f"the stage {stage}", error)
+    return raised_finding(stage, "a program that can be called", error, logged)
+
+
+def operators_of(program: ProgramRecord | None) -> frozenset[str]:
+    """Return the names of the operators that a program calls."""
+    return program.operators if program else frozenset()
+
+
+def _alignment(
+    edge: str, before: ProgramRecord | None, after: ProgramRecord | None, *, added: bool
+) -> Alignment | None:
+    """Pair the nodes of two programs. An ``added`` edge may keep nodes that name no origin."""
+    how = ALIGNMENT.get(column_of(edge))
+    how = "kept" if added and how == "origin" else how
+    return align(before, after, how) if how and before is not None and after is not None else None

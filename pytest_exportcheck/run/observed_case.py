@@ -1,0 +1,106 @@
+"""A case that is set up and whose module was observed: what every stage of it starts from and is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_exportcheck.describe import check_inputs, declared_dims
+from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.internal import Attempts
+from pytest_exportcheck.records import Case, DeclaredDim, Finding, Inputs, Leaf, Raised, Record
+from pytest_exportcheck.run.observer import Observer, pinned_threads
+from pytest_exportcheck.run.oracle import Oracles, eager_twice, unstable_checks
+from pytest_exportcheck.run.settings import Settings
+from pytest_exportcheck.subject import Subject, set_up
+from pytest_exportcheck.tensors import input_leaves, leaf_of
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ObservedCase:
+    """``calls`` are the example and, if eager takes them, fresh inputs; ``declared`` and ``given`` are the dynamic dims and the
+    leaves of the example; ``unstable`` names the checks of values that eager itself does not repeat; ``unseen`` are failures of
+    the plugin to look at the module."""
+
+    case: Case
+    settings: Settings
+    prepared: Subject
+    observer: Observer
+    oracles: Oracles
+    calls: Sequence[Inputs]
+    declared: tuple[DeclaredDim, ...]
+    given: tuple[Leaf, ...]
+    unstable: tuple[str, ...]
+    notes: tuple[str, ...]
+    unseen: Sequence[Finding]
+    attempts: Attempts
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the state of the module."""
+        return sum(each.numel() * each.element_size() for each in self.prepared.pristine.values())
+
+
+def observed_case(case: Case, settings: Settings) -> ObservedCase:
+    """Set a case up and observe its module.
+
+    Raises
+    ------
+    CaseError
+        When the case cannot be set up, or the module itself raises on its example inputs.
+    """
+    attempts, seed = Attempts(), settings.seed + case.seed
+    with pinned_threads(settings.threads), settings.progress(f"setting up {case.name}"):
+        prepared = set_up(case, seed)
+        declared = _declared(case, prepared)
+        observer = Observer(case, prepared, seed, attempts)
+        first, again = eager_twice(observer, (prepared.example, prepared.fresh))
+    _refuse_a_failing_module(case, first)
+    as_the_case_says = bool(first.observations[0].raised)
+    refused = None if as_the_case_says else first.observations[-1].raised
+    calls = (prepared.example,) if refused else (prepared.example, prepared.fresh)
+    unstable = () if case.random or as_the_case_says else unstable_checks(first, again)
+    return ObservedCase(
+        case=case,
+        settings=settings,
+        prepared=prepared,
+        observer=observer,
+        oracles=Oracles(observer, first, calls),
+        calls=calls,
+        declared=declared,
+        given=_given(prepared.example),
+        unstable=unstable,
+        notes=tuple(_notes(refused, unstable)),
+        unseen=attempts.failed(),
+        attempts=attempts,
+    )
+
+
+def _declared(case: Case, prepared: Subject) -> tuple[DeclaredDim, ...]:
+    """The declared dims; none for a case whose inputs the engine is to refuse."""
+    if case.rejected_at("capture"):
+        return ()
+    check_inputs(case, prepared.module, prepared.example, prepared.fresh, prepared.dynamic_shapes)
+    return declared_dims(prepared.module, prepared.example, prepared.dynamic_shapes)
+
+
+def _given(example: Inputs) -> tuple[Leaf, ...]:
+    leaves = input_leaves(example.args, example.kwargs)
+    return tuple(leaf_of(place, value, clone=False) for place, value in leaves)
+
+
+def _refuse_a_failing_module(case: Case, first: Record) -> None:
+    """Raise if the module refuses its example inputs, unless the case says that its captures must refuse them."""
+    raised = first.observations[0].raised
+    if raised and not case.rejected_at("capture"):
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): the module itself raises on its example inputs, "
+            f"before anything is exported: {raised}"
+        )
+
+
+def _notes(refused: Raised | None, unstable: Sequence[str]) -> Iterator[str]:
+    if refused:
+        yield f"fresh inputs were unusable: eager itself refuses them ({refused.type})"
+    if unstable:
+        yield f"eager is not bit-stable from run to run: {' and '.join(unstable)} are compared with a tolerance"

@@ -1,0 +1,37 @@
+"""Settings of a run that all its cases share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
+from pytest_exportcheck.records import Check
+
+Progress: TypeAlias = Callable[[str], AbstractContextManager[Any]]
+#: Entered with the case, and with the engine and the mode if a stage is run.
+Watch: TypeAlias = Callable[..., AbstractContextManager[Any]]
+
+
+def unwatched(*_: object) -> AbstractContextManager[Any]:
+    """Watch nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those of the session by name, of
+    which the first one judges second opinions; ``watch`` is entered around the set-up of a case and around each of its stages."""
+
+    seed: int
+    threads: int
+    progress: Progress = nullcontext
+    overrides: Overrides = NO_OVERRIDES
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    watch: Watch = unwatched
+    engines: Mapping[str, Engine] = field(default_factory=dict)
+    fuzz: Fuzzing = field(default_factory=Fuzzing)
