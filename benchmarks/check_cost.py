@@ -67,7 +67,7 @@ def shares(case: Case) -> dict[str, dict[str, float]]:
     """Mode -> part -> seconds as a share of the nonstrict export."""
     engine = as_engine(TorchExport())
     runner = Runner({engine.name: engine})
-    modes = [Mode(tuple(name.split("-"))) for name in DEFAULT if "interop" not in name]
+    modes = [Mode.parse(name) for name in DEFAULT if "interop" not in name]
     runner.select((case, engine.name, mode) for mode in modes)
     spent: dict[str, float] = defaultdict(float)
     per_mode: dict[str, dict[str, float]] = {}

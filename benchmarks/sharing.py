@@ -27,7 +27,7 @@ from pytest_exportcheck.subject import set_up
 from pytest_exportcheck.tensors import copy_tree
 
 VISION = ("resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5")
-MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if "interop" not in name]
+MODES = [Mode.parse(name) for name in DEFAULT if "interop" not in name]
 ENGINE = as_engine(TorchExport())
 
 
@@ -38,7 +38,7 @@ def outputs_only(case: Case) -> None:
         try:
             args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
             artifact = ENGINE.captures[mode.capture](module, args, kwargs, subject.dynamic_shapes)
-            for edge in mode.stages[1:]:
+            for edge in mode.edges:
                 artifact = ENGINE.edges[edge](artifact)
             program = artifact.callable()
             for call in (subject.example, subject.fresh):

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.tensors import UNREADABLE, as_bytes, as_plain, is_strided, parts_of, storage_key
+from pytest_exportcheck.module_attributes import ATOMS
+from pytest_exportcheck.snapshot import write_count
+from pytest_exportcheck.tensors import as_bytes, as_plain, is_strided, parts_of, storage_key
 
 #: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
 TORCHS_CUSTOM = "_torchdynamo_disable"
@@ -73,7 +75,7 @@ def _value_text(value: Any) -> str:
         return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_value_text, value)) + "]"
-    return repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"@{id(value)}"
+    return repr(value) if isinstance(value, ATOMS) else f"@{id(value)}"
 
 
 @as_plain
@@ -86,16 +88,8 @@ def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
     for name, value in state.items():
         text = f"{name} {type(value).__name__} {id(value)}"
         if isinstance(value, torch.Tensor):
-            text += f" {facts_text(value)} {storage_key(value)} {_version(value)} {checksum_of(value)}"
+            text += f" {facts_text(value)} {storage_key(value)} {write_count(value)} {checksum_of(value)}"
         yield text
-
-
-@as_plain
-def _version(tensor: torch.Tensor) -> int:
-    try:
-        return tensor._version
-    except UNREADABLE:  # inference tensors count nothing
-        return 0
 
 
 def checksum_of(tensor: torch.Tensor) -> str:

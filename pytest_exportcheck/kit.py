@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pytest_exportcheck import modes as lattice
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.journal import Journal
-from pytest_exportcheck.modes import Lattice, Mode
+from pytest_exportcheck.modes import CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
@@ -43,22 +42,28 @@ class Kit:
     fuzz: bool = False
     asked: bool = True
 
-    def lattices(self, engines: Iterable[Engine] | None = None) -> list[Lattice]:
-        """What each of the engines can run; of every engine unless some are given."""
-        chosen = self.every_engine.values() if engines is None else engines
-        return [Lattice.of(engine.captures, engine.edges) for engine in chosen]
+    @property
+    def planned_modes(self) -> list[Mode]:
+        """The selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are fuzzed."""
+        trees = [_tree(engine) for engine in self.engines]
+        return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
-        """The items of a case, prefixes before what builds on them."""
+        """Yield the items of a case, prefixes before what builds on them."""
         for engine in self.engines:
             if any(fnmatchcase(engine.name, glob) for glob in case.engines):
-                own = Lattice.of(engine.captures, engine.edges)
+                own = _tree(engine)
                 given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
-                chosen = lattice.narrow(given, case.modes, own, may_add=self.may_add)
-                for mode in own.order(_up_to_refusal(case, each) for each in chosen):
+                chosen = narrow(given, case.modes, own, may_add=self.may_add)
+                modes = [_up_to_refusal(case, mode) for mode in chosen]
+                if may_be_dynamic(case):
+                    modes = [mode for mode in self._with_fuzzed(modes) if _up_to_refusal(case, mode) == mode]
+                for mode in in_order(modes):
                     yield engine, mode
-                    if self.fuzz and may_be_dynamic(case) and _up_to_refusal(case, mode.fuzzed) == mode.fuzzed:
-                        yield engine, mode.fuzzed
+
+    def _with_fuzzed(self, modes: Iterable[Mode]) -> Iterator[Mode]:
+        for mode in modes:
+            yield from (mode, mode.fuzzed) if self.fuzz else (mode,)
 
     def _wanted(self, engine: Engine, mode: Mode) -> bool:
         opinions = getattr(engine, "opinions", None)
@@ -67,11 +72,11 @@ class Kit:
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
         try:
-            lattice.check_names(case.modes, self.lattices())
+            check_names(case.modes, self._trees)
             select_engines(self.every_engine, case.engines)
         except SelectionError as error:
             return f"case {case.name!r} ({case.origin}): {error}"
-        places = ["capture", *dict.fromkeys(edge for each in self.lattices() for edge in each.edges), "call"]
+        places = ["capture", *dict.fromkeys(edge for each in self._trees for edge in each.edges), "call"]
         for each in case.rejects:
             if each.at not in places:
                 return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
@@ -81,7 +86,7 @@ class Kit:
     def wrong_keys(self, entry: Expectation) -> Iterator[tuple[str, str]]:
         """What an expected failure names that does not exist: the key, and a message."""
         try:
-            lattice.check_names([entry.mode], self.lattices())
+            check_names([entry.mode], self._trees)
         except SelectionError as error:
             yield "mode", str(error)
         try:
@@ -90,6 +95,10 @@ class Kit:
             yield "engine", str(error)
         if not any(fnmatchcase(check, entry.check) for check in self.check_names):
             yield "check", f"unknown check {entry.check!r}. Checks: {', '.join(self.check_names)}."
+
+    @property
+    def _trees(self) -> list[ModeTree]:
+        return [_tree(engine) for engine in self.every_engine.values()]
 
     @property
     def check_names(self) -> list[str]:
@@ -129,7 +138,7 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
         return Kit(
             every_engine=every,
             engines=engines,
-            modes=lattice.select(options.modes, [Lattice.of(engine.captures, engine.edges) for engine in engines]),
+            modes=select(options.modes, [_tree(engine) for engine in engines]),
             may_add=options.modes == ("default",),
             checks=_checks(added_checks),
             overrides=Overrides.of(options.allow, options.forbid),
@@ -141,11 +150,16 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
         raise type(error)("\n".join([str(error), *problems])) from None
 
 
+def _tree(engine: Engine) -> ModeTree:
+    """Return the modes that an engine can run."""
+    return ModeTree.of(engine.captures, engine.edges)
+
+
 def _up_to_refusal(case: Case, mode: Mode) -> Mode:
     """The mode, or as much of it as there is up to a stage that must refuse the case."""
-    places = ("capture", *mode.stages[1:])
+    places = ("capture", *mode.edges)
     refused = [number for number, place in enumerate(places, 1) if case.rejected_at(place)]
-    return Mode(mode.stages[: min(refused)]) if refused else mode
+    return mode.up_to(min(refused)) if refused else mode
 
 
 def may_be_dynamic(case: Case) -> bool:
@@ -171,7 +185,7 @@ def _edges(maps: Iterable[Any]) -> dict[str, Any]:
         if not isinstance(added, Mapping):
             raise EngineError(f"exportcheck_edges returns a mapping of names to edges, got {added!r}.")
         for name, edge in added.items():
-            if name in (*lattice.CAPTURES, lattice.FUZZ):
+            if name in (*CAPTURES, FUZZ):
                 raise EngineError(f"edge {name!r} has the name of another part of a mode; rename it.")
             if name in edges:
                 raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")

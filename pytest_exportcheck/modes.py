@@ -1,7 +1,8 @@
-"""Stages, the lattice of modes, and the order in which modes share their prefixes.
+"""Modes, the tree of the modes of an engine, and the order of modes.
 
 A mode is a path of stages that begins with a capture: ``strict-decompose-serdes``. Modes of one engine form a prefix
-tree; walking it depth first makes every capture and every intermediate artifact once.
+tree; walking it depth first makes every capture and every intermediate artifact once. Only this module knows how a mode
+is written: other code asks a ``Mode``.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from pytest_exportcheck.errors import SelectionError
 
 CAPTURES = ("nonstrict", "nonstrict_postdispatch", "strict", "strict_postdispatch")
+NONSTRICT = frozenset({"nonstrict", "nonstrict_postdispatch"})
 
-#: In this order siblings run. ``unflatten`` edits its input, so it comes last and spoils it for nobody.
+#: In this order siblings run. ``unflatten`` edits its input, so it comes last and spoils it for none of the others.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
 #: What an item does after the last stage of its mode, where sizes are fuzzed: no edge, for nothing comes of it.
@@ -42,6 +45,8 @@ DEFAULT = (
 
 ALL_DEPTH = 3
 
+_JOINT = "-"
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -49,98 +54,158 @@ class Mode:
 
     stages: tuple[str, ...]
 
+    @classmethod
+    def parse(cls, text: str) -> Mode:
+        """Read a mode as ``str`` writes it. Any text is a mode; :meth:`ModeTree.has` knows which ones an engine can run."""
+        return cls(tuple(text.split(_JOINT)))
+
+    def __str__(self) -> str:
+        return _JOINT.join(self.stages)
+
+    @property
+    def depth(self) -> int:
+        return len(self.stages)
+
     @property
     def capture(self) -> str:
         return self.stages[0]
 
     @property
+    def is_nonstrict(self) -> bool:
+        return self.capture in NONSTRICT
+
+    @property
+    def last(self) -> str:
+        """The last stage, which is the one that this mode judges."""
+        return self.stages[-1]
+
+    @property
     def edge(self) -> str | None:
-        """The last edge, which is the one that this mode judges; None for a bare capture."""
-        return self.stages[-1] if len(self.stages) > 1 else None
+        """The last stage, if it is not the capture."""
+        return self.last if self.depth > 1 else None
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        return self.stages[1:]
+
+    @property
+    def repeats_last(self) -> bool:
+        """Return True if the last edge comes twice in a row: ``nonstrict-serdes-serdes``."""
+        return self.depth > 2 and self.stages[-1] == self.stages[-2]
 
     @property
     def parent(self) -> Mode | None:
-        return Mode(self.stages[:-1]) if len(self.stages) > 1 else None
+        return Mode(self.stages[:-1]) if self.depth > 1 else None
+
+    def up_to(self, depth: int) -> Mode:
+        """Return the first stages, as many as given."""
+        return Mode(self.stages[:depth])
+
+    def prefixes(self) -> Iterator[Mode]:
+        """Yield this mode and all modes that it begins with, the longest first."""
+        return (self.up_to(depth) for depth in range(self.depth, 0, -1))
+
+    def then(self, edge: str) -> Mode:
+        return Mode((*self.stages, edge))
+
+    @property
+    def is_fuzz(self) -> bool:
+        """Return True if sizes are fuzzed at the end of this mode."""
+        return self.edge == FUZZ
 
     @property
     def fuzzed(self) -> Mode:
         """The same path, with sizes fuzzed at its end."""
-        return Mode((*self.stages, FUZZ))
+        return self.then(FUZZ)
+
+    @property
+    def unfuzzed(self) -> Mode:
+        """The path whose program is called: this mode without the fuzzing at its end."""
+        return self.up_to(self.depth - 1) if self.is_fuzz else self
 
     def is_prefix_of(self, other: Mode) -> bool:
-        """Whether the other mode builds on this one. What is fuzzed builds on what was fuzzed before the last edge."""
-        if self.stages[-1] == other.stages[-1] == FUZZ:
-            return Mode(self.stages[:-1]).is_prefix_of(Mode(other.stages[:-1]))
-        return other.stages[: len(self.stages)] == self.stages
+        """Return True if the other mode is this one or builds on it. A fuzzed mode builds on the one fuzzed before its last edge."""
+        if self.is_fuzz and other.is_fuzz:
+            return self.unfuzzed.is_prefix_of(other.unfuzzed)
+        return other.stages[: self.depth] == self.stages
 
-    def __str__(self) -> str:
-        return "-".join(self.stages)
+
+def stage_name(engine: str, mode: Mode) -> str:
+    """Name the last stage of a mode of an engine: ``torch-nonstrict-serdes``."""
+    return f"{engine}{_JOINT}{mode}"
+
+
+def parse_stage_name(text: str) -> tuple[str, Mode]:
+    """Read the name of a stage: its engine and its mode."""
+    engine, _, mode = text.partition(_JOINT)
+    return engine, Mode.parse(mode)
+
+
+def in_order(modes: Iterable[Mode]) -> list[Mode]:
+    """Return the modes in the order in which they are planned, run and reported, each once.
+
+    Modes are sorted depth first. Captures and edges come in their canonical order, others after them by name. A fuzzed mode
+    comes directly after the mode that it fuzzes.
+    """
+    return sorted(
+        set(modes), key=lambda mode: (_rank(mode.capture, CAPTURES), *(_rank(each, EDGES) for each in mode.edges))
+    )
 
 
 @dataclass(frozen=True)
-class Lattice:
+class ModeTree:
     """All the modes that an engine with these captures and edges can run."""
 
     captures: tuple[str, ...]
     edges: tuple[str, ...]
 
     @staticmethod
-    def of(captures: Iterable[str], edges: Iterable[str]) -> Lattice:
-        return Lattice(_ordered(captures, CAPTURES), _ordered(edges, EDGES))
+    def of(captures: Iterable[str], edges: Iterable[str]) -> ModeTree:
+        return ModeTree(_ordered(captures, CAPTURES), _ordered(edges, EDGES))
 
     def to_depth(self, depth: int) -> Iterator[Mode]:
-        """Every mode of at most ``depth`` stages, each before the ones that it is a prefix of."""
+        """Yield every mode of at most ``depth`` stages, each before the ones that it is a prefix of."""
         for capture in self.captures:
             yield from self._below(Mode((capture,)), depth)
 
     def _below(self, mode: Mode, depth: int) -> Iterator[Mode]:
         yield mode
-        if len(mode.stages) < depth:
+        if mode.depth < depth:
             for edge in self.edges:
-                if self.allows(mode.stages[-1], edge):
-                    yield from self._below(Mode((*mode.stages, edge)), depth)
+                if self.allows(mode.last, edge):
+                    yield from self._below(mode.then(edge), depth)
 
     def allows(self, stage: str, edge: str) -> bool:
         return stage not in YIELDS_CALLABLE_ONLY or edge in NEEDS_CALLABLE_ONLY
 
     def has(self, mode: Mode) -> bool:
-        steps = zip(mode.stages, mode.stages[1:], strict=False)
         return mode.capture in self.captures and all(
-            edge in self.edges and self.allows(stage, edge) for stage, edge in steps
-        )
-
-    def order(self, modes: Iterable[Mode]) -> list[Mode]:
-        """Depth first, captures and edges in their canonical order."""
-        captures = {name: place for place, name in enumerate(self.captures)}
-        edges = {name: place for place, name in enumerate(self.edges)}
-        return sorted(
-            set(modes),
-            key=lambda mode: (captures[mode.capture], *(edges[edge] for edge in mode.stages[1:])),
+            edge in self.edges and self.allows(stage, edge) for stage, edge in pairwise(mode.stages)
         )
 
 
-def select(names: Sequence[str], lattices: Sequence[Lattice]) -> list[Mode]:
-    """The modes that names and globs stand for, over several engines.
+def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
+    """Return the modes that names and globs select, over several engines.
 
-    ``default`` is the default set, with every added edge behind ``nonstrict``, ``all`` the lattice to depth three; a glob picks from the lattice to depth three;
-    a plain name may go deeper.
+    ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three stages, of which a
+    glob selects some. A name without a glob may have more stages.
 
     Raises
     ------
     SelectionError
         For a name that no engine can run and a glob that matches nothing, with the nearest name.
     """
-    lattice = [mode for each in lattices for mode in each.to_depth(ALL_DEPTH)]
+    every = [mode for each in trees for mode in each.to_depth(ALL_DEPTH)]
     chosen: dict[Mode, None] = {}
     for name in names:
-        matches = _matches(name, lattice, lattices)
+        matches = _matches(name, every, trees)
         if not matches:
-            raise SelectionError(_unknown(name, lattice, lattices))
+            raise SelectionError(_unknown(name, every, trees))
         chosen.update(dict.fromkeys(matches))
     return list(chosen)
 
 
-def check_names(names: Sequence[str], lattices: Sequence[Lattice]) -> None:
+def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
     """Refuse names and globs that no engine here can run. What is fuzzed has a name too: ``nonstrict-fuzz``.
 
     Raises
@@ -148,36 +213,36 @@ def check_names(names: Sequence[str], lattices: Sequence[Lattice]) -> None:
     SelectionError
         As :func:`select`.
     """
-    fuzzed = {str(mode.fuzzed) for each in lattices for mode in each.to_depth(ALL_DEPTH)}
+    fuzzed = {str(mode.fuzzed) for each in trees for mode in each.to_depth(ALL_DEPTH)}
     plain = [name for name in names if name != "*" and not any(fnmatchcase(mode, name) for mode in fuzzed)]
-    select(plain, lattices)
+    select(plain, trees)
 
 
-def narrow(modes: Sequence[Mode], globs: Sequence[str], lattice: Lattice, *, may_add: bool) -> list[Mode]:
+def narrow(modes: Sequence[Mode], globs: Sequence[str], tree: ModeTree, *, may_add: bool) -> list[Mode]:
     """Of the session's modes, those that a case's globs admit; with ``may_add`` also those it names in full."""
     if not globs:
         return list(modes)
     kept = [mode for mode in modes if any(fnmatchcase(str(mode), glob) for glob in globs)]
-    named = [Mode(tuple(glob.split("-"))) for glob in globs if not _is_glob(glob)]
-    return kept + [mode for mode in named if may_add and lattice.has(mode)]
+    named = [Mode.parse(glob) for glob in globs if not _is_glob(glob)]
+    return kept + [mode for mode in named if may_add and tree.has(mode)]
 
 
-def _matches(name: str, lattice: Sequence[Mode], lattices: Sequence[Lattice]) -> list[Mode]:
+def _matches(name: str, every: Sequence[Mode], trees: Sequence[ModeTree]) -> list[Mode]:
     if name == "default":
-        added = dict.fromkeys(edge for each in lattices for edge in each.edges if edge not in EDGES)
-        return [Mode(tuple(each.split("-"))) for each in (*DEFAULT, *(f"nonstrict-{edge}" for edge in added))]
+        added = dict.fromkeys(edge for each in trees for edge in each.edges if edge not in EDGES)
+        return [Mode.parse(each) for each in (*DEFAULT, *(f"nonstrict-{edge}" for edge in added))]
     if name == "all":
-        return list(lattice)
+        return list(every)
     if _is_glob(name):
-        return [mode for mode in lattice if fnmatchcase(str(mode), name)]
-    mode = Mode(tuple(name.split("-")))
-    return [mode] if any(each.has(mode) for each in lattices) else []
+        return [mode for mode in every if fnmatchcase(str(mode), name)]
+    mode = Mode.parse(name)
+    return [mode] if any(each.has(mode) for each in trees) else []
 
 
-def _unknown(name: str, lattice: Sequence[Mode], lattices: Sequence[Lattice]) -> str:
-    near = difflib.get_close_matches(name, [*map(str, lattice), "default", "all"], n=1)
-    captures = _ordered((each for lattice_ in lattices for each in lattice_.captures), CAPTURES)
-    edges = _ordered((each for lattice_ in lattices for each in lattice_.edges), EDGES)
+def _unknown(name: str, every: Sequence[Mode], trees: Sequence[ModeTree]) -> str:
+    near = difflib.get_close_matches(name, [*map(str, every), "default", "all"], n=1)
+    captures = _ordered((each for tree in trees for each in tree.captures), CAPTURES)
+    edges = _ordered((each for tree in trees for each in tree.edges), EDGES)
     return (
         f"unknown mode {name!r}"
         + (f"; did you mean {near[0]!r}? " if near else ". ")
@@ -191,5 +256,10 @@ def _is_glob(text: str) -> bool:
 
 
 def _ordered(names: Iterable[str], canon: Sequence[str]) -> tuple[str, ...]:
-    given = dict.fromkeys(names)
-    return (*(name for name in canon if name in given), *(name for name in given if name not in canon))
+    return tuple(sorted(set(names), key=lambda name: _rank(name, canon)))
+
+
+def _rank(name: str, canon: Sequence[str]) -> tuple[int, str]:
+    if name == FUZZ:
+        return (-1, name)
+    return (canon.index(name) if name in canon else len(canon), name)

@@ -84,7 +84,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--exportcheck-modes",
         metavar="MODES",
-        help="Comma-separated modes and globs, 'default' or 'all' (the lattice to depth three). "
+        help="Comma-separated modes and globs, 'default' or 'all' (every mode of up to three stages). "
         "Example: nonstrict,strict-serdes. Ini: exportcheck_modes.",
     )
     group.addoption(

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import torch
 
+from pytest_exportcheck.module_attributes import ATOMS, forward_hooks, is_set_by_author
 from pytest_exportcheck.snapshot import slots_of
 
 MISSING = object()
 
 #: Values that are compared as a whole.
-PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.Size, torch.dtype, torch.device)
+PLAIN = (*ATOMS, enum.Enum, torch.Size, torch.dtype, torch.device)
 
 #: Exactly these: what a subclass does when an entry is read is not known.
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, set, deque)
@@ -88,13 +89,9 @@ def inside(module: torch.nn.Module) -> Reached:
         path = f"self.{prefix}." if prefix else "self."
         search.classes_of(owner, attributes=False)
         for key, value in list(vars(owner).items()):
-            if not (key in _TORCHS_OWN or key.startswith("__")) or key == "training":
+            if is_set_by_author(key):
                 search.visit(Spot(path + key, described(value), "item", vars(owner), key), value, _DEPTH)
     return search.reached
-
-
-#: Attributes that nn.Module gives to every module.
-_TORCHS_OWN = frozenset(vars(torch.nn.Module()))
 
 
 def around(module: torch.nn.Module) -> Reached:
@@ -102,8 +99,7 @@ def around(module: torch.nn.Module) -> Reached:
     search = _Search({id(slot.tensor) for slot in slots_of(module)})
     for owner in module.modules():
         search.classes_of(owner, attributes=True)
-        hooks = (owner._forward_hooks, owner._forward_pre_hooks)
-        for held in (*vars(owner).values(), *(hook for table in hooks for hook in table.values())):
+        for held in (*vars(owner).values(), *forward_hooks(owner)):
             search.function(held)
     search.follow()
     return search.reached

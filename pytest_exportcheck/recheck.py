@@ -28,9 +28,8 @@ from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_
 from pytest_exportcheck.subject import Subject
 from pytest_exportcheck.tensors import copy_tree
 
-#: Modules that compute attention in one kernel where no gradient is asked for, and the operators of those kernels.
+#: Modules that compute attention in one kernel where no gradient is asked for.
 _FAST = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
-_KERNELS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
 
 #: The keys of findings about values.
 _VALUES = frozenset({"value", "mutation", "container_update"})
@@ -299,7 +298,7 @@ def _fails_closely(evidence: Evidence, findings: Iterable[Finding]) -> bool:
 
 def _has_kernel(record: Record) -> bool:
     graphs = record.program.graphs.values() if record.program else ()
-    return any(kernel in node.target for graph in graphs for node in graph.nodes for kernel in _KERNELS)
+    return any("fused_attention" in node.facts for graph in graphs for node in graph.nodes)
 
 
 @contextmanager

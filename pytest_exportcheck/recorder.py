@@ -18,7 +18,6 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem, EntryItem, reason_of
 from pytest_exportcheck.messages import Message, attach, message_of, outbox
-from pytest_exportcheck.modes import Lattice
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettings
 from pytest_exportcheck.reports.encoding import printable
@@ -118,16 +117,14 @@ class Recorder:
 
     def _run(self, judged: int) -> Run:
         kit = self.config.stash[SESSION].kit
-        lattices = {engine.name: Lattice.of(engine.captures, engine.edges) for engine in kit.engines}
-        order = [mode for each in lattices.values() for mode in each.order([m for m in kit.modes if each.has(m)])]
         not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._outcomes]
         selected: int | None = None if self._selected is None else len(self._selected)
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:
             selected = judged  # nothing of ours came back from any worker, so there was nothing
         return Run(
             settings=self._settings(),
-            engines=tuple(lattices),
-            modes=tuple(dict.fromkeys(map(str, order))),
+            engines=tuple(engine.name for engine in kit.engines),
+            modes=tuple(map(str, kit.planned_modes)),
             started=self._started,
             seconds=round(time.monotonic() - self._clock, 3),
             exit_status=self._exit_status,

@@ -9,15 +9,16 @@ from types import MappingProxyType
 
 import torch
 
+from pytest_exportcheck.blocking import blocked, interrupted
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
-from pytest_exportcheck.records import Case, Check, Judgement, Outcome, Status
+from pytest_exportcheck.records import Case, Check, Judgement, Outcome
 from pytest_exportcheck.run.case_runner import CaseRunner
-from pytest_exportcheck.run.settings import Progress, Settings, unwatched
+from pytest_exportcheck.run.settings import Progress, Settings, nothing_interrupted, unwatched
 from pytest_exportcheck.verdicts import ItemContext, judgement_of, not_set_up
 
 
@@ -40,7 +41,6 @@ class Runner:
         self._engines = engines
         self._profile = profile
         threads = threads or torch.get_num_threads()
-        self._journal = journal
         self._settings = Settings(
             seed=seed,
             threads=threads,
@@ -48,6 +48,7 @@ class Runner:
             overrides=overrides,
             checks=checks,
             watch=journal.running if journal else unwatched,
+            interrupted=journal.blocker if journal else nothing_interrupted,
             engines=engines,
             fuzz=fuzz or Fuzzing(),
         )
@@ -70,11 +71,9 @@ class Runner:
         """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
         if id(case) in self._not_set_up:
             return self._judge_without_case(case, engine, mode)
-        interrupted = self._journal.blocker(case, engine, mode) if self._journal else None
-        if interrupted:
-            reason = f"blocked: {interrupted} {interrupted.how}"
-            outcome = Outcome(case=case.name, engine=engine, mode=str(mode), status=Status.BLOCKED, reason=reason)
-            return Judgement(outcome=outcome)
+        stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
+        if stage:
+            return judgement_of(self._item(case, engine, mode), stage)
         try:
             run = self._case_run(case)
         except Exception as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.internal import CHECK as INTERNAL
-from pytest_exportcheck.modes import FUZZ, Lattice, Mode
+from pytest_exportcheck.modes import FUZZ, Mode, ModeTree
 from pytest_exportcheck.records import Finding, Identity, KnownAs
 from pytest_exportcheck.stage import OBJECTION, Stage
 
@@ -49,11 +49,8 @@ def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
     """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode, then the
     modes that this mode builds on. A file that another engine reads is judged by how the first engine reads its own file."""
     stages = tuple(_READ_BY_ITSELF if stage == _READ_BY_ANOTHER else stage for stage in mode.stages)
-    lattice = Lattice.of(first.captures, (*first.edges, FUZZ))
-    for length in range(len(stages), 0, -1):
-        candidate = Mode(stages[:length])
-        if lattice.has(candidate):
-            yield candidate
+    tree = ModeTree.of(first.captures, (*first.edges, FUZZ))
+    yield from filter(tree.has, Mode(stages).prefixes())
 
 
 def can_judge(stage: Stage) -> bool:
@@ -70,9 +67,9 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
     and the other one fails: a refusal is another way to report the same model.
     """
     shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
-    compared = first.record is not None or first.mode.edge == FUZZ
+    compared = first.record is not None or first.mode.is_fuzz
     raised = any(each.check == "stage" and each.change == "raised" for each in findings)
-    drawn = first.mode.edge == FUZZ  # sizes are drawn for each engine: one may show another difference, or refuse them
+    drawn = first.mode.is_fuzz  # sizes are drawn for each engine: one may show another difference, or refuse them
     if shared and (raised or drawn or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
     known = {each.identity: each.known for each in first.findings if each.verdict == "known"}

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.utils._device
 
+from pytest_exportcheck.module_attributes import ATOMS, is_set_by_author
 from pytest_exportcheck.records import StateKind
 from pytest_exportcheck.tensors import (
     UNREADABLE,
@@ -63,7 +64,7 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
                 persistent = key not in owner._non_persistent_buffers_set
                 found.append(Slot(dot + key, "buffer", persistent, owner._buffers, key))
         for key, value in vars(owner).items():
-            if _is_users(key):
+            if is_set_by_author(key):
                 found += _attribute_slots(dot + key, vars(owner), key, value)
     return found
 
@@ -78,20 +79,15 @@ def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]
     return [slot for inner, entry in entries for slot in _attribute_slots(f"{name}[{inner!r}]", value, inner, entry)]
 
 
-def _is_plain(value: Any) -> bool:
-    """Python's own scalars."""
-    return type(value) in (bool, int, float, complex, str, bytes, type(None))
-
-
 def _is_container(value: Any) -> bool:
     """A container of plain data and tensors alone; a graph's list of nodes, or of submodules, is not ours to touch."""
     if type(value) in (list, tuple, set):
         return all(_is_ours(each) for each in value)
-    return type(value) is dict and all(_is_plain(key) and _is_ours(each) for key, each in value.items())
+    return type(value) is dict and all(type(key) in ATOMS and _is_ours(each) for key, each in value.items())
 
 
 def _is_ours(value: Any) -> bool:
-    return _is_plain(value) or isinstance(value, torch.Tensor) or _is_container(value)
+    return type(value) in ATOMS or isinstance(value, torch.Tensor) or _is_container(value)
 
 
 class ModuleSnapshot:
@@ -240,7 +236,9 @@ class _OwnerSnapshot:
             tables = ()
         self._tables = [(table, dict(table)) for table in tables]
         self._names = set(vars(owner))
-        self._attributes = {name: value for name, value in vars(owner).items() if _is_users(name) and _is_ours(value)}
+        self._attributes = {
+            name: value for name, value in vars(owner).items() if is_set_by_author(name) and _is_ours(value)
+        }
         self._containers = [inside for value in self._attributes.values() for inside in _insides(value)]
 
     def restore(self) -> None:
@@ -248,20 +246,12 @@ class _OwnerSnapshot:
             table.clear()
             table.update(entries)
         attributes = vars(self._owner)
-        for name in [name for name in attributes if _is_users(name) and name not in self._names]:
+        for name in [name for name in attributes if is_set_by_author(name) and name not in self._names]:
             del attributes[name]
         attributes.update(self._attributes)
         for container, entries in self._containers:
             container.clear()
             container.extend(entries) if isinstance(container, list) else container.update(entries)
-
-
-#: What nn.Module keeps in every module; everything else was put there by the module's author.
-_TORCHS_OWN = frozenset(vars(torch.nn.Module()))
-
-
-def _is_users(name: str) -> bool:
-    return name == "training" or not (name in _TORCHS_OWN or name.startswith("__"))
 
 
 def _insides(value: Any) -> list[tuple[Any, Any]]:
@@ -274,11 +264,21 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
 
 
 @as_plain
-def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """Changes when a tensor is written to, or gets another storage; None where nothing tells."""
+def write_count(tensor: torch.Tensor) -> int | None:
+    """Return how often a tensor was written to; None for an inference tensor, which does not count."""
     try:
-        return tensor._version, tensor.data_ptr()
-    except UNREADABLE:  # an inference tensor, or one without a storage
+        return tensor._version
+    except UNREADABLE:
+        return None
+
+
+@as_plain
+def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
+    """Return what changes when a tensor is written to or gets another storage; None if it has no count or no storage."""
+    count = write_count(tensor)
+    try:
+        return None if count is None else (count, tensor.data_ptr())
+    except UNREADABLE:
         return None
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.policy import BLOCKING, is_known_layout
 from pytest_exportcheck.raised import causes_of, raised_from
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
 
@@ -18,7 +17,8 @@ _FINDING = Finding.of("stage")
 class Stage:
     """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
     was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
-    ``reader`` the other engine that read the file of an ``interop``."""
+    ``reader`` the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
+    was: it is not made again."""
 
     mode: Mode
     artifact: Any = None
@@ -31,16 +31,8 @@ class Stage:
     reader: str = ""
     unsupported: str = ""
     refused: bool = False
+    interrupted: str = ""
     blocker: Stage | None = None
-
-    @property
-    def blocks(self) -> bool:
-        """Whether nothing behind this stage can be judged."""
-        wrong = (
-            each.check in BLOCKING and each.verdict != "tolerated" and not is_known_layout(each)
-            for each in self.findings
-        )
-        return self.record is None or any(wrong)
 
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:

@@ -15,6 +15,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
+from pytest_exportcheck.module_attributes import forward_hooks
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Case, Inputs, Rejection
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
@@ -270,8 +271,7 @@ def _is_lazily_flipped(tensor: torch.Tensor) -> bool:
 
 def _functions(owner: torch.nn.Module) -> list[Callable[..., Any]]:
     """Functions that an instance holds, hooks included: deepcopy leaves what they close over as it is."""
-    hooks = [*owner._forward_hooks.values(), *owner._forward_pre_hooks.values()]
-    return [value for value in (*vars(owner).values(), *hooks) if isinstance(value, FunctionType)]
+    return [value for value in (*vars(owner).values(), *forward_hooks(owner)) if isinstance(value, FunctionType)]
 
 
 def _closes_over_module(function: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pytest_exportcheck.blocking import reason_of
 from pytest_exportcheck.expectations.entry import excuses, names_item
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN, is_known_layout
@@ -87,10 +88,9 @@ def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
     """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
     if blocker.unsupported:
         return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
-    if blocker.refused:
-        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, which refuses the case, as it must")
-    if blocker.mode in item.selected:
-        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}")
+    reason = reason_of(blocker, item.selected)
+    if reason:
+        return _judgement(item, Status.BLOCKED, reason=reason)
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
         gap = any(finding.verdict == "engine_error" for finding in blocker.findings)

@@ -540,7 +540,7 @@ def found(reproducer):
     """The ids of the rows that explain what the plugin finds."""
     origin = Origin("known_defects", __file__, 1)
     case = Case(name="reproducer", build=reproducer.build, origin=origin, args=reproducer.args, **reproducer.options)
-    engine, mode = ENGINES[reproducer.engine], Mode(tuple(reproducer.mode.split("-")))
+    engine, mode = ENGINES[reproducer.engine], Mode.parse(reproducer.mode)
     runner = Runner(ENGINES)
     runner.select([(case, engine.name, mode)])
     return {finding.known_as for finding in runner.run(case, engine.name, mode).findings}

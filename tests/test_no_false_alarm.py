@@ -18,7 +18,7 @@ from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.sources import cases_from
 
-MODES = [Mode(tuple(name.split("-"))) for name in DEFAULT if not name.endswith("interop")]
+MODES = [Mode.parse(name) for name in DEFAULT if not name.endswith("interop")]
 OWN = ("tied_language_model", "batch_norm_training", "small_vit")
 
 #: Minutes each; ``make sound`` runs them too.
@@ -175,7 +175,7 @@ def of_source(text):
 
 
 def mode_of(text):
-    return Mode(tuple(text.split("-")))
+    return Mode.parse(text)
 
 
 @zoo

@@ -163,7 +163,7 @@ KINDS = (
 
 
 def _has(engine, mode):
-    return mode.capture in engine.captures and all(edge in engine.edges for edge in mode.stages[1:])
+    return mode.capture in engine.captures and all(edge in engine.edges for edge in mode.edges)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def _has(engine, mode):
 )
 def test_nothing_is_broken(build, args, shapes, modes):
     case = Case(name="net", build=build, origin=Origin("graphs", __file__, 1), args=args, dynamic_shapes=shapes)
-    pairs = [(engine, Mode(tuple(mode.split("-")))) for engine in ENGINES for mode in modes]
+    pairs = [(engine, Mode.parse(mode)) for engine in ENGINES for mode in modes]
     pairs = [(engine, mode) for engine, mode in pairs if _has(ENGINES[engine], mode)]
     runner = Runner(ENGINES, threads=1)
     runner.select((case, engine, mode) for engine, mode in pairs)

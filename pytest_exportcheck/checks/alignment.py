@@ -165,13 +165,6 @@ def _token(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> Any:
     return (target, arguments, shown(tuple(node.kwargs.values())), node.meta.get("stack_trace"))
 
 
-#: Reads sizes, strides and offsets of a tensor, never its data.
-_QUERIES = "aten.sym_"
-
-#: Fail on a number that is not as it must be, and yield nothing.
-_ASSERTIONS = ("aten._assert_scalar.", "aten.sym_constrain_range.", "aten.sym_constrain_range_for_size.")
-
-
 def is_number(val: Any) -> bool:
     """Return True if a node with this val yields a number, symbolic or not, or a tuple of numbers."""
     if isinstance(val, tuple):
@@ -188,7 +181,7 @@ def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
     sizes: set[str] = set()
     for node in nodes:
         if node.op == "call_function" and (
-            node.target.startswith(_QUERIES) or (is_number(node.val) and all(ref.name in numbers for ref in refs(node)))
+            "size_query" in node.facts or (is_number(node.val) and all(ref.name in numbers for ref in refs(node)))
         ):
             sizes.add(node.name)
         if is_number(node.val):
@@ -198,7 +191,7 @@ def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
 
 def is_assertion(node: NodeRecord) -> bool:
     """Return True if a node asserts something of a number: a capture writes assertions again from what it knows of symbols."""
-    return node.op == "call_function" and node.target.startswith(_ASSERTIONS)
+    return "assertion" in node.facts
 
 
 def operations(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
@@ -219,10 +212,6 @@ def _by_sequence(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> P
     return [*named, *paired, *_fetched_elsewhere(ours, theirs, paired, old, new)]
 
 
-#: Take a result of an operation, or the number in a tensor: in which order means nothing.
-FETCHES = ("_operator.getitem", "aten.item.default", "aten._local_scalar_dense.default")
-
-
 def _fetched_elsewhere(
     ours: Sequence[NodeRecord],
     theirs: Sequence[NodeRecord],
@@ -230,12 +219,12 @@ def _fetched_elsewhere(
     old: Mapping[str, NodeRecord],
     new: Mapping[str, NodeRecord],
 ) -> Pairs:
-    """Pair the fetches of the same value that come in another order; other nodes stay unpaired."""
+    """Pair the fetches of the same value that come in another order, which means nothing; other nodes stay unpaired."""
     names = {one.name: other.name for one, other in paired}
-    left = [node for node in _without(theirs, (other for _, other in paired)) if node.target in FETCHES]
+    left = [node for node in _without(theirs, (other for _, other in paired)) if "fetch" in node.facts]
     found: Pairs = []
     for node in _without(ours, (one for one, _ in paired)):
-        if node.target not in FETCHES:
+        if "fetch" not in node.facts:
             continue
         token, sources = _operation(node, old), [names.get(ref.name, ref.name) for ref in refs(node)]
         same = (each for each in left if _operation(each, new) == token and [ref.name for ref in refs(each)] == sources)
@@ -249,10 +238,10 @@ def _fetched_elsewhere(
 
 def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
     """Name the operation, and for a fetch the value that it fetches."""
-    if node.target not in FETCHES:
+    if "fetch" not in node.facts:
         return node.target
     source = nodes.get(refs(node)[0].name) if refs(node) else None
-    fetched = _operation(source, nodes) if source is not None and source.target in FETCHES else ""
+    fetched = _operation(source, nodes) if source is not None and "fetch" in source.facts else ""
     return f"{node.target}{node.args[1:]}{fetched}"
 
 

@@ -43,7 +43,7 @@ def _lengths(program: ProgramRecord) -> set[frozenset[str]]:
     for graph in program.graphs.values():
         nodes = {node.name: node for node in graph.nodes}
         for node in graph.nodes:
-            if node.target.startswith("aten.scaled_dot_product_attention") and len(node.args) > 2:
+            if "attention" in node.facts and len(node.args) > 2:
                 given = [nodes[each.name].val for each in node.args[1:3] if isinstance(each, NodeRef)]
                 shapes = [each.shape for each in given if isinstance(each, TensorValue) and len(each.shape) > 1]
                 found.add(frozenset(str(shape[-2]) for shape in shapes))

@@ -69,26 +69,8 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
 
 
 def _draws(program: ProgramRecord) -> bool:
-    """Whether an operation draws random numbers."""
-    return any(
-        node.op == "call_function" and any(word in node.target for word in _RANDOM)
-        for graph in program.graphs.values()
-        for node in graph.nodes
-    )
-
-
-_RANDOM = (
-    "rand",
-    "dropout",
-    "bernoulli",
-    "multinomial",
-    "normal",
-    "poisson",
-    "exponential",
-    "uniform",
-    "cauchy",
-    "rrelu",
-)
+    """Return True if an operation draws random numbers."""
+    return any("random" in node.facts for graph in program.graphs.values() for node in graph.nodes)
 
 
 def _is_another_name(evidence: Evidence, finding: Finding) -> bool:

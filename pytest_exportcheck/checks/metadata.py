@@ -68,7 +68,7 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             level = evidence.fields.get(key_of(one, key))
             if level is None or fate == "kept" or (fate == "gained" and level != "equal"):
                 continue
-            if level in ("kept", "paths") and one.target.startswith(_FETCHES):  # of the state, ahead of the model
+            if level in ("kept", "paths") and "subclass_part" in one.facts:  # of the state, ahead of the model
                 continue
             if level == "kept" and one.target != other.target and _is_of_its_own_kind(pair.before, other, key):
                 continue
@@ -77,10 +77,6 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
             yield _finding(pair, one, other, key, fate)
     if evidence.contract["metadata"] == "kept" and evidence.before.program and evidence.after.program:
         yield from _unpaired(evidence, evidence.before.program, evidence.after.program)
-
-
-#: Fetches a tensor that a subclass wraps: no line of the model asks for it.
-_FETCHES = "export.access_subclass_inner_tensor."
 
 
 def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
@@ -95,7 +91,7 @@ def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool
 def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, key: str) -> bool:
     """Whether a view says of itself what a node says that its origin uses: behind a mutation, functionalisation makes views
     again where they are used, and they keep their own line of code."""
-    if not node.target.startswith(_VIEWS):
+    if "view" not in node.facts:
         return False
     nodes = {each.name: each for each in before.nodes}
     pending, seen = [ref.name for ref in refs(one)], set()
@@ -108,16 +104,6 @@ def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, 
             return True
         pending += [ref.name for ref in refs(nodes[name])]
     return False
-
-
-#: Operators whose results share storage with an input, below autograd.
-_VIEWS = tuple(
-    f"aten.{name}."
-    for name in (
-        *("view", "_unsafe_view", "permute", "transpose", "t", "expand", "slice", "select", "squeeze", "unsqueeze"),
-        *("alias", "as_strided", "diagonal", "split", "split_with_sizes", "unbind", "unfold", "detach"),
-    )
-)
 
 
 def _finding(
@@ -150,7 +136,7 @@ def _same_as_json(one: Any, other: Any) -> bool:
 
 def _results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
     """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
-    if node.target != "_operator.getitem":
+    if "getitem" not in node.facts:
         return
     source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
     if source is None or source.op != "call_function":
@@ -206,7 +192,7 @@ def _all_have(program: ProgramRecord, key: str) -> bool:
 def _unpaired(evidence: Evidence, before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
     paired = {id(other) for _, _, other in evidence.alignment.pairs()} if evidence.alignment else set()
     unpaired = [each for each in _operations(after) if id(each[1]) not in paired]
-    written = [each for each in unpaired if not each[1].target.startswith("aten.copy")]  # which writes a mutation back
+    written = [each for each in unpaired if "copy" not in each[1].facts]  # which writes a mutation back
     for key in ("stack_trace", "nn_module_stack"):
         if key in evidence.fields and _all_have(before, key):
             yield from (_missing(graph, node, key) for graph, node in written if key not in node.meta)
@@ -329,23 +315,7 @@ def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecor
 def _is_users(node: NodeRecord) -> bool:
     """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
     result, parts of a tensor subclass), nor what it inserts to detach constants."""
-    if node.op != "call_function" or "." not in node.target:
-        return False
-    return not node.target.startswith(_ADDED)
-
-
-_ADDED = (
-    "aten.sym_",
-    _FETCHES,
-    "aten._assert",
-    "aten.lift_fresh",
-    "aten.detach",
-    "aten.alias",
-    "_operator.",
-    "math.",
-    "torch.",
-    "builtins.",
-)
+    return node.op == "call_function" and "bookkeeping" not in node.facts
 
 
 def _missing_everywhere(key: str) -> Finding:

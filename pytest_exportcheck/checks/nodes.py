@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from pytest_exportcheck.checks.alignment import FETCHES, operations, refs
+from pytest_exportcheck.checks.alignment import operations, refs
 from pytest_exportcheck.checks.at_node import at_node
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
@@ -209,7 +209,7 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
         added = [
             node
             for node in operations(pair.after.nodes)
-            if id(node) in unpaired and not (writes_back and node.target.startswith("aten.copy"))
+            if id(node) in unpaired and not (writes_back and "copy" in node.facts)
         ]
         moved = _traded_places(dropped, added)
         yield from _unpaired(pair.before, [*dropped, *sizes.dropped(pair, ours, theirs)], "dropped")
@@ -249,7 +249,7 @@ class _Known:
     def region_results(self, place: Any, node: NodeRecord, one: Any, other: Any) -> Iterator[Cause]:
         """Name the region whose result is written to, where a buffer was."""
         if (
-            node.target != "aten.copy_.default"
+            not {"copy", "mutates"} <= node.facts
             or place != 0
             or not isinstance(one, NodeRef)
             or one.name not in self.buffers
@@ -257,14 +257,14 @@ class _Known:
             return
         result = self.theirs.nodes.get(other.name) if isinstance(other, NodeRef) else None
         source = self.theirs.nodes.get(refs(result)[0].name) if result is not None and refs(result) else None
-        if result is not None and result.target == "_operator.getitem" and source is not None:
+        if result is not None and "getitem" in result.facts and source is not None:
             yield Cause("buffer_is_region_result", source.target)
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
     """The operations that are elsewhere in the order; takes them out of both lists. A fetch of something else is not moved."""
     moved = []
-    for node in (each for each in list(dropped) if each.target not in FETCHES):
+    for node in (each for each in list(dropped) if "fetch" not in each.facts):
         partner = next((other for other in added if other.target == node.target), None)
         if partner is not None:
             added.remove(partner)
@@ -276,7 +276,7 @@ def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[N
 def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: Literal["dropped", "added"]) -> Iterator[Finding]:
     used = {ref.name for node in graph.nodes for ref in refs(node)}
     for node in nodes:
-        unused = node.target == "_operator.getitem" and node.name not in used
+        unused = "getitem" in node.facts and node.name not in used
         texts = (node_text(node), "no such node")
         expected, actual = texts if fate == "dropped" else texts[::-1]
         yield at_node(_FINDING, graph, node, fate, "unused_result" if unused else "", expected, actual)

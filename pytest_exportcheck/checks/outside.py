@@ -10,6 +10,7 @@ import torch
 
 from pytest_exportcheck.checks.circumstances import of_capture
 from pytest_exportcheck.checks.values import tensor_text
+from pytest_exportcheck.module_attributes import ATOMS
 from pytest_exportcheck.policy import column_of
 from pytest_exportcheck.records import Evidence, Finding, Observation, Outside, Record
 from pytest_exportcheck.tensors import same_bits
@@ -157,4 +158,4 @@ def _text(change: Outside, value: Any) -> str:
 
 def _is_plain(value: Any) -> bool:
     entries = value.values() if isinstance(value, dict) else value
-    return all(each is None or isinstance(each, (bool, int, float, complex, str)) for each in entries)
+    return all(isinstance(each, ATOMS) for each in entries)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from pytest_exportcheck.checks.alignment import flat, is_assertion, is_number, refs, size_nodes
 from pytest_exportcheck.checks.sizes import number_at
 from pytest_exportcheck.records import GraphRecord, NodeRecord, NodeRef, Plain, Size, TensorValue
+from pytest_exportcheck.records.programs import OperatorFact
 
 Number: TypeAlias = int | float
 Values: TypeAlias = Mapping[str, Number]
@@ -46,7 +47,7 @@ class SizeGraph:
     def _yielded(self, node: NodeRecord, values: Values) -> Number | None:
         """Compute the number from the arguments of the node if the target is known, else read its val."""
         compute = _ARITHMETIC.get(node.target)
-        if node.name not in self.computed or (compute is None and node.target not in _QUERIES):
+        if node.name not in self.computed or (compute is None and not node.facts & _QUERIES.keys()):
             return self.number(node.val, values)
         if compute is None:
             queried = self._queried(node)
@@ -63,7 +64,8 @@ class SizeGraph:
     def _queried(self, node: NodeRecord) -> int | Size | None:
         """Read the requested size from the val of the tensor."""
         source = self.nodes.get(refs(node)[0].name) if refs(node) else None
-        sizes = _QUERIES[node.target](source.val) if source and isinstance(source.val, TensorValue) else None
+        read = next(_QUERIES[fact] for fact in node.facts if fact in _QUERIES)
+        sizes = read(source.val) if source and isinstance(source.val, TensorValue) else None
         dim = node.args[1] if len(node.args) > 1 else None
         if sizes is None or not isinstance(dim, int) or not -len(sizes) <= dim < len(sizes):
             return None
@@ -130,7 +132,7 @@ class Condition:
         if number is None:
             return None
         if self.lower is None and self.upper is None:
-            return bool(number) or not self.node.target.startswith("aten._assert")
+            return bool(number) or "bounds" in self.node.facts
         return (self.lower is None or number >= self.lower) and (self.upper is None or number <= self.upper)
 
 
@@ -140,16 +142,16 @@ def conditions(record: GraphRecord, graph: SizeGraph) -> list[Condition]:
 
 
 def _condition(node: NodeRecord, graph: SizeGraph) -> Condition:
-    if node.target.startswith("aten._assert"):
+    if "bounds" not in node.facts:
         return Condition(node, graph, node.args[0])
     number, lower, upper = (*node.args, None, None)[:3]
     lower, upper = node.kwargs.get("min", lower), node.kwargs.get("max", upper)
     return Condition(node, graph, number, *(each if isinstance(each, int) else None for each in (lower, upper)))
 
 
-_QUERIES: Mapping[str, Callable[[TensorValue], tuple[int | Size, ...] | None]] = {
-    "aten.sym_size.int": lambda tensor: tensor.shape,
-    "aten.sym_stride.int": lambda tensor: tensor.stride,
+_QUERIES: Mapping[OperatorFact, Callable[[TensorValue], tuple[int | Size, ...] | None]] = {
+    "shape_query": lambda tensor: tensor.shape,
+    "stride_query": lambda tensor: tensor.stride,
 }
 
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_exportcheck.checks.texts import side_by_side
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Cause, Evidence, Finding, ProgramRecord
 
 _FINDING = Finding.of("stability")
@@ -16,7 +17,7 @@ _ROOTS = "L__self__" * 3
 
 def check(evidence: Evidence) -> list[Finding]:
     """The second and third archive have the same records; the second retrace has the same program as the first."""
-    if evidence.mode.split("-")[-2:] != [evidence.stage, evidence.stage]:
+    if not Mode.parse(evidence.mode).repeats_last:
         return []
     found = list(_archives(evidence.after.saved, evidence.after.resaved))
     before, after = evidence.before.program, evidence.after.program

@@ -61,20 +61,13 @@ def _text(value: Any) -> str:
 # --- against a real run ---------------------------------------------------------------------
 
 
-#: Begin and end a torch.func transform: the number that such a call returns is the interpreter's, and no program uses it.
-_LEVELS = (
-    "torch._functorch.predispatch._vmap_increment_nesting",
-    "torch._functorch.predispatch._vmap_decrement_nesting",
-)
-
-
 def _against_run(program: ProgramRecord, run: NodeRun) -> Iterator[Finding]:
     """What follows from a wrong val, downstream of it, is no finding of its own."""
     known = dict(run.sizes)
     for graph in program.graphs.values():
         wrong: set[tuple[str, str]] = set()
         for node in graph.nodes:
-            real = run.values.get(graph.place(node)) if not node.target.startswith(_LEVELS) else None
+            real = run.values.get(graph.place(node)) if "interpreter_level" not in node.facts else None
             detail = f"val of {node_text(node)}, {run.label}"
             for field, yielded, said in _run_differences(real, node.val, known):
                 inherited = any((ref.name, field) in wrong for ref in refs(node))

@@ -15,11 +15,11 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.fingerprint import TORCHS_CUSTOM
+from pytest_exportcheck.module_attributes import ATOMS
 from pytest_exportcheck.records import NodeRef, Plain, TensorValue
 from pytest_exportcheck.tensors import as_plain, is_strided
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
-_ATOMS = (str, int, float, complex, bool, bytes, type(None))
 
 
 def target_text(target: Any) -> str:
@@ -171,7 +171,7 @@ def _typed(value: Any) -> Any:
         return {key: _typed(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_typed(each) for each in value) if type(value) in (list, tuple) else _opaque(value)
-    return value if type(value) in _ATOMS else _opaque(value)
+    return value if type(value) in ATOMS else _opaque(value)
 
 
 def _tensor_text(tensor: torch.Tensor) -> str:

@@ -11,6 +11,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
 from pytest_exportcheck.describe.symbols import Symbols
+from pytest_exportcheck.module_attributes import backward_hooks, forward_hooks
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 from pytest_exportcheck.snapshot import slots_of
 from pytest_exportcheck.tensors import facts_of, storage_key
@@ -111,5 +112,4 @@ def _untraced(module: torch.nn.Module) -> str:
         return "generated"
     if code is None or code.co_name != "forward" or type(module).__call__ is not torch.nn.Module.__call__:
         return "forward"
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return "hooks" if any(hooks) else ""
+    return "hooks" if forward_hooks(module) or backward_hooks(module) else ""

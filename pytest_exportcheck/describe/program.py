@@ -17,6 +17,7 @@ from pytest_exportcheck.describe.freeze import (
     target_text,
 )
 from pytest_exportcheck.describe.guards import acceptance
+from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.records import (
@@ -129,6 +130,7 @@ def _node(
         meta={**frozen_metadata(node.meta, symbols), **_gradient_flag(node)},
         origin=origin_of(node.meta),
         defaults=taken_from_defaults(node),
+        facts=operator_facts(node.target, node.args, node.kwargs) if node.op == "call_function" else frozenset(),
     )
 
 

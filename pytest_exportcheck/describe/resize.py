@@ -99,10 +99,10 @@ def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iter
 
 
 def _root_size(family: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> int | None:
-    """The size of the root that gives the dims the sizes that they have."""
-    now = {dim: leaves[dim.place].shape[dim.dim] for dim in family if isinstance(leaves.get(dim.place), torch.Tensor)}
-    candidates = range(max(now.values(), default=0) + 1)
-    return next((root for root in candidates if all(dim.size_for(root) == size for dim, size in now.items())), None)
+    """Return the size of the root that gives every dim the size that it has, or None if they disagree."""
+    sized = [dim for dim in family if isinstance(leaves.get(dim.place), torch.Tensor)]
+    roots = {dim.root_for(leaves[dim.place].shape[dim.dim]) for dim in sized}
+    return roots.pop() if len(roots) == 1 else None
 
 
 def _allows(dim: DeclaredDim, root: int) -> bool:

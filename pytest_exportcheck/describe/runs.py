@@ -11,6 +11,7 @@ import torch.utils._pytree as pytree
 from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
+from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
@@ -231,7 +232,7 @@ def _writes(program: torch.export.ExportedProgram) -> bool:
     """Return True if a node, in a subgraph as well, says that it may write to what it is given."""
     graphs = [owner.graph for owner in program.graph_module.modules() if isinstance(owner, torch.fx.GraphModule)]
     return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        "mutates" in operator_facts(node.target, node.args, node.kwargs)
         for graph in graphs
         for node in graph.nodes
         if node.op == "call_function"

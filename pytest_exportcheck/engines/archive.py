@@ -10,6 +10,8 @@ import zipfile
 def archive_records(buffer: io.BytesIO) -> dict[str, str]:
     """Name of each record -> checksum and size, as the archive's directory has them. The folder that all records share is
     left out of the names. What is no zip archive is one record.
+
+    The reader of PT2 archives is not used: an engine may save any file, and that reader refuses most of them.
     """
     if not zipfile.is_zipfile(buffer):
         return {"the whole file": hashlib.sha1(buffer.getbuffer()).hexdigest()[:12]}

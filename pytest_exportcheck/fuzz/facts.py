@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import sympy
 
 from pytest_exportcheck.records import DeclaredDim, Interval
+from pytest_exportcheck.records.programs import linear_root
 
 #: One dim of one input: the input's place, such as ``args[0]``, and the number of the dim.
 Dim: TypeAlias = tuple[str, int]
@@ -55,6 +56,18 @@ def evaluated(expr: Any, sizes: Mapping[str, int]) -> int:
     if not isinstance(expr, sympy.Basic):
         return int(expr)
     return int(expr.xreplace({root_symbol(name): sympy.Integer(size) for name, size in sizes.items()}))
+
+
+def root_giving(expr: Any, size: int) -> tuple[str, int] | None:
+    """Return the only root of an expression with the size that gives the expression this size, or None.
+
+    Expressions of several roots, or of none, do not determine a root.
+    """
+    names = [str(symbol) for symbol in expr.free_symbols]
+    if len(names) != 1:
+        return None
+    root = linear_root(lambda each: evaluated(expr, {names[0]: each}), size)
+    return None if root is None else (names[0], root)
 
 
 def is_true(condition: Any, sizes: Mapping[str, int]) -> bool:

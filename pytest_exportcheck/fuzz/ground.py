@@ -12,7 +12,7 @@ import torch.utils._pytree as pytree
 from hypothesis.strategies import SearchStrategy
 
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.facts import Dim, Facts, declared_facts, evaluated
+from pytest_exportcheck.fuzz.facts import Dim, Facts, declared_facts, root_giving
 from pytest_exportcheck.fuzz.solve import solve
 from pytest_exportcheck.fuzz.values import resized, shapes_of
 from pytest_exportcheck.records import Case, DeclaredDim, Inputs
@@ -109,13 +109,11 @@ def _root_sizes(facts: Facts, example: Inputs) -> dict[str, int]:
     shapes = shapes_of(example)
     sizes: dict[str, int] = {}
     for (place, number), expr in facts.dims.items():
-        symbols = [str(symbol) for symbol in expr.free_symbols]
-        if len(symbols) != 1 or symbols[0] in sizes or number >= len(shapes.get(place, ())):
+        if number >= len(shapes.get(place, ())):
             continue
-        size = shapes[place][number]
-        root = next((each for each in range(2 * size + 64) if evaluated(expr, {symbols[0]: each}) == size), None)
-        if root is not None:
-            sizes[symbols[0]] = root
+        found = root_giving(expr, shapes[place][number])
+        if found is not None:
+            sizes.setdefault(*found)
     return sizes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pytest_exportcheck.fuzz.facts import Dim, Facts, evaluated, name_of, root_symbol
+from pytest_exportcheck.fuzz.facts import Dim, Facts, evaluated, name_of, root_giving, root_symbol
 from pytest_exportcheck.fuzz.values import shapes_of
 from pytest_exportcheck.records import Inputs
 
@@ -53,11 +53,9 @@ def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
         if number >= len(shapes.get(place, ())):
             continue
         size = dims.get((place, number), shapes[place][number])
-        for symbol in expr.free_symbols:  # derived dims have one root, and are linear in it
-            factor = expr.coeff(symbol)
-            root, rest = divmod(size - int(expr - factor * symbol), int(factor))
-            if rest or sizes.setdefault(str(symbol), root) != root:
-                return False
+        found = root_giving(expr, size)
+        if found is None or sizes.setdefault(*found) != found[1]:
+            return False
     return facts.holds(sizes)
 
 

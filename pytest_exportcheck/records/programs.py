@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pytest_exportcheck.records.observations import Leaf, Raised
 
@@ -66,11 +66,35 @@ class GraphRef:
         return f"graph {self.path}"
 
 
+OperatorFact: TypeAlias = Literal[
+    "random",  # draws random numbers
+    "mutates",  # writes to an argument
+    "view",  # returns a tensor that shares storage with an argument
+    "assertion",  # fails if a number is not as it must be, and returns nothing
+    "bounds",  # an assertion whose further arguments are the bounds of its number
+    "size_query",  # reads a size, stride or offset of a tensor, never its data
+    "shape_query",
+    "stride_query",
+    "fetch",  # takes one result of an operation, or the number in a tensor
+    "getitem",  # the fetch of one result of an operation
+    "subclass_part",  # fetches a tensor that a subclass wraps
+    "bookkeeping",  # inserted by a capture: the model does not ask for it
+    "copy",  # copies one tensor to another, as a program does that writes a mutation back
+    "attention",
+    "fused_attention",  # attention, or a layer around it, in one kernel
+    "settles_strides",  # its results have the same strides whatever those of its arguments are
+    "settles_strides_by_format",  # the same, if a memory format is named
+    "interpreter_level",  # begins or ends a torch.func transform
+]
+"""What a check may have to know of the operator that a node calls."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NodeRecord:
     """A node. ``args`` and ``kwargs`` hold plain data, :class:`NodeRef`, :class:`GraphRef` and :class:`Size`, lists as
     tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node`` names;
-    ``defaults`` says what the call takes from the process: its default ``dtype`` or ``device``."""
+    ``defaults`` says what the call takes from the process: its default ``dtype`` or ``device``; ``facts`` are those about the
+    operator that a ``call_function`` calls."""
 
     name: str
     op: str
@@ -81,6 +105,7 @@ class NodeRecord:
     meta: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
     defaults: tuple[str, ...] = ()
+    facts: frozenset[OperatorFact] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +176,23 @@ class DeclaredDim:
     def size_for(self, root: int) -> int:
         """The size of this dim where its root has this one."""
         return self.derive(root) if self.derive else root
+
+    def root_for(self, size: int) -> int | None:
+        """Return the size of the root that gives this dim the size, or None if no root gives it."""
+        return linear_root(self.size_for, size)
+
+
+def linear_root(size_for: Callable[[int], int], size: int) -> int | None:
+    """Solve ``factor * root + offset = size`` for a root that is a size, or return None if no root gives the size.
+
+    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never wrong.
+    """
+    offset = size_for(0)
+    factor = size_for(1) - offset
+    if not factor or (size - offset) % factor:
+        return None
+    root = (size - offset) // factor
+    return root if root >= 0 and size_for(root) == size else None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Outcome, Status
 from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
 
@@ -33,7 +34,7 @@ def headline(outcome: Outcome) -> str:
     """One line: which stage broke what, by the findings that fail the item."""
     if outcome.reason:
         return f"{outcome.reason}:"
-    stage = outcome.mode.rpartition("-")[2]
+    stage = Mode.parse(outcome.mode).last
     failing = outcome.failing_findings or outcome.findings
     raised = [finding for finding in failing if finding.change == "raised"]
     if raised:

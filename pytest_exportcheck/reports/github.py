@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Outcome, Report, RunError, Status
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.terminal import count
@@ -43,7 +44,7 @@ def _groups(items: Sequence[Outcome]) -> list[list[Outcome]]:
     """One group per case, engine and broken stage; the worst first, else in the order of ids."""
     groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
     for item in items:
-        stage = item.mode.rpartition("-")[2]
+        stage = Mode.parse(item.mode).last
         groups.setdefault((item.path, item.case, item.engine, stage), []).append(item)
     return sorted(groups.values(), key=lambda group: min(map(_importance, group)))
 
@@ -53,7 +54,7 @@ def _importance(item: Outcome) -> tuple[int, bool]:
 
 
 def _of_items(level: str, group: Sequence[Outcome], places: _Places) -> str:
-    first = min(group, key=lambda item: (_importance(item), item.mode.count("-"), item.mode))
+    first = min(group, key=lambda item: (_importance(item), Mode.parse(item.mode).depth, item.mode))
     findings = [each for each in first.findings if each.verdict != "tolerated"]
     lines = [
         f"{each.check}: {each.place}: {kind_of(each)}: expected {_short(each.expected)}, got {_short(each.actual)}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from pytest_exportcheck.modes import Mode, in_order
 from pytest_exportcheck.records import Outcome, Report, RunSettings, Status
 from pytest_exportcheck.reports.failure import body_lines
 from pytest_exportcheck.reports.terminal import count, defects_of
@@ -31,7 +32,7 @@ def _page(report: Report) -> Iterator[str]:
             why = f" ({run.stopped})" if run.stopped else ""
             yield f"\n**Not complete{why}: {not_run_text(len(run.not_run), run.selected)}.**"
     for engine in dict.fromkeys(item.engine for item in report.items):
-        yield from _matrix(engine, [item for item in report.items if item.engine == engine], report)
+        yield from _matrix(engine, [item for item in report.items if item.engine == engine])
     yield from _legend(report)
     yield from _known(report)
     yield from _failures(report)
@@ -50,9 +51,8 @@ def not_run_text(not_run: int, selected: int | None) -> str:
     return "nobody knows which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
 
 
-def _matrix(engine: str, items: Sequence[Outcome], report: Report) -> Iterator[str]:
-    ran = {item.mode for item in items}
-    modes = [mode for mode in dict.fromkeys(mode for run in report.runs for mode in run.modes) if mode in ran]
+def _matrix(engine: str, items: Sequence[Outcome]) -> Iterator[str]:
+    modes = [str(mode) for mode in in_order(Mode.parse(item.mode) for item in items)]
     rows: dict[tuple[str, str], dict[str, Status]] = {}
     for item in items:
         rows.setdefault((item.path, item.case), {})[item.mode] = item.status

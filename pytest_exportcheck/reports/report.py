@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import LedgerTotal, Outcome, Report, Run, RunError, RunSettings, Status
 
 
@@ -46,7 +47,7 @@ def _ledger(runs: Sequence[Run], items: Iterable[Outcome]) -> list[LedgerTotal]:
     totals: dict[tuple[int, str, str, str], LedgerTotal] = {}
     for item in items:
         run = first.setdefault(runs[item.run].settings, item.run)
-        edge = item.mode.rpartition("-")[2]
+        edge = Mode.parse(item.mode).last
         for line in item.ledger:
             key = (run, item.engine, edge, line.field)
             nothing = LedgerTotal(field=line.field, promised=False, run=run, engine=item.engine, edge=edge)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_exportcheck.modes import Mode, in_order, parse_stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
 from pytest_exportcheck.reports.wording import defect_text, kind_of
@@ -21,10 +22,10 @@ class Line:
     pieces: tuple[tuple[str, str], ...]
 
 
-def summary(rows: Sequence[Outcome], *, order: Sequence[str], verbose: bool) -> Iterator[Line]:
-    """The lines of the summary. ``order`` lists the modes as the plan walks them."""
+def summary(rows: Sequence[Outcome], *, verbose: bool) -> Iterator[Line]:
+    """Yield the lines of the summary."""
     for engine in dict.fromkeys(row.engine for row in rows):
-        yield from _matrix(engine, [row for row in rows if row.engine == engine], order, verbose)
+        yield from _matrix(engine, [row for row in rows if row.engine == engine], verbose)
     yield _plain("")
     yield from _legend(rows)
     yield from _known(rows)
@@ -36,9 +37,8 @@ def summary(rows: Sequence[Outcome], *, order: Sequence[str], verbose: bool) -> 
     yield counts_line(rows)
 
 
-def _matrix(engine: str, rows: Sequence[Outcome], order: Sequence[str], verbose: bool) -> Iterator[Line]:
-    ran = {row.mode for row in rows}
-    modes = [*(mode for mode in order if mode in ran), *sorted(ran - set(order))]
+def _matrix(engine: str, rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
+    modes = in_order(Mode.parse(row.mode) for row in rows)
     cells = _cells(rows)
     title = f"engine {engine}"
     width = max(len(title), *(len(case) + 2 for _, case in cells)) + 2
@@ -51,7 +51,7 @@ def _matrix(engine: str, rows: Sequence[Outcome], order: Sequence[str], verbose:
             if where == path:
                 pieces = [(f"  {case:<{width - 2}}", "")]
                 for mode in modes:
-                    sign, colour = _sign(signs.get(mode))
+                    sign, colour = _sign(signs.get(str(mode)))
                     pieces += [(sign, colour), (" ", "")]
                 yield Line(tuple(pieces[:-1]))
     if folded:
@@ -75,12 +75,12 @@ def _folded(
     return shown, len(cells) - len(shown)
 
 
-def _staircase(title: str, modes: Sequence[str], width: int) -> Iterator[Line]:
+def _staircase(title: str, modes: Sequence[Mode], width: int) -> Iterator[Line]:
     """A heading in which each mode's name starts above its column."""
     for place, mode in enumerate(modes):
         head = title if place == 0 else ""
-        fuzzed = place > 0 and mode == f"{modes[place - 1]}-fuzz"
-        yield _plain(f"{head:<{width}}" + "| " * place + ("fuzz" if fuzzed else mode))
+        is_next = place > 0 and mode == modes[place - 1].fuzzed
+        yield _plain(f"{head:<{width}}" + "| " * place + (mode.last if is_next else str(mode)))
     yield _plain(" " * width + "| " * len(modes))
 
 
@@ -163,14 +163,17 @@ def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
         ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
             if row.engine == engine:
-                ledgers.setdefault(row.mode.rpartition("-")[2], []).extend(row.ledger)
+                ledgers.setdefault(Mode.parse(row.mode).last, []).extend(row.ledger)
         yield from map(_plain, ledger_lines(engine, ledgers, verbose=verbose))
 
 
 def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
     """The captures (a stage without an edge) that took longest."""
     captures = [
-        (seconds, row.case, stage) for row in rows for stage, seconds in row.seconds.items() if stage.count("-") == 1
+        (seconds, row.case, stage)
+        for row in rows
+        for stage, seconds in row.seconds.items()
+        if parse_stage_name(stage)[1].depth == 1
     ]
     slowest = sorted(captures, reverse=True)[:_SLOWEST]
     if slowest:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from pytest_exportcheck.blocking import blocked, interrupted
 from pytest_exportcheck.checks import explained
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.internal import internal_finding, is_own, leaves_a_gap
-from pytest_exportcheck.modes import FUZZ, Mode
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.raised import log_of_torch, raised_from
 from pytest_exportcheck.records import Case, Finding
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
@@ -62,8 +63,9 @@ class CaseRunner:
         continued = self._fallbacks.continued(engine, mode)
         if continued is not None:
             return continued
-        if parent is not None and parent.blocks:
-            return Stage(mode, blocker=parent.blocker or parent)
+        stage = blocked(mode, self._built_on(engine, mode, parent))
+        if stage is not None:
+            return stage
         before = self._fuzzed_before(engine, mode)
         with self._settings.watch(self._case, engine.name, mode), pinned_threads(self._settings.threads):
             stage = self._made(engine, mode, parent, before)
@@ -74,16 +76,22 @@ class CaseRunner:
         stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
         return stage
 
+    def _built_on(self, engine: Engine, mode: Mode, parent: Stage | None) -> Iterator[Stage | None]:
+        """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there is one."""
+        yield interrupted(mode, self._settings.interrupted(self._case, engine.name, mode))
+        yield parent
+        yield self._fuzzed_before(engine, mode)
+
     def _fuzzed_before(self, engine: Engine, mode: Mode) -> Stage | None:
         """The fuzz stage of the program before the last edge, for a fuzz stage."""
-        if mode.edge != FUZZ or mode.parent is None or mode.parent.parent is None:
+        if not mode.is_fuzz or mode.parent is None or mode.parent.parent is None:
             return None
         return self.stage(engine, mode.parent.parent.fuzzed)
 
     def _made(self, engine: Engine, mode: Mode, parent: Stage | None, before: Stage | None) -> Stage:
         """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
         cannot compare here either: the stage says so again."""
-        if parent is None or mode.edge != FUZZ:
+        if parent is None or not mode.is_fuzz:
             stage = self._make(engine, mode, parent)
         else:
             try:
@@ -109,7 +117,7 @@ class CaseRunner:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
             if is_own(error):  # says nothing of the model, nor that a stage refuses it
-                stage.findings = [internal_finding(f"the stage {mode.stages[-1]}", error)]
+                stage.findings = [internal_finding(f"the stage {mode.last}", error)]
             else:
                 self._fail(engine, stage, parent, error, logged)
         else:
@@ -145,7 +153,7 @@ class CaseRunner:
     ) -> Finding:
         what = "a program that can be called" if stage.artifact is not None else "a program"
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
-        raised = raised_finding(stage.mode.stages[-1], what, error, logged, line)
+        raised = raised_finding(stage.mode.last, what, error, logged, line)
         if isinstance(error, getattr(engine, "objections", ())):
             raised = replace(raised, key=OBJECTION)
         return explained(raised, self._observed.oracles.with_grad.record) if parent is None else raised
@@ -168,8 +176,10 @@ class CaseRunner:
         for mode in judging_modes(stage.mode, first):
             judging = self.stage(first, mode)
             judging = judging.blocker or judging
+            if judging.interrupted:
+                return  # it may have the same findings
             if can_judge(judging):
-                same = len(judging.mode.stages) == len(stage.mode.stages)
+                same = judging.mode.depth == stage.mode.depth
                 stage.findings = attributed(stage.findings, at_fault, judging, same_mode=same)
                 return
 
@@ -177,5 +187,5 @@ class CaseRunner:
 def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
-    own = mode.stages[-1] not in getattr(engine, "made_by", {})
+    own = mode.last not in getattr(engine, "made_by", {})
     return bool(refusals) and own and not isinstance(error, refusals)

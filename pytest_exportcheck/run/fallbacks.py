@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.modes import FUZZ, Mode
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Fallback
 from pytest_exportcheck.refusals import is_of_kind
 from pytest_exportcheck.stage import Stage
@@ -35,7 +35,9 @@ class Fallbacks:
             other = self._other(fallback)
             stage = self._made_by(other, engine, mode) if other else None
             if stage is not None and stage.record is not None:
-                note = f"{mode}: {mode.stages[-1]} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                note = (
+                    f"{mode}: {mode.last} refuses the default dynamic dims of this source; checked with {fallback.note}"
+                )
                 return replace(stage, notes=(note, *stage.notes))
         return None
 
@@ -60,7 +62,7 @@ class Fallbacks:
     def _made_by(self, other: CaseRunner, engine: Engine, mode: Mode) -> Stage:
         stage = other.stage(engine, mode)
         self._seconds.update(other.seconds)
-        if stage.record is not None or mode.edge == FUZZ:
+        if stage.record is not None or mode.is_fuzz:
             self._instead[engine.name, mode] = other
         return stage
 
@@ -70,6 +72,6 @@ def refuses_sizes(stage: Stage) -> bool:
     texts = [each.actual for each in stage.findings if (each.check, each.change) == ("stage", "raised")]
     return (
         stage.record is None
-        and stage.mode.edge != FUZZ
+        and not stage.mode.is_fuzz
         and any(is_of_kind("constraint", text) for text in (stage.unsupported, *texts))
     )

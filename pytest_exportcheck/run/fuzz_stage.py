@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.blocking import blocked
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError
@@ -20,8 +21,8 @@ from pytest_exportcheck.fuzz.ground import Ground, ground_of
 from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
 from pytest_exportcheck.fuzz.trial import fuzz
 from pytest_exportcheck.internal import call_foreign
-from pytest_exportcheck.modes import FUZZ, Mode
-from pytest_exportcheck.policy import BLOCKING, is_known_layout, loosest
+from pytest_exportcheck.modes import FUZZ, Mode, stage_name
+from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.recheck import Recheck
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
@@ -47,15 +48,14 @@ class FuzzStages:
 
     def stage(self, engine: Engine, mode: Mode, parent: Stage, before: Stage | None) -> Stage:
         """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program before the last edge."""
-        if self._unsound is not None:
-            return Stage(mode, blocker=self._unsound)
+        unsound = blocked(mode, [self._unsound])
+        if unsound is not None:
+            return unsound
         try:
             ground = self._sizes()
         except CaseError as error:
             self._unsound = Stage(mode, findings=[_unsound_sizes(error)])
             return self._unsound
-        if before and (before.blocker or any(_is_wrong(each) for each in before.findings)):
-            return Stage(mode, blocker=before.blocker or before)  # the programs made of it do the same
         started = time.perf_counter()
         try:
             progress = self._observed.settings.progress(f"fuzzing {engine.name}-{parent.mode}")
@@ -64,7 +64,7 @@ class FuzzStages:
         except CaseError as error:  # the case's own way to make inputs
             return Stage(mode, findings=[_unsound_sizes(error)])
         finally:
-            self._seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+            self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
     def _sizes(self) -> Ground:
         """What is known of the sizes of the case."""
@@ -152,12 +152,6 @@ def _captured_by(artifact: Artifact) -> Captured | None:
     """What the program of an artifact says of sizes; None if it has no program."""
     program: Any = getattr(artifact, "program", None)
     return Captured.of(program) if isinstance(program, ExportedProgram) else None
-
-
-def _is_wrong(finding: Finding) -> bool:
-    """Return True if a finding of fuzzing holds for all programs made of this one: known defects of other kinds are reported again."""
-    known = finding.verdict == "known" and finding.check in BLOCKING
-    return finding.verdict in ("broken", "engine_error") or (known and not is_known_layout(finding))
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

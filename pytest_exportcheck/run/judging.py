@@ -98,7 +98,7 @@ class Judge:
                 oracle = self._observed.oracles.of(engine.name, mode)
                 raw = oracle.recheck.checked(self._checks, evidence).findings
             except (Exception, SystemExit) as error:
-                raw = [failure(mode.stages[-1], error)]
+                raw = [failure(mode.last, error)]
             judged = self.judged(engine, mode, raw, operators, maker=reader)
             found += [
                 replace(each, place=f"{reader}: {each.place}")
@@ -113,12 +113,12 @@ class Judge:
         """Give findings their verdicts. What is tolerated comes first: a known defect explains only what would be broken."""
         like, overrides = contract_stage(engine, mode), self._settings.overrides
         judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
-        maker = maker or getattr(engine, "made_by", {}).get(mode.stages[-1], engine.name)
+        maker = maker or getattr(engine, "made_by", {}).get(mode.last, engine.name)
         return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
         """Find what is wrong with a stage that the case says must refuse it; None if the case says nothing of the stage."""
-        stage = mode.stages[-1]
+        stage = mode.last
         rejections = self._observed.case.rejected_at(stage if mode.parent else "capture")
         found = [judged_refusal(each, stage, raised) for each in rejections]
         return [finding for finding in found if finding is not None] if rejections else None
@@ -127,7 +127,7 @@ class Judge:
         return run_checks(evidence, self._settings.checks)
 
     def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
-        observed, edge, like = self._observed, mode.stages[-1], contract_stage(engine, mode)
+        observed, edge, like = self._observed, mode.last, contract_stage(engine, mode)
         oracle = observed.oracles.of(engine.name, mode).record
         before = parent.record if parent and parent.record else oracle
         return Evidence(
@@ -154,7 +154,7 @@ class Judge:
 
 def contract_stage(engine: Engine, mode: Mode) -> str:
     """Return the stage by whose contract the last stage of a mode is judged."""
-    return contract_stage_of(engine, mode.stages[-1])
+    return contract_stage_of(engine, mode.last)
 
 
 def contract_stage_of(engine: Engine, stage: str) -> str:

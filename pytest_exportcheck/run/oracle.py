@@ -76,7 +76,7 @@ class Oracles:
 
 
 #: Any mode that is judged without grad.
-_INFERENCE = Mode(("nonstrict_postdispatch",))
+_INFERENCE = Mode.parse("nonstrict_postdispatch")
 
 
 def eager_twice(observer: Observer, calls: Sequence[Inputs]) -> tuple[Record, Record]:

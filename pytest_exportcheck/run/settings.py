@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.journal import Entry
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
-from pytest_exportcheck.records import Check
+from pytest_exportcheck.records import Case, Check
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 #: Entered with the case, and with the engine and the mode if a stage is run.
@@ -22,10 +24,20 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+#: Returns the interrupted stage that a mode of an engine is or builds on.
+Interrupted: TypeAlias = Callable[[Case, str, Mode], Entry | None]
+
+
+def nothing_interrupted(*_: object) -> Entry | None:
+    """Return None: a run without a journal knows of no interrupted stage."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those of the session by name, of
-    which the first one judges second opinions; ``watch`` is entered around the set-up of a case and around each of its stages."""
+    which the first one judges second opinions; ``watch`` is entered around the set-up of a case and around each of its stages,
+    ``interrupted`` is asked before."""
 
     seed: int
     threads: int
@@ -33,5 +45,6 @@ class Settings:
     overrides: Overrides = NO_OVERRIDES
     checks: Mapping[str, Check] = field(default_factory=dict)
     watch: Watch = unwatched
+    interrupted: Interrupted = nothing_interrupted
     engines: Mapping[str, Engine] = field(default_factory=dict)
     fuzz: Fuzzing = field(default_factory=Fuzzing)

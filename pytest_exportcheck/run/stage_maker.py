@@ -22,7 +22,7 @@ from pytest_exportcheck.describe import (
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.fingerprint import edited, fingerprint
 from pytest_exportcheck.internal import EDITS, call_foreign
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import Mode, stage_name
 from pytest_exportcheck.policy import contract_for, without_grad
 from pytest_exportcheck.raised import last_line_of_model, quiet, raised_from
 from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
@@ -70,7 +70,7 @@ class StageMaker:
                 with self._observer.weights_intact(), self._observer.context(mode if parent else None):
                     artifact, findings = self._edge(engine, mode, parent) if parent else self._capture(engine, mode)
             finally:
-                self._seconds[f"{engine.name}-{mode}"] = time.perf_counter() - started
+                self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(edited_global(name, was, now) for name, (was, now) in leaked.items())]
 
@@ -84,8 +84,8 @@ class StageMaker:
 
     def last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
         """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to one."""
-        seconds = self._seconds.get(f"{engine.name}-{mode}", 0.0)
-        if raised_from(error).where or not mode.capture.startswith("nonstrict") or seconds > _LONG:
+        seconds = self._seconds.get(stage_name(engine.name, mode), 0.0)
+        if raised_from(error).where or not mode.is_nonstrict or seconds > _LONG:
             return ""  # Dynamo names the line itself
         return last_line_of_model(lambda: self.artifact(engine, mode, None))
 
@@ -103,7 +103,7 @@ class StageMaker:
         return artifact, edits
 
     def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
-        edge = mode.stages[-1]
+        edge = mode.last
         given = self.revived(engine, parent)
         program = getattr(given, "program", None)
         before = self._fingerprint(program)
@@ -216,5 +216,5 @@ def _normal_tensors() -> Iterator[None]:
 def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
     """What saving again writes, if the mode saves for the second time."""
     resave = getattr(artifact, "resave", None)
-    repeated = len(mode.stages) > 2 and mode.stages[-1] == mode.stages[-2]
+    repeated = mode.repeats_last
     return resave() if resave is not None and repeated else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.items import SESSION
 from pytest_exportcheck.messages import inbox, outbox
-from pytest_exportcheck.modes import Lattice, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.recorder import Recorder
 from pytest_exportcheck.reports.terminal import Line, summary
@@ -66,25 +64,15 @@ class SummaryPlugin:
         if not outcomes:
             return
         terminalreporter.section("exportcheck")
-        for line in summary(outcomes, order=self._order(), verbose=self._config.get_verbosity() > 0):
+        for line in summary(outcomes, verbose=self._config.get_verbosity() > 0):
             _write(terminalreporter, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
-
-    def _order(self) -> list[str]:
-        """The modes as the plan walks them."""
-        kit = self._config.stash[SESSION].kit
-        planned = [mode for each in kit.lattices(kit.engines) for mode in each.order(_in(each, kit.modes))]
-        return list(dict.fromkeys(str(each) for mode in planned for each in (mode, mode.fuzzed)))
 
     def _told(self) -> list[str]:
         """Lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
         return [*self._collection.told(), *(session.expectations.told() if session else ())]
-
-
-def _in(own: Lattice, modes: Iterable[Mode]) -> list[Mode]:
-    return [mode for mode in modes if own.has(mode)]
 
 
 def _write(reporter: Any, line: Line) -> None:

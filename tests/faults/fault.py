@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.modes import Mode
+
 Inject: TypeAlias = Callable[[ExportedProgram], ExportedProgram | None]
 
 
@@ -33,7 +35,7 @@ class Fault:
 
     @property
     def stage(self) -> str:
-        return self.where.rpartition("-")[2]
+        return Mode.parse(self.where).last
 
 
 def fault(where: str, model: str, *, owner: str = "", field: str = "", ledger: str = "") -> Callable[[Inject], Fault]:

@@ -376,6 +376,7 @@ _CASES = (
         (_numbers(5, 4), _numbers(6, 4), _numbers(6, 4)),
         dynamic_shapes={"query": {0: Dim.DYNAMIC}, "keys": {0: Dim.DYNAMIC}, "values": {0: Dim.DYNAMIC}},
     ),
+    _case("shortened", torch.nn.ReLU, (_numbers(9),), dynamic_shapes={"input": {0: _ROWS - 1}}),
     _case("hooked", Hooked, (_numbers(2, 3),)),
     _case("traced", lambda: torch.fx.symbolic_trace(Pair()), (_numbers(2, 3),)),
     _case("counted", Counted, (torch.tensor([2, 2]), _numbers(4, 2))),

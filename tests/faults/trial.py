@@ -60,7 +60,7 @@ def _sound(model: str, where: str) -> Outcome:
 
 
 def _outcome(model: str, where: str, inject: Inject) -> Outcome:
-    mode = Mode(tuple(where.split("-")))
+    mode = Mode.parse(where)
     engine = faulty_engine(len(mode.stages), inject)
     runner = Runner({engine.name: engine}, profile="ship", threads=1)
     runner.select([(MODELS[model], engine.name, mode)])

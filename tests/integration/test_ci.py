@@ -89,3 +89,36 @@ def test_elsewhere_or_when_turned_off_nothing_is_printed(pytester, run_faulty, l
     result = run_faulty(RAISING, MODES, *(["-p", "no:exportcheck-github"] if how == "turned off" else []))
     assert not any(line.startswith("::") for line in result.outlines)
     assert not (pytester.path / "summary.md").exists()
+
+
+FUZZED = """
+import torch
+from torch.export import Dim
+from pytest_exportcheck import export_case
+
+@export_case(
+    args=(torch.ones(4, 3),),
+    dynamic_shapes={"x": {0: Dim("batch", min=2, max=9)}},
+    modes=["nonstrict", "nonstrict-serdes-serdes"],
+)
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+"""
+
+#: A program that computes something else at other sizes than the example's.
+WRONG = """
+def export(self, module, args, kwargs=None, **_):
+    class Wrong(torch.nn.Module):
+        def forward(self, x):
+            return module(x) + (x.shape[0] != 4)
+    return Program(Wrong())
+"""
+
+
+def test_the_page_shows_modes_that_are_fuzzed_and_modes_that_a_case_adds(pytester, run_faulty, on_github):
+    pytester.makepyfile(case_net=FUZZED)
+    run_faulty(WRONG, "--exportcheck-fuzz=9", "-p", "no:cacheprovider")
+    page = (pytester.path / "summary.md").read_text()
+    assert "| echo | nonstrict | nonstrict-fuzz | nonstrict-serdes-serdes | nonstrict-serdes-serdes-fuzz |\n" in page
+    assert "| `case_net.py` Net | . | **F** | . | b |\n" in page

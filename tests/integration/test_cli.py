@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import zipfile
 
 import pytest
 import torch
 
 from pytest_exportcheck.cli import main
+from pytest_exportcheck.reports.json_report import encoded
+from pytest_exportcheck.serde.archive import ArchiveReader, write_archive
+from pytest_exportcheck.serde.json_codec import MINOR
+from tests.unit.reports_of import item, report
 
 
 @pytest.fixture
@@ -44,32 +48,161 @@ def test_inspect_shows_versions_signature_symbols_and_nodes(saved, capsys):
     assert lines[-1] == "  payloads: 2, 80 bytes"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read: No such file or directory."),
-        (b"not a zip", "is no PT2 archive (File is not a zip file); torch.export.save writes one."),
-        ({}, "is a zip file but no PT2 archive: it holds no models/NAME.json."),
-        ({"m/models/m.json": "{"}, ": m/models/m.json is no JSON (Expecting property name*); the file is damaged."),
-        ({"m/models/m.json": "[]"}, ": m/models/m.json describes no program: it has no graph_module."),
-    ],
-    ids=["missing", "no zip", "no program", "no JSON", "no graph"],
-)
-def test_what_is_no_archive_is_refused_in_one_line(tmp_path, capsys, content, message):
-    path = tmp_path / "file.pt2"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, text in content.items():
-                archive.writestr(name, text)
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+def edited(saved, change):
+    """Write the saved program again, with its JSON as ``change`` leaves or returns it."""
+    reader = ArchiveReader(saved)
+    content = json.loads(reader.read("models/model.json"))
+    text = change(content) or json.dumps(content)
+    path = saved.with_name("edited.pt2")
+    write_archive(path, {"models/model.json": text.encode()})
+    return path
+
+
+def refusal(path, capsys):
+    """Inspect a file that is refused; the line without the path of the file."""
     assert main(["inspect", str(path)]) == 2
-    error = capsys.readouterr().err
-    head, _, tail = message.partition("*")
-    assert error.startswith(f"exportcheck: {path}")
-    assert head in error
-    assert tail in error
-    assert error.count("\n") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    head, _, message = shown.err.partition(str(path))
+    assert head == "exportcheck: "
+    assert message.endswith("\n")
+    assert message.count("\n") == 1
+    return message.removesuffix("\n")
+
+
+DAMAGED = "The file is damaged or its writer is at fault: save the program again."
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: NESTED, "$: expected JSON nested as a program is, got JSON nested too deeply to read"),
+        (
+            lambda content: "{",
+            "$: expected JSON, got Expecting property name enclosed in double quotes at line 1, column 2",
+        ),
+        (lambda content: "[]", "$: expected an object (ExportedProgram), got a list of 0"),
+        (
+            lambda content: "{}",
+            "$: expected an object (ExportedProgram) with the key 'graph_module', got an object with no key",
+        ),
+        (
+            lambda content: content.update(schema_version=3),
+            "$.schema_version: expected an object (SchemaVersion), got 3",
+        ),
+        (
+            lambda content: content["graph_module"]["signature"].update(input_specs=[1]),
+            "$.graph_module.signature.input_specs[0]: expected an object (InputSpec) with one key, got 1",
+        ),
+        (
+            lambda content: content.update(range_constraints={"s0": None}),
+            "$.range_constraints.s0: expected an object (RangeConstraint), got null",
+        ),
+        (
+            lambda content: content["graph_module"]["graph"]["nodes"][0].update(target=5),
+            "$.graph_module.graph.nodes[0].target: expected a string, got 5",
+        ),
+    ],
+    ids=["nested", "no JSON", "list", "empty", "schema_version", "input_specs", "range_constraints", "target"],
+)
+def test_a_malformed_program_is_refused_with_its_place(saved, capsys, change, message):
+    path = edited(saved, change)
+    assert refusal(path, capsys) == f": archive/models/model.json: {message}. {DAMAGED}"
+
+
+def test_a_program_of_another_major_schema_is_refused(saved, capsys):
+    path = edited(saved, lambda content: content["schema_version"].update(major=99, minor=0))
+    assert refusal(path, capsys) == (
+        ": archive/models/model.json: $.schema_version.major: expected schema 8.x, got schema 99.0. "
+        "To read it, update pytest-exportcheck."
+    )
+
+
+def test_a_zip_without_a_program_is_refused(tmp_path, capsys):
+    write_archive(tmp_path / "file.pt2", {"data/weights/weight_0": b""})
+    assert refusal(tmp_path / "file.pt2", capsys) == (
+        " is not an archive of a program: it has no record models/NAME.json. Save the program with torch.export.save."
+    )
+
+
+def test_a_truncated_archive_is_refused(saved, capsys):
+    saved.write_bytes(saved.read_bytes()[:-100])
+    assert refusal(saved, capsys) == (
+        " is no PT2 archive: it does not end as a zip file without a comment does. It is another kind of file, "
+        "was cut short, or has bytes behind its end. Get it, or write it, again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "No such file or directory"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+    ids=["missing", "directory", "unreadable"],
+)
+def test_what_cannot_be_read_is_refused(tmp_path, capsys, make, reason):
+    make(tmp_path / "file.pt2")
+    assert refusal(tmp_path / "file.pt2", capsys) == f" cannot be read: {reason}. Name a .pt2 file that can be read."
+
+
+def test_a_newer_minor_schema_is_shown_with_a_warning(saved, capsys):
+    def newer(content):
+        content["schema_version"]["minor"] += 100
+        content["graph_module"]["colour"] = "red"
+
+    path = edited(saved, newer)
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1] == (
+        f"  warning: {path}: archive/models/model.json: the file has schema 8.{MINOR + 100}, this reader knows 8.{MINOR}; "
+        "not understood, and kept as they are: $.graph_module.colour. Update pytest-exportcheck."
+    )
+    assert shown.err == ""
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped(saved, capsys):
+    path = edited(saved, lambda content: content.update(guards_code=["\x1b[2J", "\ud800", "größer"]))
+    assert main(["inspect", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("  guards: 3") + 1 :][:3] == ["    \\x1b[2J", "    \\ud800", "    größer"]
+
+
+def test_every_program_of_an_archive_is_shown(saved, capsys):
+    program = ArchiveReader(saved).read("models/model.json")
+    write_archive(saved, {"models/one.json": program, "models/two.json": program})
+    assert main(["inspect", str(saved)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(str(saved))] == [
+        f"{saved}: archive/models/one.json",
+        f"{saved}: archive/models/two.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["schema"], ["inspect", "net.pt2"], ["merge", "all.json", "one.json"], ["--help"]],
+    ids=lambda it: it[0],
+)
+def test_a_reader_that_stops_reading_ends_the_command_quietly(saved, arguments):
+    """As ``exportcheck inspect FILE | head -1`` does."""
+    (saved.parent / "one.json").write_bytes(encoded(report(item())))
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "pytest_exportcheck.cli", *arguments]
+        done = subprocess.run(
+            command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=saved.parent, env=buffered, check=False
+        )
+    finally:
+        os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == 141
 
 
 def test_merging_what_is_no_report_is_refused_in_one_line(tmp_path, capsys):

@@ -22,31 +22,6 @@ def examples(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL)
 
 
-def test_the_hooks_of_the_page_work_together(pytester):
-    pytester.makeconftest("\n".join(examples("hooks.md")))
-    pytester.makepyfile(
-        case_linear="""
-            import torch
-            from pytest_exportcheck import export_case
-
-            @export_case(args=lambda: (torch.randn(2, 3),))
-            class Linear(torch.nn.Linear):
-                def __init__(self):
-                    super().__init__(3, 3)
-        """
-    )
-    result = pytester.runpytest_subprocess("--exportcheck", "--exportcheck-engines=strict_only", "-rs")
-    result.assert_outcomes(passed=6, skipped=12)
-    result.stdout.fnmatch_lines(
-        [
-            "  Linear * u u u u u . . .",
-            "exportcheck_cases",
-            "  identity * u u u u u . . .",
-            "SKIPPED * unsupported by strict_only: we export with strict=True",
-        ]
-    )
-
-
 def test_the_example_of_the_report_is_one():
     (text,) = re.findall(r"```json\n(.*?)```", (DOCS / "report.md").read_text(), re.DOTALL)
     report = msgspec.json.decode(text, type=Report)

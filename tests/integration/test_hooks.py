@@ -36,7 +36,7 @@ def run(echo, run_echo, linear):
     return run
 
 
-def test_an_added_edge_joins_the_default_modes_and_the_lattice(run):
+def test_an_added_edge_joins_the_default_modes_and_all_modes(run):
     hooks = EDGE.format(result="program", edge="again")
     result = run(hooks)
     result.assert_outcomes(passed=11)

@@ -203,3 +203,87 @@ def test_the_rows_are_in_the_order_of_collection(echo, run_echo, linear):
 def test_without_xdist_nothing_asks_for_it(echo, run_echo, linear):
     echo.makepyfile(case_linear=linear)
     run_echo("-p", "no:xdist", "--exportcheck-modes=strict").assert_outcomes(passed=1)
+
+
+FUZZED = """
+import os, torch
+from torch.export import Dim
+from pytest_exportcheck import export_case
+
+def leave():
+    with open({deaths!r}, "a") as file:
+        file.write("x")
+    os._exit(3)
+
+@export_case(args=(torch.ones(4, 3),), dynamic_shapes={{"x": {{0: Dim("batch", min=2, max=9)}}}})
+class Net(torch.nn.Module):
+    def forward(self, x):
+        {body}
+        return x * 2
+"""
+DIES = "if x.shape[0] != 4: leave()"
+
+#: Only a program that was loaded ends its process at other sizes.
+LOADED = """
+def load(self, file, *, extra_files=None):
+    import sys
+    model = self.saved.module()
+    class Loaded(torch.nn.Module):
+        def forward(self, x):
+            if x.shape[0] != 4:
+                sys.modules["case_net"].leave()
+            return model(x)
+    return Program(Loaded())
+"""
+LONGER = "--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict-serdes-serdes"
+
+
+@pytest.fixture
+def run_fuzzed(pytester, run_faulty):
+    """Runs a model that ends its process when its size is not the example's; gives the result, and how often it did."""
+    deaths = pytester.path / "deaths"
+
+    def run(*arguments, body=DIES, methods=""):
+        pytester.makepyfile(case_net=FUZZED.format(deaths=str(deaths), body=body))
+        options = ("-p", "no:cacheprovider", "-n", "1", "--exportcheck-fuzz=9", LONGER, "-rs", *arguments)
+        result = run_faulty(methods or "pass", *options)
+        return result, len(deaths.read_text())
+
+    return run
+
+
+def test_a_fuzz_stage_that_ends_its_worker_is_not_run_again(run_fuzzed):
+    result, deaths = run_fuzzed()
+    assert deaths == 1
+    result.stdout.fnmatch_lines_random(
+        [
+            "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-fuzz]'",
+            "It was running echo-nonstrict-fuzz of Net. What builds on that is blocked in this run.",
+            "  Net        . ! . b . b",
+            "SKIPPED [[]2] *: blocked: echo-nonstrict-fuzz of Net ended worker gw0 (crashed) in this run",
+        ]
+    )
+
+
+def test_a_fuzz_stage_that_ends_its_worker_inside_another_one_is_the_one_at_fault(run_fuzzed):
+    result, deaths = run_fuzzed("-k", "serdes-fuzz")
+    assert deaths == 1
+    result.stdout.fnmatch_lines_random(
+        [
+            "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-serdes-fuzz]'",
+            "It was running echo-nonstrict-fuzz of Net. What builds on that is blocked in this run.",
+            "SKIPPED [[]1] *: blocked: echo-nonstrict-fuzz of Net ended worker gw0 (crashed) in this run",
+        ]
+    )
+
+
+def test_a_stage_that_ran_another_one_is_known_when_it_ends_its_worker_later(run_fuzzed):
+    result, deaths = run_fuzzed("-k", "serdes-fuzz", body="pass", methods=LOADED)
+    assert deaths == 1
+    result.stdout.fnmatch_lines_random(
+        [
+            "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-serdes-fuzz]'",
+            "It was running echo-nonstrict-serdes-fuzz of Net. What builds on that is blocked in this run.",
+            "SKIPPED [[]1] *: blocked: echo-nonstrict-serdes-fuzz of Net ended worker gw0 (crashed) in this run",
+        ]
+    )

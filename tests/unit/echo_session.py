@@ -88,7 +88,7 @@ def case(build=Net, name="net", **options):
 
 
 def modes(*texts):
-    return [Mode(tuple(text.split("-"))) for text in texts]
+    return [Mode.parse(text) for text in texts]
 
 
 class Session:

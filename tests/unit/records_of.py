@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import textwrap
 
 import sympy
+import torch
 
+from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.records import (
     ConstraintsRecord,
     GraphRecord,
@@ -30,7 +33,7 @@ from pytest_exportcheck.tensors import facts_of
 def graph(text, *, path="", meta=None, vals=None, origins=None):
     """A graph from lines such as ``x``, ``add = aten.add.Tensor(x, 1, alpha=2)`` and ``return add``.
 
-    A name is the node of that name, ``graph`` the subgraph that is given in that place; lists become tuples.
+    Operators of the namespace ``f`` are made up. A name is the node of that name, ``graph`` the subgraph that is given in that place; lists become tuples.
     """
     meta, vals, origins = meta or {}, vals or {}, origins or {}
     nodes = [
@@ -123,13 +126,22 @@ def _line(line):
         several = isinstance(line.value, ast.Tuple)
         returned = _value(line.value, "[0]") if several else (_value(line.value, "[0]"),)
         return {"name": name, "op": "output", "target": "output", "args": (returned,), "kwargs": {}}
-    return {
-        "name": name,
-        "op": "call_function",
-        "target": ast.unparse(line.value.func),
-        "args": tuple(_value(each, f"[{number}]") for number, each in enumerate(line.value.args)),
-        "kwargs": {each.arg: _value(each.value, f"[{each.arg}]") for each in line.value.keywords},
-    }
+    target = ast.unparse(line.value.func)
+    args = tuple(_value(each, f"[{number}]") for number, each in enumerate(line.value.args))
+    kwargs = {each.arg: _value(each.value, f"[{each.arg}]") for each in line.value.keywords}
+    facts = frozenset() if target.startswith("f.") else operator_facts(_target(target), args, kwargs)
+    return {"name": name, "op": "call_function", "target": target, "args": args, "kwargs": kwargs, "facts": facts}
+
+
+def _target(text):
+    """The operator, or the function of Python, of which this is the text; a name without a dot is a higher-order operator's."""
+    if "." not in text:
+        return text
+    first, *rest = text.split(".")
+    found = getattr(torch.ops, first) if first in ("aten", "export", "prims") else importlib.import_module(first)
+    for name in rest:
+        found = getattr(found, name)
+    return found
 
 
 def _value(node, place):

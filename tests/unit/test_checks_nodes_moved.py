@@ -120,14 +120,14 @@ def test_a_retrace_may_fill_in_defaults(findings):
 
 NORM = """
     x
-    n = aten.norm.default(x)
+    n = aten.var_mean.correction(x)
     a = _operator.getitem(n, {first})
     s = aten.sin.default(a)
     return s
 """
 RESULTS = """
     x
-    n = aten.norm.default(x)
+    n = aten.var_mean.correction(x)
     a = _operator.getitem(n, 0)
     b = _operator.getitem(n, 1)
     c = _operator.getitem(n, 2)

@@ -11,6 +11,7 @@ from torch.export import Dim
 
 from pytest_exportcheck.describe import declared_dims, dims_in
 from pytest_exportcheck.records import Inputs, Interval
+from pytest_exportcheck.records.programs import linear_root
 
 X = torch.randn(4, 3)
 B = Dim("b", min=2, max=10)
@@ -144,6 +145,29 @@ def test_a_dim_follows_its_root(size, root, at_five):
     module = type("Net", (torch.nn.Module,), {"forward": two})()
     (found,) = declared_dims(module, Inputs("", (X,), {}), {"x": {0: size}})
     assert (found.root, found.size_for(5)) == (root, at_five)
+
+
+@pytest.mark.parametrize(
+    ("dim", "size", "root"),
+    [
+        (B, 5, 5),
+        (B - 1, 9, 10),
+        (B + 3, 3, 0),
+        (B + 3, 2, None),
+        (2 * B, 6, 3),
+        (2 * B, 7, None),
+        (3 * (B - 2) + 1, 1_000_000, 333_335),
+        (Dim.DYNAMIC, 5, 5),
+    ],
+)
+def test_the_root_of_a_size_is_the_one_that_gives_it(dim, size, root):
+    (found,) = dims_in({0: dim})
+    assert found.root_for(size) == root
+
+
+@pytest.mark.parametrize(("square", "root"), [(0, 0), (1, 1), (9, None)])
+def test_no_wrong_root_of_a_function_that_is_not_linear(square, root):
+    assert linear_root(lambda size: size**2, square) == root
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,18 @@ def test_dims_of_one_root_keep_to_each_other():
     assert [tensor.shape[0] for tensor in other.args] == [4, 8]
 
 
+@pytest.mark.parametrize(
+    ("derive", "size", "other"), [(lambda root: root - 1, 9, 10), (lambda root: 3 * root - 2, 7, 10)]
+)
+def test_a_derived_dim_whose_root_is_no_other_dim_changes_too(derive, size, other):
+    assert resized(torch.ones(size), dim(root="b", derive=derive)).shape == (other,)
+
+
+def test_dims_of_one_root_that_contradict_each_other_stay():
+    call = Inputs("", (torch.ones(3), torch.ones(5)), {})
+    assert at_other_sizes(call, (dim(root="b"), dim("args[1]", root="b", derive=lambda size: 2 * size))) is None
+
+
 def test_the_range_of_one_holds_for_all_of_its_root():
     call = Inputs("", (torch.ones(3), torch.ones(3)), {})
     other = at_other_sizes(call, (dim(root="b"), dim("args[1]", root="b", bounds=(2, 3))))

@@ -71,6 +71,14 @@ def test_with_fuzzing_every_mode_is_followed_by_what_is_fuzzed():
     assert planned(case()) == ["nonstrict", "nonstrict-fuzz", "nonstrict-serdes", "nonstrict-serdes-fuzz"]
 
 
+def test_the_planned_modes_are_those_that_an_engine_can_run_in_the_order_of_the_plan():
+    names = ("nonstrict-serdes", "nonstrict-interop", "nonstrict")
+    order = ["nonstrict", "nonstrict-serdes", "nonstrict-interop"]
+    assert [str(mode) for mode in kit(*names, fuzz=False).planned_modes] == order
+    fuzzed = [str(mode) for mode in kit(*names).planned_modes]
+    assert fuzzed == [name for mode in order for name in (mode, f"{mode}-fuzz")] == planned(case(), *names)
+
+
 def test_a_case_without_dynamic_dims_is_not_fuzzed():
     assert planned(case(dynamic_shapes=None)) == ["nonstrict", "nonstrict-serdes"]
 

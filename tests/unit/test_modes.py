@@ -1,18 +1,33 @@
-"""Modes are paths of stages; a lattice is what an engine can run of them."""
+"""Modes are paths of stages; a mode tree is what an engine can run of them."""
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+from pytest_exportcheck import modes
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.modes import CAPTURES, DEFAULT, EDGES, Lattice, Mode, check_names, narrow, select
+from pytest_exportcheck.modes import (
+    CAPTURES,
+    DEFAULT,
+    EDGES,
+    Mode,
+    ModeTree,
+    check_names,
+    in_order,
+    narrow,
+    parse_stage_name,
+    select,
+    stage_name,
+)
 
-ALL = Lattice.of(CAPTURES, EDGES)
-SMALL = Lattice.of(["nonstrict"], ["serdes", "unflatten", "retrace"])
+ALL = ModeTree.of(CAPTURES, EDGES)
+SMALL = ModeTree.of(["nonstrict"], ["serdes", "unflatten", "retrace"])
 
 
-def mode(text):
-    return Mode(tuple(text.split("-")))
+mode = Mode.parse
 
 
 def texts(modes):
@@ -21,6 +36,33 @@ def texts(modes):
 
 def test_a_mode_reads_as_its_stages():
     assert str(Mode(("strict", "decompose", "serdes"))) == "strict-decompose-serdes"
+    assert Mode.parse("strict-decompose-serdes") == Mode(("strict", "decompose", "serdes"))
+
+
+def test_a_mode_knows_its_stages():
+    longer = mode("strict_postdispatch-serdes-serdes")
+    assert (longer.last, longer.depth, longer.edges) == ("serdes", 3, ("serdes", "serdes"))
+    assert (longer.is_nonstrict, longer.repeats_last, longer.is_fuzz) == (False, True, False)
+    assert texts(longer.prefixes()) == [str(longer), "strict_postdispatch-serdes", "strict_postdispatch"]
+    assert texts([longer.up_to(1), longer.up_to(1).then("fuzz")]) == [
+        "strict_postdispatch",
+        "strict_postdispatch-fuzz",
+    ]
+
+
+@pytest.mark.parametrize("text", ["nonstrict-serdes", "nonstrict_postdispatch", "nonstrict-serdes-retrace-serdes", ""])
+def test_a_mode_repeats_its_last_edge_only_if_that_comes_twice_in_a_row(text):
+    assert not mode(text).repeats_last
+    assert mode(text).is_nonstrict is bool(text)
+
+
+def test_a_bare_capture_is_its_last_stage():
+    assert (mode("strict").last, mode("strict").depth, mode("strict").edges) == ("strict", 1, ())
+
+
+def test_a_stage_is_named_by_its_engine_and_its_mode():
+    assert stage_name("torch", mode("strict-serdes")) == "torch-strict-serdes"
+    assert parse_stage_name("torch-strict-serdes") == ("torch", mode("strict-serdes"))
 
 
 def test_a_bare_capture_has_no_edge_and_no_parent():
@@ -54,9 +96,9 @@ def test_prefixes_are_told_by_whole_stages(one, other, expected):
     assert mode(one).is_prefix_of(mode(other)) is expected
 
 
-def test_lattice_puts_names_in_canonical_order_and_own_names_last():
-    lattice = Lattice.of(["mine", "strict", "nonstrict"], ["unflatten", "special", "decompose"])
-    assert lattice == Lattice(("nonstrict", "strict", "mine"), ("decompose", "unflatten", "special"))
+def test_a_tree_puts_names_in_canonical_order_and_own_names_by_name_after_them():
+    tree = ModeTree.of(["yours", "mine", "strict", "nonstrict"], ["unflatten", "special", "other", "decompose"])
+    assert tree == ModeTree(("nonstrict", "strict", "mine", "yours"), ("decompose", "unflatten", "other", "special"))
 
 
 def test_depth_one_is_the_captures():
@@ -104,13 +146,13 @@ def test_behind_unflatten_only_retrace_is_possible():
         ("nonstrict-nonstrict", False),
     ],
 )
-def test_a_lattice_has_what_its_engine_can_run(text, expected):
+def test_a_tree_has_what_its_engine_can_run(text, expected):
     assert SMALL.has(mode(text)) is expected
 
 
 def test_order_is_depth_first_without_repetitions():
     given = ["strict", "nonstrict-serdes", "nonstrict-decompose-serdes", "nonstrict", "nonstrict-decompose", "strict"]
-    assert texts(ALL.order(map(mode, given))) == [
+    assert texts(in_order(map(mode, given))) == [
         "nonstrict",
         "nonstrict-decompose",
         "nonstrict-decompose-serdes",
@@ -119,17 +161,17 @@ def test_order_is_depth_first_without_repetitions():
     ]
 
 
-def test_order_of_the_whole_lattice_is_how_to_depth_walks_it():
+def test_order_of_the_whole_tree_is_how_to_depth_walks_it():
     walked = list(ALL.to_depth(3))
-    assert ALL.order(reversed(walked)) == walked
+    assert in_order(reversed(walked)) == walked
 
 
-def test_the_default_set_is_within_the_lattice():
+def test_the_default_set_is_within_the_tree():
     assert texts(select(["default"], [ALL])) == list(DEFAULT)
     assert all(ALL.has(each) for each in select(["default"], [ALL]))
 
 
-def test_all_is_the_lattice_to_depth_three():
+def test_all_is_the_tree_to_depth_three():
     assert select(["all"], [ALL]) == list(ALL.to_depth(3))
 
 
@@ -151,7 +193,7 @@ def test_names_are_united_in_the_order_given():
 
 
 def test_a_mode_that_only_one_of_the_engines_has_can_be_selected():
-    other = Lattice.of(["mine"], [])
+    other = ModeTree.of(["mine"], [])
     assert texts(select(["mine", "nonstrict"], [SMALL, other])) == ["mine", "nonstrict"]
 
 
@@ -166,7 +208,7 @@ def test_a_misspelt_mode_names_the_nearest():
 
 def test_a_mode_like_no_other_gets_no_guess():
     with pytest.raises(SelectionError) as raised:
-        select(["qqqq"], [Lattice.of(["nonstrict"], ["serdes"])])
+        select(["qqqq"], [ModeTree.of(["nonstrict"], ["serdes"])])
     assert str(raised.value) == (
         "unknown mode 'qqqq'. A mode is a capture, then edges, joined by '-'. Captures: nonstrict. Edges: serdes. "
         "Or a glob, 'default' or 'all'."
@@ -205,15 +247,33 @@ def test_a_name_that_the_engine_cannot_run_is_not_added():
 
 def test_a_mode_that_is_kept_and_named_comes_once():
     modes = narrow([mode("nonstrict")], ["nonstrict"], SMALL, may_add=True)
-    assert texts(SMALL.order(modes)) == ["nonstrict"]
+    assert texts(in_order(modes)) == ["nonstrict"]
 
 
 def test_what_is_fuzzed_is_the_path_with_one_more_stage():
     fuzzed = mode("strict-serdes").fuzzed
     assert (str(fuzzed), fuzzed.parent, fuzzed.edge) == ("strict-serdes-fuzz", mode("strict-serdes"), "fuzz")
+    assert (fuzzed.is_fuzz, fuzzed.unfuzzed) == (True, mode("strict-serdes"))
+    assert fuzzed.unfuzzed.unfuzzed == fuzzed.unfuzzed
 
 
-def test_fuzzing_is_no_edge_of_a_lattice():
+def test_a_fuzzed_mode_comes_after_the_mode_that_it_fuzzes_and_before_what_builds_on_that():
+    given = ["strict", "mine", "strict-fuzz", "nonstrict-unflatten-fuzz", "nonstrict-added", "nonstrict-unflatten"]
+    given += ["nonstrict-fuzz", "nonstrict-a_first", "nonstrict"]
+    assert texts(in_order(map(mode, given))) == [
+        "nonstrict",
+        "nonstrict-fuzz",
+        "nonstrict-unflatten",
+        "nonstrict-unflatten-fuzz",
+        "nonstrict-a_first",
+        "nonstrict-added",
+        "strict",
+        "strict-fuzz",
+        "mine",
+    ]
+
+
+def test_fuzzing_is_no_edge_of_a_tree():
     assert not ALL.has(mode("strict-fuzz"))
     with pytest.raises(SelectionError, match=r"^unknown mode 'strict-fuzz'"):
         select(["strict-fuzz"], [ALL])
@@ -235,3 +295,16 @@ def test_a_case_may_not_name_what_no_engine_can_run(name):
     with pytest.raises(SelectionError) as raised:
         check_names(["nonstrict", name], [SMALL])
     assert str(raised.value).startswith(f"unknown mode {name!r}")
+
+
+def test_only_the_module_of_modes_takes_their_text_apart():
+    package = Path(modes.__file__).parent
+    splits = {"split", "rsplit", "partition", "rpartition", "count", "find", "index"}
+    found = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in splits
+        if node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == "-"
+    ]
+    assert found == []

@@ -10,6 +10,7 @@ from echo_session import case
 
 from pytest_exportcheck.items import SESSION
 from pytest_exportcheck.messages import Message, message_of
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.parallel import ParallelPlugin
 from pytest_exportcheck.records import Outcome, Status
@@ -82,9 +83,9 @@ def test_one_process_has_the_threads_that_torch_chooses(option):
 
 def test_the_outcome_of_an_item_whose_worker_is_gone():
     controller, worker, other = plugin_of()
-    with worker.journal.running(case(), "echo", "strict"):
+    with worker.journal.running(case(), "echo", Mode.parse("strict")):
         controller.pytest_testnodedown(node_of("gw0"), "Not properly terminated")
-        told = other.journal.blocker(case(), "echo", "strict-serdes")
+        told = other.journal.blocker(case(), "echo", Mode.parse("strict-serdes"))
         assert f"{told} {told.how}" == "echo-strict of net ended worker gw0 (crashed) in this run"
     report = report_of()
     controller.pytest_runtest_logreport(report)
@@ -105,7 +106,7 @@ def test_the_outcome_of_an_item_whose_worker_is_gone():
 def test_a_child_that_is_gone_was_running_what_its_parent_had_noted():
     parent, *_ = plugin_of()
     report = report_of(worker="")
-    with parent.journal.running(case(), "echo", "strict"):
+    with parent.journal.running(case(), "echo", Mode.parse("strict")):
         parent.pytest_runtest_logreport(report)
     assert report.longrepr == "gone\nIt was running echo-strict of net. What builds on that is blocked in this run."
 

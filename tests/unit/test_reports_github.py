@@ -154,6 +154,14 @@ def test_the_page_has_counts_settings_matrix_legend_and_failures():
     )
 
 
+def test_the_page_shows_every_mode_that_ran_also_one_that_the_run_does_not_list():
+    page = job_summary(
+        report(item(), failed(mode="nonstrict-fuzz"), item(mode="strict-retrace"), failed(mode="nonstrict-decompose"))
+    )
+    assert "| torch | nonstrict | nonstrict-fuzz | nonstrict-decompose | strict-retrace |\n" in page
+    assert "| `case_a.py` net | . | **F** | **F** | . |\n" in page
+
+
 def test_the_page_says_what_did_not_run():
     page = job_summary(report(item(), runs=[run(selected=3, not_run=["a", "b"], stopped="stopping after 1 failures")]))
     assert "\n**Not complete (stopping after 1 failures): 2 of 3 items did not run.**\n" in page

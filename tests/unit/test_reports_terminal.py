@@ -7,8 +7,6 @@ from reports_of import item as row
 from pytest_exportcheck.records import Finding, KnownAs, Status
 from pytest_exportcheck.reports.terminal import summary
 
-ORDER = ("nonstrict", "nonstrict-serdes", "strict")
-
 
 def known(name):
     defect = KnownAs(name, "a defect", f"https://issues/{name}")
@@ -16,11 +14,11 @@ def known(name):
 
 
 def lines(*rows, verbose=False):
-    return ["".join(text for text, _ in line.pieces).rstrip() for line in summary(rows, order=ORDER, verbose=verbose)]
+    return ["".join(text for text, _ in line.pieces).rstrip() for line in summary(rows, verbose=verbose)]
 
 
 def colours(*rows):
-    return {text: colour for line in summary(rows, order=ORDER, verbose=False) for text, colour in line.pieces}
+    return {text: colour for line in summary(rows, verbose=False) for text, colour in line.pieces}
 
 
 def test_a_row_a_case_and_a_column_a_mode():
@@ -49,8 +47,18 @@ def test_each_engine_has_its_matrix():
     assert "engine mine  special" in shown
 
 
-def test_a_mode_that_the_plan_does_not_know_comes_last():
+def test_a_capture_that_only_an_engine_has_comes_last():
     assert lines(row(mode="quick"), row(mode="strict"))[1:3] == ["engine torch  strict", "              | quick"]
+
+
+def test_a_fuzzed_mode_is_next_to_its_mode_and_has_its_whole_name_without_it():
+    modes = ("strict-fuzz", "nonstrict-serdes-fuzz", "nonstrict-fuzz", "nonstrict")
+    assert lines(*(row(mode=mode) for mode in modes))[1:5] == [
+        "engine torch  nonstrict",
+        "              | fuzz",
+        "              | | nonstrict-serdes-fuzz",
+        "              | | | strict-fuzz",
+    ]
 
 
 def test_a_long_case_name_widens_the_matrix():

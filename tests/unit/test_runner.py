@@ -15,7 +15,7 @@ from echo_session import ORIGIN, Doubling, Echo, Net, Session, case, modes, verd
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import Unsupported
-from pytest_exportcheck.modes import Lattice
+from pytest_exportcheck.modes import ModeTree
 from pytest_exportcheck.records import Case, Expectation, NodeRun, Raised, Stopped
 from pytest_exportcheck.reports.wording import kind_of
 
@@ -106,8 +106,8 @@ class Faulty(Echo):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("engine", [Echo, Faulty])
 def test_any_order_of_items_gives_the_same_outcomes(engine, seed):
-    lattice = Lattice.of(as_engine(engine()).captures, as_engine(engine()).edges)
-    wanted = [mode for mode in lattice.to_depth(3) if mode.capture in ("nonstrict", "strict")]
+    tree = ModeTree.of(as_engine(engine()).captures, as_engine(engine()).edges)
+    wanted = [mode for mode in tree.to_depth(3) if mode.capture in ("nonstrict", "strict")]
     cases = [case(name="one"), case(lambda: Net().requires_grad_(False), name="two")]
     planned = Session(engine(), *cases, wanted=wanted).run_all()
     shuffled = Session(engine(), *cases, wanted=wanted)

@@ -8,6 +8,7 @@ from echo_session import Doubling, Echo, case, copied, modes
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.journal import Journal
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.runner import Runner
 
@@ -153,3 +154,16 @@ def test_a_capture_that_torch_lacks_is_not_excused():
 @pytest.mark.parametrize(("engine", "expected"), [(Stops, "failed"), (BreaksDown, "engine_error")])
 def test_a_refusal_of_what_torch_gets_wrong_fails(engine, expected):
     assert run(named(Wrong, "torch"), engine, of="opinion").status == expected
+
+
+def test_a_stage_of_torch_that_was_interrupted_is_not_made_to_judge_the_second_opinion(tmp_path):
+    journal, item = Journal(tmp_path), case()
+    (mode,) = modes("nonstrict-decompose")
+    with journal.running(item, "torch", mode):
+        journal.end("ended worker gw0 (crashed) in this run")
+    first, second = Torch(), Wrong()
+    runner = Runner({each.name: as_engine(each) for each in (first, second)}, journal=journal)
+    runner.select([(item, "opinion", mode)])
+    outcome = runner.run(item, "opinion", mode)
+    assert (outcome.status, {each.verdict for each in outcome.findings}) == ("failed", {"broken"})
+    assert first.calls == ["nonstrict"]

@@ -223,11 +223,3 @@ STRIDE = Finding(
 )
 def test_right_values_in_strides_that_a_known_defect_explains_are_a_warning(profile, finding, expected):
     assert status(item(profile=profile), stage(finding)) == expected
-
-
-@pytest.mark.parametrize(
-    ("finding", "blocks"),
-    [(STRIDE, False), (replace(STRIDE, verdict="broken"), True), (replace(STRIDE, key="value"), True)],
-)
-def test_known_strides_do_not_block(finding, blocks):
-    assert stage(finding).blocks is blocks

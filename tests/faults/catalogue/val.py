@@ -108,6 +108,13 @@ def dynamic_result_said_to_be_static(program: ExportedProgram) -> None:
     _alter(node, shape=(node.meta["val"].shape[0].node.hint,))
 
 
+@fault("nonstrict", "shortened", owner="val", field="shape")
+def result_of_a_derived_size_said_to_be_static(program: ExportedProgram) -> None:
+    """Right for the example; the size is ``rows - 1`` and no other dim has the size ``rows``."""
+    node = call(program, "aten.relu")
+    _alter(node, shape=(node.meta["val"].shape[0].node.hint,))
+
+
 @fault("nonstrict-serdes", "layered", owner="val")
 def val_of_a_placeholder_changed(program: ExportedProgram) -> None:
     _alter(placeholder(program, "b_scale"), dtype=torch.float64)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from records_of import program
 
-from pytest_exportcheck.checks.layouts import operators_of_layout
+from pytest_exportcheck.checks.layout_operators import operators_of_layout
 from pytest_exportcheck.records import Plain
 
 

@@ -5,32 +5,6 @@ from __future__ import annotations
 from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.records import NodeRecord, ProgramRecord
 
-#: Operators whose results have strides of their own, whatever the strides of their inputs.
-_SETTLES = (
-    "aten.linear.",
-    "aten.matmul.",
-    "aten.mm.",
-    "aten.addmm.",
-    "aten.bmm.",
-    "aten.baddbmm.",
-    "aten.embedding.",
-    "aten.scaled_dot_product_attention.",
-    "aten._scaled_dot_product_",
-    "aten.contiguous.",
-    "aten.layer_norm.",
-    "aten.native_layer_norm.",
-    "aten.softmax.",
-    "aten._softmax.",
-    "aten.log_softmax.",
-    "aten._log_softmax.",
-    "aten.cumsum.",
-    "aten.index_select.",
-    "aten.gather.",
-    "aten.repeat.",
-)
-#: The same, where a call names a memory format that does not keep the strides of its input.
-_SETTLES_BY_FORMAT = ("aten.clone.", "aten._to_copy.", "aten.to.", "aten.empty_like.")
-
 
 def operators_of_layout(program: ProgramRecord, number: int) -> tuple[str, ...] | None:
     """The operators between a user's output and the nearest results that have strides of their own, those included; None
@@ -54,7 +28,7 @@ def operators_of_layout(program: ProgramRecord, number: int) -> tuple[str, ...] 
 
 
 def _settles(node: NodeRecord) -> bool:
-    return node.target.startswith(_SETTLES) or (node.target.startswith(_SETTLES_BY_FORMAT) and _names_format(node))
+    return "settles_strides" in node.facts or ("settles_strides_by_format" in node.facts and _names_format(node))
 
 
 def _names_format(node: NodeRecord) -> bool:

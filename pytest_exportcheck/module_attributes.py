@@ -1,0 +1,29 @@
+"""Attributes of an ``nn.Module``: those that its author set, its hooks, and the values that are compared as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+#: Scalars of Python itself.
+ATOMS = (bool, int, float, complex, str, bytes, type(None))
+
+#: What nn.Module keeps in every module; everything else was put there by the module's author.
+_TORCHS_OWN = frozenset(vars(torch.nn.Module()))
+
+
+def is_set_by_author(name: str) -> bool:
+    """Return True if the attribute belongs to the module's author, as ``training`` does, and not to nn.Module or Python."""
+    return name == "training" or not (name in _TORCHS_OWN or name.startswith("__"))
+
+
+def forward_hooks(module: torch.nn.Module) -> list[Callable[..., Any]]:
+    """Return the functions that run around ``forward()``."""
+    return [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+
+
+def backward_hooks(module: torch.nn.Module) -> list[Callable[..., Any]]:
+    """Return the functions that run around the module's backward pass."""
+    return [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
