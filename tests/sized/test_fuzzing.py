@@ -61,7 +61,7 @@ def test_the_defect_is_found_and_shrunk(entry, seed):
     told = [finding for finding in outcome.findings if finding.verdict != "tolerated"]
     assert told, outcome
     smallest = ", ".join(f"{name}={size}" for name, size in (entry.minimal or {}).items())
-    found = {on for finding in told for on in finding.on}
+    found = {site.label for finding in told for site in finding.on}
     known = any(finding.verdict == "known" for finding in told)  # is told once, wherever it was met
     assert entry.minimal is None or smallest in found or known, found
 

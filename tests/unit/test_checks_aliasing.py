@@ -38,7 +38,7 @@ def test_an_output_that_became_a_copy_is_a_finding(findings):
             change="dropped",
             expected="shares storage with args[0]",
             actual="does not",
-            on=(CallSite(CallSite("a call")),),
+            on=(CallSite("a call"),),
         )
     ]
 

@@ -45,7 +45,7 @@ def test_an_entry_that_the_program_does_not_replace(findings):
             actual="float32[9]",
             detail="forward() updates the dict that the caller passes; a program takes its tensors out and does not update it.\n"
             "Return the new value and let the caller store it, or write to the tensor in place (copy_).",
-            on=(CallSite(CallSite("a call")),),
+            on=(CallSite("a call"),),
         )
     ]
 

@@ -65,7 +65,7 @@ def test_a_lost_mutation_of_an_input(findings):
             key="mutation",
             expected="changed to float32[1] [2.0]",
             actual="left as it was",
-            on=(CallSite(CallSite("a call")),),
+            on=(CallSite("a call"),),
         )
     ]
 

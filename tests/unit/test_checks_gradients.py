@@ -58,7 +58,7 @@ def test_another_gradient_is_shown_where_it_differs(findings):
             expected="1 at [1]",
             actual="3 at [1]",
             detail="1 of 2 elements differ, by at most 2",
-            on=(CallSite(CallSite("a call")),),
+            on=(CallSite("a call"),),
         )
     ]
 

@@ -43,7 +43,7 @@ def test_a_value_is_shown_at_the_first_place_that_differs(findings):
             expected="1 at [1, 0]",
             actual="3 at [1, 0]",
             detail="2 of 4 elements differ, by at most 2",
-            on=(CallSite(CallSite("a call")),),
+            on=(CallSite("a call"),),
         )
     ]
 
@@ -222,7 +222,7 @@ def test_findings_with_one_key_are_joined_and_the_first_is_kept():
             key="value",
             expected="1",
             actual=actual,
-            on=(CallSite(CallSite(on)),),
+            on=(CallSite(on),),
         )
         for actual, on in (("2", "first"), ("3", "second"))
     )

@@ -19,7 +19,7 @@ from pytest_exportcheck.observe import observe
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import tolerated
 from pytest_exportcheck.records import Case, Evidence, Inputs, Interval, Origin, Record
-from pytest_exportcheck.reports.wording import kind_of
+from pytest_exportcheck.reports.wording import calls_of, kind_of
 
 N = Dim("n", min=2, max=9)
 EIGHT = (torch.arange(8.0),)
@@ -85,7 +85,7 @@ def double(x, *_):
 
 
 def told(result):
-    return [(each.check, kind_of(each), each.verdict, each.on) for each in result.findings]
+    return [(each.check, kind_of(each), each.verdict, calls_of(each)) for each in result.findings]
 
 
 DECLARED = range(2, 10)
@@ -100,6 +100,7 @@ def test_a_program_that_keeps_every_promise():
 def test_another_result_at_a_declared_size():
     result = fuzzed(double, guarded(lambda x: x * 2 + (len(x) > 4), *DECLARED))
     assert told(result) == [("outputs", "value", "broken", ("n=5",))]
+    assert [site.sizes for site in result.findings[0].on] == [(("n", 5),)]
     assert result.findings[0].detail.splitlines()[-1] == "to run it always, write in the case: sizes=[{'n': 5}]"
 
 

@@ -242,7 +242,7 @@ GUARD = Raised("AssertionError", "Guard failed: x")
 )
 def test_rows_about_sizes_explain_zero_and_one_alone(change, key, error, on, expected):
     finding = Finding(
-        check="sizes", place="batch", change=change, key=key, expected="", actual="", error=error, on=(CallSite(on),)
+        check="sizes", place="batch", change=change, key=key, expected="", actual="", error=error, on=(on,)
     )
     for version in ("2.13.0", "2.14.1"):
         assert known_as("nonstrict-serdes-fuzz", finding, version) == expected

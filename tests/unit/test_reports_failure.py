@@ -14,8 +14,8 @@ VALUE = Finding(
     actual="2 at [0]",
     detail="1 of 2 elements differ, by at most 1",
     on=(
-        CallSite(CallSite("the example inputs")),
-        CallSite(CallSite("fresh inputs")),
+        CallSite("the example inputs"),
+        CallSite("fresh inputs"),
     ),
 )
 UNTIED = Finding(

@@ -229,7 +229,7 @@ def test_a_flag_outside_the_module_that_changes_eager_is_put_back_and_named(buil
     outputs, effects = found.findings
     assert (found.status, found.notes, outputs.check) == ("failed", (), "outputs")
     assert outputs.detail.splitlines()[-1].startswith(f"forward() changes {name}, a global of test_runner_outside.py; ")
-    assert (effects.place, effects.kind) == (name, "outside the module")
+    assert (effects.place, effects.sort) == (name, ("effects", "dropped", "outside"))
     assert (STARTED, TABLE) == (False, {})
 
 
