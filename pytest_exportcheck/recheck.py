@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import cast
 
 import torch
 import torch.utils._pytree as pytree
@@ -23,6 +24,7 @@ from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.raised import quiet
 from pytest_exportcheck.records import Cause, Evidence, Finding, Identity, Inputs, Observation, Record, Rounding
+from pytest_exportcheck.records.levels import Levels, all_at
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything
 from pytest_exportcheck.subject import Subject
@@ -184,14 +186,12 @@ class Recheck:
 
     def _on_either_path(self, evidence: Evidence, findings: Sequence[Finding]) -> Rechecked:
         """The findings that hold against eager with the fast path and without it, or where the two give different values."""
-        contract = {name: level for name, level in evidence.contract.items() if name in BLOCKING}
-        between = replace(evidence, after=self._slow, contract=dict.fromkeys(contract, "bits"), tolerance=None)
+        contract = cast(Levels, {name: level for name, level in evidence.contract.items() if name in BLOCKING})
+        between = replace(evidence, after=self._slow, contract=all_at(contract, "bits"), tolerance=None)
         moved = [each for each in run_checks(between) if _is_of_a_path(each)]
         if not moved:
             return Rechecked(list(findings))
-        apart = _keys(
-            self._apart(replace(between, contract=dict.fromkeys(contract, "close"), tolerance=evidence.tolerance))
-        )
+        apart = _keys(self._apart(replace(between, contract=all_at(contract, "close"), tolerance=evidence.tolerance)))
         wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
         if not _has_kernel(evidence.after):  # one that has a kernel is nearer to the fast path
             findings = [*map(partial(self._as_shown_by, {each.identity: each for each in wrong}), findings)]
@@ -225,7 +225,7 @@ class Recheck:
         if not (evidence.tolerance is None and _has_kernel(evidence.after) and any(map(_is_of_a_path, found))):
             return found
         rounding, unmeasured = self._measured_slowly
-        levels = dict.fromkeys(evidence.contract, "rounding")
+        levels = all_at(evidence.contract, "rounding")
         return run_checks(replace(evidence, contract=levels, rounding=rounding, unmeasured=unmeasured))
 
     @cached_property

@@ -10,6 +10,7 @@ import torch
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.values import differences, tensor_text
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.records.levels import ConstantsLevel
 from pytest_exportcheck.tensors import leaf_of, same_bits
 
 _BITS = Rule("bits", None, {})
@@ -72,7 +73,7 @@ def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Fin
             yield _FINDING.at(name, "dropped", "", _text(old), "no constant of this value")
 
 
-_LEVELS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
+_LEVELS: Mapping[ConstantsLevel, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
     "equal": _equal,
     "values": _values,
 }

@@ -19,6 +19,7 @@ from pytest_exportcheck.records import (
     Size,
     TensorValue,
 )
+from pytest_exportcheck.records.levels import ConstraintsLevel
 
 _FINDING = Finding.of("constraints")
 
@@ -233,7 +234,7 @@ def _acceptance(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator
             yield _FINDING.at(setting, "accepted" if accepts else "refused", "guard", say[accepted], say[accepts])
 
 
-_LEVELS: Mapping[str, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[ConstraintsLevel, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
     "equal": _equal,
     "lowered": _lowered,
     "accepts": _accepts,

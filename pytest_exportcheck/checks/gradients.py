@@ -12,6 +12,7 @@ from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF, ZERO_GRADIENT
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
+from pytest_exportcheck.records.levels import ValueLevel
 
 #: Below autograd nobody promises which outputs require grad.
 _FLAGS_MATTER = ("bits", "close")
@@ -70,7 +71,7 @@ def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradien
             place, "raised", "", "gradients, as before", said, error=error, subject=_SUBJECTS.get(place, "")
         )
         return
-    level = "bits" if evidence.contract["gradients"] == "bits" else "close"
+    level: ValueLevel = "bits" if evidence.contract["gradients"] == "bits" else "close"
     for name, expected in before.values.items():
         present, actual = _of_group(name, after, evidence)
         if not present:

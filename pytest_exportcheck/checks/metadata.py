@@ -22,6 +22,7 @@ from pytest_exportcheck.records import (
     ProgramRecord,
     Record,
 )
+from pytest_exportcheck.records.levels import MetadataLevel
 
 Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
 
@@ -47,7 +48,7 @@ def key_of(node: NodeRecord, key: str) -> str:
     return key if node.op == "call_function" else f"{node.op}.{key}"
 
 
-def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, str]) -> Iterator[tuple[str, Fate]]:
+def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
     """What became of every key of a node's metadata."""
     for key in dict.fromkeys((*one.meta, *other.meta)):
         if key not in other.meta:
@@ -178,7 +179,7 @@ def _same_paths(one: Any, other: Any) -> bool:
     return [entry[1:] for entry in one] == [entry[1:] for entry in other]
 
 
-_COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
+_COMPARED: Mapping[MetadataLevel, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
 
 
 # --- nodes that a stage made from none that it says -----------------------------------------

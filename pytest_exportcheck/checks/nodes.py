@@ -27,6 +27,7 @@ from pytest_exportcheck.records import (
     ProgramRecord,
     Size,
 )
+from pytest_exportcheck.records.levels import NodesLevel
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -346,7 +347,7 @@ def _are_plain(one: Any, other: Any) -> bool:
     return not any(isinstance(each, (NodeRef, Size)) for each in (one, other))
 
 
-_LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[NodesLevel, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
     "equal": lambda alignment, before, _: _equal(alignment, before),
     "sequence": _sequence,
 }

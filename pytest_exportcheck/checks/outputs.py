@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pytest_exportcheck.checks.circumstances import of_call, tracing_tensor
 from pytest_exportcheck.checks.closeness import Own, Rule
@@ -22,7 +22,7 @@ def check(evidence: Evidence) -> list[Finding]:
     return [finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)]
 
 
-def rule_of(evidence: Evidence, check_name: str, label: str, place: str) -> Rule:
+def rule_of(evidence: Evidence, check_name: Literal["outputs", "effects"], label: str, place: str) -> Rule:
     """How the values of one place are compared, in the call of this label."""
     level = "structure" if evidence.random else evidence.contract[check_name]
     measured = evidence.rounding.get(label)

@@ -19,6 +19,7 @@ from pytest_exportcheck.records import (
     SpecRecord,
     StateRecord,
 )
+from pytest_exportcheck.records.levels import SignatureLevel
 
 _STATE = ("PARAMETER", "BUFFER", "CONSTANT_TENSOR", "CUSTOM_OBJ")
 _STATE_MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
@@ -220,7 +221,7 @@ def _text(spec: SpecRecord) -> str:
     return f"{spec.kind} {spec.name}" + (f" of {spec.target}" if spec.target else "")
 
 
-_LEVELS: Mapping[str, Callable[[SignatureRecord, SignatureRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[SignatureLevel, Callable[[SignatureRecord, SignatureRecord], Iterator[Finding]]] = {
     "equal": _equal,
     "inputs": _inputs,
     "kinds": _kinds,

@@ -19,7 +19,7 @@ def _found(evidence: Evidence) -> Iterator[Finding]:
     if program is None:
         return
     level = evidence.contract["verifiers"]
-    expected = level
+    expected: str = level
     if level == "before or ATEN":
         expected = before.dialect if before is not None and program.dialect == before.dialect else "ATEN"
     if level in ("equal", "captured"):  # a capture of a lowered program may be training IR again

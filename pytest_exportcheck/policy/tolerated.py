@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.policy.contract import COLUMN, JUDGED, JUDGED_AT, METADATA, column_of
 from pytest_exportcheck.records import FIELDS, Change, Finding, Verdict
+from pytest_exportcheck.records.levels import MetadataLevel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,10 +221,10 @@ class Overrides:
 NO_OVERRIDES = Overrides()
 
 #: What "must not be lost" means for a key of node metadata that has no level of its own.
-_STRICTEST: Mapping[str, str] = {"decompose": "kept", "serdes": "equal", "retrace": "equal"}
+_STRICTEST: Mapping[str, MetadataLevel] = {"decompose": "kept", "serdes": "equal", "retrace": "equal"}
 
 
-def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, str]:
+def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, MetadataLevel]:
     """Key of node metadata -> how strictly it is judged at this stage."""
     column = column_of(stage)
     levels = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Rejection, Tolerance
+from pytest_exportcheck.records.levels import Levels, MetadataLevel
 from pytest_exportcheck.records.observations import CallSite, Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
@@ -64,8 +65,8 @@ class Evidence:
     stage: str
     before: Record
     after: Record
-    contract: Mapping[str, str]
-    fields: Mapping[str, str] = field(default_factory=dict)
+    contract: Levels
+    fields: Mapping[str, MetadataLevel] = field(default_factory=dict)
     alignment: Alignment | None = None
     module: Record | None = None
     declared: tuple[DeclaredDim, ...] = ()
