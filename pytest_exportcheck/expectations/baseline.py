@@ -31,7 +31,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ExpectationDelta:
     """What one item means for the file: ``excused`` by the entries of these lines, ``stale`` those of these lines."""
 
     failures: tuple[Failure, ...] = ()
@@ -48,18 +48,18 @@ class Rewriting:
     new: int
 
 
-def tally(judgement: Judgement, path: str, partial: Collection[int] = ()) -> Tally:
+def delta_of(judgement: Judgement, path: str, partial: Collection[int] = ()) -> ExpectationDelta:
     """What a judgement means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
     of entries that also name items which are not part of this run: nobody knows whether they are stale."""
     outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None:
-        return Tally()
+        return ExpectationDelta()
 
     def failure(finding: Finding) -> Failure:
         mode = "*" if finding.check == "case" else reckoning.mode  # whichever item comes first reports it
         return Failure(f"{path}::{outcome.case}", outcome.engine, mode, finding.check, _found(finding))
 
-    return Tally(
+    return ExpectationDelta(
         failures=tuple(map(failure, reckoning.unexcused)),
         excused=tuple(
             (entry.origin.line, failure(finding)) for entry, finding in reckoning.excused if entry.form == FORM
@@ -85,21 +85,21 @@ def _in_file(entry: Expectation, partial: Collection[int]) -> bool:
     return entry.form == FORM and entry.origin.line not in partial
 
 
-def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> Rewriting:
+def rewritten(file: ExpectationsFile, deltas: Iterable[ExpectationDelta]) -> Rewriting:
     """The new text. Entries that excused something, or whose items did not run, stay word for word with their comments;
     one that is stale somewhere and excuses elsewhere is narrowed to where it does; new ones join them, sorted by case,
     engine, mode and check."""
-    tallies = list(tallies)
-    stale = {line for each in tallies for line in each.stale}
+    deltas = list(deltas)
+    stale = {line for each in deltas for line in each.stale}
     kept = [((entry.case, *_key(entry)), entry.text) for entry in file.entries if entry.line not in stale]
     by_line = {entry.line: entry for entry in file.entries}
     narrowed = {
         replace(failure, found=""): by_line[line]
-        for each in tallies
+        for each in deltas
         for line, failure in each.excused
         if line in stale and line in by_line
     }
-    new = {replace(failure, found=""): failure for each in tallies for failure in sorted(each.failures)[::-1]}
+    new = {replace(failure, found=""): failure for each in deltas for failure in sorted(each.failures)[::-1]}
     joining = [
         *((_place(failure), _text(failure, old)) for failure, old in narrowed.items()),
         *((_place(key), _text(failure)) for key, failure in new.items() if key not in narrowed),

@@ -7,14 +7,16 @@ import json
 import pytest
 from reports_of import TIED, VALUE, item
 
-from pytest_exportcheck.expectations.baseline import Failure, Tally
+from pytest_exportcheck.expectations.baseline import ExpectationDelta, Failure
 from pytest_exportcheck.messages import Message, attach, message_of
 from pytest_exportcheck.records import FieldSurvival, Finding
 
 FAILED = item(
     status="failed", findings=(VALUE, TIED), ledger=(FieldSurvival(field="val", kept=1),), seconds={"torch": 1.5}
 )
-TALLY = Tally(failures=(Failure("case_a.py::net", "torch", "strict", "outputs", "output: value"),), stale=(3,))
+DELTA = ExpectationDelta(
+    failures=(Failure("case_a.py::net", "torch", "strict", "outputs", "output: value"),), stale=(3,)
+)
 
 
 def report_with(message):
@@ -32,12 +34,12 @@ def sent(message):
 @pytest.mark.parametrize(
     "message",
     [
-        Message(outcome=FAILED, tally=TALLY),
+        Message(outcome=FAILED, delta=DELTA),
         Message(error="case file case_b.py could not be imported"),
         Message(selected=(item("a"), item("b"))),
-        Message(tally=Tally()),
+        Message(delta=ExpectationDelta()),
     ],
-    ids=["an outcome", "an error", "the selected items", "a tally that is empty"],
+    ids=["an outcome", "an error", "the selected items", "a delta that is empty"],
 )
 def test_a_message_crosses_process_borders_with_its_report(message):
     assert sent(message) == message
