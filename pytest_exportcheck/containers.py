@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.records import Leaf, Update
 from pytest_exportcheck.tensors import detached_clone, leaf_of
 

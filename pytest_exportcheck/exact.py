@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
+from pytest_exportcheck.harness._torch import map_state, pytree
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.records import Inputs, Observation, Rounding
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, slots_of
@@ -28,7 +28,7 @@ def module_in_double(module: torch.nn.Module) -> torch.nn.Module:
     made = copy.deepcopy(module)
     widen = _Widening()
     with torch.no_grad():
-        made._apply(widen)  # type: ignore[no-untyped-call]
+        map_state(made, widen)
         for slot in slots_of(made):
             if slot.kind == "attribute":
                 slot.holder[slot.key] = widen(slot.tensor)

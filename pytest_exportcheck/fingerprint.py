@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.harness._torch import DYNAMO_NOTE
 from pytest_exportcheck.module_attributes import ATOMS
 from pytest_exportcheck.snapshot import write_count
 from pytest_exportcheck.tensors import as_bytes, as_plain, is_strided, parts_of, storage_key
@@ -71,7 +72,7 @@ def _value_text(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return facts_text(value)
     if isinstance(value, dict):
-        entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(TORCHS_CUSTOM))
+        entries = ((key, entry) for key, entry in value.items() if not str(key).startswith(DYNAMO_NOTE))
         return "{" + ",".join(f"{key}:{_value_text(entry)}" for key, entry in entries) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_value_text, value)) + "]"

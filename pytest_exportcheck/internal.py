@@ -24,7 +24,7 @@ CHECK, PLUGIN = "internal", "pytest-exportcheck"
 _NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 _PACKAGE = Path(__file__).parent
 #: The parts of the package that are an engine's own work.
-_ENGINES = ("engines", "exporter", "serde", "reference.py")
+_ENGINES = ("engines", "exporter", "serde", "reference")
 
 
 class Attempts:

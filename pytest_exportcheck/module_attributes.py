@@ -1,9 +1,6 @@
-"""Attributes of an ``nn.Module``: those that its author set, its hooks, and the values that are compared as a whole."""
+"""Attributes of an ``nn.Module``: those that its author set, and the values that are compared as a whole."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -17,13 +14,3 @@ _TORCHS_OWN = frozenset(vars(torch.nn.Module()))
 def is_set_by_author(name: str) -> bool:
     """Return True if the attribute belongs to the module's author, as ``training`` does, and not to nn.Module or Python."""
     return name == "training" or not (name in _TORCHS_OWN or name.startswith("__"))
-
-
-def forward_hooks(module: torch.nn.Module) -> list[Callable[..., Any]]:
-    """Return the functions that run around ``forward()``."""
-    return [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-
-
-def backward_hooks(module: torch.nn.Module) -> list[Callable[..., Any]]:
-    """Return the functions that run around the module's backward pass."""
-    return [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]

@@ -9,10 +9,10 @@ from itertools import combinations
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import gradients_of
 from pytest_exportcheck.containers import contents_of, updates_since
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Gradients, Inputs, Observation

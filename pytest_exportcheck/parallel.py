@@ -37,7 +37,7 @@ _ITEM = re.compile(
 
 
 class ParallelPlugin:
-    """Registered beside ``ActivePlugin``. ``options`` are the session's with the threads of each process settled,
+    """Registered with the other plugins of a session. ``options`` are the session's with the threads of each process settled,
     ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them; ``in_part``:
     some files are left out of the collection, which a worker cannot tell from its own arguments."""
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import torch
 
-from pytest_exportcheck.module_attributes import ATOMS, forward_hooks, is_set_by_author
+from pytest_exportcheck.harness._torch import forward_hooks
+from pytest_exportcheck.module_attributes import ATOMS, is_set_by_author
 from pytest_exportcheck.snapshot import slots_of
 
 MISSING = object()

@@ -14,11 +14,11 @@ from functools import cached_property, partial
 from typing import cast
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.backward import custom_functions
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.exact import Context, Unmeasured, module_in_double, observe_in_double, rounding_of
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.observe import observe
 from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._device
 
+from pytest_exportcheck.harness import _torch as private
+from pytest_exportcheck.harness._torch import default_device, is_view, non_persistent_buffers, state_tables
 from pytest_exportcheck.module_attributes import ATOMS, is_set_by_author
 from pytest_exportcheck.records import StateKind
 from pytest_exportcheck.tensors import (
@@ -56,13 +57,14 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
     found: list[Slot] = []
     for prefix, owner in module.named_modules(remove_duplicate=False):
         dot = f"{prefix}." if prefix else ""
-        for key, tensor in owner._parameters.items():
+        parameters, buffers = state_tables(owner)
+        for key, tensor in parameters.items():
             if tensor is not None:
-                found.append(Slot(dot + key, "parameter", True, owner._parameters, key))
-        for key, tensor in owner._buffers.items():
+                found.append(Slot(dot + key, "parameter", True, parameters, key))
+        for key, tensor in buffers.items():
             if tensor is not None:
-                persistent = key not in owner._non_persistent_buffers_set
-                found.append(Slot(dot + key, "buffer", persistent, owner._buffers, key))
+                persistent = key not in non_persistent_buffers(owner)
+                found.append(Slot(dot + key, "buffer", persistent, buffers, key))
         for key, value in vars(owner).items():
             if is_set_by_author(key):
                 found += _attribute_slots(dot + key, vars(owner), key, value)
@@ -214,14 +216,14 @@ class ModuleSnapshot:
 
 @as_plain
 def _is_plain_view(tensor: torch.Tensor) -> bool:
-    return tensor._is_view() and not tensor.requires_grad and not has_own_kernels(tensor) and has_values(tensor)
+    return is_view(tensor) and not tensor.requires_grad and not has_own_kernels(tensor) and has_values(tensor)
 
 
 @as_plain
 def make_leaf(tensor: torch.Tensor) -> None:
     """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
     runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
-    if not tensor.is_leaf and not tensor._is_view():
+    if not tensor.is_leaf and not is_view(tensor):
         tensor.detach_()
 
 
@@ -231,7 +233,7 @@ class _OwnerSnapshot:
 
     def __init__(self, owner: torch.nn.Module) -> None:
         self._owner = owner
-        tables: tuple[dict[str, Any], ...] = (owner._parameters, owner._buffers)
+        tables: tuple[dict[str, Any], ...] = state_tables(owner)
         if isinstance(owner, torch.jit.ScriptModule):  # its tables are views of the compiled module, bound for good
             tables = ()
         self._tables = [(table, dict(table)) for table in tables]
@@ -267,7 +269,7 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
 def write_count(tensor: torch.Tensor) -> int | None:
     """Return how often a tensor was written to; None for an inference tensor, which does not count."""
     try:
-        return tensor._version
+        return private.write_count(tensor)
     except UNREADABLE:
         return None
 
@@ -363,8 +365,7 @@ _MODES: dict[str, tuple[Any, Any]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "number of threads": (torch.get_num_threads, torch.set_num_threads),
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    # not get_default_device: with none set, setting the one that it names would leave a function mode behind
-    "default device": (lambda: torch.utils._device.CURRENT_DEVICE, torch.set_default_device),
+    "default device": (default_device, torch.set_default_device),
     "deterministic algorithms": (
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,

@@ -11,11 +11,10 @@ from types import FunctionType
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness._torch import forward_hooks, pytree
 from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
-from pytest_exportcheck.module_attributes import forward_hooks
 from pytest_exportcheck.raised import quiet, raised_from
 from pytest_exportcheck.records import Case, Inputs, Rejection
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of

@@ -14,11 +14,15 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-import torch.utils._pytree as pytree
-from torch._subclasses.fake_tensor import FakeTensor
-from torch._subclasses.functional_tensor import FunctionalTensor
 
 from pytest_exportcheck.errors import InputsRefused
+from pytest_exportcheck.harness._torch import (
+    DisableTorchFunctionSubclass,
+    FakeTensor,
+    FunctionalTensor,
+    coo_parts,
+    pytree,
+)
 from pytest_exportcheck.records import Leaf, TensorFacts
 
 _P = ParamSpec("_P")
@@ -46,7 +50,7 @@ def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         if all(type(each) in _ORDINARY for each in args):
             return function(*args, **kwargs)
-        with torch._C.DisableTorchFunctionSubclass():
+        with DisableTorchFunctionSubclass():
             return function(*args, **kwargs)
 
     return plain
@@ -151,7 +155,7 @@ def _coordinates(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         tensor = tensor.coalesce()
     except UNREADABLE:  # no kernel for the dtype: as they are stored
-        return tensor._indices(), tensor._values()
+        return coo_parts(tensor)
     return tensor.indices(), tensor.values()
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
 from pytest_exportcheck.shapes import specs_by_position
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
+
+from pytest_exportcheck.harness._torch import OpOverload, pytree, schema_of_operator
 
 #: Operators whose meta kernels are torch's own.
 _NAMESPACES = ("aten", "prims")
@@ -15,7 +16,7 @@ _NAMESPACES = ("aten", "prims")
 def taken_from_defaults(node: torch.fx.Node) -> tuple[str, ...]:
     """``dtype``, ``device``, both or neither: what a call takes from the process."""
     target = node.target
-    if node.op != "call_function" or not isinstance(target, torch._ops.OpOverload):
+    if node.op != "call_function" or not isinstance(target, OpOverload):
         return ()
     if target.namespace not in _NAMESPACES or not _results(node):
         return ()
@@ -47,7 +48,7 @@ def _depends_on_default_dtype(node: torch.fx.Node, target: Any, given: list[torc
 def _dtypes_under(default: torch.dtype, node: torch.fx.Node, target: Any) -> list[torch.dtype]:
     """The dtypes of the results of a call, on tensors without data, under another default dtype."""
     args, kwargs = pytree.tree_map(_without_data, (tuple(node.args), dict(node.kwargs)))
-    if any(_is_of(argument, "Device") for argument in target._schema.arguments):
+    if any(_is_of(argument, "Device") for argument in schema_of_operator(target).arguments):
         kwargs["device"] = torch.device("meta")
     before = torch.get_default_dtype()
     torch.set_default_dtype(default)
@@ -77,7 +78,7 @@ def _number(value: Any) -> Any:
 
 def _omits(node: torch.fx.Node, target: Any, kind: str) -> bool:
     """Return True if the schema has an argument of this kind, and the call does not give it."""
-    wanted = [(place, each) for place, each in enumerate(target._schema.arguments) if _is_of(each, kind)]
+    wanted = [(place, each) for place, each in enumerate(schema_of_operator(target).arguments) if _is_of(each, kind)]
     given = [
         node.kwargs.get(each.name) if each.kwarg_only or place >= len(node.args) else node.args[place]
         for place, each in wanted

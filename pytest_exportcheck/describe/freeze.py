@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.symbols import Symbols
-from pytest_exportcheck.fingerprint import TORCHS_CUSTOM
+from pytest_exportcheck.harness._torch import DYNAMO_NOTE, HigherOrderOperator, OpOverload, pytree
 from pytest_exportcheck.module_attributes import ATOMS
 from pytest_exportcheck.records import NodeRef, Plain, TensorValue
 from pytest_exportcheck.tensors import as_plain, is_strided
@@ -24,9 +23,9 @@ _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 def target_text(target: Any) -> str:
     """The target of a node: ``aten.add.Tensor``, ``_operator.getitem``, ``cond``."""
-    if isinstance(target, (str, torch._ops.OpOverload)):
+    if isinstance(target, (str, OpOverload)):
         return str(target)
-    if isinstance(target, torch._ops.HigherOrderOperator):
+    if isinstance(target, HigherOrderOperator):
         return str(target)
     return qualified(target)
 
@@ -157,9 +156,7 @@ def _custom(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return _opaque(value)
     return {
-        key: _typed(entry)
-        for key, entry in value.items()
-        if not (isinstance(key, str) and key.startswith(TORCHS_CUSTOM))
+        key: _typed(entry) for key, entry in value.items() if not (isinstance(key, str) and key.startswith(DYNAMO_NOTE))
     }
 
 

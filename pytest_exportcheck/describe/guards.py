@@ -11,10 +11,10 @@ from typing import Any
 
 import sympy
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.places import Branch, KeyPath, branch_of, input_paths, keyword_order, place_of
 from pytest_exportcheck.describe.resize import families
+from pytest_exportcheck.harness._torch import guards_of, pytree
 from pytest_exportcheck.records import DeclaredDim
 from pytest_exportcheck.tensors import as_plain, is_strided
 
@@ -58,7 +58,7 @@ def guard_conditions(program: torch.export.ExportedProgram, dims: Mapping[tuple[
     Guards that are about something else than sizes are left out.
     """
     inputs = [(path, _Shape(place_of(path), dims)) for path in input_paths(program)]
-    trees = [_parsed(guard) for guard in getattr(program, "_guards_code", None) or ()]
+    trees = [_parsed(guard) for guard in guards_of(program)]
     found = [_relation(tree, _Sources(program, inputs)) for tree in trees]
     return [relation for relation in found if isinstance(relation, sympy.Basic)]
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
 from pytest_exportcheck.describe.symbols import Symbols
-from pytest_exportcheck.module_attributes import backward_hooks, forward_hooks
+from pytest_exportcheck.harness._torch import compiled_module, has_hooks, pytree
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 from pytest_exportcheck.snapshot import slots_of
 from pytest_exportcheck.tensors import facts_of, storage_key
@@ -85,8 +84,8 @@ def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
 
 def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
     """Yield paths and classes as the nodes of a graph module name them, or as they are inside a compiled module."""
-    inside = getattr(module, "_orig_mod", None)
-    if isinstance(inside, torch.nn.Module):
+    inside = compiled_module(module)
+    if inside is not None:
         yield from module_types_of(inside).items()
     graph = getattr(module, "graph", None)
     for node in graph.nodes if isinstance(graph, torch.fx.Graph) else ():
@@ -112,4 +111,4 @@ def _untraced(module: torch.nn.Module) -> str:
         return "generated"
     if code is None or code.co_name != "forward" or type(module).__call__ is not torch.nn.Module.__call__:
         return "forward"
-    return "hooks" if forward_hooks(module) or backward_hooks(module) else ""
+    return "hooks" if has_hooks(module) else ""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.describe.freeze import target_text
+from pytest_exportcheck.harness._torch import OpOverload, schema_of_operator
 from pytest_exportcheck.records.programs import OperatorFact
 
 _NO_FACTS: frozenset[OperatorFact] = frozenset()
@@ -21,14 +22,14 @@ _SWITCHES = ("train", "training", "dropout", "dropout_p")
 
 def operator_facts(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> frozenset[OperatorFact]:
     """Return the facts about a call of ``target`` with these arguments, in which values of other nodes may stand for tensors."""
-    if not isinstance(target, torch._ops.OpOverload):
+    if not isinstance(target, OpOverload):
         return _of_function(target)
     facts = _of_operator(target)
     return facts - {"random"} if "random" in facts and _switched_off(target, args, kwargs) else facts
 
 
-def _switched_off(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    for place, argument in enumerate(target._schema.arguments):
+def _switched_off(target: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    for place, argument in enumerate(schema_of_operator(target).arguments):
         if argument.name in _SWITCHES:
             given = args[place] if place < len(args) else kwargs.get(argument.name, argument.default_value)
             if isinstance(given, (bool, int, float)) and not given:
@@ -37,8 +38,8 @@ def _switched_off(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Ma
 
 
 @cache
-def _of_operator(target: torch._ops.OpOverload) -> frozenset[OperatorFact]:
-    name = target._schema.name
+def _of_operator(target: OpOverload) -> frozenset[OperatorFact]:
+    name = schema_of_operator(target).name
     found: set[OperatorFact] = {fact for fact, names in _NAMED.items() if name in names}
     found.update(_from_schema(target))
     if found & {"size_query", "assertion", "subclass_part"} or name in _INSERTED:
@@ -46,8 +47,8 @@ def _of_operator(target: torch._ops.OpOverload) -> frozenset[OperatorFact]:
     return frozenset(found)
 
 
-def _from_schema(target: torch._ops.OpOverload) -> Iterator[OperatorFact]:
-    schema = target._schema
+def _from_schema(target: OpOverload) -> Iterator[OperatorFact]:
+    schema = schema_of_operator(target)
     tensors = [argument for argument in schema.arguments if "Tensor" in str(argument.type)]
     returned = str(schema).rpartition("->")[2].strip()  # the only text that tells SymInt from int
     if torch.Tag.nondeterministic_seeded in target.tags:

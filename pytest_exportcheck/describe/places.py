@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
+
+from pytest_exportcheck.harness._torch import pytree
 
 KeyPath = tuple[Any, ...]
 

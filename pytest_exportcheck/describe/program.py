@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.describe.defaults import taken_from_defaults
 from pytest_exportcheck.describe.freeze import (
@@ -20,6 +19,7 @@ from pytest_exportcheck.describe.guards import acceptance
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
+from pytest_exportcheck.harness._torch import guards_of, pytree
 from pytest_exportcheck.records import (
     ConstraintsRecord,
     DeclaredDim,
@@ -186,7 +186,7 @@ def _constraints(
         size = symbols.size(expr)
         if isinstance(size, Size):
             ranges[size.text] = interval_of(bounds)
-    guards = tuple(getattr(program, "_guards_code", None) or ())
+    guards = guards_of(program)
     return ConstraintsRecord(
         shapes=shapes,
         ranges=ranges,

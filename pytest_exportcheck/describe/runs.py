@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
@@ -17,6 +16,7 @@ from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
 from pytest_exportcheck.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.raised import raised_from
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 from pytest_exportcheck.tensors import copied, copy_tree, input_leaves

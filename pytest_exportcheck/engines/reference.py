@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import torch
-from torch._dynamo.exc import UserError
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.export import ExportedProgram
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines.unportable import unportable
 from pytest_exportcheck.errors import ExportcheckError, PayloadError, Unsupported, UnsupportedError
 from pytest_exportcheck.exporter.errors import ConstraintViolation, NotTraceable
+from pytest_exportcheck.harness._torch import refusals_of_capture
 
 
 class Reference:
@@ -24,7 +23,7 @@ class Reference:
     opinions = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
     #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
     objections = (ConstraintViolation, NotTraceable)
-    refusals = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
+    refusals = (ExportcheckError, *refusals_of_capture())
     #: Stages that are another engine's work: its known defects explain them. What refuses sizes that are drawn are guards, which
     #: torch makes of a program's symbols.
     made_by: Mapping[str, str] = {"interop": "torch", "fuzz": "torch"}

@@ -10,6 +10,8 @@ from typing import IO, Any
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.harness._torch import exporter_below_autograd, holds_guards_of_dynamo
+
 
 class TorchExport:
     """``torch.export`` as a bare engine."""
@@ -40,13 +42,8 @@ class TorchExport:
                 module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict
             )
             return program
-        # Below autograd there is no public function; nothing else of torch's internals is used here.
-        from torch.export._trace import _export
-
-        below_autograd: ExportedProgram = _export(
-            module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=False
-        )
-        return below_autograd
+        export_below = exporter_below_autograd()
+        return export_below(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=False)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         decomposed: ExportedProgram = program.run_decompositions(decomp_table)
@@ -76,13 +73,12 @@ def _forgotten_by_dynamo() -> Iterator[None]:
     modules never die, so each strict capture would be kept: 0.6 MB for a small model (torch 2.13, 2.14). Dynamo has forgotten
     the capture at the next reset; so are these.
     """
-    torch._dynamo.reset()
+    torch.compiler.reset()
     before = set(weakref.finalize._registry)  # type: ignore[attr-defined]
     try:
         yield
     finally:
         for finalizer in set(weakref.finalize._registry) - before:  # type: ignore[attr-defined]
             held = finalizer.peek()
-            owner = getattr(getattr(held[1] if held else None, "func", None), "__self__", None)
-            if type(owner).__name__ == "CheckFunctionManager":
+            if held and holds_guards_of_dynamo(held[1]):
                 finalizer.detach()

@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
+
+from pytest_exportcheck.harness._torch import pytree
 
 
 def unportable(program: ExportedProgram) -> str:

@@ -8,14 +8,12 @@ from typing import Any
 
 import sympy
 import torch
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
-from torch.utils._sympy.symbol import SymT, symbol_is_type
 
-from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, is_unbacked, unbacked_bindings
+from pytest_exportcheck.reference._torch.values import ASSERT_TENSOR_METADATA, on_new_nodes
 
 _CASTS = (torch.ops.aten.to.device, torch.ops.aten.to.dtype, torch.ops.aten.to.dtype_layout)
-_METADATA = torch.ops.aten._assert_tensor_metadata.default
 _MADE_HERE = 'File "pytest_exportcheck/exporter/assertions.py", in insert_assertions'
 
 
@@ -25,7 +23,7 @@ def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
     with _provenance(module, _MADE_HERE):
         insert_deferred_runtime_asserts(module, env, "exported program", export=True)
     for node in module.graph.nodes:
-        if node.target in _CASTS and node.prev.target is not _METADATA:
+        if node.target in _CASTS and node.prev.target is not ASSERT_TENSOR_METADATA:
             _assert_metadata(module.graph, node)
     _bind_unbacked(module.graph, env)
 
@@ -34,7 +32,7 @@ def _assert_metadata(graph: torch.fx.Graph, cast: torch.fx.Node) -> None:
     val = cast.args[0].meta["val"]  # type: ignore[union-attr]
     with graph.inserting_before(cast):
         node = graph.call_function(
-            _METADATA, (cast.args[0],), {"dtype": val.dtype, "device": val.device, "layout": val.layout}
+            ASSERT_TENSOR_METADATA, (cast.args[0],), {"dtype": val.dtype, "device": val.device, "layout": val.layout}
         )
     node.meta |= {key: cast.meta[key] for key in ("stack_trace", "nn_module_stack") if key in cast.meta}
     node.meta |= {"val": None, "torch_fn": (f"{node.name}_0", "OpOverload._assert_tensor_metadata.default")}
@@ -45,16 +43,14 @@ def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
     pending = {
         symbol
         for symbol in env.var_to_range  # torch's loader has expressions among them
-        if isinstance(symbol, sympy.Symbol)
-        and symbol_is_type(symbol, (SymT.UNBACKED_INT, SymT.UNBACKED_FLOAT))
-        and symbol not in env.unbacked_renamings
+        if isinstance(symbol, sympy.Symbol) and is_unbacked(symbol) and symbol not in env.unbacked_renamings
     }
     for node in graph.nodes:
         node.meta.pop("unbacked_bindings", None)
         val = node.meta.get("val")
         found = None
         if val is not None:
-            found = compat.unbacked_bindings(val, env, pending)
+            found = unbacked_bindings(val, env, pending)
         if found:
             node.meta["unbacked_bindings"] = found
 
@@ -75,11 +71,8 @@ def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None
     first: Any = next(
         (node.meta["nn_module_stack"] for node in module.graph.nodes if "nn_module_stack" in node.meta), {}
     )
-    module._register_create_node_hook(note)
-    try:
+    with on_new_nodes(module, note):
         yield
-    finally:
-        module._unregister_create_node_hook(note)
 
 
 def _function_name(target: Any) -> str:

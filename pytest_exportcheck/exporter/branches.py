@@ -11,11 +11,15 @@ from typing import Any
 
 import sympy
 import torch
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-_OWN = str(Path(__file__).parent)
-#: Where frames stand that are not the model's own.
-NOT_THE_MODEL = (str(Path(torch.__file__).parent), str(Path(sympy.__file__).parent), _OWN, "<")
+from pytest_exportcheck.reference import _torch
+from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ShapeEnv
+
+#: Begins of the files whose frames are not the model's own.
+NOT_THE_MODEL = (
+    *(str(Path(file).parent) for file in (torch.__file__, sympy.__file__, __file__, str(_torch.__file__))),
+    "<",
+)
 
 _DECIDED = (sympy.true, sympy.false)
 
@@ -57,7 +61,7 @@ def _line_of_the_model(*, through_operators: bool) -> tuple[str, bool]:
         if not name.startswith(NOT_THE_MODEL):
             line = traceback.extract_stack(frame, limit=1)[0]
             return f"{name}:{frame.f_lineno}: {line.line}", own
-        own = own and ("symbolic_shapes" in name or "sym_node" in name or "recording" in name or name == torch.__file__)
+        own = own and name in SYMBOLIC_NUMBER_FILES
         if not own and not through_operators:
             break
         frame = frame.f_back

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch.export import ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ConstantArgument
 
-from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.errors import InvalidInput
 from pytest_exportcheck.exporter.metadata import inside
 from pytest_exportcheck.exporter.program import argument_of
+from pytest_exportcheck.reference._torch.tracing import module_in_progress, node_of
+from pytest_exportcheck.reference._torch.values import pytree
 
 #: Where a node notes which values of calls it is, until the graph is done: a note outlives the nodes that are made anew.
 NOTE = "exportcheck_module_call"
@@ -65,7 +65,7 @@ class Calls:
         running: list[Call | None] = []
 
         def before(_module: Any, args: Any, kwargs: Any) -> None:
-            called, number = compat.module_in_progress()
+            called, number = module_in_progress()
             if inside(called) != path:  # one module by another of its names
                 running.append(None)
                 return
@@ -85,7 +85,7 @@ class Calls:
 
     def _note(self, call: Call, leaves: list[Any]) -> None:
         for leaf in leaves:
-            node = compat.node_of(leaf)
+            node = node_of(leaf)
             if node is not None:
                 node.meta.setdefault(NOTE, []).append((call.name, len(call.values)))
             call.values.append(None if node is not None else leaf)

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.calls import NOTE
 from pytest_exportcheck.exporter.errors import LeakedTensor, NotTraceable
+from pytest_exportcheck.reference._torch.values import (
+    FakeTensor,
+    FakeTensorMode,
+    class_of_script_object,
+    is_functorch_tensor,
+)
 
 
 def lift_constants(
@@ -65,7 +69,7 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
     """A tensor that only exists while tracing is no constant, and an object is none that is captured here."""
     if isinstance(value, torch.ScriptObject):
         raise NotTraceable(
-            f"the model uses a script object, {value._type().qualified_name()}, which the reference exporter does not capture. "
+            f"the model uses a script object, {class_of_script_object(value)}, which the reference exporter does not capture. "
             "Export it with torch.export."
         )
     if not isinstance(value, torch.Tensor):
@@ -73,7 +77,7 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
             f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
             f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
         )
-    wrapped = compat.is_functorch_tensor(value)
+    wrapped = is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"

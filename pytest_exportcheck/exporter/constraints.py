@@ -10,17 +10,23 @@ from typing import Any
 import sympy
 import torch
 from torch.export import Dim
-from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, ShapeEnv, free_unbacked_symbols
-from torch.utils._sympy.numbers import int_oo
-from torch.utils._sympy.printers import PythonPrinter
-from torch.utils._sympy.value_ranges import ValueRangeError, ValueRanges
 
-from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.branches import WatchedShapeEnv, misjudged
 from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.exporter.inputs import Example, Leaf
 from pytest_exportcheck.exporter.shapes import Declared
 from pytest_exportcheck.exporter.symbols import FakeInputs
+from pytest_exportcheck.reference._torch.sizes import (
+    ConstraintViolationError,
+    DimHint,
+    DimHintType,
+    PythonPrinter,
+    ShapeEnv,
+    ValueRangeError,
+    ValueRanges,
+    free_unbacked_symbols,
+    int_oo,
+)
 
 #: As many lines of the model a message shows, and of each as many conditions.
 _LINES, _CONDITIONS = 5, 4
@@ -103,7 +109,7 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
                 continue
             expression = size.node.expr
             bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
-            if isinstance(dim, compat.DimHint):
+            if isinstance(dim, DimHint):
                 bounds &= _hinted(dim)
                 if isinstance(expression, sympy.Symbol):
                     env.var_to_range[expression] &= _hinted(dim)
@@ -128,7 +134,7 @@ def _hinted(dim: Any) -> ValueRanges[Any]:
 
 
 def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> None:
-    if not isinstance(dim, compat.DimHint) or dim.type is compat.DimHintType.STATIC:
+    if not isinstance(dim, DimHint) or dim.type is DimHintType.STATIC:
         return
     symbolic = isinstance(size, torch.SymInt) and not size.node.expr.is_number
     bounds = env.bound_sympy(size.node.expr) if symbolic else ValueRanges(int(size), int(size))
@@ -139,7 +145,7 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
             f"{text} was declared within [{dim.min}, {dim.max}], and the model takes sizes within [{bounds.lower}, {bounds.upper}] only. "
             "Declare a range that the model takes."
         ) from None
-    if dim.type is compat.DimHintType.DYNAMIC and both.is_singleton():
+    if dim.type is DimHintType.DYNAMIC and both.is_singleton():
         why = (
             "an example of size 0 or 1 fixes it; give one of 2 or more"
             if hint in (0, 1)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch._dynamo.exc import UserError, UserErrorType
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
-
 from pytest_exportcheck.errors import ExportcheckError
+from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode
+from pytest_exportcheck.reference._torch.tracing import UserError, UserErrorType
 
 
 class ExportError(ExportcheckError, UserError):

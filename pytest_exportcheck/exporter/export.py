@@ -23,6 +23,7 @@ from pytest_exportcheck.exporter.shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.exporter.state import fake_state, state_of
 from pytest_exportcheck.exporter.symbols import fake_inputs, new_symbolic
 from pytest_exportcheck.exporter.trace import trace
+from pytest_exportcheck.reference._torch.values import guards_of, set_guards
 
 
 def export(
@@ -105,7 +106,7 @@ def _captured(
         traced.out_spec,
         calls.entries(module),
     )
-    program._guards_code = [*program._guards_code, *guards(fakes, example, declared)]
+    set_guards(program, [*guards_of(program), *guards(fakes, example, declared)])
     return program
 
 

@@ -9,14 +9,31 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch._dispatch.python import enable_python_dispatcher
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode, PythonFunctionalizeAPI
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import PropagateUnbackedSymInts
 
-from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.reference._torch.tracing import (
+    WITH_EFFECTS,
+    WRAP_AUTOCAST,
+    WRAP_SET_GRAD,
+    EffectsMode,
+    FunctionalTensor,
+    FunctionalTensorMode,
+    PropagateUnbackedSymInts,
+    PythonFunctionalizeAPI,
+    TracingContext,
+    autograd_kernel,
+    below_autograd,
+    composite_operators,
+    enable_python_dispatcher,
+    exporting,
+    forget_numbers,
+    is_functional_composite,
+    make_fx,
+    node_of,
+    recorded_whole,
+    tracing,
+    value_of_functional,
+)
+from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, HigherOrderOperator
 
 Table = Mapping[Any, Callable[..., Any]]
 
@@ -41,10 +58,10 @@ def functional(
     values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
     table = dict(table.items())
     whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
-    all_of_them = table | {each: partial(compat.recorded_whole, each) for each in whole}
+    all_of_them = table | {each: partial(recorded_whole, each) for each in whole}
     for each in values:
         if isinstance(each, FakeTensor):
-            compat.forget_numbers(each)
+            forget_numbers(each)
     threaded: list[torch.Tensor] = []
     changed: list[int] = []
     nodes: dict[str, torch.fx.Node] = {}
@@ -64,10 +81,10 @@ def functional(
     with ExitStack() as stack:
         for context in (
             mode,
-            compat.exporting(),
+            exporting(),
             tracing(TracingContext(mode)),
             torch.no_grad(),
-            compat.below_autograd(),
+            below_autograd(),
             enable_python_dispatcher(),
         ):
             stack.enter_context(context)
@@ -92,22 +109,19 @@ def _functional(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """What a functional tensor holds by now."""
-    if not isinstance(value, FunctionalTensor):
-        return value
-    value.sync()
-    return torch._from_functional_tensor(value.elem)
+    return value_of_functional(value) if isinstance(value, FunctionalTensor) else value
 
 
 class _Rerun(PropagateUnbackedSymInts):
     """Regions of another grad mode mean nothing below autograd, and those of autocast are run as such: what is in them runs node by node."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target is compat.WRAP_SET_GRAD:
+        if target is WRAP_SET_GRAD:
             return _Rerun(args[1]).run(*args[2:])
-        if target is compat.WRAP_AUTOCAST:
+        if target is WRAP_AUTOCAST:
             with torch.autocast(*args[:4]):
                 return _Rerun(args[4]).run(*args[5:])
-        if target is compat.WITH_EFFECTS:
+        if target is WITH_EFFECTS:
             outputs = args[1](*args[2:], **kwargs)
             return (args[0], *(outputs if isinstance(outputs, tuple) else (outputs,)))
         return super().call_function(target, args, kwargs)
@@ -123,7 +137,7 @@ class _Whole(_Rerun):
     def run_node(self, n: torch.fx.Node) -> Any:
         if n.op != "output":
             result = super().run_node(n)
-            node = compat.node_of(_plain(result)) if n.name in self._wanted else None
+            node = node_of(_plain(result)) if n.name in self._wanted else None
             if node is not None:
                 self._nodes[n.name] = node
             return result
@@ -136,23 +150,19 @@ class _Whole(_Rerun):
             return _plain(self.env[output])
 
 
-class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
+class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
     """Composite operators are met here as they are called. They are written out above functionalisation, for what they do inside may
     mutate; what stays whole is called with what the tensors hold."""
 
     supports_higher_order_operators = True
 
     def __init__(self, table: Table, whole: frozenset[Any]) -> None:
-        super().__init__(export=True, _allow_token_discovery=True)
+        super().__init__()
         self._table, self._whole = table, whole
-
-    def tokens(self) -> list[torch.Tensor]:
-        """After the last effect of each kind."""
-        return list(self._tokens.values())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if isinstance(func, torch._ops.HigherOrderOperator):  # their rules go by the exact class of a mode
+        if isinstance(func, HigherOrderOperator):  # their rules go by the exact class of a mode
             return func.python_key_table[FunctionalTensorMode](self, *args, **kwargs)
         if func is torch.ops.aten.detach_.default:  # says something of gradients only
             return args[0]
@@ -160,12 +170,12 @@ class _Functional(FunctionalTensorMode):  # type: ignore[no-untyped-call]
             functional = PythonFunctionalizeAPI(self)
             given, named = functional.unwrap_tensors((args, kwargs))  # type: ignore[arg-type]
             return functional.wrap_tensors(func(*given, **named))
-        if func in self._table and compat.is_functional_composite(func):
+        if func in self._table and is_functional_composite(func):
             with self:
                 found = self._table[func](*args, **kwargs)
             if found is not NotImplemented:
                 return found
-        written_out = compat.autograd_kernel(func)
+        written_out = autograd_kernel(func)
         if written_out is not None:
             with self:
                 return written_out(*args, **kwargs)
@@ -177,4 +187,4 @@ def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
     called = (
         node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes
     )
-    yield from filter(compat.is_functional_composite, {*compat.composite_operators(), *called})
+    yield from filter(is_functional_composite, {*composite_operators(), *called})

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
-from torch._dynamo.source import AttrSource, GetItemSource, LocalSource
 
 from pytest_exportcheck.exporter.errors import InvalidInput
+from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
+from pytest_exportcheck.reference._torch.values import pytree
 
 Path = tuple[Any, ...]
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.export import ExportedProgram, ModuleCallEntry
 from torch.export.graph_signature import (
     ExportGraphSignature,
@@ -18,13 +17,14 @@ from torch.export.graph_signature import (
     TensorArgument,
     TokenArgument,
 )
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols
 
 from pytest_exportcheck.exporter.assertions import insert_assertions
 from pytest_exportcheck.exporter.constants import lift_constants
 from pytest_exportcheck.exporter.functional import functional
 from pytest_exportcheck.exporter.naming import rename, state_name
 from pytest_exportcheck.exporter.program import argument_of
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
+from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
 
 _MUTATION = {
     InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
@@ -50,8 +50,6 @@ def decompose(program: ExportedProgram, decomp_table: Mapping[Any, Any] | None =
 
 def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -> ExportedProgram:
     """``keep`` as for :func:`functional`."""
-    from torch._export.verifier import Verifier  # noqa: TID251 -- programs are checked by torch's verifier
-
     before = program.graph_signature
     tokens = sum(spec.kind is InputKind.TOKEN for spec in before.input_specs)
     mode = _mode_of(program)
@@ -80,7 +78,7 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
         constants={**program.constants, **made},
         verifiers=[Verifier],
     )
-    made_program._guards_code = list(program._guards_code)
+    set_guards(made_program, guards_of(program))
     return made_program
 
 

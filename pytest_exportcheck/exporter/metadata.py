@@ -8,14 +8,13 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.exporter.trace import ROOT
+from pytest_exportcheck.reference._torch.values import PROFILER_MARKS
 
 _SELF = "L__self__"
 #: Nothing to a program: an unused detach, and what a profiler is told.
 _EFFECTLESS = (
     torch.ops.aten.detach.default,
-    torch.ops.profiler._record_function_enter.default,
-    torch.ops.profiler._record_function_enter_new.default,
-    torch.ops.profiler._record_function_exit._RecordFunction,
+    *PROFILER_MARKS,
 )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
+from pytest_exportcheck.reference._torch.values import rename_node
+
 
 def state_name(prefix: str, target: str) -> str:
     """What the placeholder of a part of the state is called, but for collisions: as torch has it, without ``self_`` in front."""
@@ -36,7 +38,7 @@ def rename(graph: torch.fx.Graph, wanted: Mapping[torch.fx.Node, str]) -> None:
             names[node] = free(node.name, counted=False)
             used.add(names[node])
     for node, name in names.items():
-        node.name = node._name = name
+        rename_node(node, name)
         if node.op == "placeholder":
             node.target = name
 

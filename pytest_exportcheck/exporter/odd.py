@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch._dynamo.exc import UserError
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.exporter.errors import LeakedTensor, NotSupported
 from pytest_exportcheck.exporter.inputs import Example
+from pytest_exportcheck.reference._torch.tracing import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UserError,
+)
+from pytest_exportcheck.reference._torch.values import state_tables
 
 #: Errors that describe the model in words of their own.
 _SAYS_WHY = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
@@ -57,7 +61,8 @@ def _odd(module: torch.nn.Module, example: Example) -> Iterator[tuple[str, str]]
         if isinstance(part, torch.jit.ScriptModule):
             yield name or "the module", "a scripted module"
             continue
-        for key, value in (*part._parameters.items(), *part._buffers.items(), *vars(part).items()):
+        parameters, buffers = state_tables(part)
+        for key, value in (*parameters.items(), *buffers.items(), *vars(part).items()):
             if isinstance(value, torch.Tensor) and (what := _kind(value)):
                 yield (f"{name}.{key}" if name else key), what
     for leaf in example.leaves:

@@ -24,6 +24,7 @@ from torch.export.graph_signature import (
 from pytest_exportcheck.exporter.inputs import Example
 from pytest_exportcheck.exporter.naming import rename, state_name
 from pytest_exportcheck.exporter.state import State
+from pytest_exportcheck.reference._torch.values import TrainingIRVerifier
 
 _SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
 
@@ -103,8 +104,6 @@ def program_of(
     calls: Mapping[str, ModuleCallEntry],
 ) -> ExportedProgram:
     """``calls`` are those of submodules whose signatures are kept, by name."""
-    from torch._export.verifier import TrainingIRVerifier  # noqa: TID251 -- programs are checked by torch's verifier
-
     call = ModuleCallSignature(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )

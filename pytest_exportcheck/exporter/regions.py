@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.exporter import _torch_compat as compat
+from pytest_exportcheck.reference._torch import tracing
 
 
 @dataclass
@@ -35,7 +35,7 @@ def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection
     signature is kept, has that submodule: torch's unflatten finds the results of the call there.
     """
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
-    if any(node.target in compat.REGION_MARKS for node in calls):
+    if any(node.target in tracing.REGION_MARKS for node in calls):
         return _Wrapper(module, preserved).wrapped(_parse(iter(calls), grad), grad)
     for name, graph in _graphs_of(module, calls):
         setattr(module, name, wrap_regions(graph, grad, preserved))
@@ -54,17 +54,17 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
     parts: list[torch.fx.Node | Region] = []
     current = parts
     for node in calls:
-        if node.target is compat.SET_GRAD:
+        if node.target is tracing.SET_GRAD:
             current = parts
             if node.args[0] != grad:
-                region = Region(compat.WRAP_SET_GRAD, (node.args[0],), node.meta.get("nn_module_stack"))
+                region = Region(tracing.WRAP_SET_GRAD, (node.args[0],), node.meta.get("nn_module_stack"))
                 parts.append(region)
                 current = region.parts
-        elif node.target is compat.ENTER_AUTOCAST:
+        elif node.target is tracing.ENTER_AUTOCAST:
             inner_grad = grad if current is parts else not grad
             stack = node.meta.get("nn_module_stack")
-            current.append(Region(compat.WRAP_AUTOCAST, node.args, stack, _parse(calls, inner_grad)))
-        elif node.target is compat.EXIT_AUTOCAST:
+            current.append(Region(tracing.WRAP_AUTOCAST, node.args, stack, _parse(calls, inner_grad)))
+        elif node.target is tracing.EXIT_AUTOCAST:
             break
         else:
             current.append(node)
@@ -87,7 +87,7 @@ class _Wrapper:
                 new[node] = graph.node_copy(node)
         self._build(graph, parts, new, self._module, grad)
         graph.node_copy(output, new.__getitem__)
-        return compat.graph_module(self._module, graph)
+        return tracing.graph_module(self._module, graph)
 
     def _build(self, graph: torch.fx.Graph, parts: Any, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         for part in parts:
@@ -105,7 +105,7 @@ class _Wrapper:
         outputs = [node for node in inside if any(user not in inside for user in node.users)]
         self._count += 1
         name = f"submod_{self._count}"
-        inner_grad = region.args[0] if region.operator is compat.WRAP_SET_GRAD else grad
+        inner_grad = region.args[0] if region.operator is tracing.WRAP_SET_GRAD else grad
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
         first: dict[str, Any] = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
         is_preserved = any(path.partition("@")[0] in self._preserved for path, _ in first.values())
@@ -117,7 +117,7 @@ class _Wrapper:
         call.meta["torch_fn"] = (call.name, f"{type(region.operator).__name__}.{region.operator.__name__}")
         call.meta["val"] = tuple(node.meta.get("val") for node in outputs)
         for number, node in enumerate(outputs):
-            new[node] = graph.call_function(compat.GETITEM, (call, number))
+            new[node] = graph.call_function(tracing.GETITEM, (call, number))
             new[node].meta |= node.meta
 
     def _graph_of(self, region: Region, inputs: Any, outputs: Any, grad: bool) -> torch.fx.GraphModule:

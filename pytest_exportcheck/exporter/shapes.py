@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch.export import AdditionalInputs, Dim, ShapesCollection
 
-from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference._torch.sizes import (
+    IntWrapper,
+    check_dynamic_shapes,
+    map_dynamic_shapes,
+    normalize_dynamic_shapes,
+)
+from pytest_exportcheck.reference._torch.values import pytree
 
 #: Of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
 Declared = Mapping[int, Any] | Any
@@ -23,7 +28,7 @@ def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any)
         dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
     if not dynamic_shapes:
         return None
-    return compat.normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
+    return normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
 
 
 def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
@@ -40,16 +45,14 @@ def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     """
     if dynamic_shapes is None:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
-    by_name = pytree.tree_map(
-        lambda leaf: compat.IntWrapper(leaf) if type(leaf) is int else leaf, dict(example.by_name)
-    )
+    by_name = pytree.tree_map(lambda leaf: IntWrapper(leaf) if type(leaf) is int else leaf, dict(example.by_name))
     try:
-        compat.check_dynamic_shapes(by_name, dynamic_shapes)
+        check_dynamic_shapes(by_name, dynamic_shapes)
     except ValueError as error:  # a named dim for a number
         raise InvalidInput(str(error)) from error
     given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
     found: list[Any] = []
-    compat.map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
+    map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
     places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
     return [_checked(leaf, _by_dimension(leaf.value, found[places[leaf.path]])) for leaf in example.leaves]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+
+from pytest_exportcheck.reference._torch.values import FakeTensorMode, non_persistent_buffers
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def state_of(module: torch.nn.Module) -> State:
     not_persistent = {
         f"{path}.{name}" if path else name
         for path, part in module.named_modules(remove_duplicate=False)
-        for name in part._non_persistent_buffers_set
+        for name in non_persistent_buffers(part)
     }
     return State(
         parameters,

@@ -9,25 +9,28 @@ from typing import Any
 
 import sympy
 import torch
-from torch._dynamo.source import ConstantSource, TensorProperty, TensorPropertySource
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
-from torch.fx.experimental.symbolic_shapes import (
+
+from pytest_exportcheck.exporter.branches import WatchedShapeEnv
+from pytest_exportcheck.exporter.errors import ConstraintViolation
+from pytest_exportcheck.exporter.inputs import Example, Leaf
+from pytest_exportcheck.exporter.shapes import Declared
+from pytest_exportcheck.reference._torch.sizes import (
+    DerivedDim,
     DimDynamic,
+    DimHint,
+    DimHintType,
     EqualityConstraint,
     RelaxedUnspecConstraint,
     StatelessSymbolicContext,
     StrictMinMaxConstraint,
     TrackedFake,
+    ValueRanges,
+    number_context,
+    try_solve,
 )
-from torch.utils._sympy.solve import try_solve
-from torch.utils._sympy.value_ranges import ValueRanges
-
-from pytest_exportcheck.exporter import _torch_compat as compat
-from pytest_exportcheck.exporter.branches import WatchedShapeEnv
-from pytest_exportcheck.exporter.errors import ConstraintViolation
-from pytest_exportcheck.exporter.inputs import Example, Leaf
-from pytest_exportcheck.exporter.shapes import Declared
+from pytest_exportcheck.reference._torch.tracing import ConstantSource, TensorProperty, TensorPropertySource
+from pytest_exportcheck.reference._torch.values import FakeTensorMode
 
 _STRICT, _RELAXED = "strict", "relaxed"
 
@@ -80,7 +83,7 @@ def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declare
                 value = value.detach().requires_grad_(value.requires_grad)
             seen.add(id(value))
             value = _fake_tensor(symbolic, replace(leaf, value=value), said, found)
-        elif type(value) is int and isinstance(said, compat.DimHint) and said.type is not compat.DimHintType.STATIC:
+        elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
             value = _fake_number(symbolic, leaf, said)
         values.append(value)
     return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
@@ -108,15 +111,15 @@ def _dimension(
     symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
 ) -> tuple[Any, Any]:
     """How one dimension is dynamic, and what its symbol must keep to."""
-    if isinstance(said, compat.DimHint):
+    if isinstance(said, DimHint):
         found.relaxed.add(source)
-        if said.type is compat.DimHintType.STATIC:
+        if said.type is DimHintType.STATIC:
             return DimDynamic.STATIC, None
-        must = RelaxedUnspecConstraint(warn_only=False) if said.type is compat.DimHintType.DYNAMIC else None
+        must = RelaxedUnspecConstraint(warn_only=False) if said.type is DimHintType.DYNAMIC else None
         return DimDynamic.DYNAMIC, must
     if isinstance(said, Dim):
         symbolic.env.source_name_to_debug_name[source.name] = said.__name__
-        if isinstance(said, compat.DerivedDim):
+        if isinstance(said, DerivedDim):
             found.derived.append((source, said, leaf.value.shape[number], leaf, number))
         found.sources[said.__name__].append(source)
         return DimDynamic.DYNAMIC, _within(said)
@@ -129,7 +132,7 @@ def _within(dim: Any) -> StrictMinMaxConstraint:
 
 def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any) -> Any:
     symbol: Any = symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
-    context = compat.number_context(said.type is compat.DimHintType.DYNAMIC)
+    context = number_context(said.type is DimHintType.DYNAMIC)
     symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
         TrackedFake(symbol, leaf.source, context)
     )

@@ -12,19 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
-from torch._dispatch.python import enable_python_dispatcher
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.overrides import TorchFunctionMode
 
-from pytest_exportcheck.exporter import _torch_compat as compat
 from pytest_exportcheck.exporter.branches import NOT_THE_MODEL
 from pytest_exportcheck.exporter.errors import DataDependent
 from pytest_exportcheck.exporter.inputs import Example
 from pytest_exportcheck.exporter.seeds import not_seeded, refuse_seeded
+from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode
+from pytest_exportcheck.reference._torch.tracing import (
+    WRAP_AUTOCAST,
+    WRAP_SET_GRAD,
+    TracingContext,
+    enable_python_dispatcher,
+    exporting,
+    make_fx,
+    set_stack_root,
+    tracing,
+    with_state,
+)
+from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 
 ROOT = "exported"
 
@@ -51,18 +57,18 @@ def trace(
 
     def run(*flat: Any) -> tuple[Any, ...]:
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
-        with compat.with_state(module, dict(zip(state, flat, strict=False))):
+        with with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
             outputs, spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
             _write_back(module, buffers)
         out_specs.append(spec)
         return tuple(outputs)
 
-    run._orig_mod = root  # type: ignore[attr-defined]
+    set_stack_root(run, root)
     with ExitStack() as stack:
         for context in (
             mode,
-            compat.exporting(),
+            exporting(),
             tracing(TracingContext(mode)),
             _numbers_as_symbols(),
             _grad_mode_kept(),
@@ -88,7 +94,7 @@ class _Rerun(torch.fx.Interpreter):
     """Runs the nodes of regions one by one too, so that each has its own module stack and line."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target in (compat.WRAP_SET_GRAD, compat.WRAP_AUTOCAST):
+        if target in (WRAP_SET_GRAD, WRAP_AUTOCAST):
             args = tuple(_Rerun(each).run if isinstance(each, torch.fx.GraphModule) else each for each in args)
         return super().call_function(target, args, kwargs)
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch.utils._pytree as pytree
 from hypothesis.strategies import SearchStrategy
 
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.fuzz.facts import Dim, Facts, declared_facts, root_giving
 from pytest_exportcheck.fuzz.solve import solve
 from pytest_exportcheck.fuzz.values import resized, shapes_of
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.records import Case, DeclaredDim, Inputs
 
 

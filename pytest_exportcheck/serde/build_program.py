@@ -8,17 +8,20 @@ from typing import Any
 
 import torch
 import torch.fx
-from torch._export.verifier import (  # noqa: TID251 -- the verifiers that a program names are torch's
-    SpecViolationError,
-    load_verifier,
-)
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, _free_unbacked_symbols_with_path
-from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, ValueRanges, unbacked_bindings
+from pytest_exportcheck.reference._torch.values import (
+    ASSERT_SCALAR,
+    FakeTensorMode,
+    SpecViolationError,
+    current_traceback,
+    empty_coo,
+    load_verifier,
+    set_guards,
+)
 from pytest_exportcheck.serde.call_texts import check_call, check_example, checked_guard
 from pytest_exportcheck.serde.code_texts import check_graph_name, check_node
 from pytest_exportcheck.serde.expressions import SymbolTable, check_extent, check_tensor, parse
@@ -85,7 +88,7 @@ def _program(
         constants=dict(constants),
     )
     program.graph_module.meta.update(module.meta)
-    program._guards_code = [checked_guard(each) for each in given["guards"]]
+    set_guards(program, [checked_guard(each) for each in given["guards"]])
     check_example((node.meta.get("val") for node in module.graph.find_nodes(op="placeholder")), example_inputs)
     return program
 
@@ -149,7 +152,7 @@ class _Builder:
         bounds = self.ranges.get(symbol)
         if bounds is not None:
             env.constrain_symbol_range(symbol, compiler_min=bounds.lower, compiler_max=bounds.upper)
-        env.var_to_stack[symbol] = torch.utils._traceback.CapturedTraceback.extract()  # type: ignore[no-untyped-call]
+        env.var_to_stack[symbol] = current_traceback()
 
     def _sizes(self, given: Plain) -> list[Any]:
         if not isinstance(given, list):  # a range would be gone through
@@ -175,11 +178,7 @@ class _Builder:
         return tensor.requires_grad_() if facts.get("requires_grad") else tensor
 
     def _coo(self, parts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
-        tensor = torch.ops.aten._sparse_coo_tensor_with_dims(
-            parts["sparse_dim"], parts["dense_dim"], tuple(shape), layout=torch.sparse_coo, **kind
-        )
-        coalesced: torch.Tensor = tensor._coalesced_(parts["coalesced"])
-        return coalesced
+        return empty_coo(parts["sparse_dim"], parts["dense_dim"], tuple(shape), is_coalesced=parts["coalesced"], **kind)
 
     def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
         """Of a real tensor of these shapes: a fake one cannot be put together."""
@@ -239,7 +238,7 @@ class _Builder:
             node.name = name
         node.meta.update(self._meta(given["meta"]))
         self._nodes[name] = node
-        if target is torch.ops.aten._assert_scalar.default and isinstance(args[0], torch.fx.Node):
+        if target is ASSERT_SCALAR and isinstance(args[0], torch.fx.Node):
             condition = args[0].meta.get("val")
             if isinstance(condition, torch.SymBool):
                 self._shape_env.guard_or_defer_runtime_assert(condition.node.expr, "", node)
@@ -257,9 +256,7 @@ class _Builder:
             return
         pending = {symbol for symbol in self._known if _UNBACKED.fullmatch(str(symbol))}
         for node in module.graph.nodes if pending else ():
-            found = _free_unbacked_symbols_with_path(
-                node.meta.get("val"), (), shape_env=self._shape_env, pending=pending, simplify=True
-            )
+            found = unbacked_bindings(node.meta.get("val"), self._shape_env, pending)
             if found:
                 node.meta["unbacked_bindings"] = found
 

@@ -10,10 +10,10 @@ import keyword
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch.utils._pytree as pytree
 from torch.export import ModuleCallSignature
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.reference._torch.values import pytree
 
 _QUOTES = frozenset("'\"")
 _LONGEST = 100_000  # characters of a guard

@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from pytest_exportcheck.errors import UnsupportedError
+from pytest_exportcheck.reference._torch.values import HigherOrderOperator
 from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.json_codec import encode
 from pytest_exportcheck.serde.names import schema_of, target_of
@@ -280,7 +281,7 @@ def _effect_of(node: schema.Node) -> _Effect:
         return _Effect.FIXED
     if any(each.arg.tag == "as_custom_obj" for each in node.inputs):
         return _Effect.FIXED
-    if isinstance(operator, torch._ops.HigherOrderOperator):
+    if isinstance(operator, HigherOrderOperator):
         if node.target.rpartition(".")[2] not in _TRANSPARENT:
             return _Effect.FIXED
         graphs = [each.arg.value.graph for each in node.inputs if each.arg.tag == "as_graph"]

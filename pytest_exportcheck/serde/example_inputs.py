@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
+from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.pickled import dumped, loaded
 from pytest_exportcheck.serde.treespec import describe_spec, spec_of

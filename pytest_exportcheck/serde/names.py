@@ -12,6 +12,15 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import UnsupportedError
+from pytest_exportcheck.reference._torch.values import (
+    HigherOrderOperator,
+    OpOverload,
+    OpOverloadPacket,
+    name_of_packet,
+    nn_functions,
+    overload_of_operator,
+    schema_of_operator,
+)
 from pytest_exportcheck.serde.extensions import extension_name, extension_of, extension_schema, is_extension_name
 
 #: Python functions that stand in programs as targets: on symbolic numbers, and on what operators return.
@@ -76,10 +85,10 @@ def target_name(target: Any) -> str:
     UnsupportedError
         For a function that is neither an operator, a higher-order operator nor one that programs use on numbers.
     """
-    if isinstance(target, torch._ops.OpOverload):
-        namespace, _, name = target._schema.name.partition("::")
-        return f"{_OPS}{namespace}.{name}.{target._overloadname}"
-    if isinstance(target, torch._ops.HigherOrderOperator):
+    if isinstance(target, OpOverload):
+        namespace, _, name = schema_of_operator(target).name.partition("::")
+        return f"{_OPS}{namespace}.{name}.{overload_of_operator(target)}"
+    if isinstance(target, HigherOrderOperator):
         return f"{_OPS}higher_order.{target.name()}"  # type: ignore[no-untyped-call]
     extension = extension_name(target)
     if extension is not None:
@@ -102,7 +111,7 @@ def target_of(name: str) -> Any:
         When there is none: an operator that is not registered here, say.
     """
     if name.startswith(_OPS):
-        return _operator(name, torch._ops.OpOverload, torch._ops.HigherOrderOperator)
+        return _operator(name, OpOverload, HigherOrderOperator)
     if is_extension_name(name):
         return extension_of(name)
     for function in _FUNCTIONS:
@@ -122,7 +131,7 @@ def schema_of(name: str) -> Any:
         operator = target_of(name)
     except UnsupportedError:
         return None
-    return operator._schema if isinstance(operator, torch._ops.OpOverload) else extension_schema(operator)
+    return schema_of_operator(operator) if isinstance(operator, OpOverload) else extension_schema(operator)
 
 
 def is_packet_name(name: str) -> bool:
@@ -151,8 +160,8 @@ def global_name(value: Any) -> str:
     UnsupportedError
         For what is local to a function, or is hidden by something else of its name.
     """
-    if isinstance(value, torch._ops.OpOverloadPacket):
-        return _OPS + value._qualified_op_name.replace("::", ".")
+    if isinstance(value, OpOverloadPacket):
+        return _OPS + name_of_packet(value).replace("::", ".")
     module = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
     name = f"{module}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
     found = name if _lookup(name) is value else _name_in_torch(value)
@@ -163,7 +172,7 @@ def global_name(value: Any) -> str:
 
 def _name_in_torch(value: Any) -> str | None:
     """Many of torch's functions say of themselves that they are elsewhere: ``torch.rand``, ``torch.nn.functional.max_pool2d``."""
-    for module in (torch, torch.nn.functional, torch._C._nn, torch.linalg, torch.special, torch.fft):
+    for module in (torch, torch.nn.functional, nn_functions, torch.linalg, torch.special, torch.fft):
         for name, found in vars(module).items():
             if found is value:
                 return f"{module.__name__}:{name}"
@@ -179,7 +188,7 @@ def global_of(name: str) -> Any:
         When there is none.
     """
     if is_packet_name(name):
-        return _operator(name, torch._ops.OpOverloadPacket)
+        return _operator(name, OpOverloadPacket)
     found = _lookup(name)
     if found is None:
         raise UnsupportedError(f"{name!r} is in no imported module. Import its module before loading the file.")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pytest_exportcheck.errors import SerializationError
+from pytest_exportcheck.reference._torch.values import FakeTensorMode, negative_view
 from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.payload_config import (
     CONSTANTS,
@@ -198,7 +198,7 @@ def _viewed(storages: _Storages, view: View, place: str) -> torch.Tensor:
     tensor = storages.tensor(view.record, view.meta, place)
     try:
         tensor = tensor.conj() if view.conj else tensor
-        return torch._neg_view(tensor) if view.neg else tensor
+        return negative_view(tensor) if view.neg else tensor
     except TORCH_REFUSALS as error:
         raise refused(place, error) from None
 

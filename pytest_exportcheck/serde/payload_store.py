@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
 from pytest_exportcheck.errors import PayloadError
+from pytest_exportcheck.reference._torch.values import FakeTensor
 from pytest_exportcheck.serde.archive import Record
 from pytest_exportcheck.serde.dtypes import LAYOUT_NUMBERS
 from pytest_exportcheck.serde.payload_config import (

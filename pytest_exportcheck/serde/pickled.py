@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import PayloadError
+from pytest_exportcheck.reference._torch.values import pickle_script_object, unpickle_script_object
 from pytest_exportcheck.serde.archive import ArchiveReader
 from pytest_exportcheck.serde.zip_format import damaged, read_directory
 
@@ -25,7 +26,7 @@ def pickled(value: torch.ScriptObject, place: str) -> bytes:
         Where its class does not say how to pickle it.
     """
     try:
-        return torch._C._pickle_save(value)
+        return pickle_script_object(value)
     except Exception as error:  # code of the class's own choice may raise anything
         raise PayloadError(
             f"{place} cannot be saved: it cannot be pickled: {type(error).__name__}: {error}. Let its class say how."
@@ -105,7 +106,7 @@ def _tensor(data: bytes) -> Any:
 
 
 _LOADERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
-    ("custom_obj_", torch._C._pickle_load_obj),
+    ("custom_obj_", unpickle_script_object),
     ("opaque_obj_", pickle.loads),
     ("", _tensor),
 )

@@ -15,6 +15,7 @@ import torch.fx
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
+from pytest_exportcheck.reference._torch.values import guards_of
 from pytest_exportcheck.serde import expressions
 from pytest_exportcheck.serde.code_texts import CODE_KEYS
 from pytest_exportcheck.serde.names import target_name
@@ -41,7 +42,7 @@ def plain_program(program: ExportedProgram) -> dict[str, Plain]:
         ],
         "calls": [_module_call(entry) for entry in program.module_call_graph],
         "verifiers": [verifier.dialect for verifier in program.verifiers],
-        "guards": list(program._guards_code),
+        "guards": guards_of(program),
     }
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import ArchiveError, SchemaWarning
+from pytest_exportcheck.reference._torch.values import newest_opset_version
 from pytest_exportcheck.serde import schema
 from pytest_exportcheck.serde.archive import ArchiveReader, Place, extra_records, write_archive
 from pytest_exportcheck.serde.build_program import build_program
@@ -154,13 +154,13 @@ def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | No
 
 
 def _structures(program: ExportedProgram, opset_version: Mapping[str, int] | None) -> schema.ExportedProgram:
-    own = {"aten": torch._C._get_max_operator_version()}
+    own = {"aten": newest_opset_version()}
     return to_structures(plain_program(program), {**(opset_version or {}), **own})
 
 
 def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
     """Warn where the program uses newer operators than there are here."""
-    known = {"aten": torch._C._get_max_operator_version(), **(expected or {})}
+    known = {"aten": newest_opset_version(), **(expected or {})}
     for name, version in found.items():
         if name in known and version > known[name]:
             warnings.warn(

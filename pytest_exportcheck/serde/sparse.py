@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import torch
 
+from pytest_exportcheck.reference._torch.values import coo_parts
 from pytest_exportcheck.serde.dtypes import LAYOUTS
 from pytest_exportcheck.serde.schema import Layout
 
@@ -38,7 +39,7 @@ def sparse_of(
 
 
 def _coo(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return tensor._indices(), tensor._values()  # the public ones refuse what is not coalesced
+    return coo_parts(tensor)
 
 
 def _by_rows(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError
+from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.serde.dtypes import DTYPES, LAYOUT_NUMBERS, SCALAR_TYPES
 from pytest_exportcheck.serde.schema import Device, SymInt, TensorMeta
 from pytest_exportcheck.serde.zip_format import ALIGNMENT, damaged

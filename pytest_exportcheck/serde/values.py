@@ -20,14 +20,25 @@ import msgspec
 import sympy
 import torch
 import torch.fx
-import torch.utils._pytree as pytree
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import graph_signature as signature
-from torch.fx.experimental.symbolic_shapes import CallMethodKey, ConvertIntKey, DivideByKey, InnerTensorKey
 from torch.fx.traceback import NodeSource
-from torch.utils._sympy.value_ranges import ValueRanges
 
 from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
+from pytest_exportcheck.reference._torch.sizes import (
+    CallMethodKey,
+    ConvertIntKey,
+    DivideByKey,
+    InnerTensorKey,
+    ValueRanges,
+)
+from pytest_exportcheck.reference._torch.values import (
+    FakeTensor,
+    HigherOrderOperator,
+    OpOverload,
+    is_functorch_tensor,
+    node_source,
+    pytree,
+)
 from pytest_exportcheck.serde import expressions
 from pytest_exportcheck.serde.names import global_name, global_of, target_name, target_of
 
@@ -162,7 +173,7 @@ def _is_traced_tensor(value: object) -> bool:
     the operators in the transform see it."""
     if not isinstance(value, torch.Tensor):
         return False
-    return isinstance(value, FakeTensor) or torch._C._functorch.is_functorch_wrapped_tensor(value)
+    return isinstance(value, FakeTensor) or is_functorch_tensor(value)
 
 
 def _sparse_parts(tensor: torch.Tensor) -> dict[str, Plain]:
@@ -365,9 +376,7 @@ _KINDS: tuple[_Kind, ...] = (
         lambda given, _: base64.b64decode(given),
         types=(bytes,),
     ),
-    _Kind(
-        "node_source", lambda value: value.to_dict(), lambda given, _: NodeSource._from_dict(given), types=(NodeSource,)
-    ),
+    _Kind("node_source", lambda value: value.to_dict(), lambda given, _: node_source(given), types=(NodeSource,)),
     _Kind(
         "path_key",
         _record,
@@ -418,7 +427,7 @@ _KINDS: tuple[_Kind, ...] = (
         "target",
         target_name,
         lambda given, _: target_of(given),
-        fits=lambda v: isinstance(v, (torch._ops.OpOverload, torch._ops.HigherOrderOperator)),
+        fits=lambda v: isinstance(v, (OpOverload, HigherOrderOperator)),
     ),
     _Kind(
         "enum",

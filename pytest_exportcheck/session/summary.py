@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 
 from pytest_exportcheck import __version__
+from pytest_exportcheck.harness._torch import schema_version_of_torch
 from pytest_exportcheck.items import SESSION
 from pytest_exportcheck.messages import inbox, outbox
 from pytest_exportcheck.options import Options
@@ -45,7 +44,7 @@ class SummaryPlugin:
         threads = str(options.threads or torch.get_num_threads())
         threads += f" in each of {self._workers} workers" if self._workers else ""
         return (
-            f"exportcheck: {__version__}, torch {torch.__version__}, export schema {_schema_version()}, "
+            f"exportcheck: {__version__}, torch {torch.__version__}, export schema {'.'.join(map(str, schema_version_of_torch()))}, "
             f"profile {options.profile}, seed {options.seed}, threads {threads}"
         )
 
@@ -79,8 +78,3 @@ def _write(reporter: Any, line: Line) -> None:
     for text, colour in line.pieces:
         reporter.write(text, **({colour: True} if colour else {}))
     reporter.write("\n")
-
-
-def _schema_version() -> str:
-    schema = sys.modules.get("torch._export.serde.schema") or import_module("torch._export.serde.schema")
-    return ".".join(map(str, schema.SCHEMA_VERSION))

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
+
+from pytest_exportcheck.harness._torch import pytree
 
 #: Plain values of a layer that belong to its structure. Counters do not: they are symbols where a program is captured.
 _STRUCTURE = ("sliding_window", "number_of_states")

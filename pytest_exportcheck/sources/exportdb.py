@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import SelectionError
+from pytest_exportcheck.harness._torch import EXPORTDB_MODULE
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, found, matching
@@ -43,7 +44,7 @@ def _examples() -> dict[str, Any]:
     # The examples draw their inputs where they are imported: alike in every run.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        examples: dict[str, Any] = needed("exportdb", "torch", "torch._export.db.examples").all_examples()
+        examples: dict[str, Any] = needed("exportdb", "torch", EXPORTDB_MODULE).all_examples()
     return examples
 
 

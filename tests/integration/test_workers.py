@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pytest_exportcheck.messages import message_of
+
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 
 MODES = "--exportcheck-modes=nonstrict,nonstrict-decompose,nonstrict-decompose-serdes,strict"
@@ -84,7 +86,8 @@ def outcomes(pytester, *arguments):
     for report in recorder.getreports("pytest_runtest_logreport"):
         if report.when == "call":
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr).partition("\n")[0]
-            told[report.nodeid] = (report.outcome, getattr(report, "exportcheck", {}).get("status"), why)
+            outcome = message_of(report).outcome
+            told[report.nodeid] = (report.outcome, outcome.status if outcome else None, why)
     return told
 
 

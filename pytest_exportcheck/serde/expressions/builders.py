@@ -11,7 +11,8 @@ from functools import cmp_to_key
 from typing import Any
 
 import sympy
-from torch.utils._sympy import functions as torch_functions
+
+from pytest_exportcheck.reference._torch.sizes import size_functions
 
 Builder = Callable[..., Any]
 
@@ -84,23 +85,23 @@ def root(base: Any) -> Any:
 def remainder(left: Any, right: Any) -> Any:
     """Python's ``%``, by the function that torch has for numbers of these signs."""
     whole = left.is_nonnegative and right.is_nonnegative
-    return divided(torch_functions.Mod if whole else torch_functions.PythonMod)(left, right)
+    return divided(size_functions.Mod if whole else size_functions.PythonMod)(left, right)
 
 
 # torch has no unevaluated form of these three: no file that it wrote names them, but its reader takes them.
 
 
 def left_shift(base: Any, shift: Any) -> Any:
-    return base * torch_functions.PowByNatural(sympy.Integer(2), _natural(shift))
+    return base * size_functions.PowByNatural(sympy.Integer(2), _natural(shift))
 
 
 def right_shift(base: Any, shift: Any) -> Any:
-    divisor = torch_functions.PowByNatural(sympy.Integer(2), _natural(shift))
-    return torch_functions.FloorDiv(base, divisor, evaluate=False)
+    divisor = size_functions.PowByNatural(sympy.Integer(2), _natural(shift))
+    return size_functions.FloorDiv(base, divisor, evaluate=False)
 
 
 def ceiling_division(base: Any, divisor: Any) -> Any:
-    return divided(torch_functions.FloorDiv)(base + (divisor - 1), divisor)
+    return divided(size_functions.FloorDiv)(base + (divisor - 1), divisor)
 
 
 def _natural(shift: Any) -> Any:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import sympy
-from torch.utils._sympy import functions as torch_functions
 
 from pytest_exportcheck.errors import ExpressionError
+from pytest_exportcheck.reference._torch.sizes import size_functions
 from pytest_exportcheck.serde.expressions.limits import PRODUCT_TERMS, TERMS
 
-_EXTREMES = (sympy.Max, sympy.Min, torch_functions.Max, torch_functions.Min)
+_EXTREMES = (sympy.Max, sympy.Min, size_functions.Max, size_functions.Min)
 
 
 def check_extent(expression: Any) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 import sympy
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import Boolean
-from torch.utils._sympy import functions as torch_functions
-from torch.utils._sympy.numbers import int_oo
 
+from pytest_exportcheck.reference._torch.sizes import int_oo, size_functions
 from pytest_exportcheck.serde.expressions import builders
 from pytest_exportcheck.serde.expressions.limits import BITS, LENGTH
 
@@ -125,10 +124,10 @@ _TORCH: tuple[tuple[Callable[[Any], builders.Builder], range, tuple[str, ...], G
     (_unevaluated, EVEN, (NUMBER,), widest, ("IsNonOverlappingAndDenseIndicator",)),
 )
 _OWN: Mapping[str, Function] = {
-    name: Function(make(getattr(torch_functions, name)), arity, kinds, growth)
+    name: Function(make(getattr(size_functions, name)), arity, kinds, growth)
     for make, arity, kinds, growth, names in _TORCH
     for name in names
-    if hasattr(torch_functions, name)  # not every version has each
+    if hasattr(size_functions, name)  # not every version has each
 }
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
@@ -169,6 +168,6 @@ WRITABLE: frozenset[Any] = frozenset(
         *(sympy.Add, sympy.Mul, sympy.Pow, sympy.Abs, sympy.floor, sympy.ceiling, sympy.log, sympy.exp),
         *(sympy.Piecewise, ExprCondPair, sympy.Eq, sympy.Ne, sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge),
         *(sympy.And, sympy.Or, sympy.Xor, sympy.Not, sympy.ITE, sympy.Max, sympy.Min, sympy.Mod),
-        *(getattr(torch_functions, name) for name in _OWN),
+        *(getattr(size_functions, name) for name in _OWN),
     }
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
-from torch.utils._sympy.numbers import int_oo
 
 from pytest_exportcheck.errors import ExpressionError
+from pytest_exportcheck.reference._torch.sizes import int_oo
 from pytest_exportcheck.serde.expressions.functions import WRITABLE
 from pytest_exportcheck.serde.expressions.limits import DEPTH, DIGITS, LENGTH
 from pytest_exportcheck.serde.expressions.symbols import NAME, SymbolTable

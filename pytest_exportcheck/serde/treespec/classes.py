@@ -15,9 +15,9 @@ from enum import Enum
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 
 from pytest_exportcheck.errors import UnsupportedError
+from pytest_exportcheck.reference._torch.values import pytree
 
 FACTORIES: Mapping[tuple[str, str], type] = types.MappingProxyType(
     {

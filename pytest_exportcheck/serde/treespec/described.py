@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-import torch.utils._pytree as pytree
-
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.serde.treespec.classes import FACTORIES, found, is_structseq, name_of
 from pytest_exportcheck.serde.treespec.constants import constant_of, describe_constant
 from pytest_exportcheck.serde.treespec.registered import child_count, read_context, registered_type, registration

@@ -8,9 +8,8 @@ from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch.utils._pytree as pytree
-
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.serde.treespec.classes import FACTORIES, found, is_structseq
 
 DAMAGED = "The file is damaged or its writer is at fault: save the program again."

@@ -10,9 +10,8 @@ import json
 from enum import Enum
 from typing import Any
 
-import torch.utils._pytree as pytree
-
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.serde.schema import TREESPEC_VERSION
 from pytest_exportcheck.serde.treespec.registered import (
     DAMAGED,

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from pytest_exportcheck.modes import Mode
 from tests.faults.editing import call, calls, output, placeholder, subgraphs
 from tests.faults.fault import Fault, fault
 
@@ -345,7 +346,7 @@ class _LostKey:
     field: str = ""
 
     def fault(self) -> Fault:
-        stage = self.where.rpartition("-")[2]
+        stage = Mode.parse(self.where).last
         what = "dropped" if self.value is None else "written"
         field = self.field or self.name
         return Fault(

@@ -1,7 +1,4 @@
-"""The reference reader and writer of programs as plain functions, with torch's names, positions and defaults.
-
-They are independent of torch's: where the two disagree, that tells who is wrong. ``docs/pt2-format.md`` says what they read and write.
-"""
+"""A program as bytes, without an archive: the reference counterparts of torch's ``serialize``, ``deserialize`` and ``canonicalize``."""
 
 from __future__ import annotations
 
@@ -11,39 +8,10 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.exporter.errors import (
-    ConstraintViolation,
-    DataDependent,
-    ExportError,
-    InvalidInput,
-    NotSupported,
-    NotTraceable,
-)
-from pytest_exportcheck.exporter.export import export
-from pytest_exportcheck.exporter.lower import decompose
 from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
-from pytest_exportcheck.serde.extensions import register_extension
 from pytest_exportcheck.serde.json_codec import decode_program, encode_program
 from pytest_exportcheck.serde.pickled import dumped, loaded
-from pytest_exportcheck.serde.program_file import load, program_json, program_of, read_text, save
-
-__all__ = [
-    "ConstraintViolation",
-    "DataDependent",
-    "ExportError",
-    "InvalidInput",
-    "NotSupported",
-    "NotTraceable",
-    "SerializedArtifact",
-    "canonicalize",
-    "decompose",
-    "deserialize",
-    "export",
-    "load",
-    "register_extension",
-    "save",
-    "serialize",
-]
+from pytest_exportcheck.serde.program_file import program_json, program_of, read_text
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""The private torch names that are used outside the reference engine, under public names.
+
+No other file outside ``reference/`` names one; ``tests/unit/test_private_torch_names.py`` holds that. Each name says why it is
+needed, and in parentheses the torch version since which it has been checked. Dynamo and torch's exporter are loaded where a
+function here is called, not with this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import _ops
+from torch._subclasses import fake_tensor as _fake_tensor
+from torch._subclasses import functional_tensor as _functional_tensor
+from torch.utils import _device, _pytree
+
+# Inputs and outputs of models are this module's; ``torch.utils.pytree`` has no key paths and no registered names (2.13).
+pytree = _pytree
+
+# --- operators ------------------------------------------------------------------------------
+
+# The classes of operators, by which they are told from functions; torch.ops has no public ones (2.13).
+HigherOrderOperator = _ops.HigherOrderOperator
+OpOverload = _ops.OpOverload
+
+
+def schema_of_operator(operator: OpOverload) -> Any:
+    """Return the ``torch.FunctionSchema`` of an operator, which has no public attribute (2.13)."""
+    return operator._schema
+
+
+# --- tensors --------------------------------------------------------------------------------
+
+# Tensors without data or with a later value, which cannot be read; torch has no public names for them (2.13).
+FakeTensor = _fake_tensor.FakeTensor
+FunctionalTensor = _functional_tensor.FunctionalTensor
+
+# Keeps ``__torch_function__`` of tensor subclasses out of a block; there is no public name for it (2.13).
+DisableTorchFunctionSubclass = torch._C.DisableTorchFunctionSubclass
+
+
+def is_view(tensor: torch.Tensor) -> bool:
+    """Return True for a view, one made without a gradient too: ``Tensor.is_leaf`` and ``grad_fn`` do not say it (2.13)."""
+    return tensor._is_view()
+
+
+def write_count(tensor: torch.Tensor) -> int:
+    """Return the number of writes to a tensor that autograd counted; there is no public counter (2.13)."""
+    return tensor._version
+
+
+def coo_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return indices and values as they are stored: the public methods refuse a tensor that is not coalesced (2.13)."""
+    return tensor._indices(), tensor._values()
+
+
+# --- modules --------------------------------------------------------------------------------
+
+# Begin of the names under which Dynamo notes something in the metadata of nodes (2.13).
+DYNAMO_NOTE = "_torchdynamo_disable"
+
+
+def state_tables(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the tables of the parameters and buffers that a module holds itself. The public iterators leave out tied ones, and
+    nothing public restores a table with its order (2.13)."""
+    return module._parameters, module._buffers
+
+
+def non_persistent_buffers(module: torch.nn.Module) -> set[str]:
+    """Return the names of a module's own buffers that its state dict leaves out; there is no public list (2.13)."""
+    return module._non_persistent_buffers_set
+
+
+def forward_hooks(module: torch.nn.Module) -> list[Callable[..., Any]]:
+    """Return the hooks around a module's forward; there is no public list (2.13)."""
+    return [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Return True if a module has a hook around its forward or its backward; there is no public list (2.13)."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
+def compiled_module(module: torch.nn.Module) -> torch.nn.Module | None:
+    """Return the module that ``torch.compile`` was given, None if this is not a compiled one: a graph names its modules (2.13)."""
+    inside = getattr(module, "_orig_mod", None)
+    return inside if isinstance(inside, torch.nn.Module) else None
+
+
+def map_state(module: torch.nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Replace the parameters and buffers of a module and of its submodules by what a function returns for them. ``Module.to`` takes a
+    dtype, and converts complex tensors to real ones (2.13)."""
+    module._apply(function)  # type: ignore[no-untyped-call]
+
+
+# --- programs -------------------------------------------------------------------------------
+
+
+def guards_of(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    """Return the guards that ``program.module()`` checks at each call; they have no public attribute, and programs of other
+    engines may lack them (2.13)."""
+    return tuple(getattr(program, "_guards_code", None) or ())
+
+
+# --- the process ----------------------------------------------------------------------------
+
+
+def default_device() -> Any:
+    """Return the device that ``torch.set_default_device`` set, None if none is set: the public getter names one in that case too, and
+    to set that one leaves a function mode behind (2.13)."""
+    return _device.CURRENT_DEVICE
+
+
+# --- torch's exporter -----------------------------------------------------------------------
+
+# The module of torch's collection of examples; it needs expecttest (2.13).
+EXPORTDB_MODULE = "torch._export.db.examples"
+
+
+def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
+    """Return the only function that captures below autograd directly, with ``pre_dispatch=False`` (2.13)."""
+    from torch.export._trace import _export  # noqa: TID251 -- the torch engine captures with torch's exporter
+
+    capture: Callable[..., torch.export.ExportedProgram] = _export
+    return capture
+
+
+def refusals_of_capture() -> tuple[type[Exception], ...]:
+    """Return the errors in which torch's tracing refuses a model; none of them has a public name (2.13)."""
+    from torch._dynamo.exc import UserError
+
+    return UserError, _fake_tensor.DynamicOutputShapeException, _fake_tensor.DataDependentOutputException
+
+
+def holds_guards_of_dynamo(callback: Any) -> bool:
+    """Return True if the callback of a finalizer belongs to the guards of a capture by Dynamo. Their class is private and nothing
+    else distinguishes the callback (2.13)."""
+    owner = getattr(getattr(callback, "func", None), "__self__", None)
+    return type(owner).__name__ == "CheckFunctionManager"
+
+
+def schema_version_of_torch() -> tuple[int, ...]:
+    """Return the version of the schema that torch writes: a file states it, but torch has no public name for it (2.13)."""
+    from torch._export.serde import schema  # noqa: TID251 -- the version is reported, nothing is written by it
+
+    return tuple(schema.SCHEMA_VERSION)
