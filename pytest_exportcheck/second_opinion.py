@@ -61,7 +61,7 @@ def can_judge(stage: Stage) -> bool:
 
 
 def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stage, *, same_mode: bool) -> list[Finding]:
-    """Return the findings; those that the first engine does not share become gaps in the engine at fault.
+    """Return the findings; those that the first engine does not share become errors of the engine at fault.
 
     The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
     and the other one fails: a refusal is another way to report the same model.
@@ -81,18 +81,18 @@ def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stag
 
 
 def _attributed(finding: Finding, engine: str, known: Mapping[Identity, KnownAs | None]) -> Finding:
-    """A known defect of torch that both engines have in one place is known; everything else is a gap."""
+    """A known defect of torch that both engines have in one place is known; everything else is an engine error."""
     if finding.verdict == "broken" and finding.identity in known:
         return replace(finding, verdict="known", known=known[finding.identity])
     return replace(finding, verdict="engine_error", known=None, fault_of=engine)
 
 
 def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
-    """An error that the first engine raises with the same words is a failure of the model, not a gap."""
+    """An error that the first engine raises with the same words is a failure of the model, not an engine error."""
     same = any((each.identity, each.actual) == (finding.identity, finding.actual) for each in shared)
     return replace(finding, verdict="broken", fault_of="") if finding.verdict == "engine_error" and same else finding
 
 
 def _fails(finding: Finding) -> bool:
-    """Return True if a finding fails the run of a user who ships a model, or would if it were not a gap."""
+    """Return True if a finding fails the run of a user who ships a model, or would if it were not an engine error."""
     return finding.verdict in ("broken", "engine_error") or (finding.verdict == "known" and finding.check == "outputs")

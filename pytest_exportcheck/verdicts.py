@@ -93,8 +93,8 @@ def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
         return _judgement(item, Status.BLOCKED, reason=reason)
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
-        gap = any(finding.verdict == "engine_error" for finding in blocker.findings)
-        how = "where the engine itself fails" if gap and not reckoning.excused else "which fails as expected"
+        engine_failed = any(finding.verdict == "engine_error" for finding in blocker.findings)
+        how = "where the engine itself fails" if engine_failed and not reckoning.excused else "which fails as expected"
         return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, {how}")
     return _judgement(
         item,
@@ -146,9 +146,11 @@ def _reckoned(
 
 
 def _tolerated(item: ItemContext, finding: Finding) -> bool:
-    """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
-    engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
-    Those of an engine error are not of a program to ship."""
+    """Return True if the item does not fail for the finding.
+
+    A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong outputs always
+    fail, even when a known torch defect causes them; right values in other strides are a warning. Outputs of an engine error are not
+    those of a program to ship."""
     if finding.verdict == "known":
         excusable = finding.check != "outputs" or is_known_layout(finding)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING

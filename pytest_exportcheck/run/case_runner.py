@@ -142,7 +142,7 @@ class CaseRunner:
             found = [self._raised(engine, stage, parent, error, logged)]
         operators = operators_of(parent.record.program if parent and parent.record else None)
         stage.findings = self._judge.judged(engine, mode, found, operators)
-        if _is_gap(engine, mode, error):
+        if _is_engine_error(engine, mode, error):
             stage.findings = [
                 replace(each, verdict="engine_error", fault_of=engine.name) if each.verdict == "broken" else each
                 for each in stage.findings
@@ -168,7 +168,7 @@ class CaseRunner:
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
 
     def _attribute(self, engine: Engine, stage: Stage) -> None:
-        """Make findings that only an engine with a second opinion has gaps in that engine. The first engine's stage is made only for that."""
+        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made only for that."""
         first = self._settings.engines.get(FIRST)
         at_fault = suspects(engine, stage, self._settings.engines) if first else []
         if first is None or not any(at_fault):
@@ -184,7 +184,7 @@ class CaseRunner:
                 return
 
 
-def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
+def _is_engine_error(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
     own = mode.last not in getattr(engine, "made_by", {})
