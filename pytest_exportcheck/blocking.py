@@ -45,9 +45,9 @@ def reason_of(blocker: Stage, selected: Collection[Mode]) -> str:
 
 
 def _is_wrong(finding: Finding) -> bool:
-    return finding.check in BLOCKING and finding.verdict != "lost" and not is_known_layout(finding)
+    return finding.check in BLOCKING and finding.verdict != "tolerated" and not is_known_layout(finding)
 
 
 def _is_repeated_by_fuzzing(finding: Finding) -> bool:
     """Return True if every later program has this finding too. Known defects of other kinds are reported once more."""
-    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and _is_wrong(finding))
+    return finding.verdict in ("broken", "engine_error") or (finding.verdict == "known" and _is_wrong(finding))

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.expectations.file import Entry
-from pytest_exportcheck.expectations.keeper import Keeper
+from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.items import BrokenItem, CaseItem, EntryItem, is_collected
 from pytest_exportcheck.options import Options
 
@@ -29,7 +29,7 @@ def whole_files(config: pytest.Config, items: Iterable[pytest.Item]) -> set[str]
     return found - broken - {os.path.relpath(path, config.rootpath).replace(os.sep, "/") for path in paths}
 
 
-def entry_item(session: pytest.Session, expectations: Keeper, entry: Entry) -> pytest.Item:
+def entry_item(session: pytest.Session, expectations: ExpectationStore, entry: Entry) -> pytest.Item:
     """The failing item for an entry that is for no case."""
     near = expectations.nearest(entry)
     message = (

@@ -38,7 +38,7 @@ def module_in_double(module: torch.nn.Module) -> torch.nn.Module:
 def inputs_in_double(call: Inputs) -> Inputs:
     """The inputs of a call with every floating tensor in float64; a tensor that is passed twice stays one tensor."""
     args, kwargs = pytree.tree_map_only(torch.Tensor, _Widening(), (call.args, dict(call.kwargs)))
-    return Inputs(call.label, args, kwargs)
+    return Inputs(call.label, args, kwargs, call.sizes)
 
 
 def observe_in_double(

@@ -84,11 +84,11 @@ def internal_finding(what: str, error: BaseException) -> Finding:
     return Finding(
         check=CHECK,
         place=what,
-        kind="failed",
+        change="failed",
         expected=f"{PLUGIN} looks at it without an error",
         actual=str(raised_from(error)),
         detail=f"at {where}\nThis is a defect of {PLUGIN}, not of the model and not of torch: please report it with this text.",
-        verdict="gap",
+        verdict="engine_error",
         fault_of=PLUGIN,
     )
 

@@ -14,8 +14,8 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
-from pytest_exportcheck.expectations.baseline import Tally, accepted, tally
-from pytest_exportcheck.expectations.keeper import Keeper
+from pytest_exportcheck.expectations.baseline import ExpectationDelta, accepted, delta_of
+from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.kit import Kit
 from pytest_exportcheck.modes import Mode
@@ -37,7 +37,7 @@ class Session:
     kit: Kit
     runner: Runner
     hooks: Hooks
-    expectations: Keeper
+    expectations: ExpectationStore
 
     def expecting(self, case: Case, path: str) -> Case:
         """The case with what the file of expected failures says of it, beside its own."""
@@ -78,7 +78,7 @@ class CaseItem(pytest.Item):
         self.engine = engine
         self.mode = mode
         self.outcome: Outcome | None = None
-        self.tally = Tally()
+        self.delta = ExpectationDelta()
         self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
         for tag in case.tags:
             self.extra_keyword_matches.add(tag)
@@ -88,9 +88,9 @@ class CaseItem(pytest.Item):
         judgement = session.runner.judge(self.case, self.engine, self.mode)
         outcome = judgement.outcome
         if session.options.update_expectations:
-            keeper = session.expectations
-            self.tally = tally(judgement, self.case_path, keeper.partial)
-            outcome = accepted(judgement, keeper.file.path, keeper.partial)
+            store = session.expectations
+            self.delta = delta_of(judgement, self.case_path, store.partial)
+            outcome = accepted(judgement, store.file.path, store.partial)
         outcome = self.outcome = self._identified(outcome)
         if judgement.statistics:
             self.hypothesis_statistics = judgement.statistics  # hypothesis's own plugin shows it
@@ -188,7 +188,7 @@ class EntryItem(BrokenItem):
 
     def __init__(self, *, line: int, **rest: Any) -> None:
         super().__init__(**rest)
-        self.tally = Tally(stale=(line,))
+        self.delta = ExpectationDelta(stale=(line,))
 
     def runtest(self) -> None:
         if not self.config.stash[SESSION].options.update_expectations:

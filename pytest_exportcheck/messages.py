@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_exportcheck.expectations.baseline import Tally
+from pytest_exportcheck.expectations.baseline import ExpectationDelta
 from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.reports.encoding import simple_types
 
@@ -24,11 +24,11 @@ _OUTPUT = "workeroutput"
 @dataclass(frozen=True, kw_only=True)
 class Message:
     """What one report says besides pytest's own fields: the ``outcome`` of the item that ended, what that means for the
-    file of expected failures (``tally``), and why an item that stands for no case failed (``error``). ``selected`` are the items
+    file of expected failures (``delta``), and why an item that stands for no case failed (``error``). ``selected`` are the items
     of this run as they are before they run; the first report of each process that collects has them."""
 
     outcome: Outcome | None = None
-    tally: Tally | None = None
+    delta: ExpectationDelta | None = None
     error: str = ""
     selected: tuple[Outcome, ...] = ()
 

@@ -90,7 +90,7 @@ def _one_call(
         with context():
             output = run(*args, **kwargs)
     except (Exception, SystemExit) as error:
-        return Observation(label=call.label, raised=raised_from(error))
+        return Observation(label=call.label, raised=raised_from(error), sizes=call.sizes)
     leaves = list(named_leaves(output, "output"))
     return Observation(
         label=call.label,
@@ -108,6 +108,7 @@ def _one_call(
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),
         gradients=differentiate(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
+        sizes=call.sizes,
     )
 
 

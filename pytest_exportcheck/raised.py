@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.records import Raised
+from pytest_exportcheck.records import Cause, Raised
 
 _LIBRARIES = ("sympy", "mpmath", "_pytest", "pluggy", "hypothesis", "xdist", "execnet", "pytest_timeout.py")
 _MOST_LINES = 12
@@ -115,26 +115,21 @@ def raised_from(error: BaseException) -> Raised:
     """An exception as text, with the last line of code that is neither torch's nor this plugin's, and torch's that raised."""
     where, after = _last_line(error)
     inside = [frame for frame in after if frame.filename.startswith(_TORCH)]
-    return Raised(_type_name(type(error)), str(error).strip(), where, _in_torch(inside[-1]) if inside else "")
+    last = inside[-1] if inside else None
+    texts = (_in_torch(last), last.name) if last else ("", "")
+    return Raised(_type_name(type(error)), str(error).strip(), where, *texts)
 
 
-def remedy_for(error: BaseException) -> str:
-    """Say what to do about an error of torch that does not say so itself; empty for all others."""
+def causes_of(error: BaseException) -> tuple[Cause, ...]:
+    """Name what led to an error of torch that does not say so itself; empty for all others."""
     if isinstance(error, SyntaxError) and str(error.filename).startswith("<eval_with_key>"):
         paths = re.findall(r"self((?:\.\w+)+)", error.text or "")
-        wrong = [(path[1:], name) for path in paths for name in path.split(".") if keyword.iskeyword(name)]
-        for path, name in wrong[:1]:
-            return (
-                f"{name!r}, in the path {path!r} of the module, is a Python keyword: torch writes the path into code "
-                "that Python cannot parse. Rename that submodule, parameter or buffer (the key of a ModuleDict, say)."
-            )
+        wrong = [path[1:] for path in paths if any(map(keyword.iskeyword, path.split(".")))]
+        return tuple(Cause("keyword_in_path", path) for path in wrong[:1])
     taken = re.fullmatch(r"attribute '(\w+)' already exists", str(error.args[0])) if _is_taken(error) else None
     if taken and hasattr(torch.fx.GraphModule, taken[1]):
-        return (
-            f"{taken[1]!r} is an attribute of torch.fx.GraphModule, which a program's module is. "
-            "Rename that submodule, parameter or buffer."
-        )
-    return ""
+        return (Cause("graph_module_attribute", taken[1]),)
+    return ()
 
 
 def _is_taken(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import cast
 
 import torch
 
@@ -22,7 +23,9 @@ from pytest_exportcheck.observe import observe
 from pytest_exportcheck.outside import Watched
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.raised import quiet
-from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation, Record, Rounding
+from pytest_exportcheck.records import Cause, Evidence, Finding, Identity, Inputs, Observation, Record, Rounding
+from pytest_exportcheck.records.levels import Levels, all_at
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.snapshot import ModuleSnapshot, preserved_globals, seed_everything
 from pytest_exportcheck.subject import Subject
 from pytest_exportcheck.tensors import copy_tree
@@ -30,7 +33,8 @@ from pytest_exportcheck.tensors import copy_tree
 #: Modules that compute attention in one kernel where no gradient is asked for.
 _FAST = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
 
-_VALUES = frozenset({"value", "mutated to another value"})
+#: The keys of findings about values.
+_VALUES = frozenset({"value", "mutation", "container_update"})
 _CLOSE = frozenset({"close", "values"})
 
 
@@ -182,34 +186,32 @@ class Recheck:
 
     def _on_either_path(self, evidence: Evidence, findings: Sequence[Finding]) -> Rechecked:
         """The findings that hold against eager with the fast path and without it, or where the two give different values."""
-        contract = {name: level for name, level in evidence.contract.items() if name in BLOCKING}
-        between = replace(evidence, after=self._slow, contract=dict.fromkeys(contract, "bits"), tolerance=None)
+        contract = cast(Levels, {name: level for name, level in evidence.contract.items() if name in BLOCKING})
+        between = replace(evidence, after=self._slow, contract=all_at(contract, "bits"), tolerance=None)
         moved = [each for each in run_checks(between) if _is_of_a_path(each)]
         if not moved:
             return Rechecked(list(findings))
-        apart = _keys(
-            self._apart(replace(between, contract=dict.fromkeys(contract, "close"), tolerance=evidence.tolerance))
-        )
+        apart = _keys(self._apart(replace(between, contract=all_at(contract, "close"), tolerance=evidence.tolerance)))
         wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
         if not _has_kernel(evidence.after):  # one that has a kernel is nearer to the fast path
-            findings = [*map(partial(self._as_shown_by, {each.key: each for each in wrong}), findings)]
+            findings = [*map(partial(self._as_shown_by, {each.identity: each for each in wrong}), findings)]
         kept = list(self._kept(findings, _keys(wrong), apart))
         forgiven = len(kept) < len(findings)
         return Rechecked(kept, (self._note(moved),) if forgiven else ())
 
-    def _as_shown_by(self, wrong: Mapping[_Key, Finding], finding: Finding) -> Finding:
+    def _as_shown_by(self, wrong: Mapping[Identity, Finding], finding: Finding) -> Finding:
         """The same finding as a comparison with eager without the fast path shows it."""
-        if not _is_of_a_path(finding) or finding.key not in wrong:
+        if not _is_of_a_path(finding) or finding.identity not in wrong:
             return finding
-        other = wrong[finding.key]
+        other = wrong[finding.identity]
         return replace(other, detail="\n".join(filter(None, [other.detail, _WITHOUT.format(self._again.fast)])))
 
-    def _kept(self, findings: Iterable[Finding], wrong: set[_Key], apart: set[_Key]) -> Iterator[Finding]:
+    def _kept(self, findings: Iterable[Finding], wrong: set[Identity], apart: set[Identity]) -> Iterator[Finding]:
         """The findings that hold whichever path eager takes, and those of values that the two paths do not share."""
         for each in findings:
-            if not _is_of_a_path(each) or each.key in wrong:
+            if not _is_of_a_path(each) or each.identity in wrong:
                 yield each
-            elif each.key in apart and each.kind in _VALUES:
+            elif each.identity in apart and _is_of_values(each):
                 yield replace(each, detail="\n".join(filter(None, [each.detail, _APART.format(self._again.fast)])))
 
     def _apart(self, evidence: Evidence) -> list[Finding]:
@@ -223,7 +225,7 @@ class Recheck:
         if not (evidence.tolerance is None and _has_kernel(evidence.after) and any(map(_is_of_a_path, found))):
             return found
         rounding, unmeasured = self._measured_slowly
-        levels = dict.fromkeys(evidence.contract, "rounding")
+        levels = all_at(evidence.contract, "rounding")
         return run_checks(replace(evidence, contract=levels, rounding=rounding, unmeasured=unmeasured))
 
     @cached_property
@@ -232,9 +234,9 @@ class Recheck:
             return self._measured(self._slow.observations)
 
     def _note(self, moved: Sequence[Finding]) -> str:
-        shown = next((each for each in moved if each.kind in _VALUES), moved[0])
+        shown = next((each for each in moved if _is_of_values(each)), moved[0])
         return _NOTE.format(
-            self._again.fast, shown.place, shown.detail.partition("\n")[0] if shown.kind in _VALUES else shown.kind
+            self._again.fast, shown.place, shown.detail.partition("\n")[0] if _is_of_values(shown) else kind_of(shown)
         )
 
 
@@ -252,16 +254,14 @@ _APART = (
     "torch.backends.mha.set_fastpath_enabled(False)."
 )
 
-_Key = tuple[str, str, str]
 
-
-def _keys(findings: Iterable[Finding]) -> set[_Key]:
-    return {each.key for each in findings}
+def _keys(findings: Iterable[Finding]) -> set[Identity]:
+    return {each.identity for each in findings}
 
 
 def _is_of_a_path(finding: Finding) -> bool:
     """Return True if the finding is of a kind that another way to compute the same may lead to."""
-    return finding.check in BLOCKING and (finding.kind in _VALUES or finding.kind == "stride")
+    return finding.check in BLOCKING and (_is_of_values(finding) or finding.key == "stride")
 
 
 def _differs_in_gradients(evidence: Evidence, findings: Iterable[Finding]) -> bool:
@@ -275,20 +275,25 @@ def _with_own_backward(found: Rechecked, functions: Sequence[str]) -> Rechecked:
     said = _BACKWARD.format(", ".join(functions))
     if not any(each.check == "gradients" for each in found.findings):
         return replace(found, notes=(f"{said}: gradients of the capture are compared within rounding", *found.notes))
-    return replace(found, findings=[_saying(each, said) for each in found.findings])
+    causes = tuple(Cause("autograd_function", name) for name in functions)
+    return replace(
+        found,
+        findings=[
+            replace(each, causes=(*each.causes, *causes)) if each.check == "gradients" else each
+            for each in found.findings
+        ],
+    )
 
 
-def _saying(finding: Finding, said: str) -> Finding:
-    if finding.check != "gradients":
-        return finding
-    return replace(finding, detail="\n".join(filter(None, [finding.detail, f"{said}."])))
+def _is_of_values(finding: Finding) -> bool:
+    return finding.change == "changed" and finding.key in _VALUES
 
 
 def _fails_closely(evidence: Evidence, findings: Iterable[Finding]) -> bool:
     """Return True if values that may differ by rounding differ by more than is usual."""
     if evidence.tolerance is not None or evidence.random:
         return False
-    return any(each.kind in _VALUES and evidence.contract.get(each.check) in _CLOSE for each in findings)
+    return any(_is_of_values(each) and evidence.contract.get(each.check) in _CLOSE for each in findings)
 
 
 def _has_kernel(record: Record) -> bool:

@@ -151,6 +151,6 @@ class Recorder:
 def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
     """Say what an item of the plugin has to say with this report; nothing unless it ended."""
     if isinstance(item, CaseItem) and (report.when == "call" or (report.when == "setup" and not report.passed)):
-        return Message(outcome=item.ended(report), tally=item.tally if item.outcome else None)
-    tally = item.tally if isinstance(item, EntryItem) and report.when == "call" else None
-    return Message(tally=tally, error=item.message if isinstance(item, BrokenItem) and report.failed else "")
+        return Message(outcome=item.ended(report), delta=item.delta if item.outcome else None)
+    delta = item.delta if isinstance(item, EntryItem) and report.when == "call" else None
+    return Message(delta=delta, error=item.message if isinstance(item, BrokenItem) and report.failed else "")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Mode, ModeTree
-from pytest_exportcheck.records import Finding
+from pytest_exportcheck.records import Finding, Identity, KnownAs
 from pytest_exportcheck.stage import OBJECTION, Stage
 
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
@@ -34,7 +34,7 @@ def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> lis
 
 
 def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
-    if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.field == OBJECTION:
+    if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.key == OBJECTION:
         return ""
     if is_second_opinion(engine):
         return engine.name
@@ -61,38 +61,38 @@ def can_judge(stage: Stage) -> bool:
 
 
 def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stage, *, same_mode: bool) -> list[Finding]:
-    """Return the findings; those that the first engine does not share become gaps in the engine at fault.
+    """Return the findings; those that the first engine does not share become errors of the engine at fault.
 
     The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
     and the other one fails: a refusal is another way to report the same model.
     """
     shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
     compared = first.record is not None or first.mode.is_fuzz
-    raised = any(each.check == "stage" and each.kind == "raised" for each in findings)
+    raised = any(each.check == "stage" and each.change == "raised" for each in findings)
     drawn = first.mode.is_fuzz  # sizes are drawn for each engine: one may show another difference, or refuse them
     if shared and (raised or drawn or not (compared and same_mode)):
         return [_shared_error(each, shared) for each in findings]
-    known = {each.key: each.known_as for each in first.findings if each.verdict == "known"}
-    kinds = {(each.check, each.kind) for each in shared}
+    known = {each.identity: each.known for each in first.findings if each.verdict == "known"}
+    sorts = {each.sort for each in shared}
     return [
-        _attributed(each, engine, known) if engine and (each.check, each.kind) not in kinds else each
+        _attributed(each, engine, known) if engine and each.sort not in sorts else each
         for each, engine in zip(findings, at_fault, strict=True)
     ]
 
 
-def _attributed(finding: Finding, engine: str, known: Mapping[tuple[str, str, str], str]) -> Finding:
-    """A known defect of torch that both engines have in one place is known; everything else is a gap."""
-    if finding.verdict == "broken" and finding.key in known:
-        return replace(finding, verdict="known", known_as=known[finding.key])
-    return replace(finding, verdict="gap", known_as="", fault_of=engine)
+def _attributed(finding: Finding, engine: str, known: Mapping[Identity, KnownAs | None]) -> Finding:
+    """A known defect of torch that both engines have in one place is known; everything else is an engine error."""
+    if finding.verdict == "broken" and finding.identity in known:
+        return replace(finding, verdict="known", known=known[finding.identity])
+    return replace(finding, verdict="engine_error", known=None, fault_of=engine)
 
 
 def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
-    """An error that the first engine raises with the same words is a failure of the model, not a gap."""
-    same = any((each.key, each.actual) == (finding.key, finding.actual) for each in shared)
-    return replace(finding, verdict="broken", fault_of="") if finding.verdict == "gap" and same else finding
+    """An error that the first engine raises with the same words is a failure of the model, not an engine error."""
+    same = any((each.identity, each.actual) == (finding.identity, finding.actual) for each in shared)
+    return replace(finding, verdict="broken", fault_of="") if finding.verdict == "engine_error" and same else finding
 
 
 def _fails(finding: Finding) -> bool:
-    """Return True if a finding fails the run of a user who ships a model, or would if it were not a gap."""
-    return finding.verdict in ("broken", "gap") or (finding.verdict == "known" and finding.check == "outputs")
+    """Return True if a finding fails the run of a user who ships a model, or would if it were not an engine error."""
+    return finding.verdict in ("broken", "engine_error") or (finding.verdict == "known" and finding.check == "outputs")

@@ -12,12 +12,12 @@ from pytest_exportcheck.policy import KNOWN, is_known_layout
 from pytest_exportcheck.records import (
     Case,
     Expectation,
+    ExpectationMatch,
+    FieldSurvival,
     Finding,
     Judgement,
     Outcome,
-    Reckoning,
     Status,
-    Survival,
 )
 from pytest_exportcheck.stage import Stage
 
@@ -52,13 +52,7 @@ def not_set_up(item: ItemContext, message: str, first: str) -> Judgement:
     empty); the others are blocked by it."""
     if first:
         return _judgement(item, Status.BLOCKED, reason=f"blocked: the case could not be set up (see {first})")
-    finding = Finding(
-        check="case",
-        place="set-up",
-        kind="raised",
-        expected="a module that runs on its example inputs",
-        actual=message,
-    )
+    finding = Finding.of("case").at("set-up", "raised", "", "a module that runs on its example inputs", message)
     reckoning = _reckoned(item, item.mode, [finding], may_be_stale=False)
     if reckoning.unexcused:
         return _judgement(item, Status.ERROR, findings=[finding], reason=message, reckoning=reckoning)
@@ -71,8 +65,8 @@ def _judgement(
     *,
     findings: Sequence[Finding] = (),
     reason: str = "",
-    ledger: Sequence[Survival] = (),
-    reckoning: Reckoning | None = None,
+    ledger: Sequence[FieldSurvival] = (),
+    reckoning: ExpectationMatch | None = None,
 ) -> Judgement:
     failing = reckoning.unexcused if reckoning and status.fails else ()
     outcome = Outcome(
@@ -99,8 +93,8 @@ def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
         return _judgement(item, Status.BLOCKED, reason=reason)
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
     if not reckoning.unexcused:
-        gap = any(finding.verdict == "gap" for finding in blocker.findings)
-        how = "where the engine itself fails" if gap and not reckoning.excused else "which fails as expected"
+        engine_failed = any(finding.verdict == "engine_error" for finding in blocker.findings)
+        how = "where the engine itself fails" if engine_failed and not reckoning.excused else "which fails as expected"
         return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, {how}")
     return _judgement(
         item,
@@ -124,14 +118,16 @@ def _judged(item: ItemContext, stage: Stage) -> Judgement:
         status, reason = Status.STALE, _stale_text(reckoning.stale)
     elif excused:
         status, reason = Status.EXPECTED, _reasons(reckoning)
-    elif any(finding.verdict == "gap" for finding in rest):
+    elif any(finding.verdict == "engine_error" for finding in rest):
         status = Status.ENGINE_ERROR
     elif any(finding.verdict == "known" for finding in rest):
         status = Status.KNOWN
     return _judgement(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
 
 
-def _reckoned(item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True) -> Reckoning:
+def _reckoned(
+    item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True
+) -> ExpectationMatch:
     """Findings about a mode held against what is expected of it."""
     entries = [
         each
@@ -141,7 +137,7 @@ def _reckoned(item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may
     pairs = [(each, finding) for finding in findings for each in entries if excuses(each, finding)]
     excused = [finding for _, finding in pairs]
     used = [each for each, _ in pairs]
-    return Reckoning(
+    return ExpectationMatch(
         mode=str(mode),
         unexcused=tuple(each for each in findings if each not in excused and not _tolerated(item, each)),
         excused=tuple(pairs),
@@ -150,16 +146,18 @@ def _reckoned(item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may
 
 
 def _tolerated(item: ItemContext, finding: Finding) -> bool:
-    """Lost is reported, never failed; known, and a gap in an engine, are warnings for who ships a model, failures for who builds
-    engines. Wrong outputs always fail, even when a known torch defect causes them; right values in other strides are a warning.
-    Those of a gap are not of a program to ship."""
+    """Return True if the item does not fail for the finding.
+
+    A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong outputs always
+    fail, even when a known torch defect causes them; right values in other strides are a warning. Outputs of an engine error are not
+    those of a program to ship."""
     if finding.verdict == "known":
         excusable = finding.check != "outputs" or is_known_layout(finding)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
-    return finding.verdict == "lost" or (finding.verdict == "gap" and item.profile == "ship")
+    return finding.verdict == "tolerated" or (finding.verdict == "engine_error" and item.profile == "ship")
 
 
-def _reasons(reckoning: Reckoning) -> str:
+def _reasons(reckoning: ExpectationMatch) -> str:
     return "; ".join(dict.fromkeys(entry.reason for entry, _ in reckoning.excused))
 
 

@@ -14,6 +14,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case, Origin
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.runner import Runner
 from pytest_exportcheck.sources import cases_from
 
@@ -102,7 +103,7 @@ def assert_fuzzing_finds_nothing(case):
     found = {str(mode): runner.run(case, engine.name, mode) for mode in planned}
     fuzzed = {mode: outcome for mode, outcome in found.items() if mode.endswith("fuzz")}
     assert {mode: outcome.findings for mode, outcome in fuzzed.items() if outcome.status != "passed"} == {}
-    assert {finding.kind for outcome in fuzzed.values() for finding in outcome.findings} <= {"widened"}
+    assert {kind_of(finding) for outcome in fuzzed.values() for finding in outcome.findings} <= {"widened"}
 
 
 def assert_no_false_alarm(case):

@@ -34,7 +34,7 @@ from pytest_exportcheck.checks.ledger import ledger_of
 from pytest_exportcheck.checks.outside import changes_of, explained
 from pytest_exportcheck.checks.rejects import judged as judged_refusal
 from pytest_exportcheck.internal import internal_finding
-from pytest_exportcheck.records import Check, Evidence, Finding
+from pytest_exportcheck.records import Check, Evidence, Finding, Identity
 
 __all__ = [
     "CHECKS",
@@ -76,12 +76,11 @@ def run_checks(evidence: Evidence, added: Mapping[str, Check] | None = None) -> 
 
 
 def deduplicated(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding per (check, place, kind): the first, with the calls of all."""
-    kept: dict[tuple[str, str, str], Finding] = {}
+    """One finding per identity: the first, with the calls of all."""
+    kept: dict[Identity, Finding] = {}
     for finding in findings:
-        first = kept.setdefault(finding.key, finding)
-        labels = dict.fromkeys((*first.on, *finding.on))
-        kept[finding.key] = replace(first, on=tuple(labels))
+        first = kept.setdefault(finding.identity, finding)
+        kept[finding.identity] = replace(first, on=tuple(dict.fromkeys((*first.on, *finding.on))))
     return list(kept.values())
 
 
@@ -101,7 +100,7 @@ def _crashed(name: str, error: Exception) -> Finding:
     return Finding(
         check=name,
         place="the check itself",
-        kind="crashed",
+        change="crashed",
         expected="a list of findings",
         actual=f"{type(error).__name__}: {error}",
         detail=f"The check was added by a hook; it raised at {frame.filename}:{frame.lineno}.",

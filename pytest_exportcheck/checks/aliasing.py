@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pytest_exportcheck.records import Evidence, Finding, Observation, StateRecord
 
+_FINDING = Finding.of("aliasing")
+
 
 def check(evidence: Evidence) -> list[Finding]:
     """Compare call by call, as far as both sides returned the same structure."""
@@ -19,15 +21,11 @@ def check(evidence: Evidence) -> list[Finding]:
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
     states = evidence.before.state, evidence.after.state
     old, new = _pairs(before, *states), _pairs(after, *states[::-1])
-    on = (before.label,)
+    on = (before.site,)
     for place, owner in sorted(old - new):
-        yield _finding(place, owner, "broken", f"shares storage with {owner}", "does not", on)
+        yield _FINDING.at(f"{place} and {owner}", "dropped", "", f"shares storage with {owner}", "does not", on=on)
     for place, owner in sorted(new - old):
-        yield _finding(place, owner, "new", f"does not share storage with {owner}", "does", on)
-
-
-def _finding(place: str, owner: str, kind: str, expected: str, actual: str, on: tuple[str, ...]) -> Finding:
-    return Finding(check="aliasing", place=f"{place} and {owner}", kind=kind, expected=expected, actual=actual, on=on)
+        yield _FINDING.at(f"{place} and {owner}", "added", "", f"does not share storage with {owner}", "does", on=on)
 
 
 def _pairs(observation: Observation, own: StateRecord | None, others: StateRecord | None) -> set[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pytest_exportcheck.checks.outputs import spec_text
 from pytest_exportcheck.records import Evidence, Finding
 
+_FINDING = Finding.of("call_spec")
+
 
 def check(evidence: Evidence) -> list[Finding]:
     """Compare what both sides state; a side that states nothing is not judged."""
@@ -17,12 +19,8 @@ def check(evidence: Evidence) -> list[Finding]:
         "input names": (before.names, after.names),
     }
     return [
-        Finding(
-            check="call_spec",
-            place=place,
-            kind="names" if place == "input names" else "structure",
-            expected=_text(expected),
-            actual=_text(actual),
+        _FINDING.at(
+            place, "changed", "names" if place == "input names" else "structure", _text(expected), _text(actual)
         )
         for place, (expected, actual) in pairs.items()
         if expected is not None and actual is not None and expected != actual

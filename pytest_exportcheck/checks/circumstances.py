@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exportcheck.records import Evidence, Observation, ProgramRecord, Record, TensorFacts
+from pytest_exportcheck.records import Cause, Evidence, Observation, ProgramRecord, Record, TensorFacts
 
 _PLAIN = ("Tensor", "Parameter", "Buffer")
 
 
-def of_capture(eager: Record) -> Iterator[str]:
+def of_capture(eager: Record) -> Iterator[Cause]:
     """Name the tensor subclasses that a module holds, for a capture that raised."""
     entries = eager.state.entries.values() if eager.state else ()
-    held = [f"{each.name} ({each.facts.type})" for each in entries if _is_subclass(each.facts)]
-    if held:
-        yield f"the module holds tensor subclasses: {', '.join(held)}"
+    for each in entries:
+        if _is_subclass(each.facts):
+            yield Cause("subclass_state", f"{each.name} ({each.facts.type})")
 
 
-def of_call(evidence: Evidence, before: Observation) -> Iterator[str]:
+def of_call(evidence: Evidence, before: Observation) -> Iterator[Cause]:
     """Say what a program that raises at its call had to return, and what its operations lack."""
-    outputs = [(each.place, each.facts) for each in before.outputs if each.facts is not None]
-    returned = [f"{place} ({facts.type})" for place, facts in outputs if _is_subclass(facts)]
-    if returned:
-        yield f"outputs are tensor subclasses: {', '.join(returned)}"
+    for each in before.outputs:
+        if each.facts is not None and _is_subclass(each.facts):
+            yield Cause("subclass_output", f"{each.place} ({each.facts.type})")
     program = evidence.before.program
     if evidence.stage == "unflatten" and program is not None and _lacks_root(program):
-        yield "operations of the program lack the root module in nn_module_stack"
+        yield Cause("root_missing")
+
+
+def tracing_tensor(kind: str) -> Iterator[Cause]:
+    """Name a class of tensor that only a tracer makes."""
+    if kind in ("FakeTensor", "FunctionalTensor"):
+        yield Cause("tracing_tensor", kind)
 
 
 def _is_subclass(facts: TensorFacts | None) -> bool:

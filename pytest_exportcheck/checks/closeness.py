@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_exportcheck.policy import BELIEVED_ROUNDOFFS, OWN_ROUNDING, UNIT_ROUNDOFF
 from pytest_exportcheck.records import Tolerance
+from pytest_exportcheck.records.levels import ValueLevel
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Rule:
     """How values are compared: ``bits``, ``close``, ``rounding`` (within eager's own) or ``structure`` (type, shape and dtype
     only). ``unmeasured`` says why eager's own rounding is not known, where a comparison asked for it."""
 
-    level: str
+    level: ValueLevel
     tolerance: Tolerance | None
     by_dtype: Mapping[str, Tolerance]
     own: Own | None = None

@@ -10,9 +10,11 @@ import torch
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.values import differences, tensor_text
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.records.levels import ConstantsLevel
 from pytest_exportcheck.tensors import leaf_of, same_bits
 
 _BITS = Rule("bits", None, {})
+_FINDING = Finding.of("constants")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -26,10 +28,6 @@ def check(evidence: Evidence) -> list[Finding]:
     return [*found, *_LEVELS[level](evidence.before.program.constants, program.constants)]
 
 
-def _finding(name: str, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
-    return Finding(check="constants", place=name, kind=kind, expected=expected, actual=actual, detail=detail)
-
-
 def _text(value: Any) -> str:
     return tensor_text(value) if isinstance(value, torch.Tensor) else f"{type(value).__name__}"
 
@@ -38,27 +36,33 @@ def _named_in_signature(program: ProgramRecord) -> Iterator[Finding]:
     """Every constant that the signature names is there."""
     for spec in program.signature.inputs:
         if spec.kind in ("CONSTANT_TENSOR", "CUSTOM_OBJ") and spec.target not in program.constants:
-            yield _finding(str(spec.target), "missing", f"a constant for input {spec.name}", "no such constant")
+            yield _FINDING.at(str(spec.target), "missing", "", f"a constant for input {spec.name}", "no such constant")
 
 
 def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
     for name, old in before.items():
         if name not in after:
-            yield _finding(name, "dropped", _text(old), "no such constant")
+            yield _FINDING.at(name, "dropped", "", _text(old), "no such constant")
             continue
         new = after[name]
         if type(old) is not type(new):
-            yield _finding(name, "type", _text(old), _text(new))
+            yield _FINDING.at(name, "changed", "type", _text(old), _text(new))
         elif isinstance(old, torch.Tensor):
             if old.requires_grad != new.requires_grad:
-                yield _finding(
-                    name, "requires_grad", f"requires_grad={old.requires_grad}", f"requires_grad={new.requires_grad}"
+                yield _FINDING.at(
+                    name,
+                    "changed",
+                    "requires_grad",
+                    f"requires_grad={old.requires_grad}",
+                    f"requires_grad={new.requires_grad}",
                 )
             for difference in differences(leaf_of(name, old, clone=False), leaf_of(name, new, clone=False), _BITS):
-                yield _finding(name, difference.kind, difference.expected, difference.actual, difference.detail)
+                yield _FINDING.at(
+                    name, "changed", difference.kind, difference.expected, difference.actual, difference.detail
+                )
     for name, new in after.items():
         if name not in before:
-            yield _finding(name, "added", "no such constant", _text(new))
+            yield _FINDING.at(name, "added", "", "no such constant", _text(new))
 
 
 def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
@@ -66,10 +70,10 @@ def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Fin
     there = [value for value in after.values() if isinstance(value, torch.Tensor)]
     for name, old in before.items():
         if isinstance(old, torch.Tensor) and not any(same_bits(old, new) for new in there):
-            yield _finding(name, "dropped", _text(old), "no constant of this value")
+            yield _FINDING.at(name, "dropped", "", _text(old), "no constant of this value")
 
 
-_LEVELS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
+_LEVELS: Mapping[ConstantsLevel, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
     "equal": _equal,
     "values": _values,
 }

@@ -8,6 +8,7 @@ from functools import partial
 
 from pytest_exportcheck.checks.sizes import same_size, value_at
 from pytest_exportcheck.records import (
+    Change,
     ConstraintsRecord,
     DeclaredDim,
     Evidence,
@@ -18,6 +19,9 @@ from pytest_exportcheck.records import (
     Size,
     TensorValue,
 )
+from pytest_exportcheck.records.levels import ConstraintsLevel
+
+_FINDING = Finding.of("constraints")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -48,15 +52,9 @@ def _lengths(program: ProgramRecord) -> set[frozenset[str]]:
 
 
 def _explained(lengths: Collection[frozenset[str]], finding: Finding) -> Finding:
-    """Change the kind of a relation between the two lengths of one attention node, which are always equal."""
-    of_attention = finding.kind == "relation" and frozenset((finding.expected, finding.actual)) in lengths
-    return replace(finding, kind="relation of keys and values") if of_attention else finding
-
-
-def _finding(place: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
-    return Finding(
-        check="constraints", place=place, kind=kind, expected=str(expected), actual=str(actual), detail=detail
-    )
+    """Name a relation between the two lengths of one attention node, which are always equal."""
+    of_attention = finding.key == "relation" and frozenset((finding.expected, finding.actual)) in lengths
+    return replace(finding, key="relation_of_keys_and_values") if of_attention else finding
 
 
 # --- what the case declares -----------------------------------------------------------------
@@ -69,9 +67,9 @@ def _declared(dims: tuple[DeclaredDim, ...], constraints: ConstraintsRecord) -> 
             continue
         size, place = shape[dim.dim], f"{dim.place}.size({dim.dim})"
         if dim.dynamic and not isinstance(size, Size):
-            yield _finding(place, "made static", f"dynamic ({dim.text})", f"always {size}")
+            yield _FINDING.at(place, "static", "", f"dynamic ({dim.text})", f"always {size}")
         elif not dim.dynamic and not dim.text.startswith("Dim.AUTO") and isinstance(size, Size):
-            yield _finding(place, "made dynamic", f"static ({dim.text})", size)
+            yield _FINDING.at(place, "dynamic", "", f"static ({dim.text})", size)
         elif isinstance(size, Size) and dim.interval is not None:
             yield from _range(place, dim.interval, interval_of(size, constraints.ranges))
 
@@ -80,9 +78,9 @@ def _range(place: str, declared: Interval, found: Interval | None) -> Iterator[F
     if found is None or found == declared:
         return
     if not found.holds(declared):
-        yield _finding(place, "narrowed", declared, found)
+        yield _FINDING.at(place, "narrowed", "", declared, found)
     if not declared.holds(found):
-        yield _finding(place, "widened", declared, found)
+        yield _FINDING.at(place, "widened", "", declared, found)
 
 
 def interval_of(size: Size, ranges: Mapping[str, Interval]) -> Interval | None:
@@ -110,10 +108,10 @@ def _equal(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Find
     old, new = _normal(before.guards), _normal(after.guards)
     for guard in old:
         if guard not in new:
-            yield _finding(guard, "guard dropped", guard, "no such guard")
+            yield _FINDING.at(guard, "dropped", "guard", guard, "no such guard")
     for guard in new:
         if guard not in old:
-            yield _finding(guard, "guard added", "no such guard", guard)
+            yield _FINDING.at(guard, "added", "guard", "no such guard", guard)
 
 
 def _shapes(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
@@ -123,25 +121,28 @@ def _shapes(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fin
             continue  # the signature and val say so
         for dim, (left, right) in enumerate(zip(old, new, strict=True)):
             if isinstance(left, Size) and not isinstance(right, Size):
-                yield _finding(f"{place}.size({dim})", "made static", f"dynamic ({left})", f"always {right}")
+                yield _FINDING.at(f"{place}.size({dim})", "static", "", f"dynamic ({left})", f"always {right}")
             elif isinstance(right, Size) and not isinstance(left, Size):
-                yield _finding(f"{place}.size({dim})", "made dynamic", f"always {left}", f"dynamic ({right})")
+                yield _FINDING.at(f"{place}.size({dim})", "dynamic", "", f"always {left}", f"dynamic ({right})")
             elif not same_size(left, right, before.ranges):
-                yield _finding(f"{place}.size({dim})", "relation", left, right)
+                yield _FINDING.at(f"{place}.size({dim})", "changed", "relation", left, right)
 
 
 def _ranges(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
     for text, old in before.ranges.items():
         new = after.ranges.get(text)
         if new is None:
-            unused = " of an unused symbol" if text in before.unused else ""
-            yield _finding(text, f"range{unused} dropped", old, "no such range")
+            key = "unused_range" if text in before.unused else "range"
+            yield _FINDING.at(text, "dropped", key, old, "no such range")
         elif new != old:
-            kind = "range narrowed" if old.holds(new) else "range widened" if new.holds(old) else "range moved"
-            yield _finding(text, kind, old, new)
+            yield _FINDING.at(text, _moved(old, new), "range", old, new)
     for text, new in after.ranges.items():
         if text not in before.ranges:
-            yield _finding(text, "range added", "no such range", new)
+            yield _FINDING.at(text, "added", "range", "no such range", new)
+
+
+def _moved(old: Interval, new: Interval) -> Change:
+    return "narrowed" if old.holds(new) else "widened" if new.holds(old) else "moved"
 
 
 def _normal(guards: tuple[str, ...]) -> list[str]:
@@ -157,7 +158,7 @@ def _lowered(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fi
     seen: set[tuple[str, str]] = set()
     for finding in _shapes(before, after):
         cause = (finding.expected, finding.actual)
-        if finding.kind != "relation" or cause not in seen:
+        if finding.key != "relation" or cause not in seen:
             yield finding
         seen.add(cause)
     yield from (each for each in _ranges(before, after) if not _follows(each, merged, before, after))
@@ -179,9 +180,9 @@ def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Si
 def _follows(finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
     """Return True for a range that disappeared with its symbol, was left without one, or became the range that both merged dims allow."""
     sizes = {name for name in merged if name in finding.place}
-    if finding.kind == "range added":
+    if finding.change == "added":
         return bool(merged) and finding.place in after.unused
-    if finding.kind.endswith("dropped"):
+    if finding.change == "dropped":
         return bool(sizes) and finding.place not in after.ranges
     new = after.ranges.get(finding.place)
     others = [
@@ -204,7 +205,7 @@ def _parts(finding: Finding, before: ConstraintsRecord, after: ConstraintsRecord
         for dim, (old, new) in enumerate(zip(before.shapes.get(place, ()), sizes, strict=False)):
             if isinstance(old, Size) and isinstance(new, Size):
                 groups.setdefault(new.text, {})[f"{place}.size({dim})"] = old.text
-    return finding.actual.startswith("refused") and any(
+    return finding.change == "refused" and any(
         len(set(group.values())) > 1 and changed & group.keys() and group.keys() - changed for group in groups.values()
     )
 
@@ -215,13 +216,13 @@ def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Fi
         for dim, (left, right) in enumerate(zip(old, after.shapes.get(place, ()), strict=False)):
             where = f"{place}.size({dim})"
             if isinstance(left, Size) and not isinstance(right, Size):
-                yield _finding(where, "made static", f"dynamic ({left})", f"always {right}")
+                yield _FINDING.at(where, "static", "", f"dynamic ({left})", f"always {right}")
             elif isinstance(right, Size) and not isinstance(left, Size):
-                yield _finding(where, "made dynamic", f"always {left}", f"dynamic ({right})")
+                yield _FINDING.at(where, "dynamic", "", f"always {left}", f"dynamic ({right})")
             elif isinstance(left, Size) and isinstance(right, Size):
                 was, now = interval_of(left, before.ranges), interval_of(right, after.ranges)
                 if was is not None and now is not None and was != now:
-                    yield _finding(where, "range narrowed" if was.holds(now) else "range widened", was, now)
+                    yield _FINDING.at(where, "narrowed" if was.holds(now) else "widened", "range", was, now)
     yield from _acceptance(before, after)
 
 
@@ -230,10 +231,10 @@ def _acceptance(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator
         accepts = after.accepts.get(setting, accepted)
         if accepted != accepts:
             say = {True: "accepted by the guards", False: "refused by the guards"}
-            yield _finding(setting, "guard", say[accepted], say[accepts])
+            yield _FINDING.at(setting, "accepted" if accepts else "refused", "guard", say[accepted], say[accepts])
 
 
-_LEVELS: Mapping[str, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[ConstraintsLevel, Callable[[ConstraintsRecord, ConstraintsRecord], Iterator[Finding]]] = {
     "equal": _equal,
     "lowered": _lowered,
     "accepts": _accepts,

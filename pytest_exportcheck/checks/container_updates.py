@@ -8,13 +8,13 @@ from dataclasses import replace
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.values import differences, tensor_text
-from pytest_exportcheck.records import Evidence, Finding, Leaf, Observation, Update
+from pytest_exportcheck.records import Change, Evidence, Finding, Leaf, Observation, Update
 from pytest_exportcheck.tensors import leaf_of, same_bits
 
 #: Findings for one argument; further entries are listed in the last of them. A cache has two for every layer.
 _SHOWN = 4
 
-_FIELD = "container_update"
+_FINDING = Finding.of("effects")
 
 #: Facts that are compared for outputs only.
 _OF_RESULTS = ("type", "stride")
@@ -28,7 +28,7 @@ def container_updates(evidence: Evidence, before: Observation, after: Observatio
         finding = _entry(place, before, after, rule_of(evidence, "effects", before.label, f"input {place}"))
         if finding is not None:
             argument = (before.updates.get(place) or after.updates[place]).argument
-            if captured and finding.kind == "mutation lost" and argument not in by_argument:
+            if captured and finding.change == "dropped" and argument not in by_argument:
                 finding = replace(finding, detail="\n".join([*_lines(finding.detail), *_hints(place, before)]))
             by_argument.setdefault(argument, []).append(finding)
     for argument, findings in by_argument.items():
@@ -44,17 +44,8 @@ def _entry(place: str, before: Observation, after: Observation, rule: Rule) -> F
     texts = _difference(expected, actual, rule)
     if texts is None:
         return None
-    kind = "mutated to another value" if old and new else "mutation lost" if old else "mutation added"
-    return Finding(
-        check="effects",
-        place=f"input {place}",
-        kind=kind,
-        expected=texts[0],
-        actual=texts[1],
-        field=_FIELD,
-        detail=texts[2],
-        on=(before.label,),
-    )
+    change: Change = "changed" if old and new else "dropped" if old else "added"
+    return _FINDING.at(f"input {place}", change, "container_update", *texts, on=(before.site,))
 
 
 def _left(place: str, observation: Observation, update: Update | None) -> Leaf | None:

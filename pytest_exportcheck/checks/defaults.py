@@ -10,14 +10,13 @@ def check(evidence: Evidence) -> list[Finding]:
     """Name every such call of a captured program."""
     program = evidence.after.program
     return [
-        Finding(
-            check="defaults",
-            place=graph.place(node),
-            kind=f"default {what}",
-            expected=f"a call that gives its {what}",
-            actual=f"{node_text(node)} yields {_value(node, what)}, the default {what} of the capture",
-            field=what,
-            detail=_REMEDY[what],
+        Finding.of("defaults").at(
+            graph.place(node),
+            "defaulted",
+            what,
+            f"a call that gives its {what}",
+            f"{node_text(node)} yields {_value(node, what)}, the default {what} of the capture",
+            _REMEDY[what],
             line=user_line(node),
         )
         for graph in (program.graphs.values() if program is not None else ())

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_exportcheck.checks import outputs
+from pytest_exportcheck.checks.circumstances import tracing_tensor
 from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, may_depend, outside_findings
 from pytest_exportcheck.checks.values import tensor_text, value_difference
-from pytest_exportcheck.records import Evidence, Finding, Observation, ProgramRecord, StateEntry
+from pytest_exportcheck.records import CallSite, Change, Evidence, Finding, Observation, ProgramRecord, StateEntry
 
 _UNCHANGED = "left as it was"
+_FINDING = Finding.of("effects")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -37,35 +39,32 @@ def _unread(evidence: Evidence, finding: Finding) -> Finding:
     at, or filled before it is read, as weight normalisation does."""
     name = finding.place.removeprefix("state ")
     set_anew = any(name in each.rebound for each in evidence.before.observations)
-    if finding.kind == "attribute mutation lost" and set_anew:
-        return replace(finding, field="attribute_mutation_lost_unread")
+    if finding.key == "attribute_mutation" and set_anew:
+        return replace(finding, change="unread")
     return finding
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
-    on = (before.label,)
-    yield from _mutations(evidence, "input", before.inputs, after.inputs, on)
+    yield from _mutations(evidence, "input", before.inputs, after.inputs, before.site)
     yield from container_updates(evidence, before, after)
     kept = {
         name: value for name, value in after.state.items() if not is_taken_from_outside(evidence, before, name, value)
     }
-    for finding in _mutations(evidence, "state", before.state, kept, on):
+    for finding in _mutations(evidence, "state", before.state, kept, before.site):
         if _is_another_name(evidence, finding):
             continue
-        named = replace(finding, kind=_kind(evidence, finding))
+        named = _as_attribute(evidence, finding)
         yield replace(named, detail=named.detail or _hint(evidence, named))
     if before.generator != after.generator:
         deterministic = evidence.after.program is not None and not _draws(evidence.after.program)
-        yield Finding(
-            check="effects",
-            place="random generator",
-            kind="generator untouched" if deterministic else "generator",
-            expected=f"state {before.generator} after the call",
-            actual=f"state {after.generator}",
-            detail="no operation of the program draws"
-            if deterministic
-            else "another number of random values was drawn",
-            on=on,
+        yield _FINDING.at(
+            "random generator",
+            "dropped" if deterministic else "changed",
+            "generator",
+            f"state {before.generator} after the call",
+            f"state {after.generator}",
+            "no operation of the program draws" if deterministic else "another number of random values was drawn",
+            on=(before.site,),
         )
 
 
@@ -85,11 +84,13 @@ def _is_another_name(evidence: Evidence, finding: Finding) -> bool:
     return any(each.tied_to == tensor for each in after.entries.values() if each.name in before.entries)
 
 
-def _kind(evidence: Evidence, finding: Finding) -> str:
-    """Of tensors that are neither parameter nor buffer, a lost mutation is a case of its own."""
+def _as_attribute(evidence: Evidence, finding: Finding) -> Finding:
+    """Name a lost mutation of a tensor that is neither a parameter nor a buffer."""
     entry = _entry(evidence, finding)
-    plain = entry is not None and entry.kind == "attribute" and finding.kind == "mutation lost"
-    return "attribute mutation lost" if plain else finding.kind
+    if entry is None or entry.kind != "attribute" or finding.change != "dropped":
+        return finding
+    subject = "attribute_entry" if "[" in entry.name else "attribute"
+    return replace(finding, key="attribute_mutation", subject=subject)
 
 
 def _entry(evidence: Evidence, finding: Finding) -> StateEntry | None:
@@ -100,31 +101,30 @@ def _entry(evidence: Evidence, finding: Finding) -> StateEntry | None:
 def _hint(evidence: Evidence, finding: Finding) -> str:
     """What to do about a lost mutation of a tensor that is no buffer."""
     entry = _entry(evidence, finding)
-    if finding.kind == "attribute mutation lost":
+    if finding.key == "attribute_mutation":
         return "A plain tensor attribute is a constant to a program: use register_buffer, and update it in place."
-    if finding.kind == "mutation lost" and entry is not None:
+    if finding.change == "dropped" and entry is not None:
         return "If forward assigns to it, update it in place (copy_, add_) instead."
     return ""
 
 
 def _mutations(
-    evidence: Evidence, what: str, before: Mapping[str, Any], after: Mapping[str, Any], on: tuple[str]
+    evidence: Evidence, what: str, before: Mapping[str, Any], after: Mapping[str, Any], site: CallSite
 ) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         place = f"{what} {name}"
         if name not in after:
-            expected, actual, kind, detail = f"changed to {tensor_text(before[name])}", _UNCHANGED, "mutation lost", ""
+            yield _mutation(place, "dropped", f"changed to {tensor_text(before[name])}", _UNCHANGED, site)
         elif name not in before:
-            expected, actual, kind, detail = _UNCHANGED, f"changed to {tensor_text(after[name])}", "mutation added", ""
+            added = _mutation(place, "added", _UNCHANGED, f"changed to {tensor_text(after[name])}", site)
+            yield replace(added, causes=tuple(tracing_tensor(type(after[name]).__name__)))
         else:
-            rule = rule_of(evidence, "effects", on[0], place)
+            rule = rule_of(evidence, "effects", site.label, place)
             difference = next(value_difference(before[name], after[name], rule), None)
             if difference is None or rule.level == "structure":
                 continue
-            expected, actual, kind, detail = (
-                difference.expected,
-                difference.actual,
-                "mutated to another value",
-                difference.detail,
-            )
-        yield Finding(check="effects", place=place, kind=kind, expected=expected, actual=actual, detail=detail, on=on)
+            yield _mutation(place, "changed", difference.expected, difference.actual, site, detail=difference.detail)
+
+
+def _mutation(place: str, change: Change, expected: str, actual: str, site: CallSite, detail: str = "") -> Finding:
+    return _FINDING.at(place, change, "mutation", expected, actual, detail, on=(site,))

@@ -10,6 +10,7 @@ from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.records import Evidence, Finding, Leaf
 
 _BITS = Rule("bits", None, {})
+_FINDING = Finding.of("examples")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -21,12 +22,12 @@ def check(evidence: Evidence) -> list[Finding]:
     if given is None:
         return []
     if program.examples is None:
-        return [_finding("example inputs", "dropped", f"{len(given)} leaves", "none")]
+        return [_FINDING.at("example inputs", "dropped", "", f"{len(given)} leaves", "none")]
     found = list(_leaves(given, program.examples))
     structure = evidence.before.program.example_structure if evidence.before.program else None
     if structure is not None and structure != program.example_structure:
         expected, actual = spec_text(structure), spec_text(program.example_structure)
-        found.append(_finding("example inputs", "structure", expected, actual))
+        found.append(_FINDING.at("example inputs", "changed", "structure", expected, actual))
     return found
 
 
@@ -34,22 +35,20 @@ def _before(evidence: Evidence) -> Sequence[Leaf] | None:
     return evidence.before.program.examples if evidence.before.program else None
 
 
-def _finding(place: str, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
-    return Finding(check="examples", place=place, kind=kind, expected=expected, actual=actual, detail=detail)
-
-
 def _leaves(before: Sequence[Leaf], after: Sequence[Leaf]) -> Iterator[Finding]:
     old, new = {leaf.place: leaf for leaf in before}, {leaf.place: leaf for leaf in after}
     for place, leaf in old.items():
         if place not in new:
-            yield _finding(place, "dropped", "an example", "none")
+            yield _FINDING.at(place, "dropped", "", "an example", "none")
             continue
         facts = leaf.facts, new[place].facts
         if facts[0] and facts[1] and facts[0].requires_grad != facts[1].requires_grad:
             flags = [f"requires_grad={each.requires_grad}" for each in facts if each]
-            yield _finding(place, "requires_grad", *flags)
+            yield _FINDING.at(place, "changed", "requires_grad", *flags)
         for difference in differences(leaf, new[place], _BITS):
-            yield _finding(place, difference.kind, difference.expected, difference.actual, difference.detail)
+            yield _FINDING.at(
+                place, "changed", difference.kind, difference.expected, difference.actual, difference.detail
+            )
     for place in new:
         if place not in old:
-            yield _finding(place, "added", "no example", "an example")
+            yield _FINDING.at(place, "added", "", "no example", "an example")

@@ -12,16 +12,21 @@ from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF, ZERO_GRADIENT
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
+from pytest_exportcheck.records.levels import ValueLevel
 
 #: Below autograd nobody promises which outputs require grad.
 _FLAGS_MATTER = ("bits", "close")
+
+_FINDING = Finding.of("gradients")
+
+_SUBJECTS = {"the call": "call", "backward": "backward"}
 
 
 def check(evidence: Evidence) -> list[Finding]:
     """Compare call by call, as far as both sides returned the same values: gradients of others mean nothing."""
     level = evidence.contract["gradients"]
     wrong = (
-        {label for finding in outputs.check(evidence) if finding.kind != "stride" for label in finding.on}
+        {site.label for finding in outputs.check(evidence) if finding.key != "stride" for site in finding.on}
         if "outputs" in evidence.contract
         else ()
     )
@@ -33,7 +38,7 @@ def check(evidence: Evidence) -> list[Finding]:
             found += _flags(before, after)
         if before.gradients is not None and not evidence.random and before.label not in wrong:
             differing = _gradients(evidence, before.label, before.gradients, after.gradients)
-            found += [replace(each, on=(before.label,)) for each in differing]
+            found += [replace(each, on=(before.site,)) for each in differing]
     return found
 
 
@@ -47,14 +52,8 @@ def _flags(before: Observation, after: Observation) -> Iterator[Finding]:
             left, right = getattr(expected.facts, field), getattr(actual.facts, field)
             if left != right:
                 name = "grad_fn" if field == "has_grad_fn" else field
-                yield Finding(
-                    check="gradients",
-                    place=expected.place,
-                    kind=name,
-                    expected=_flag(name, left),
-                    actual=_flag(name, right),
-                    on=(before.label,),
-                )
+                texts = _flag(name, left), _flag(name, right)
+                yield _FINDING.at(expected.place, "changed", name, *texts, on=(before.site,))
 
 
 def _flag(name: str, value: bool) -> str:
@@ -65,34 +64,27 @@ def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradien
     if before.raised is not None:
         return  # eager has no gradients to compare with
     if after is None or after.raised is not None:
-        said = "no output requires grad" if after is None else str(after.raised)
+        error = after.raised if after is not None else None
         place = "backward" if after is None else after.raised_by
-        yield Finding(check="gradients", place=place, kind="raised", expected="gradients, as before", actual=said)
+        said = error or "no output requires grad"
+        yield _FINDING.at(
+            place, "raised", "", "gradients, as before", said, error=error, subject=_SUBJECTS.get(place, "")
+        )
         return
-    level = "bits" if evidence.contract["gradients"] == "bits" else "close"
+    level: ValueLevel = "bits" if evidence.contract["gradients"] == "bits" else "close"
     for name, expected in before.values.items():
         present, actual = _of_group(name, after, evidence)
         if not present:
             continue  # the state check says that it is gone
         if (expected is None) != (actual is None):
-            yield Finding(
-                check="gradients",
-                place=name,
-                kind="dropped" if actual is None else "gained",
-                expected="no gradient" if expected is None else tensor_text(expected),
-                actual="no gradient" if actual is None else tensor_text(actual),
-            )
+            texts = ["no gradient" if each is None else tensor_text(each) for each in (expected, actual)]
+            yield _FINDING.at(name, "dropped" if actual is None else "gained", "", *texts)
         elif expected is not None:
             own = _own(evidence, label, name, expected)
             rule = Rule(level, evidence.tolerance, CLOSE, own, evidence.unmeasured)
             for difference in value_difference(expected, actual, rule):
-                yield Finding(
-                    check="gradients",
-                    place=name,
-                    kind=difference.kind,
-                    expected=difference.expected,
-                    actual=difference.actual,
-                    detail=difference.detail,
+                yield _FINDING.at(
+                    name, "changed", difference.kind, difference.expected, difference.actual, difference.detail
                 )
 
 

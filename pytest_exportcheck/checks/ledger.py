@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pytest_exportcheck.checks.metadata import fates, key_of
 from pytest_exportcheck.checks.val import val_differences
 from pytest_exportcheck.policy import METADATA
-from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, Survival
+from pytest_exportcheck.records import Evidence, FieldSurvival, Finding, ProgramRecord
 
 
-def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival, ...]:
+def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[FieldSurvival, ...]:
     """Node metadata and ``val`` of all paired nodes, and what else the findings say was lost."""
     counts: dict[str, Counter[str]] = {}
     before = evidence.before.program
@@ -33,10 +33,10 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Survival
             counts.setdefault("graph_module.meta", Counter())[_meta_fate(before, after, key)] += 1
     counted = set(counts)
     for finding in findings:
-        if finding.verdict == "lost" and finding.name not in counted:
+        if finding.verdict == "tolerated" and finding.name not in counted:
             counts.setdefault(finding.name, Counter())[_fate(finding)] += 1
     return tuple(
-        Survival(field=field, promised=_is_promised(field, evidence), **count)
+        FieldSurvival(field=field, promised=_is_promised(field, evidence), **count)
         for field, count in sorted(counts.items())
     )
 
@@ -56,4 +56,4 @@ def _meta_fate(before: ProgramRecord, after: ProgramRecord, key: str) -> str:
 
 
 def _fate(finding: Finding) -> str:
-    return next((fate for fate in ("dropped", "gained") if fate in finding.kind), "changed")
+    return finding.change if finding.change in ("dropped", "gained") else "changed"

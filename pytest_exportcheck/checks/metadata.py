@@ -9,11 +9,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from pytest_exportcheck.checks.alignment import refs
+from pytest_exportcheck.checks.at_node import at_node
 from pytest_exportcheck.checks.texts import side_by_side, user_line
 from pytest_exportcheck.checks.untraced import outside_forward, untraced_finding
-from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord, Record
+from pytest_exportcheck.records import (
+    Cause,
+    Evidence,
+    Finding,
+    GraphPair,
+    GraphRecord,
+    NodeRecord,
+    ProgramRecord,
+    Record,
+)
+from pytest_exportcheck.records.levels import MetadataLevel
 
 Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
+
+_FINDING = Finding.of("metadata")
 
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in ')
 
@@ -35,7 +48,7 @@ def key_of(node: NodeRecord, key: str) -> str:
     return key if node.op == "call_function" else f"{node.op}.{key}"
 
 
-def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, str]) -> Iterator[tuple[str, Fate]]:
+def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
     """What became of every key of a node's metadata."""
     for key in dict.fromkeys((*one.meta, *other.meta)):
         if key not in other.meta:
@@ -94,18 +107,22 @@ def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, 
     return False
 
 
-def _finding(pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: str) -> Finding:
+def _finding(
+    pair: GraphPair, one: NodeRecord, other: NodeRecord, key: str, fate: Literal["changed", "dropped", "gained"]
+) -> Finding:
     expected, actual = side_by_side(_shown(one.meta.get(key)), _shown(other.meta.get(key)))
     made = "" if one.name == other.name else f"made from {one.name}"
     as_json = fate == "changed" and key == "custom" and _same_as_json(one.meta[key], other.meta[key])
-    return Finding(
-        check="metadata",
-        place=pair.after.place(other),
-        kind=f"{key} {'turned into JSON' if as_json else fate}",
-        field=key_of(one, key),
-        expected="none" if key not in one.meta else expected,
-        actual="none" if key not in other.meta else actual,
-        detail=made or _result_of(pair.before, one),
+    return at_node(
+        _FINDING,
+        pair.after,
+        other,
+        "as_json" if as_json else fate,
+        key,
+        "none" if key not in one.meta else expected,
+        "none" if key not in other.meta else actual,
+        made,
+        causes=(*(() if made else _results_of(pair.before, one)), *_separators(key, one.meta.get(key))),
         line=user_line(one) or user_line(other),
     )
 
@@ -118,14 +135,24 @@ def _same_as_json(one: Any, other: Any) -> bool:
         return False
 
 
-def _result_of(graph: GraphRecord, node: NodeRecord) -> str:
-    """For a node that takes one result of an operation with several: which."""
+def _results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
+    """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
     if "getitem" not in node.facts:
-        return ""
+        return
     source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
     if source is None or source.op != "call_function":
-        return ""
-    return f"a result of {'' if '.' in source.target else 'the higher-order operator '}{source.target}"
+        return
+    yield Cause("result_of" if "." in source.target else "result_of_region", source.target)
+    function = node.meta.get("torch_fn")
+    if isinstance(function, tuple) and function[1:] == ("builtin_function_or_method.getitem",):
+        yield Cause("fetched_again", source.target)
+
+
+def _separators(key: str, stack: Any) -> Iterator[Cause]:
+    """Name the paths of a module stack that hold a separator of the text that torch saves it as."""
+    if key == "nn_module_stack" and isinstance(stack, tuple):
+        paths = [str(entry[1]) for entry in stack if isinstance(entry, tuple) and len(entry) > 1]
+        yield from (Cause("separator_in_path", path) for path in paths if any(sign in path for sign in ",;()"))
 
 
 def _shown(value: Any) -> Any:
@@ -152,7 +179,7 @@ def _same_paths(one: Any, other: Any) -> bool:
     return [entry[1:] for entry in one] == [entry[1:] for entry in other]
 
 
-_COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
+_COMPARED: Mapping[MetadataLevel, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
 
 
 # --- nodes that a stage made from none that it says -----------------------------------------
@@ -182,15 +209,8 @@ def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord,
     stacks = {_paths(node.meta[key]) for _, node in _operations(before) if key in node.meta}
     for graph, node in unpaired:
         if key in node.meta and _paths(node.meta[key]) not in stacks:
-            yield Finding(
-                check="metadata",
-                place=graph.place(node),
-                kind=f"{key} wrong",
-                field=key,
-                expected="the module stack of an operation before",
-                actual=str(_shown(node.meta[key])),
-                line=user_line(node),
-            )
+            texts = "the module stack of an operation before", str(_shown(node.meta[key]))
+            yield at_node(_FINDING, graph, node, "wrong", key, *texts)
 
 
 def _paths(stack: Any) -> Any:
@@ -208,15 +228,7 @@ def _vanished_annotations(
     for graph, node in unpaired:
         had = annotated.get(node.meta.get("stack_trace"), [])
         if had and None not in had and "custom" not in node.meta:
-            yield Finding(
-                check="metadata",
-                place=graph.place(node),
-                kind="custom dropped",
-                field="custom",
-                expected=str(_shown(had[0])),
-                actual="none",
-                line=user_line(node),
-            )
+            yield at_node(_FINDING, graph, node, "dropped", "custom", _shown(had[0]), "none")
 
 
 # --- a program by itself --------------------------------------------------------------------
@@ -251,15 +263,9 @@ def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
             if (key, value) not in checked:
                 checked[key, value] = _SANE[key](value, types)
             if checked[key, value]:
-                yield Finding(
-                    check="metadata",
-                    place=graph.place(node),
-                    kind=f"{key} wrong",
-                    field=key,
-                    expected=_EXPECTED[key],
-                    actual=checked[key, value],
-                    line=user_line(node),
-                )
+                causes = tuple(_strangers(value, types)) if key == "nn_module_stack" else ()
+                texts = _EXPECTED[key], checked[key, value]
+                yield at_node(_FINDING, graph, node, "wrong", key, *texts, causes=causes)
 
 
 def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
@@ -296,15 +302,8 @@ def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
     for node, innermost, used in users_nodes:
         stranger = innermost in users and innermost not in users[innermost]
         if stranger and innermost not in used and not any(owner in users.get(owner, ()) for owner in used):
-            yield Finding(
-                check="metadata",
-                place=graph.place(node),
-                kind="nn_module_stack wrong",
-                field="nn_module_stack",
-                expected=f"the module whose parameters it uses: {', '.join(sorted(used))}",
-                actual=innermost,
-                line=user_line(node),
-            )
+            expected = f"the module whose parameters it uses: {', '.join(sorted(used))}"
+            yield at_node(_FINDING, graph, node, "wrong", "nn_module_stack", expected, innermost)
 
 
 def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecord]]:
@@ -321,31 +320,16 @@ def _is_users(node: NodeRecord) -> bool:
 
 
 def _missing_everywhere(key: str) -> Finding:
-    return Finding(
-        check="metadata",
-        place="every operation",
-        kind=f"{key} missing",
-        field=key,
-        expected=_EXPECTED[key],
-        actual="none, on any operation",
-    )
+    return _FINDING.at("every operation", "missing", key, _EXPECTED[key], "none, on any operation")
 
 
 def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
-    return Finding(
-        check="metadata",
-        place=graph.place(node),
-        kind=f"{key} missing",
-        field=key,
-        expected=_EXPECTED[key],
-        actual="none",
-        line=user_line(node),
-    )
+    return at_node(_FINDING, graph, node, "missing", key, _EXPECTED[key], "none")
 
 
 def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
     """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
-    if not isinstance(stack, tuple) or not all(isinstance(entry, tuple) and len(entry) == 3 for entry in stack):
+    if not _is_stack(stack):
         return f"{stack!r}"
     for _, path, kind in stack:
         path = re.sub(r"@\d+$", "", path)  # a module that is called again
@@ -356,6 +340,28 @@ def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
         if path in types and kind not in types[path]:
             return f"{kind} at {path!r}, where the module has {types[path][0]}"
     return ""
+
+
+def _strangers(stack: Any, types: Mapping[str, tuple[str, ...]]) -> Iterator[Cause]:
+    """Name the first path of a wrong module stack that is not a submodule, or a wrapper of torch's exporter that it names as the
+    class of the root."""
+    if not _is_stack(stack):
+        return
+    for _, path, kind in stack:
+        path = re.sub(r"@\d+$", "", path)
+        if path.startswith("_empty") or _is_computed(path):
+            continue
+        if path not in types:
+            yield Cause("module_not_there", path)
+            return
+        if kind not in types[path]:
+            wrapper = path == "" and kind.startswith("torch.export._trace.") and kind.endswith(".Wrapper")
+            yield from [Cause("wrapper_class", kind)] if wrapper else []
+            return
+
+
+def _is_stack(stack: Any) -> bool:
+    return isinstance(stack, tuple) and all(isinstance(entry, tuple) and len(entry) == 3 for entry in stack)
 
 
 def _is_computed(path: str) -> bool:

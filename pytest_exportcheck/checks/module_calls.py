@@ -10,6 +10,8 @@ from pytest_exportcheck.records import Evidence, Finding
 #: Submodules that a capture makes for itself.
 _OWN = ("_guards_fn", "submod_")
 
+_FINDING = Finding.of("module_calls")
+
 
 def check(evidence: Evidence) -> list[Finding]:
     """Compare with before; after unflatten, with the modules that there are."""
@@ -23,8 +25,8 @@ def check(evidence: Evidence) -> list[Finding]:
     return list(_calls(_users(before.module_calls), _users(after.module_calls), evidence))
 
 
-def _finding(name: str, kind: str, expected: str, actual: str) -> Finding:
-    return Finding(check="module_calls", place=name or "the root module", kind=kind, expected=expected, actual=actual)
+def _shown(name: str) -> str:
+    return name or "the root module"
 
 
 def _users(calls: object) -> dict[str, str]:
@@ -34,18 +36,19 @@ def _users(calls: object) -> dict[str, str]:
 def _calls(before: dict[str, str], after: dict[str, str], evidence: Evidence) -> Iterator[Finding]:
     for name, text in before.items():
         if name not in after:
-            kind = "dropped" if text or _has_state(name, evidence) else "stateless dropped"
-            yield _finding(name, kind, "an entry", "none")
+            key = "" if text or _has_state(name, evidence) else "stateless"
+            yield _FINDING.at(_shown(name), "dropped", key, "an entry", "none")
         elif name and text != after[name]:  # the root's is the call spec
-            yield _finding(name, "signature", *side_by_side(text, after[name]))
+            yield _FINDING.at(name, "changed", "signature", *side_by_side(text, after[name]))
     for name in after:
         if name not in before:
             known = evidence.module is None or name.partition("@")[0] in evidence.module.modules
-            yield _finding(name, "added" if known else "made by the capture added", "no entry", "an entry")
+            yield _FINDING.at(_shown(name), "added", "" if known else "made_by_the_capture", "no entry", "an entry")
     old, new = [name for name in before if name in after], [name for name in after if name in before]
     if old != new:
         first = next(place for place, (left, right) in enumerate(zip(old, new, strict=True)) if left != right)
-        yield _finding(old[first], "order", ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3]))
+        texts = ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3])
+        yield _FINDING.at(_shown(old[first]), "reordered", "", *texts)
 
 
 def _has_state(name: str, evidence: Evidence) -> bool:
@@ -61,4 +64,4 @@ def _submodules(called: list[str], evidence: Evidence) -> Iterator[Finding]:
     for name in called:
         path = name.partition("@")[0]
         if path not in there and not path.rpartition(".")[2].startswith(_OWN):
-            yield _finding(name, "dropped", f"a submodule {path}", "no such submodule")
+            yield _FINDING.at(_shown(name), "dropped", "", f"a submodule {path}", "no such submodule")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from pytest_exportcheck.checks.alignment import operations, refs
+from pytest_exportcheck.checks.at_node import at_node
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
 from pytest_exportcheck.checks.sizes import same_size
-from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side, user_line
+from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side
 from pytest_exportcheck.records import (
     Alignment,
+    Cause,
     Evidence,
     Finding,
     GraphPair,
@@ -25,6 +27,7 @@ from pytest_exportcheck.records import (
     ProgramRecord,
     Size,
 )
+from pytest_exportcheck.records.levels import NodesLevel
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -39,16 +42,7 @@ def check(evidence: Evidence) -> list[Finding]:
     return list(_LEVELS[level](evidence.alignment, evidence.before.program, program))
 
 
-def _finding(graph: GraphRecord, node: NodeRecord, kind: str, expected: str, actual: str, detail: str = "") -> Finding:
-    return Finding(
-        check="nodes",
-        place=graph.place(node),
-        kind=kind,
-        expected=expected,
-        actual=actual,
-        detail=detail,
-        line=user_line(node),
-    )
+_FINDING = Finding.of("nodes")
 
 
 # --- a program by itself --------------------------------------------------------------------
@@ -62,25 +56,24 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
         for node in graph.nodes:
             for ref in refs(node):
                 if ref.name not in seen:
-                    yield _finding(
-                        graph, node, "use before definition", f"{ref} made before it is used", node_text(node)
-                    )
+                    texts = f"{ref} made before it is used", node_text(node)
+                    yield at_node(_FINDING, graph, node, "undefined", "", *texts)
             if node.name in seen:
-                yield _finding(graph, node, "name", "a name of its own", f"two nodes are called {node.name}")
+                yield at_node(
+                    _FINDING, graph, node, "changed", "name", "a name of its own", f"two nodes are called {node.name}"
+                )
             if node.op in ("call_module", "call_method"):
-                yield _finding(graph, node, "op", "call_function, placeholder, get_attr or output", node.op)
+                yield at_node(
+                    _FINDING, graph, node, "changed", "op", "call_function, placeholder, get_attr or output", node.op
+                )
             if node.op == "placeholder" and operations_began:
-                yield _finding(graph, node, "order", "placeholders first", "a placeholder behind other nodes")
+                yield at_node(
+                    _FINDING, graph, node, "reordered", "", "placeholders first", "a placeholder behind other nodes"
+                )
             operations_began |= node.op != "placeholder"
             seen.add(node.name)
         if not graph.nodes or graph.nodes[-1].op != "output":
-            yield Finding(
-                check="nodes",
-                place=graph.path or "the graph",
-                kind="order",
-                expected="output last",
-                actual="no output last",
-            )
+            yield _FINDING.at(graph.path or "the graph", "reordered", "", "output last", "no output last")
 
 
 # --- equal ----------------------------------------------------------------------------------
@@ -89,7 +82,7 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
 def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
     for path in alignment.dropped:
         if _is_judged(path, alignment):
-            yield Finding(check="nodes", place=path, kind="subgraph dropped", expected="a subgraph", actual="none")
+            yield _FINDING.at(path, "dropped", "subgraph", "a subgraph", "none")
     for pair in alignment.graphs:
         names = {one.name: other.name for one, other in pair.nodes}
         yield from _unpaired(pair.before, pair.dropped, "dropped")
@@ -113,7 +106,7 @@ def _renamed(pair: GraphPair) -> Iterator[Finding]:
     if changed:
         one, other = changed[0]
         detail = f"and {len(changed) - 1} more nodes after it" if len(changed) > 1 else ""
-        yield _finding(pair.before, one, "name", one.name, other.name, detail)
+        yield at_node(_FINDING, pair.before, one, "changed", "name", one.name, other.name, detail)
 
 
 def _reordered(pair: GraphPair) -> Iterator[Finding]:
@@ -123,7 +116,9 @@ def _reordered(pair: GraphPair) -> Iterator[Finding]:
     moved = [one for (here, one), (there, _) in pairwise(places) if there < here]
     if moved:
         detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
-        yield _finding(pair.before, moved[0], "order", "before the next operation", "behind it", detail)
+        yield at_node(
+            _FINDING, pair.before, moved[0], "reordered", "", "before the next operation", "behind it", detail
+        )
 
 
 def _node(
@@ -136,10 +131,10 @@ def _node(
 ) -> Iterator[Finding]:
     graph = pair.before
     if one.op != other.op:
-        yield _finding(graph, one, "op", one.op, other.op)
+        yield at_node(_FINDING, graph, one, "changed", "op", one.op, other.op)
         return
     if one.op == "call_function" and one.target != other.target:
-        yield _finding(graph, one, "target", node_text(one), node_text(other))
+        yield at_node(_FINDING, graph, one, "changed", "target", node_text(one), node_text(other))
         return
     if any(ref.name in gone for ref in refs(one)):
         return  # it lost an argument because a node is gone, which has its own finding
@@ -147,9 +142,11 @@ def _node(
     for place, (expected, actual) in _arguments(one, other).items():
         if not _same_argument(expected, actual, names, ranges):
             left, right = side_by_side(_shown(expected), _shown(actual))
-            kind = "kwargs" if isinstance(place, str) else "args"
+            key = "kwargs" if isinstance(place, str) else "args"
             which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
-            yield _finding(graph, one, kind, f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
+            yield at_node(
+                _FINDING, graph, one, "changed", key, f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}"
+            )
 
 
 _NOTHING = object()
@@ -205,6 +202,7 @@ def _renamed_text(text: str, names: Mapping[str, str]) -> str:
 def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
     writes_back = any(spec.kind.endswith("_MUTATION") for spec in before.signature.outputs)
     sizes = SizeComparison(alignment, before, after)
+    buffers = frozenset(spec.name for spec in before.signature.inputs if spec.kind == "BUFFER")
     for pair in alignment.graphs:
         ours, theirs = SizeGraph.of(pair.before), SizeGraph.of(pair.after)
         unpaired = {id(node) for node in (*pair.dropped, *pair.added)}
@@ -219,9 +217,18 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
         yield from _unpaired(pair.after, [*added, *sizes.added(pair, ours, theirs)], "added")
         if moved:
             detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
-            yield _finding(pair.before, moved[0], "order", f"{moved[0].target} here", "elsewhere in the order", detail)
+            yield at_node(
+                _FINDING,
+                pair.before,
+                moved[0],
+                "reordered",
+                "",
+                f"{moved[0].target} here",
+                "elsewhere in the order",
+                detail,
+            )
         known = _Known(
-            {one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs
+            {one.name: other.name for one, other in pair.nodes}, before.constraints.ranges, sizes, ours, theirs, buffers
         )
         for one, other in pair.nodes:
             if one.op == "call_function":
@@ -230,13 +237,29 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Context for the comparison of arguments: the names of paired nodes, and the sizes of both graphs."""
+    """Context for the comparison of arguments: the names of paired nodes, the sizes of both graphs, and the placeholders before
+    that are buffers."""
 
     names: Mapping[str, str]
     ranges: Mapping[str, Interval]
     sizes: SizeComparison
     ours: SizeGraph
     theirs: SizeGraph
+    buffers: frozenset[str]
+
+    def region_results(self, place: Any, node: NodeRecord, one: Any, other: Any) -> Iterator[Cause]:
+        """Name the region whose result is written to, where a buffer was."""
+        if (
+            not {"copy", "mutates"} <= node.facts
+            or place != 0
+            or not isinstance(one, NodeRef)
+            or one.name not in self.buffers
+        ):
+            return
+        result = self.theirs.nodes.get(other.name) if isinstance(other, NodeRef) else None
+        source = self.theirs.nodes.get(refs(result)[0].name) if result is not None and refs(result) else None
+        if result is not None and "getitem" in result.facts and source is not None:
+            yield Cause("buffer_is_region_result", source.target)
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
@@ -251,14 +274,13 @@ def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[N
     return moved
 
 
-def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: str) -> Iterator[Finding]:
+def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: Literal["dropped", "added"]) -> Iterator[Finding]:
     used = {ref.name for node in graph.nodes for ref in refs(node)}
     for node in nodes:
         unused = "getitem" in node.facts and node.name not in used
-        kind = f"unused result {fate}" if unused else fate
         texts = (node_text(node), "no such node")
         expected, actual = texts if fate == "dropped" else texts[::-1]
-        yield _finding(graph, node, kind, expected, actual)
+        yield at_node(_FINDING, graph, node, fate, "unused_result" if unused else "", expected, actual)
 
 
 def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: _Known) -> Iterator[Finding]:
@@ -269,7 +291,9 @@ def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: 
         if not _same_where_known(expected, actual, known) and not _same_operands(one, expected, actual, known):
             left, right = side_by_side(_shown(expected), _shown(actual))
             which = f"argument {place}" if isinstance(place, str) else f"argument {place + 1}"
-            yield _finding(pair.before, one, "args", f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}")
+            texts = f"{which}: {left}", f"{which}: {right}", f"of {node_text(one)}"
+            causes = tuple(known.region_results(place, one, expected, actual))
+            yield at_node(_FINDING, pair.before, one, "changed", "args", *texts, causes=causes)
 
 
 def _same_operands(node: NodeRecord, one: Any, other: Any, known: _Known) -> bool:
@@ -323,7 +347,7 @@ def _are_plain(one: Any, other: Any) -> bool:
     return not any(isinstance(each, (NodeRef, Size)) for each in (one, other))
 
 
-_LEVELS: Mapping[str, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[NodesLevel, Callable[[Alignment, ProgramRecord, ProgramRecord], Iterator[Finding]]] = {
     "equal": lambda alignment, before, _: _equal(alignment, before),
     "sequence": _sequence,
 }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from pytest_exportcheck.checks.circumstances import of_call
+from pytest_exportcheck.checks.circumstances import of_call, tracing_tensor
 from pytest_exportcheck.checks.closeness import Own, Rule
 from pytest_exportcheck.checks.layout_operators import operators_of_layout
 from pytest_exportcheck.checks.outside import later_hint
 from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.policy import CLOSE
-from pytest_exportcheck.records import Evidence, Finding, Observation
+from pytest_exportcheck.records import Cause, Evidence, Finding, Observation
+
+_FINDING = Finding.of("outputs")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -20,7 +22,7 @@ def check(evidence: Evidence) -> list[Finding]:
     return [finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)]
 
 
-def rule_of(evidence: Evidence, check_name: str, label: str, place: str) -> Rule:
+def rule_of(evidence: Evidence, check_name: Literal["outputs", "effects"], label: str, place: str) -> Rule:
     """How the values of one place are compared, in the call of this label."""
     level = "structure" if evidence.random else evidence.contract[check_name]
     measured = evidence.rounding.get(label)
@@ -29,41 +31,38 @@ def rule_of(evidence: Evidence, check_name: str, label: str, place: str) -> Rule
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
-    label = (before.label,)
+    on = (before.site,)
     hint = later_hint(evidence, before)
     if after.raised:
-        yield Finding(
-            check="outputs",
-            place="the call",
-            kind="raised",
-            expected="outputs, as before",
-            actual=str(after.raised),
-            detail="\n".join(filter(None, [after.raised.detail, *of_call(evidence, before), hint])),
-            on=label,
+        yield _FINDING.at(
+            "the call",
+            "raised",
+            "",
+            "outputs, as before",
+            after.raised,
+            "\n".join(filter(None, [after.raised.detail, hint])),
+            causes=tuple(of_call(evidence, before)),
+            error=after.raised,
+            on=on,
         )
     elif before.structure != after.structure:
-        yield Finding(
-            check="outputs",
-            place="output",
-            kind="structure",
-            expected=spec_text(before.structure),
-            actual=spec_text(after.structure),
-            detail=hint,
-            on=label,
-        )
+        texts = spec_text(before.structure), spec_text(after.structure)
+        yield _FINDING.at("output", "changed", "structure", *texts, hint, on=on)
     else:
-        shared = _passed_twice(evidence)
+        shared = tuple(_passed_twice(evidence))
         for number, (expected, actual) in enumerate(zip(before.outputs, after.outputs, strict=True)):
             rule = rule_of(evidence, "outputs", before.label, expected.place)
             for difference in differences(expected, actual, rule):
-                yield Finding(
-                    check="outputs",
-                    place=expected.place,
-                    kind=difference.kind,
-                    expected=difference.expected,
-                    actual=difference.actual,
-                    detail="\n".join(filter(None, [difference.detail, shared, hint])),
-                    on=label,
+                left_by_tracer = tracing_tensor(difference.actual) if difference.kind == "type" else ()
+                yield _FINDING.at(
+                    expected.place,
+                    "changed",
+                    difference.kind,
+                    difference.expected,
+                    difference.actual,
+                    "\n".join(filter(None, [difference.detail, hint])),
+                    causes=(*shared, *left_by_tracer),
+                    on=on,
                     operators=_layout_of(evidence, number) if difference.kind == "stride" else None,
                 )
 
@@ -74,16 +73,15 @@ def _layout_of(evidence: Evidence, number: int) -> tuple[str, ...] | None:
     return None if program is None else operators_of_layout(program, number)
 
 
-def _passed_twice(evidence: Evidence) -> str:
+def _passed_twice(evidence: Evidence) -> Iterator[Cause]:
     """At a capture: which arguments of the example are one tensor, which a capture may take for one argument."""
     if evidence.before is not evidence.module:
-        return ""
+        return
     places: dict[int, list[str]] = {}
     for leaf in evidence.given:
         if leaf.facts is not None:
             places.setdefault(id(leaf.value), []).append(leaf.place)
-    shared = [" and ".join(group) for group in places.values() if len(group) > 1]
-    return f"the example inputs pass one tensor as {'; '.join(shared)}" if shared else ""
+    yield from (Cause("shared_argument", " and ".join(group)) for group in places.values() if len(group) > 1)
 
 
 def spec_text(spec: Any) -> str:

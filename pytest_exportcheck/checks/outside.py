@@ -27,7 +27,7 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     changes = changes_of(evidence.before)
     if not changes:
         return
-    captured = evidence.before.observations[0].label
+    captured = evidence.before.observations[0].site
     wrong_later = any(finding.on != (captured,) or _is_run_twice(evidence) for finding in wrong)
     unseen = not wrong_later and may_depend(evidence)
     constants = _written_constants(evidence)
@@ -39,14 +39,13 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
     shown.sort(key=lambda each: not each[1])
     for number, (change, matters) in enumerate(shown[:_MOST], start=1):
         rest = [each.name for each, _ in shown[_MOST:]] if number == _MOST else []
-        yield Finding(
-            check="effects",
-            place=change.name,
-            kind="Python state" if change.in_module else "outside the module",
-            expected=f"changed from {_text(change, change.before)} to {_text(change, change.after)}",
-            actual="a constant of the program",
-            field=_field(change) + ("" if matters else "_unread"),
-            detail="\n".join([f"{sentence(change)} {_remedy(change)}", *([_UNSEEN] if unseen else []), *_more(rest)]),
+        yield Finding.of("effects").at(
+            change.name,
+            "dropped" if matters else "unread",
+            "python_state" if change.in_module else "outside",
+            f"changed from {_text(change, change.before)} to {_text(change, change.after)}",
+            "a constant of the program",
+            "\n".join([f"{sentence(change)} {_remedy(change)}", *([_UNSEEN] if unseen else []), *_more(rest)]),
         )
 
 
@@ -66,10 +65,6 @@ def _more(names: Sequence[str]) -> Iterator[str]:
         yield f"and {len(names)} more: {listed}"
 
 
-def _field(change: Outside) -> str:
-    return "python_state" if change.in_module else "outside"
-
-
 def changes_of(eager: Record) -> list[Outside]:
     """All changes that a series of calls made, the last word on each."""
     return list({change.name: change for each in eager.observations for change in each.outside}.values())
@@ -80,7 +75,9 @@ def explained(raised: Finding, eager: Record) -> Finding:
     the module that forward() changes."""
     tensors = [each for each in changes_of(eager) if _holds_tensor(each)]
     lines = [f"{sentence(each)} {_remedy(each)}" for each in tensors[:_MOST]]
-    return replace(raised, detail="\n".join(filter(None, [raised.detail, *of_capture(eager), *lines])))
+    return replace(
+        raised, detail="\n".join(filter(None, [raised.detail, *lines])), causes=(*raised.causes, *of_capture(eager))
+    )
 
 
 def later_hint(evidence: Evidence, before: Observation) -> str:

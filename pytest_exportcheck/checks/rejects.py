@@ -21,13 +21,14 @@ def judged(rejection: Rejection, place: str, raised: Raised | None) -> Finding |
     text = str(raised) if raised else ""
     if raised and is_of_kind(rejection.kind, text) and re.search(rejection.error, text):
         return None
-    return Finding(
-        check="rejects",
-        place=place,
-        kind="refused otherwise" if raised else "accepted",
-        expected=_words(rejection),
-        actual=text or "no error",
-        detail=f"The case says so at {rejection.origin}.",
+    return Finding.of("rejects").at(
+        place,
+        "refused" if raised else "accepted",
+        "",
+        _words(rejection),
+        text or "no error",
+        f"The case says so at {rejection.origin}.",
+        error=raised,
     )
 
 

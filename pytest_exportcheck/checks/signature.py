@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pytest_exportcheck.checks.alignment import flat
 from pytest_exportcheck.checks.unwrapped import signature_without, unwrapped_names
 from pytest_exportcheck.records import (
+    Cause,
     Evidence,
     Finding,
     NodeRef,
@@ -18,6 +19,7 @@ from pytest_exportcheck.records import (
     SpecRecord,
     StateRecord,
 )
+from pytest_exportcheck.records.levels import SignatureLevel
 
 _STATE = ("PARAMETER", "BUFFER", "CONSTANT_TENSOR", "CUSTOM_OBJ")
 _STATE_MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
@@ -44,16 +46,7 @@ def check(evidence: Evidence) -> list[Finding]:
     return found
 
 
-def _finding(place: str, kind: str, expected: object, actual: object, field: str = "", detail: str = "") -> Finding:
-    return Finding(
-        check="signature",
-        place=place,
-        kind=kind,
-        expected=str(expected),
-        actual=str(actual),
-        field=field,
-        detail=detail,
-    )
+_FINDING = Finding.of("signature")
 
 
 # --- a program by itself --------------------------------------------------------------------
@@ -72,21 +65,25 @@ def _agrees_with_graph(program: ProgramRecord) -> Iterator[Finding]:
     named = [(one, other) for one, other in zip(outputs, specs, strict=False) if one and other]
     yield from _order("outputs", "output", [one for one, _ in named], [other for _, other in named])
     if len(outputs) != len(specs):
-        yield _finding("outputs", "number", f"{len(outputs)} outputs of the graph", f"{len(specs)} output specs")
+        yield _FINDING.at(
+            "outputs", "changed", "number", f"{len(outputs)} outputs of the graph", f"{len(specs)} output specs"
+        )
 
 
 def _order(place: str, what: str, graph: Sequence[str], specs: Sequence[str]) -> Iterator[Finding]:
     for number, (one, other) in enumerate(zip_longest(graph, specs, fillvalue="nothing")):
         if one != other:
-            yield _finding(f"{place}[{number}]", "name", f"{what} {one}", other, detail=_renamed(other, one))
+            yield _FINDING.at(
+                f"{place}[{number}]", "changed", "name", f"{what} {one}", other, causes=_renamed(other, one)
+            )
             return
 
 
-def _renamed(name: object, to: object) -> str:
+def _renamed(name: object, to: object) -> tuple[Cause, ...]:
     """Explain a name that torch changes when it copies a graph; empty for all others."""
     if isinstance(name, str) and hasattr(builtins, name) and to == f"{name}_1":
-        return f"{name!r} is the name of a Python builtin: torch renames such a placeholder when it copies a graph"
-    return ""
+        return (Cause("builtin_name", name),)
+    return ()
 
 
 def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[Finding]:
@@ -98,16 +95,18 @@ def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[F
         if entry is None and spec.kind == "CONSTANT_TENSOR":  # made by the capture
             continue
         if entry is None:
-            yield _finding(spec.name, "target", "a name of the module's state", spec.target)
+            yield _FINDING.at(spec.name, "changed", "target", "a name of the module's state", spec.target)
             continue
         kind = "PARAMETER" if entry.kind == "parameter" else "BUFFER" if entry.kind == "buffer" else "CONSTANT_TENSOR"
         if kind != spec.kind:
-            yield _finding(spec.name, "kind", kind, spec.kind, detail=f"of {spec.target}")
+            yield _FINDING.at(spec.name, "changed", "kind", kind, spec.kind, detail=f"of {spec.target}")
         elif spec.kind == "BUFFER" and spec.persistent != entry.persistent:
-            yield _finding(spec.name, "persistent", entry.persistent, spec.persistent, detail=f"of {spec.target}")
+            yield _FINDING.at(
+                spec.name, "changed", "persistent", entry.persistent, spec.persistent, detail=f"of {spec.target}"
+            )
     for spec in program.signature.outputs:
         if spec.kind in _STATE_MUTATIONS and spec.target is not None and spec.target not in state.entries:
-            yield _finding(spec.name, "target", "a name of the module's state", spec.target)
+            yield _FINDING.at(spec.name, "changed", "target", "a name of the module's state", spec.target)
 
 
 # --- compared with before -------------------------------------------------------------------
@@ -129,9 +128,9 @@ def _kinds(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]
     old = Counter((spec.kind, spec.target) for spec in before.inputs if spec.kind in ("PARAMETER", "BUFFER"))
     new = Counter((spec.kind, spec.target) for spec in after.inputs if spec.kind in ("PARAMETER", "BUFFER"))
     for kind, target in old - new:
-        yield _finding(f"input {target}", "dropped", f"{kind} {target}", "no such input spec")
+        yield _FINDING.at(f"input {target}", "dropped", "", f"{kind} {target}", "no such input spec")
     for kind, target in new - old:
-        yield _finding(f"input {target}", "added", "no such input spec", f"{kind} {target}")
+        yield _FINDING.at(f"input {target}", "added", "", "no such input spec", f"{kind} {target}")
     yield from _count("inputs", before.inputs, after.inputs, lambda spec: spec.kind == "USER_INPUT")
     yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
 
@@ -140,9 +139,9 @@ def _mutations(before: SignatureRecord, after: SignatureRecord) -> Iterator[Find
     old = Counter((spec.kind, spec.target) for spec in before.outputs if spec.kind in _STATE_MUTATIONS)
     new = Counter((spec.kind, spec.target) for spec in after.outputs if spec.kind in _STATE_MUTATIONS)
     for kind, target in old - new:
-        yield _finding(f"output {target}", "dropped", f"{kind} {target}", "no such output spec")
+        yield _FINDING.at(f"output {target}", "dropped", "", f"{kind} {target}", "no such output spec")
     for kind, target in new - old:
-        yield _finding(f"output {target}", "added", "no such output spec", f"{kind} {target}")
+        yield _FINDING.at(f"output {target}", "added", "", "no such output spec", f"{kind} {target}")
 
 
 def _count(
@@ -150,7 +149,7 @@ def _count(
 ) -> Iterator[Finding]:
     old, new = sum(map(counts, before)), sum(map(counts, after))
     if old != new:
-        yield _finding(place, "number", f"{old} of the user's", f"{new}")
+        yield _FINDING.at(place, "changed", "number", f"{old} of the user's", f"{new}")
 
 
 def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]) -> Iterator[Finding]:
@@ -166,9 +165,9 @@ def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]
     paired = [id(one) for one, _ in pairs]
     for spec in before:
         if id(spec) not in paired:
-            yield _finding(f"{place}: {spec.name}", "dropped", _text(spec), "no such spec")
+            yield _FINDING.at(f"{place}: {spec.name}", "dropped", "", _text(spec), "no such spec")
     for spec in rest:
-        yield _finding(f"{place}: {spec.name}", "added", "no such spec", _text(spec))
+        yield _FINDING.at(f"{place}: {spec.name}", "added", "", "no such spec", _text(spec))
     for one, other in pairs:
         yield from _fields(place, one, other)
     yield from _same_order(place, before, pairs, after)
@@ -191,8 +190,9 @@ def _fields(place: str, one: SpecRecord, other: SpecRecord) -> Iterator[Finding]
     for field in ("kind", "name", "target", "persistent", "value"):
         left, right = getattr(one, field), getattr(other, field)
         if left != right:
-            name = "constant_persistent" if field == "persistent" and one.kind == "CONSTANT_TENSOR" else field
-            yield _finding(where, field, left, right, name, _renamed(left, right) if field == "name" else "")
+            key = "constant_persistent" if field == "persistent" and one.kind == "CONSTANT_TENSOR" else field
+            causes = _renamed(left, right) if field == "name" else ()
+            yield _FINDING.at(where, "changed", key, left, right, causes=causes)
 
 
 def _same_order(
@@ -204,7 +204,7 @@ def _same_order(
     """The user's inputs and all outputs must stay in order; of state the order is told apart."""
     position = {id(spec): number for number, spec in enumerate(after)}
     ranked = sorted(pairs, key=lambda pair: next(n for n, spec in enumerate(before) if spec is pair[0]))
-    for field, wanted in (("state_order", True), ("order", False)):
+    for key, wanted in (("state", True), ("", False)):
         chosen = [pair for pair in ranked if (pair[0].kind in _STATE) is wanted]
         places = [position[id(other)] for _, other in chosen]
         if places != sorted(places):
@@ -213,14 +213,15 @@ def _same_order(
                 one.name for _, one in sorted(zip(places, [one for one, _ in chosen], strict=True), key=lambda p: p[0])
             ]
             first = next(number for number, (left, right) in enumerate(zip(old, new, strict=True)) if left != right)
-            yield _finding(place, "order", ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3]), field)
+            texts = ", ".join(old[first : first + 3]), ", ".join(new[first : first + 3])
+            yield _FINDING.at(place, "reordered", key, *texts)
 
 
 def _text(spec: SpecRecord) -> str:
     return f"{spec.kind} {spec.name}" + (f" of {spec.target}" if spec.target else "")
 
 
-_LEVELS: Mapping[str, Callable[[SignatureRecord, SignatureRecord], Iterator[Finding]]] = {
+_LEVELS: Mapping[SignatureLevel, Callable[[SignatureRecord, SignatureRecord], Iterator[Finding]]] = {
     "equal": _equal,
     "inputs": _inputs,
     "kinds": _kinds,

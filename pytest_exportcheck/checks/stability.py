@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from pytest_exportcheck.checks.texts import side_by_side
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.records import Cause, Evidence, Finding, ProgramRecord
+
+_FINDING = Finding.of("stability")
+
+#: The key of the root in a module stack, put before itself by every retrace.
+_ROOTS = "L__self__" * 3
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -24,13 +29,13 @@ def check(evidence: Evidence) -> list[Finding]:
 def _archives(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Finding]:
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
-            yield Finding(
-                check="stability",
-                place=f"archive record {name}",
-                kind="bytes",
-                expected=before.get(name, "no such record"),
-                actual=after.get(name, "no such record"),
-                detail="between the second and the third save",
+            yield _FINDING.at(
+                f"archive record {name}",
+                "changed",
+                "bytes",
+                before.get(name, "no such record"),
+                after.get(name, "no such record"),
+                "between the second and the third save",
             )
 
 
@@ -50,14 +55,15 @@ def _programs(before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
                 (old[place], new[place]) if place is not None else (f"{len(old)} entries", f"{len(new)} entries")
             )
             expected, actual = side_by_side(left, right)
-            yield Finding(
-                check="stability",
-                place=field,
-                kind="changed",
-                field=field,
-                expected=expected,
-                actual=actual,
-                detail="between the first and the second retrace",
+            grown = _ROOTS in str(right)
+            yield _FINDING.at(
+                field,
+                "changed",
+                field,
+                expected,
+                actual,
+                "between the first and the second retrace",
+                causes=(Cause("repeated_root"),) if grown else (),
             )
 
 

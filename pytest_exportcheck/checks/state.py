@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Iterator
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.unwrapped import unwrapped_findings, unwrapped_names, without
 from pytest_exportcheck.checks.values import is_dense, strides, tensor_text, value_difference
-from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
+from pytest_exportcheck.records import Change, Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
 from pytest_exportcheck.tensors import storage_key
 
 _BITS = Rule("bits", None, {})
+_FINDING = Finding.of("state")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -32,10 +33,6 @@ def check(evidence: Evidence) -> list[Finding]:
     return found
 
 
-def _finding(name: str, kind: str, expected: object, actual: object, detail: str = "") -> Finding:
-    return Finding(check="state", place=name, kind=kind, expected=str(expected), actual=str(actual), detail=detail)
-
-
 def _named(record: StateRecord) -> dict[str, StateEntry]:
     """Parameters and buffers. Plain tensor attributes are constants to a program, under names of its own."""
     return {name: entry for name, entry in record.entries.items() if entry.kind != "attribute"}
@@ -45,24 +42,26 @@ def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
     old, new = _named(before), _named(after)
     for name in old:
         if name not in new:
-            yield _finding(name, _dropped(old[name], before, after), _entry_text(old[name]), "no such name")
+            change, key, actual = _dropped(old[name], before, after)
+            yield _FINDING.at(name, change, key, _entry_text(old[name]), actual)
     for name in new:
         if name not in old and name not in before.entries and new[name].persistent:
             first = new.get(re.sub(r"@\d+\.", ".", name))
             again = first is not None and first.name != name and first.tied_to == new[name].tied_to
-            yield _finding(name, "added for another call" if again else "added", "no such name", _entry_text(new[name]))
+            key = "another_call" if again else ""
+            yield _FINDING.at(name, "added", key, "no such name", _entry_text(new[name]))
 
 
-def _dropped(entry: StateEntry, before: StateRecord, after: StateRecord) -> str:
-    """What became of a name that is gone: the tensor has a new name, another of its names is left, a nameless constant, or
-    nothing."""
+def _dropped(entry: StateEntry, before: StateRecord, after: StateRecord) -> tuple[Change, str, str]:
+    """The change, key and text for a name that is gone: the tensor has a new name, another of its names is left, a nameless
+    constant, or nothing."""
     heirs = [other for other in after.entries.values() if _is_same_tensor(other, entry)]
     new = [heir for heir in heirs if heir.name not in before.entries and heir.kind != "attribute"]
     if new and len(new) == len(heirs):
-        return f"renamed {new[0].name}"
+        return "renamed", "", f"no such name: it is {new[0].name}"
     if any(heir.kind != "attribute" for heir in heirs):
-        return "dropped a tied name"
-    return "baked in as a constant" if heirs else "dropped"
+        return "dropped", "tied_name", "no such name"
+    return "constant" if heirs else "dropped", "", "no such name"
 
 
 def _is_same_tensor(one: StateEntry, other: StateEntry) -> bool:
@@ -92,14 +91,14 @@ def _entries(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             "requires_grad": (old.facts.requires_grad, new.facts.requires_grad),
         }
         if old.facts.layout == new.facts.layout and old.facts.shape == new.facts.shape:
-            kind = "stride of a view" if _is_made_dense(old.facts, new.facts) else "stride"
+            kind = "stride_of_a_view" if _is_made_dense(old.facts, new.facts) else "stride"
             pairs[kind] = (strides(old.facts), strides(new.facts))
         for kind, (expected, actual) in pairs.items():
             if expected != actual:
-                yield _finding(name, kind, expected, actual)
+                yield _FINDING.at(name, "changed", kind, expected, actual)
         if all(pairs[kind][0] == pairs[kind][1] for kind in ("shape", "dtype", "layout", "device")):
             for difference in value_difference(old.value, new.value, _BITS):
-                yield _finding(name, "value", difference.expected, difference.actual, difference.detail)
+                yield _FINDING.at(name, "changed", "value", difference.expected, difference.actual, difference.detail)
 
 
 def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
@@ -109,14 +108,19 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
     for name in common:
         was, now = old_groups[name], new_groups[name]
         if name == was[0] and not set(was) <= set(now):
-            yield _finding(
-                name, "untied", f"one tensor with {_others(was, name)}", _sharing(was, after), _tensor_count(was, new)
+            yield _FINDING.at(
+                name,
+                "untied",
+                "",
+                f"one tensor with {_others(was, name)}",
+                _sharing(was, after),
+                _tensor_count(was, new),
             )
         if len(was) == 1 and not _still_shared(name, common, before, after):
             other = next(each for each in common if each != name and _share_storage([name, each], before))
-            yield _finding(name, "unshared", f"one storage with {other}", "a storage of its own")
+            yield _FINDING.at(name, "unshared", "", f"one storage with {other}", "a storage of its own")
         if name == now[0] and not _share_storage(now, before):
-            yield _finding(name, "tied", "a tensor of its own", f"one tensor with {_others(now, name)}")
+            yield _FINDING.at(name, "tied", "", "a tensor of its own", f"one tensor with {_others(now, name)}")
 
 
 def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
@@ -124,7 +128,7 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
     new = _named(after)
     for name, old in _named(before).items():
         if name in new and storage_key(old.value) != storage_key(new[name].value):
-            yield _finding(name, "copied", "the storage that it had", "another storage")
+            yield _FINDING.at(name, "copied", "", "the storage that it had", "another storage")
 
 
 def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out: set[str]) -> Iterator[Finding]:
@@ -133,16 +137,18 @@ def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out
     after = [name for name in new_program.state_names if name not in left_out]
     for name in before:
         if name not in after:
-            yield _finding(name, "dropped from state_dict", "a key of the program's state_dict", "no such key")
+            yield _FINDING.at(name, "dropped", "state_dict", "a key of the program's state_dict", "no such key")
     for name in after:
         if name not in before:
-            yield _finding(name, "added to state_dict", "no such key", "a key of the program's state_dict")
+            yield _FINDING.at(name, "added", "state_dict", "no such key", "a key of the program's state_dict")
     tied = old_program.tied_names
     old = [name for name in before if name in after and name not in tied]
     new = [name for name in after if name in before and name not in tied]
     if old != new:
         first = next(place for place, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
-        yield _finding("the program's state_dict", "order", _excerpt(old, first), _excerpt(new, first))
+        yield _FINDING.at(
+            "the program's state_dict", "reordered", "program", _excerpt(old, first), _excerpt(new, first)
+        )
 
 
 def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
@@ -187,8 +193,8 @@ def _order(before: StateRecord, after: StateRecord, module: StateRecord | None) 
     old, new = _among(both, before), _among(both, after)
     if old != new and (module is None or new != _among(both, module)):
         first = next(place for place, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
-        kind = "parameters first" if new == _parameters_first(old, before) else "order"
-        yield _finding("state_dict", kind, _excerpt(old, first), _excerpt(new, first))
+        key = "parameters_first" if new == _parameters_first(old, before) else ""
+        yield _FINDING.at("state_dict", "reordered", key, _excerpt(old, first), _excerpt(new, first))
 
 
 def _among(names: Collection[str], record: StateRecord) -> list[str]:

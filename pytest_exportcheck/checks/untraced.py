@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_exportcheck.records import Finding, GraphRecord, NodeRecord
+from pytest_exportcheck.records import Cause, Finding, GraphRecord, NodeRecord
 
 #: The reason of the root whose inputs hold objects of registered classes: putting them together may call operations, before
 #: ``forward`` calls any.
@@ -47,20 +47,12 @@ def untraced_finding(
     """Yield one finding for all operations. Generated code has no lines to name."""
     places = [place for place, why in excused.items() if why != "generated"]
     if places:
-        rest = f", and {len(places) - 1} more" if len(places) > 1 else ""
-        yield Finding(
-            check="metadata",
-            place="every operation" if len(places) == len(operations) > 1 else places[0],
-            kind="stack_trace missing outside forward",
-            field="stack_trace",
-            expected=expected,
-            actual="none",
-            detail=f"{_REASONS[excused[places[0]]]}{rest}",
+        rest = f", here and on {len(places) - 1} more" if len(places) > 1 else ""
+        yield Finding.of("metadata").at(
+            "every operation" if len(places) == len(operations) > 1 else places[0],
+            "untraced",
+            "stack_trace",
+            expected,
+            f"none{rest}",
+            causes=(Cause("untraced", excused[places[0]]),),
         )
-
-
-_REASONS = {
-    INPUTS: "the class of an input calls it when it is put together",
-    "hooks": "a hook of the module calls it",
-    "forward": "the module's forward is a function of another name",
-}

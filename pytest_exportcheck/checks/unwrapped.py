@@ -59,14 +59,8 @@ def _is_part(part: torch.Tensor, candidate: StateEntry, entry: StateEntry) -> bo
 def unwrapped_findings(names: Mapping[str, list[str]]) -> Iterator[Finding]:
     """One finding for each tensor that was unwrapped."""
     for name, parts in names.items():
-        yield Finding(
-            check="state",
-            place=name,
-            kind="unwrapped",
-            expected="one tensor of a subclass",
-            actual=", ".join(parts),
-            detail="the tensors that it wraps, as they are",
-        )
+        texts = "one tensor of a subclass", ", ".join(parts), "the tensors that it wraps, as they are"
+        yield Finding.of("state").at(name, "unwrapped", "", *texts)
 
 
 def without(record: StateRecord, names: Mapping[str, list[str]]) -> StateRecord:

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_exportcheck.checks.alignment import refs
+from pytest_exportcheck.checks.at_node import at_node
 from pytest_exportcheck.checks.sizes import same_size, value_at
-from pytest_exportcheck.checks.texts import node_text, user_line, value_text
+from pytest_exportcheck.checks.texts import node_text, value_text
 from pytest_exportcheck.records import (
+    Cause,
+    Change,
     Evidence,
     Finding,
     GraphRecord,
@@ -19,6 +22,8 @@ from pytest_exportcheck.records import (
     Size,
     TensorValue,
 )
+
+_FINDING = Finding.of("val")
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -34,16 +39,17 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _finding(graph: GraphRecord, node: NodeRecord, field: str, expected: Any, actual: Any, detail: str) -> Finding:
-    return Finding(
-        check="val",
-        place=graph.place(node),
-        kind=field,
-        field=field,
-        expected=_text(expected),
-        actual=_text(actual),
-        detail=detail,
-        line=user_line(node),
-    )
+    """Make a finding of a difference that :func:`val_differences` names."""
+    change: Change = "missing" if field == "missing" else "gained" if field == "gained" else "changed"
+    key = field if change == "changed" else ""
+    texts = _text(expected), _text(actual), detail
+    return at_node(_FINDING, graph, node, change, key, *texts, causes=tuple(_formats(field, expected)))
+
+
+def _formats(field: str, stride: Any) -> Iterator[Cause]:
+    """Name the memory format that a stride shows."""
+    if field == "stride" and isinstance(stride, tuple) and len(stride) == 5 and stride[1] == 1:
+        yield Cause("memory_format", "channels_last_3d")
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pytest_exportcheck.records import Evidence, Finding
 
+_FINDING = Finding.of("verifiers")
+
 
 def check(evidence: Evidence) -> list[Finding]:
     """The dialect that the contract names, or that of before; and a program that its verifiers accept."""
@@ -17,22 +19,21 @@ def _found(evidence: Evidence) -> Iterator[Finding]:
     if program is None:
         return
     level = evidence.contract["verifiers"]
-    expected = level
+    expected: str = level
     if level == "before or ATEN":
         expected = before.dialect if before is not None and program.dialect == before.dialect else "ATEN"
     if level in ("equal", "captured"):  # a capture of a lowered program may be training IR again
         again = level == "captured" and program.dialect == "TRAINING"
         expected = program.dialect if before is None or again else before.dialect
     if program.dialect != expected:
-        yield _finding("dialect", "dialect", expected, program.dialect)
+        yield _FINDING.at("dialect", "changed", "dialect", expected, program.dialect)
     same = before is not None and before.dialect == program.dialect and level in ("equal", "captured")
     if same and before is not None and program.verifiers != before.verifiers:
-        yield _finding("verifiers", "changed", ", ".join(before.verifiers), ", ".join(program.verifiers) or "none")
+        yield _FINDING.at(
+            "verifiers", "changed", "", ", ".join(before.verifiers), ", ".join(program.verifiers) or "none"
+        )
     elif not program.verifiers:
-        yield _finding("verifiers", "missing", "a verifier", "none")
-    if program.verified:
-        yield _finding("the program", "refused", "accepted by its verifiers", program.verified)
-
-
-def _finding(place: str, kind: str, expected: str, actual: str) -> Finding:
-    return Finding(check="verifiers", place=place, kind=kind, expected=expected, actual=actual)
+        yield _FINDING.at("verifiers", "missing", "", "a verifier", "none")
+    refused = program.refused_by
+    if refused is not None:
+        yield _FINDING.at("the program", "refused", "", "accepted by its verifiers", refused, error=refused)

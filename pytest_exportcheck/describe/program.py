@@ -30,6 +30,7 @@ from pytest_exportcheck.records import (
     NodeRef,
     NodeRun,
     ProgramRecord,
+    Raised,
     SignatureRecord,
     Size,
     SpecRecord,
@@ -65,7 +66,7 @@ def program_of(
         graph_meta={key: frozen(value, symbols) for key, value in program.graph_module.meta.items()},
         dialect=program.dialect if program.verifiers else "",
         verifiers=tuple(verifier.__name__ for verifier in program.verifiers),
-        verified=_verified(program),
+        refused_by=_refused_by(program),
         runs=runs,
     )
 
@@ -82,16 +83,16 @@ def _placeholder_value(program: torch.export.ExportedProgram, name: str) -> Any:
     return None
 
 
-def _graphs(path: str, module: Any, symbols: Symbols) -> Iterator[GraphRecord]:
+def _graphs(path: str, module: Any, symbols: Symbols, regions: tuple[str, ...] = ()) -> Iterator[GraphRecord]:
     """The graph of a module, then the subgraphs that its nodes are given."""
-    subgraphs: list[tuple[str, Any]] = []
+    subgraphs: list[tuple[str, Any, str]] = []
     nodes = []
     for node in module.graph.nodes:
         if _subgraph(module, node) is None:
             nodes.append(_node(path, module, node, symbols, subgraphs))
-    yield GraphRecord(path, tuple(nodes))
-    for inner, submodule in subgraphs:
-        yield from _graphs(inner, submodule, symbols)
+    yield GraphRecord(path, tuple(nodes), regions)
+    for inner, submodule, operator in subgraphs:
+        yield from _graphs(inner, submodule, symbols, (*regions, operator))
 
 
 def _subgraph(owner: Any, node: torch.fx.Node) -> Any:
@@ -104,14 +105,16 @@ def _subgraph(owner: Any, node: torch.fx.Node) -> Any:
     return value if isinstance(getattr(value, "graph", None), torch.fx.Graph) else None
 
 
-def _node(path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraphs: list[tuple[str, Any]]) -> NodeRecord:
+def _node(
+    path: str, owner: Any, node: torch.fx.Node, symbols: Symbols, subgraphs: list[tuple[str, Any, str]]
+) -> NodeRecord:
     def argument(value: Any, place: str) -> Any:
         if isinstance(value, torch.fx.Node):
             inner = _subgraph(owner, value)
             if inner is None:
                 return NodeRef(value.name)
             where = f"{path}.{node.name}{place}" if path else f"{node.name}{place}"
-            subgraphs.append((where, inner))
+            subgraphs.append((where, inner, target_text(node.target)))
             return GraphRef(place)
         if isinstance(value, (list, tuple)):
             return tuple(argument(each, place) for each in value)
@@ -229,10 +232,11 @@ def _call_text(signature: Any) -> str:
     )
 
 
-def _verified(program: torch.export.ExportedProgram) -> str:
+def _refused_by(program: torch.export.ExportedProgram) -> Raised | None:
     for verifier in program.verifiers:
         try:
             verifier().check(program)
         except Exception as error:  # whatever a verifier raises is what it has to say
-            return f"{verifier.__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
-    return ""
+            text = str(error).strip()
+            return Raised(verifier.__name__, text.splitlines()[0] if text else type(error).__name__)
+    return None

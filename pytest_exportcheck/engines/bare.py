@@ -42,7 +42,7 @@ class BareEngine:
     other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
 
     A second opinion has ``opinions``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
-    error of another type is a gap in it, and says nothing of the model. An error of its ``objections`` names what other engines get
+    error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
     wrong without a word: it fails whatever they do."""
 
     name: str

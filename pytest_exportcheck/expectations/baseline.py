@@ -13,6 +13,7 @@ from textwrap import shorten
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
 from pytest_exportcheck.records import Expectation, Finding, Judgement, Outcome, Status
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.whole_file import write_whole
 
 _LONGEST = 120  # characters of a reason
@@ -30,7 +31,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ExpectationDelta:
     """What one item means for the file: ``excused`` by the entries of these lines, ``stale`` those of these lines."""
 
     failures: tuple[Failure, ...] = ()
@@ -47,18 +48,18 @@ class Rewriting:
     new: int
 
 
-def tally(judgement: Judgement, path: str, partial: Collection[int] = ()) -> Tally:
+def delta_of(judgement: Judgement, path: str, partial: Collection[int] = ()) -> ExpectationDelta:
     """What a judgement means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
     of entries that also name items which are not part of this run: nobody knows whether they are stale."""
     outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None:
-        return Tally()
+        return ExpectationDelta()
 
     def failure(finding: Finding) -> Failure:
         mode = "*" if finding.check == "case" else reckoning.mode  # whichever item comes first reports it
         return Failure(f"{path}::{outcome.case}", outcome.engine, mode, finding.check, _found(finding))
 
-    return Tally(
+    return ExpectationDelta(
         failures=tuple(map(failure, reckoning.unexcused)),
         excused=tuple(
             (entry.origin.line, failure(finding)) for entry, finding in reckoning.excused if entry.form == FORM
@@ -84,21 +85,21 @@ def _in_file(entry: Expectation, partial: Collection[int]) -> bool:
     return entry.form == FORM and entry.origin.line not in partial
 
 
-def rewritten(file: ExpectationsFile, tallies: Iterable[Tally]) -> Rewriting:
+def rewritten(file: ExpectationsFile, deltas: Iterable[ExpectationDelta]) -> Rewriting:
     """The new text. Entries that excused something, or whose items did not run, stay word for word with their comments;
     one that is stale somewhere and excuses elsewhere is narrowed to where it does; new ones join them, sorted by case,
     engine, mode and check."""
-    tallies = list(tallies)
-    stale = {line for each in tallies for line in each.stale}
+    deltas = list(deltas)
+    stale = {line for each in deltas for line in each.stale}
     kept = [((entry.case, *_key(entry)), entry.text) for entry in file.entries if entry.line not in stale]
     by_line = {entry.line: entry for entry in file.entries}
     narrowed = {
         replace(failure, found=""): by_line[line]
-        for each in tallies
+        for each in deltas
         for line, failure in each.excused
         if line in stale and line in by_line
     }
-    new = {replace(failure, found=""): failure for each in tallies for failure in sorted(each.failures)[::-1]}
+    new = {replace(failure, found=""): failure for each in deltas for failure in sorted(each.failures)[::-1]}
     joining = [
         *((_place(failure), _text(failure, old)) for failure, old in narrowed.items()),
         *((_place(key), _text(failure)) for key, failure in new.items() if key not in narrowed),
@@ -153,7 +154,7 @@ def _string(value: str) -> str:
 
 def _found(finding: Finding) -> str:
     """A finding in a line that is the same in every run: without the values that came, which may move."""
-    if finding.kind != "raised":
-        return f"{finding.place}: {finding.kind}"
+    if finding.change != "raised":
+        return f"{finding.place}: {kind_of(finding)}"
     first: Sequence[str] = finding.actual.strip().splitlines()[:1]
     return shorten(re.sub(r"0x[0-9a-fA-F]+", "0x...", " ".join(first)), _LONGEST, placeholder=" ...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
@@ -41,16 +41,16 @@ class Ground:
         """Inputs at declared sizes. ``draw`` draws the arguments for which the case's ``inputs`` gives a strategy."""
         label = ", ".join(f"{name}={size}" for name, size in sizes.items())
         if self.made is None:
-            return self._resized(label, facts.at(sizes))
+            return replace(self._resized(label, facts.at(sizes)), sizes=tuple(sizes.items()))
         made = self.made(sizes)
         args, kwargs = pytree.tree_map_only(SearchStrategy, draw, (made.args, dict(made.kwargs)))
-        return Inputs(label, args, kwargs)
+        return Inputs(label, args, kwargs, tuple(sizes.items()))
 
     def inputs_of(self, dims: Mapping[Dim, int]) -> Inputs:
         """The example's inputs with some dims of sizes that nobody declared."""
-        return self._resized(
-            ", ".join(f"{place}.size({number})={size}" for (place, number), size in dims.items()), dims
-        )
+        sizes = tuple((f"{place}.size({number})", size) for (place, number), size in dims.items())
+        label = ", ".join(f"{name}={size}" for name, size in sizes)
+        return replace(self._resized(label, dims), sizes=sizes)
 
     def _resized(self, label: str, dims: Mapping[Dim, int]) -> Inputs:
         seed = (self.seed + zlib.crc32(label.encode())) % 2**31  # the same sizes have the same values

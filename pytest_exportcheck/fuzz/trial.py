@@ -18,7 +18,8 @@ from pytest_exportcheck.fuzz.solve import Domain, solve
 from pytest_exportcheck.fuzz.undeclared import Direction, directions, is_declared
 from pytest_exportcheck.fuzz.variations import variations_of, varied
 from pytest_exportcheck.options import Fuzzing
-from pytest_exportcheck.records import Finding, Inputs, Observation, Survival
+from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation
+from pytest_exportcheck.reports.wording import kind_of
 
 Run: TypeAlias = Callable[[Inputs], Observation]
 #: What differs between what eager did and what the program did with these inputs, judged.
@@ -43,7 +44,7 @@ class Fuzzed:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     statistics: str = ""
-    ledger: tuple[Survival, ...] = ()
+    ledger: tuple[FieldSurvival, ...] = ()
 
 
 class Disagreement(Exception):
@@ -68,7 +69,7 @@ class _Tally:
     hypothesis is done."""
 
     broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
-    excused: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
+    excused: dict[Identity, Finding] = field(default_factory=dict)
     tried: int = 0
     refused: set[str] = field(default_factory=set)
     accepted: set[str] = field(default_factory=set)
@@ -77,11 +78,11 @@ class _Tally:
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
 
     def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
-        """Keep what is known or lost once; raise for what is broken."""
+        """Keep what is known or tolerated once; raise for what is broken."""
         broken = [each for each in findings if each.verdict == "broken"]
         for each in findings:
             if each.verdict != "broken":
-                self.excused.setdefault(each.key, each)
+                self.excused.setdefault(each.identity, each)
         if broken:
             self.broken[kind] = broken
             raise kind
@@ -132,11 +133,11 @@ class _Fuzzer:
             self._ledger(),
         )
 
-    def _ledger(self) -> tuple[Survival, ...]:
+    def _ledger(self) -> tuple[FieldSurvival, ...]:
         """Of the ways out of the declared sizes, how many the program bars."""
         accepted = len(self._tally.accepted)
         refused = len(self._tally.refused - self._tally.accepted)
-        return (Survival(field="sizes.undeclared_refused", kept=refused, dropped=accepted),)
+        return (FieldSurvival(field="sizes.undeclared_refused", kept=refused, dropped=accepted),)
 
     # --- declared sizes ---------------------------------------------------------------------
 
@@ -201,14 +202,15 @@ class _Fuzzer:
         if not got.raised:
             self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))
         elif must_agree:
-            finding = Finding(
-                check="sizes",
-                place=", ".join(sizes),
-                kind="narrowed",
-                expected=f"accepted, as eager does: {described(self._facts)}",
-                actual=str(got.raised),
-                on=(call.label,),
-                detail="\n".join(filter(None, [self._made, self._pin(sizes, number)])),
+            finding = Finding.of("sizes").at(
+                ", ".join(sizes),
+                "narrowed",
+                "",
+                f"accepted, as eager does: {described(self._facts)}",
+                got.raised,
+                "\n".join(filter(None, [self._made, self._pin(sizes, number)])),
+                error=got.raised,
+                on=(got.site,),
             )
             self._tally.found(Refuses, self._subject.judge([finding]))
 
@@ -216,8 +218,8 @@ class _Fuzzer:
         """What differs, and does not differ between two runs of eager itself."""
         findings = self._subject.compare(call, expected, got)
         if any(each.verdict == "broken" for each in findings):
-            noise = {each.key for each in self._subject.compare(call, expected, self._subject.eager(call))}
-            findings = [each for each in findings if each.key not in noise]
+            noise = {each.identity for each in self._subject.compare(call, expected, self._subject.eager(call))}
+            findings = [each for each in findings if each.identity not in noise]
         return [_with_detail(each, detail) for each in findings]
 
     def _pin(self, sizes: Mapping[str, int], number: int) -> str:
@@ -249,29 +251,22 @@ class _Fuzzer:
         if got.raised:
             return
         expected = self._subject.eager(call)
-        taken = "accepted" if way.beyond else "unguarded"
+        taken: Change = "accepted" if way.beyond else "unguarded"
         if expected.raised:
-            findings = [self._accepted(way, call, f"{taken} where eager refuses", f"eager raises {expected.raised}")]
+            findings = [self._accepted(way, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
         else:
             differences = self._differences(call, expected, got, "")
             worst = next((each for each in differences if each.verdict == "broken"), None)
             if worst is None:
-                findings = [self._accepted(way, call, "widened", "it computes there what eager computes")]
+                findings = [self._accepted(way, got, "widened", "", "it computes there what eager computes")]
             else:
-                what = f"{worst.check}: {worst.place}: {worst.kind}: expected {worst.expected}, got {worst.actual}"
-                findings = [self._accepted(way, call, f"{taken} and computed otherwise", what)]
+                what = f"{worst.check}: {worst.place}: {kind_of(worst)}: expected {worst.expected}, got {worst.actual}"
+                findings = [self._accepted(way, got, taken, "and_computed_otherwise", what)]
         self._tally.found(Accepts, self._subject.judge(findings))
 
-    def _accepted(self, way: Direction, call: Inputs, kind: str, detail: str) -> Finding:
-        return Finding(
-            check="sizes",
-            place=way.about,
-            kind=kind,
-            expected=f"refused: declared is {described(self._facts)}",
-            actual="accepted",
-            detail=detail,
-            on=(call.label,),
-        )
+    def _accepted(self, way: Direction, got: Observation, change: Change, key: str, detail: str) -> Finding:
+        expected = f"refused: declared is {described(self._facts)}"
+        return Finding.of("sizes").at(way.about, change, key, expected, "accepted", detail, on=(got.site,))
 
     # --- notes ------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def varied(call: Inputs, place: str, variation: Variation) -> Inputs:
             return variation.change(leaf.detach()).requires_grad_(leaf.requires_grad)
 
     args, kwargs = mapped(change, call.args, call.kwargs)
-    return Inputs(f"{call.label}, {place} {variation.name}", args, kwargs)
+    return Inputs(f"{call.label}, {place} {variation.name}", args, kwargs, call.sizes)
 
 
 def variations_of(call: Inputs, also: frozenset[str]) -> list[tuple[str, Variation]]:

@@ -1,4 +1,4 @@
-"""Which difference is broken, known or lost: tables, not code."""
+"""Which difference is broken, known or tolerated: tables, not code."""
 
 from pytest_exportcheck.policy.contract import (
     ALIGNMENT,
@@ -18,8 +18,16 @@ from pytest_exportcheck.policy.contract import (
     loosest,
     without_grad,
 )
-from pytest_exportcheck.policy.known import KNOWN, KnownDefect, judge
-from pytest_exportcheck.policy.lost import LOST, NO_OVERRIDES, Lost, Override, Overrides, fields_for, tolerated
+from pytest_exportcheck.policy.known_defects import KNOWN, KnownDefect, judge
+from pytest_exportcheck.policy.tolerated import (
+    NO_OVERRIDES,
+    TOLERATED,
+    Override,
+    Overrides,
+    Tolerated,
+    fields_for,
+    tolerated,
+)
 
 __all__ = [
     "ALIGNMENT",
@@ -30,16 +38,16 @@ __all__ = [
     "FEW_ELEMENTS",
     "KNOWN",
     "LEAST_ROUNDOFFS",
-    "LOST",
     "METADATA",
     "NO_OVERRIDES",
     "OWN_ROUNDING",
+    "TOLERATED",
     "UNIT_ROUNDOFF",
     "ZERO_GRADIENT",
     "KnownDefect",
-    "Lost",
     "Override",
     "Overrides",
+    "Tolerated",
     "column_of",
     "contract_for",
     "fields_for",

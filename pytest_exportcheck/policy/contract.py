@@ -6,8 +6,32 @@ Rows are checks, columns are stages (several share one). Source: measured on 21 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Literal, TypedDict, TypeVar, cast
 
 from pytest_exportcheck.records import Finding, Tolerance
+from pytest_exportcheck.records.levels import (
+    AliasingLevel,
+    CallSpecLevel,
+    ConstantsLevel,
+    ConstraintsLevel,
+    DefaultsLevel,
+    ExamplesLevel,
+    GradientsLevel,
+    Levels,
+    MetadataLevel,
+    ModuleCallsLevel,
+    NodesLevel,
+    RejectsLevel,
+    SignatureLevel,
+    StabilityLevel,
+    StateLevel,
+    ValLevel,
+    ValueLevel,
+    VerifiersLevel,
+    all_at,
+)
+
+_Level = TypeVar("_Level", bound=str)
 
 #: Stages that share a column.
 COLUMN = {
@@ -21,16 +45,39 @@ COLUMN = {
 COLUMNS = ("capture", "postdispatch", "decompose", "serdes", "retrace", "unflatten")
 
 
-def _row(*levels: str) -> dict[str, str]:
+def _row(*levels: _Level | Literal["-"]) -> Mapping[str, _Level]:
     """The levels of a row in the order of the columns; a dash is not judged."""
     return {column: level for column, level in zip(COLUMNS, levels, strict=True) if level != "-"}
+
+
+class _Table(TypedDict):
+    """The contract: of each check a row of levels that it has, by column."""
+
+    outputs: Mapping[str, ValueLevel]
+    effects: Mapping[str, ValueLevel]
+    aliasing: Mapping[str, AliasingLevel]
+    gradients: Mapping[str, GradientsLevel]
+    state: Mapping[str, StateLevel]
+    constants: Mapping[str, ConstantsLevel]
+    constraints: Mapping[str, ConstraintsLevel]
+    signature: Mapping[str, SignatureLevel]
+    nodes: Mapping[str, NodesLevel]
+    metadata: Mapping[str, MetadataLevel]
+    val: Mapping[str, ValLevel]
+    call_spec: Mapping[str, CallSpecLevel]
+    module_calls: Mapping[str, ModuleCallsLevel]
+    examples: Mapping[str, ExamplesLevel]
+    verifiers: Mapping[str, VerifiersLevel]
+    defaults: Mapping[str, DefaultsLevel]
+    rejects: Mapping[str, RejectsLevel]
+    stability: Mapping[str, StabilityLevel]
 
 
 #: check -> column -> how strict. A missing entry means: not judged there.
 #:
 #: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8 without
 #: grad), so ``postdispatch`` is compared closely, not bit by bit.
-CONTRACT: Mapping[str, Mapping[str, str]] = {
+_TABLE: _Table = {
     #                  capture          postdispatch     decompose   serdes   retrace     unflatten
     "outputs": _row("bits", "close", "close", "bits", "bits", "bits"),
     "effects": _row("bits", "close", "close", "bits", "bits", "bits"),
@@ -52,6 +99,9 @@ CONTRACT: Mapping[str, Mapping[str, str]] = {
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }
 
+#: The same, for code that takes checks by their names.
+CONTRACT: Mapping[str, Mapping[str, str]] = cast(Mapping[str, Mapping[str, str]], _TABLE)
+
 #: What can be judged, and where: sizes are drawn behind a mode, which is no stage of its own and has no column.
 JUDGED = (*CONTRACT, "sizes")
 JUDGED_AT = (*COLUMNS, "fuzz")
@@ -59,12 +109,12 @@ JUDGED_AT = (*COLUMNS, "fuzz")
 #: How the nodes before and after a stage are paired.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
 
-#: How strictly each key of node metadata is judged. A key without a row is ``lost`` everywhere: its fate shows in the
+#: How strictly each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: its fate shows in the
 #: ledger only. On nodes that are no calls a key goes by the node's kind: ``placeholder.custom``.
 #:
 #: ``present``: there, and sane. ``kept``: as on the node that this one was made from; annotations may be added. ``paths``:
 #: paths and types alone.
-METADATA: Mapping[str, Mapping[str, str]] = {
+METADATA: Mapping[str, Mapping[str, MetadataLevel]] = {
     "stack_trace": _row("present", "present", "kept", "equal", "-", "-"),
     "nn_module_stack": _row("present", "present", "paths", "equal", "paths", "-"),
     "torch_fn": _row("present", "present", "-", "equal", "-", "-"),
@@ -122,7 +172,7 @@ BLOCKING = frozenset({"outputs", "effects"})
 def is_known_layout(finding: Finding) -> bool:
     """Return True if a known defect explains the finding, and it is only about strides: the values are right, so that users may
     ship the program, and what comes after it can be judged."""
-    return finding.verdict == "known" and finding.check == "outputs" and finding.kind == "stride"
+    return finding.verdict == "known" and finding.check == "outputs" and finding.key == "stride"
 
 
 def column_of(stage: str) -> str:
@@ -136,24 +186,26 @@ def without_grad(stages: Collection[str]) -> bool:
 
 
 #: Of an edge that a hook adds: it may copy the program, and need not lower it.
-ADDED: Mapping[str, Mapping[str, str]] = {"decompose": {"state": "equal", "verifiers": "before or ATEN"}}
+ADDED: Mapping[str, Levels] = {"decompose": {"state": "equal", "verifiers": "before or ATEN"}}
 
 
 def contract_for(
     stage: str, *, unstable: Collection[str] = (), path: Collection[str] = (), added: bool = False
-) -> dict[str, str]:
+) -> Levels:
     """The column of the contract table for a stage; for checks of which eager itself is not bit-stable, bits become
     closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only. ``added``: the
     stage is an edge that a hook added, judged as this one."""
     column = column_of(stage)
     levels = {check: row[column] for check, row in CONTRACT.items() if column in row}
-    levels |= ADDED.get(column, {}) if added else {}
+    levels |= cast(Mapping[str, str], ADDED.get(column, {}) if added else {})
     if "gradients" in levels and without_grad(path):
         levels["gradients"] = "report"
-    return {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}
+    loosened = {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}
+    return cast(Levels, loosened)
 
 
-def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> dict[str, str]:
+def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> Levels:
     """How strictly these checks may compare eager with what several stages made: close, once one of them is."""
     levels = [contract_for(stage, unstable=unstable) for stage in stages]
-    return {check: "close" if any(each[check] == "close" for each in levels) else "bits" for check in sorted(checks)}
+    close = {check for check in checks if any(each.get(check) == "close" for each in levels)}
+    return all_at(sorted(close), "close") | all_at(sorted(set(checks) - close), "bits")

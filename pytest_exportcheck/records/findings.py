@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Rejection, Tolerance
-from pytest_exportcheck.records.observations import Leaf, Observation, Raised, Rounding
+from pytest_exportcheck.records.levels import Levels, MetadataLevel
+from pytest_exportcheck.records.observations import CallSite, Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
+from pytest_exportcheck.records.vocabulary import field_of
 
-Verdict: TypeAlias = Literal["broken", "known", "gap", "lost"]
+Verdict: TypeAlias = Literal["broken", "known", "engine_error", "tolerated"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,8 +65,8 @@ class Evidence:
     stage: str
     before: Record
     after: Record
-    contract: Mapping[str, str]
-    fields: Mapping[str, str] = field(default_factory=dict)
+    contract: Levels
+    fields: Mapping[str, MetadataLevel] = field(default_factory=dict)
     alignment: Alignment | None = None
     module: Record | None = None
     declared: tuple[DeclaredDim, ...] = ()
@@ -75,43 +77,185 @@ class Evidence:
     unmeasured: str = ""
 
 
+#: What happened to the field that a finding is about.
+Change: TypeAlias = Literal[
+    "accepted",  # inputs that must be refused
+    "added",
+    "as_json",  # changed to what JSON has instead
+    "changed",
+    "constant",  # became a constant of the program
+    "copied",  # into another storage
+    "crashed",  # a check of a hook
+    "defaulted",  # taken from the process
+    "dropped",
+    "dynamic",  # became dynamic
+    "edited",  # what a stage was given
+    "failed",  # the plugin at its own work
+    "gained",
+    "missing",
+    "moved",  # an interval, to another one
+    "narrowed",
+    "raised",
+    "refused",
+    "renamed",
+    "reordered",
+    "static",  # became static
+    "tied",
+    "undefined",  # used before it is made
+    "unguarded",  # inputs that no declared size describes, accepted
+    "unread",  # dropped, and no output depends on it
+    "unshared",  # no longer one storage
+    "untied",  # no longer one tensor
+    "untraced",  # missing because no forward() of the user was running
+    "unwrapped",  # a tensor subclass became the tensors that it wraps
+    "widened",
+    "wrong",
+]
+
+CauseKind: TypeAlias = Literal[
+    "attribute",  # of the module, that the tensor is in
+    "autograd_function",  # that forward() calls
+    "buffer_is_region_result",  # the result of this higher-order operator took the place of a buffer
+    "builtin_name",  # that a placeholder has
+    "fetched_again",  # a result of this operator, by the exporter
+    "graph_module_attribute",  # that a name of the module collides with
+    "keyword_in_path",  # of the module
+    "memory_format",  # of the real result
+    "module_not_there",  # a path that is not a submodule
+    "node",  # the operator of the node that the finding is about
+    "region",  # the higher-order operator in whose subgraph the node is
+    "repeated_root",  # a retrace puts its root before the keys of the module stack again
+    "result_of",  # the operator that the node takes a result of
+    "result_of_region",  # the same, of a higher-order operator
+    "root_missing",  # in nn_module_stack, of operations of the program
+    "separator_in_path",  # a comma, semicolon or parenthesis in a path of the module
+    "shared_argument",  # arguments of the example inputs that are one tensor
+    "subclass_output",  # an output of eager that is a tensor subclass
+    "subclass_state",  # of the module
+    "tracing_tensor",  # the class of a tensor without data that a tracer left
+    "untraced",  # why no forward() was running: "inputs", "hooks" or "forward"
+    "wrapper_class",  # of torch's exporter, named in a module stack
+]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A circumstance that may explain a finding: a known defect of torch needs it, or the user can avoid it."""
+
+    kind: CauseKind
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class KnownAs:
+    """A known defect of torch, and its public report."""
+
+    id: str
+    title: str
+    issue: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One difference. ``(check, place, kind)`` identifies it within an item.
+    """One difference.
 
-    ``field`` is what the policy goes by, with the check: ``metadata.stack_trace``; empty where the kind says it.
-    ``line`` is the line of user code that it is about; ``on`` names the calls that showed it, where it came from calls;
-    ``known_as`` the known defect that explains it; ``fault_of`` the engine that has a ``gap``; ``operators`` are those that it is
-    about, None where any operator of the program may be at fault.
+    ``change`` is what happened, ``key`` the field that it happened to: ``dtype``, ``stack_trace``, ``guard``; empty where the change
+    says it all. ``subject`` is the kind of thing that ``place`` is, where that matters: ``placeholder``, ``parameter``.
+    ``on`` are the calls that showed it, where it came from calls; ``error`` what was raised; ``causes`` what may explain it.
+    ``line`` is the line of user code that it is about; ``known`` the known defect that explains it; ``fault_of`` the engine that
+    has an ``engine_error``; ``operators`` are those that it is about, None where any operator of the program may be at fault.
     """
 
     check: str
     place: str
-    kind: str
+    change: Change
+    key: str = ""
+    subject: str = ""
     expected: str
     actual: str
-    field: str = ""
     verdict: Verdict = "broken"
     detail: str = ""
+    causes: tuple[Cause, ...] = ()
+    error: Raised | None = None
     line: str = ""
-    known_as: str = ""
+    known: KnownAs | None = None
     fault_of: str = ""
-    on: tuple[str, ...] = ()
+    on: tuple[CallSite, ...] = ()
     operators: tuple[str, ...] | None = None
 
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.check, self.place, self.kind)
+    @staticmethod
+    def of(check: str) -> FindingsOf:
+        """What makes the findings of one check."""
+        return FindingsOf(check)
 
     @property
-    def text(self) -> str:
-        """All that it says, as a pattern may look for it."""
-        return "\n".join([f"{self.place}: {self.kind}", self.expected, self.actual, *filter(None, [self.detail])])
+    def known_as(self) -> str:
+        """The id of the known defect that explains the finding; empty where none does."""
+        return self.known.id if self.known else ""
+
+    @property
+    def identity(self) -> Identity:
+        """What identifies the finding within an item."""
+        return (self.check, self.place, self.change, self.key)
+
+    @property
+    def sort(self) -> Sort:
+        """What the finding is, wherever it is."""
+        return (self.check, self.change, self.key)
+
+    @property
+    def field(self) -> str:
+        """The name of what is different, as the vocabulary has it."""
+        return field_of(self.check, self.change, self.key, self.subject)
 
     @property
     def name(self) -> str:
-        """``check.field``: what ini options and policy rows call it."""
-        return f"{self.check}.{self.field or self.kind.replace(' ', '_')}"
+        """``check.field``: what ini options call it."""
+        return f"{self.check}.{self.field}"
+
+
+Identity: TypeAlias = tuple[str, str, Change, str]
+Sort: TypeAlias = tuple[str, Change, str]
+
+
+@dataclass(frozen=True)
+class FindingsOf:
+    """Makes the findings of one check."""
+
+    check: str
+
+    def at(
+        self,
+        place: str,
+        change: Change,
+        key: str,
+        expected: object,
+        actual: object,
+        detail: str = "",
+        *,
+        subject: str = "",
+        causes: tuple[Cause, ...] = (),
+        error: Raised | None = None,
+        line: str = "",
+        on: tuple[CallSite, ...] = (),
+        operators: tuple[str, ...] | None = None,
+    ) -> Finding:
+        """A finding about one place."""
+        return Finding(
+            check=self.check,
+            place=place,
+            change=change,
+            key=key,
+            subject=subject,
+            expected=str(expected),
+            actual=str(actual),
+            detail=detail,
+            causes=causes,
+            error=error,
+            line=line,
+            on=on,
+            operators=operators,
+        )
 
 
 Check: TypeAlias = Callable[[Evidence], Sequence[Finding]]

@@ -8,12 +8,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class CallSite:
+    """One call of a series: what a message calls it, and the sizes that were chosen for it, by the name of the dim."""
+
+    label: str
+    sizes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """The arguments of one call, and what to call them in a message."""
+    """The arguments of one call, and the name of the call in messages. ``sizes`` are those that were chosen for it."""
 
     label: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    sizes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,15 @@ class Leaf:
 @dataclass(frozen=True)
 class Raised:
     """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
-    torch that raised, empty where that line called no further into torch."""
+    torch that raised, empty where that line called no further into torch, and ``function`` the function of that line.
+    ``logged`` are the last lines that torch logged before."""
 
     type: str
     message: str
     where: str = ""
     inside: str = ""
+    function: str = ""
+    logged: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" + (f"\n(raised at {self.where})" if self.where else "")
@@ -128,7 +140,7 @@ class Observation:
     caller's containers that are others now; ``outside`` what changed besides tensors of the state; ``state`` the state
     tensors that differ from before the first call, ``rebound`` the attributes that hold another tensor object; ``aliases`` pairs of
     places that share storage; ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
-    grad, or none was asked for.
+    grad, or none was asked for. ``sizes`` are those that were chosen for the call.
     """
 
     label: str
@@ -143,3 +155,9 @@ class Observation:
     generator: str = ""
     gradients: Gradients | None = None
     raised: Raised | None = None
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def site(self) -> CallSite:
+        """The call, as findings name it."""
+        return CallSite(self.label, self.sizes)

@@ -110,10 +110,12 @@ class NodeRecord:
 
 @dataclass(frozen=True, eq=False)
 class GraphRecord:
-    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost."""
+    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost, as is
+    ``regions``: the targets of the higher-order operators that the graph is part of, outermost first."""
 
     path: str
     nodes: tuple[NodeRecord, ...]
+    regions: tuple[str, ...] = ()
 
     def place(self, node: NodeRecord) -> str:
         return f"{self.path}.{node.name}" if self.path else node.name
@@ -232,7 +234,7 @@ class ProgramRecord:
 
     ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order, of which ``tied_names``
     share a storage; ``example_structure`` the pytree of
-    the example inputs; ``verified`` is empty where the program's own verifiers accept it, else what they say.
+    the example inputs; ``refused_by`` is None where the program's own verifiers accept it, else the class of the verifier that refuses it, and its message.
     """
 
     graphs: Mapping[str, GraphRecord]
@@ -247,7 +249,7 @@ class ProgramRecord:
     graph_meta: Mapping[str, Any]
     dialect: str
     verifiers: tuple[str, ...]
-    verified: str = ""
+    refused_by: Raised | None = None
     runs: tuple[NodeRun, ...] = ()
 
     @cached_property

@@ -19,17 +19,17 @@ SCHEMA = "exportcheck-report"
 #: The version of the report. A minor version adds fields or values; a major version changes or removes some.
 #:
 #: - 2.0, 28 November 2026: a finding has every field of :class:`Finding` and no longer ``fails``, instead an item says how
-#:   many of its findings are ``failing``; the status ``gap`` is called ``engine_error``.
+#:   many of its findings are ``failing``; the status and the verdict ``gap`` are called ``engine_error``, the verdict ``lost`` ``tolerated``.
 #: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
 #: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
 #: - 1.0, 23 November 2026: the first version.
 MAJOR, MINOR = 2, 0
 
-_AnySurvival = TypeVar("_AnySurvival", bound="Survival")
+_AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survival:
+class FieldSurvival:
     """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
 
     ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
@@ -46,7 +46,7 @@ class Survival:
     def before(self) -> int:
         return self.kept + self.changed + self.dropped
 
-    def __add__(self: _AnySurvival, other: Survival) -> _AnySurvival:
+    def __add__(self: _AnySurvival, other: FieldSurvival) -> _AnySurvival:
         return replace(
             self,
             promised=self.promised or other.promised,
@@ -80,7 +80,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     failing: int = 0
     notes: tuple[str, ...] = ()
-    ledger: tuple[Survival, ...] = ()
+    ledger: tuple[FieldSurvival, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     duration: float = 0.0
     worker: str = ""
@@ -92,7 +92,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reckoning:
+class ExpectationMatch:
     """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
     one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
 
@@ -107,7 +107,7 @@ class Judgement:
     """An outcome with what only the process that ran the item needs. ``statistics`` are hypothesis's of its examples."""
 
     outcome: Outcome
-    reckoning: Reckoning | None = None
+    reckoning: ExpectationMatch | None = None
     statistics: str = ""
 
 
@@ -153,7 +153,7 @@ class RunError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LedgerTotal(Survival):
+class LedgerTotal(FieldSurvival):
     """The ledger of one engine and edge, summed over the items of all runs with the settings of ``run``."""
 
     run: int = 0

@@ -7,6 +7,7 @@ from textwrap import indent
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Outcome, Status
+from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
 
 LONGEST = 20  # lines of one value before it is cut, unless all is asked for
 
@@ -35,7 +36,7 @@ def headline(outcome: Outcome) -> str:
         return f"{outcome.reason}:"
     stage = Mode.parse(outcome.mode).last
     failing = outcome.failing_findings or outcome.findings
-    raised = [finding for finding in failing if finding.kind == "raised"]
+    raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
         return f"{stage} raised {raised[0].actual.partition(':')[0]}"
     return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
@@ -48,8 +49,8 @@ def summary_line(outcome: Outcome) -> str:
     failing = outcome.failing_findings or outcome.findings
     first = failing[0]
     what = first_line(first.actual)
-    if first.kind != "raised":
-        what = f"{first.kind}: expected {first_line(first.expected)}, got {what}"
+    if first.change != "raised":
+        what = f"{kind_of(first)}: expected {first_line(first.expected)}, got {what}"
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     return f"{first.check}: {first.place}: {what}{more}"
 
@@ -62,14 +63,17 @@ def first_line(text: str) -> str:
 def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
     """A finding in a few lines: where and what, then the two values side by side."""
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
-    on = f"  (on {' and '.join(finding.on)})" if finding.on else ""
-    yield f"  {finding.check}: {finding.place}: {finding.kind}{on}{verdict}"
+    on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
+    yield f"  {finding.check}: {finding.place}: {kind_of(finding)}{on}{verdict}"
     yield from _value("expected", finding.expected, verbose)
     yield from _value("got", finding.actual, verbose)
-    if finding.detail:
-        yield indent(finding.detail, "    ")
+    detail = detail_of(finding)
+    if detail:
+        yield indent(detail, "    ")
     if finding.line:
         yield f"    at {finding.line}"
+    if finding.known:
+        yield f"    {defect_text(finding.known)}"
 
 
 def _row(finding: Finding) -> str:

@@ -15,6 +15,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Outcome, Report, RunError, Status
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.terminal import count
+from pytest_exportcheck.reports.wording import kind_of
 
 SHOWN = 10  # of each level, by GitHub
 _FINDINGS = 3  # of one annotation
@@ -54,9 +55,9 @@ def _importance(item: Outcome) -> tuple[int, bool]:
 
 def _of_items(level: str, group: Sequence[Outcome], places: _Places) -> str:
     first = min(group, key=lambda item: (_importance(item), Mode.parse(item.mode).depth, item.mode))
-    findings = [each for each in first.findings if each.verdict != "lost"]
+    findings = [each for each in first.findings if each.verdict != "tolerated"]
     lines = [
-        f"{each.check}: {each.place}: {each.kind}: expected {_short(each.expected)}, got {_short(each.actual)}"
+        f"{each.check}: {each.place}: {kind_of(each)}: expected {_short(each.expected)}, got {_short(each.actual)}"
         for each in findings[:_FINDINGS]
     ]
     lines += [f"and {count(len(findings) - _FINDINGS, 'more finding')}"] if len(findings) > _FINDINGS else []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pytest_exportcheck.modes import Mode, in_order
 from pytest_exportcheck.records import Outcome, Report, RunSettings, Status
 from pytest_exportcheck.reports.failure import body_lines
-from pytest_exportcheck.reports.terminal import count
+from pytest_exportcheck.reports.terminal import count, defects_of
+from pytest_exportcheck.reports.wording import defect_text
 
 _FAILURES = 20  # shown with their text
 _LINES = 40  # of one text; GitHub takes a page of one MiB
@@ -32,6 +34,7 @@ def _page(report: Report) -> Iterator[str]:
     for engine in dict.fromkeys(item.engine for item in report.items):
         yield from _matrix(engine, [item for item in report.items if item.engine == engine])
     yield from _legend(report)
+    yield from _known(report)
     yield from _failures(report)
 
 
@@ -77,6 +80,17 @@ def _legend(report: Report) -> Iterator[str]:
     if report.counts:
         yield ""
         yield ", ".join(f"{status.sign} {status.legend}" for status in report.counts)
+
+
+def _known(report: Report) -> Iterator[str]:
+    """A list of the known defects that explain findings."""
+    defects = defects_of(report.items)
+    if defects:
+        yield ""
+    for defect, number in defects.items():
+        text = re.sub(r"([*_`<|])", r"\\\1", defect_text(replace(defect, issue="")))
+        report_of_it = f" ([report]({defect.issue}))" if defect.issue else ""
+        yield f"- {text}{report_of_it}: {count(number, 'item')}"
 
 
 def _failures(report: Report) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.reports.encoding import printable
+from pytest_exportcheck.reports.wording import kind_of
 
 
 def properties(outcome: Outcome) -> list[tuple[str, str]]:
@@ -18,6 +19,6 @@ def properties(outcome: Outcome) -> list[tuple[str, str]]:
         "known": " ".join(known),
         "seconds": f"{sum(outcome.seconds.values()):.3f}",
     }
-    findings = [f"{each.check}: {each.place}: {each.kind} [{each.verdict}]" for each in outcome.findings]
+    findings = [f"{each.check}: {each.place}: {kind_of(each)} [{each.verdict}]" for each in outcome.findings]
     named = [(f"exportcheck_{name}", printable(text)) for name, text in texts.items() if text]
     return [*named, *(("exportcheck_finding", printable(text)) for text in findings)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_exportcheck.records import Survival
+from pytest_exportcheck.records import FieldSurvival
 
-Ledgers = Mapping[str, Sequence[Survival]]
+Ledgers = Mapping[str, Sequence[FieldSurvival]]
 """Stage -> the ledger of every item that ended in it, one behind the other."""
 
 
@@ -30,18 +30,18 @@ def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False) -> Ite
         yield f"  everywhere: {', '.join(whole)}"
 
 
-def _totals(ledger: Sequence[Survival]) -> dict[str, Survival]:
-    totals: dict[str, Survival] = {}
+def _totals(ledger: Sequence[FieldSurvival]) -> dict[str, FieldSurvival]:
+    totals: dict[str, FieldSurvival] = {}
     for line in ledger:
         totals[line.field] = totals[line.field] + line if line.field in totals else line
     return totals
 
 
-def _whole(line: Survival) -> bool:
+def _whole(line: FieldSurvival) -> bool:
     return line.kept == line.before
 
 
-def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, Survival]]) -> Iterator[str]:
+def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, FieldSurvival]]) -> Iterator[str]:
     cells = {
         stage: [stage, *(_cell(lines[field]) if field in lines else "" for field in fields)]
         for stage, lines in totals.items()
@@ -54,7 +54,7 @@ def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, Survival]]) 
         yield f"  {name:<{first}}  {columns}".rstrip()
 
 
-def _cell(line: Survival) -> str:
+def _cell(line: FieldSurvival) -> str:
     """``12/14``: of fourteen places twelve have it unchanged."""
     parts = [f"{line.kept}/{line.before}"] if line.before else []
     return " ".join([*parts, *([f"+{line.gained}"] if line.gained else [])])

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_exportcheck.modes import Mode, in_order, parse_stage_name
-from pytest_exportcheck.records import Finding, Outcome, Status, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
+from pytest_exportcheck.reports.wording import defect_text, kind_of
 
 _FOLD_ABOVE = 40  # rows
 _SLOWEST = 3
@@ -94,11 +95,16 @@ def _legend(rows: Sequence[Outcome]) -> Iterator[Line]:
 
 
 def _known(rows: Sequence[Outcome]) -> Iterator[Line]:
-    counts: Counter[str] = Counter()
+    for defect, number in defects_of(rows).items():
+        yield Line(((f"{defect_text(defect)}: {count(number, 'item')}", "yellow"),))
+
+
+def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
+    """The known defects that explain findings, each with the number of items that it is in."""
+    counts: Counter[KnownAs] = Counter()
     for row in rows:
-        counts.update([*dict.fromkeys(each.known_as for each in row.findings if each.verdict == "known")])
-    for defect, number in counts.items():
-        yield Line(((f"known defect {defect}: {count(number, 'item')}", "yellow"),))
+        counts.update({each.known: 1 for each in row.findings if each.known and each.verdict == "known"})
+    return counts
 
 
 def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
@@ -106,7 +112,7 @@ def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
     found: dict[tuple[str, str], list[Outcome]] = {}
     for row in rows:
         for finding in row.findings:
-            if finding.verdict == "gap":
+            if finding.verdict == "engine_error":
                 found.setdefault((finding.fault_of or row.engine, _in_a_line(finding)), []).append(row)
     for (engine, text), where in found.items():
         place = f"{where[0].case}[{where[0].engine}-{where[0].mode}]"
@@ -120,8 +126,10 @@ def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
 
 def _in_a_line(finding: Finding) -> str:
     text = finding.actual.partition("\n")[0]
-    if finding.kind != "raised":
-        text = f"{finding.check}: {finding.place}: {finding.kind} (expected {finding.expected}, got {finding.actual})"
+    if finding.change != "raised":
+        text = (
+            f"{finding.check}: {finding.place}: {kind_of(finding)} (expected {finding.expected}, got {finding.actual})"
+        )
     return " ".join(text.split())
 
 
@@ -152,7 +160,7 @@ def _notes(rows: Sequence[Outcome]) -> Iterator[Line]:
 def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
     """One table per engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
-        ledgers: dict[str, list[Survival]] = {}
+        ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
             if row.engine == engine:
                 ledgers.setdefault(Mode.parse(row.mode).last, []).extend(row.ledger)

@@ -142,9 +142,9 @@ class CaseRunner:
             found = [self._raised(engine, stage, parent, error, logged)]
         operators = operators_of(parent.record.program if parent and parent.record else None)
         stage.findings = self._judge.judged(engine, mode, found, operators)
-        if _is_gap(engine, mode, error):
+        if _is_engine_error(engine, mode, error):
             stage.findings = [
-                replace(each, verdict="gap", fault_of=engine.name) if each.verdict == "broken" else each
+                replace(each, verdict="engine_error", fault_of=engine.name) if each.verdict == "broken" else each
                 for each in stage.findings
             ]
 
@@ -155,7 +155,7 @@ class CaseRunner:
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
         raised = raised_finding(stage.mode.last, what, error, logged, line)
         if isinstance(error, getattr(engine, "objections", ())):
-            raised = replace(raised, field=OBJECTION)
+            raised = replace(raised, key=OBJECTION)
         return explained(raised, self._observed.oracles.with_grad.record) if parent is None else raised
 
     def _hold(self, engine: Engine, stage: Stage, parent: Stage | None, findings: list[Finding]) -> None:
@@ -168,7 +168,7 @@ class CaseRunner:
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
 
     def _attribute(self, engine: Engine, stage: Stage) -> None:
-        """Make findings that only an engine with a second opinion has gaps in that engine. The first engine's stage is made only for that."""
+        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made only for that."""
         first = self._settings.engines.get(FIRST)
         at_fault = suspects(engine, stage, self._settings.engines) if first else []
         if first is None or not any(at_fault):
@@ -184,7 +184,7 @@ class CaseRunner:
                 return
 
 
-def _is_gap(engine: Engine, mode: Mode, error: BaseException) -> bool:
+def _is_engine_error(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
     own = mode.last not in getattr(engine, "made_by", {})

@@ -69,7 +69,7 @@ class Fallbacks:
 
 def refuses_sizes(stage: Stage) -> bool:
     """Return True if a stage raised, or refused the case, because of its dynamic dims."""
-    texts = [each.actual for each in stage.findings if (each.check, each.kind) == ("stage", "raised")]
+    texts = [each.actual for each in stage.findings if (each.check, each.change) == ("stage", "raised")]
     return (
         stage.record is None
         and not stage.mode.is_fuzz

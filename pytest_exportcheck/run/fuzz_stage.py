@@ -155,4 +155,4 @@ def _captured_by(artifact: Artifact) -> Captured | None:
 
 
 def _unsound_sizes(error: CaseError) -> Finding:
-    return Finding(check="case", place="sizes", kind="unsound", expected="sizes to fuzz", actual=str(error))
+    return Finding.of("case").at("sizes", "wrong", "sizes", "sizes to fuzz", error)

@@ -10,6 +10,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import BLOCKING, without_grad
 from pytest_exportcheck.recheck import Rechecked
 from pytest_exportcheck.records import Evidence, Finding, Record
+from pytest_exportcheck.records.levels import all_at
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
 
@@ -54,7 +55,7 @@ def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
         stage="",
         before=oracle.record,
         after=other,
-        contract=dict.fromkeys(BLOCKING, "close"),
+        contract=all_at(BLOCKING, "close"),
         tolerance=observed.case.tolerance,
         random=observed.case.random,
     )
@@ -63,7 +64,7 @@ def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
 
 def _is_of_values(finding: Finding) -> bool:
     """Return True if a finding is about what a program computes, and not about strides alone."""
-    return finding.check in BLOCKING and finding.kind != "stride"
+    return finding.check in BLOCKING and finding.key != "stride"
 
 
 def _captured_with_grad(finding: Finding) -> Finding:

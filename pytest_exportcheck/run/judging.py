@@ -22,7 +22,7 @@ from pytest_exportcheck.policy import (
     tolerated,
 )
 from pytest_exportcheck.recheck import Rechecked
-from pytest_exportcheck.records import Alignment, Evidence, Finding, ProgramRecord, Raised, Record, Survival
+from pytest_exportcheck.records import Alignment, Evidence, FieldSurvival, Finding, ProgramRecord, Raised, Record
 from pytest_exportcheck.run.grad_modes import held_against_grad, is_as_with_grad
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.stage import Stage, raised_finding, unjudged, without_grad_only
@@ -35,7 +35,7 @@ class Judgement:
     """What the checks say of the record of a stage."""
 
     findings: tuple[Finding, ...] = ()
-    ledger: tuple[Survival, ...] = ()
+    ledger: tuple[FieldSurvival, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -88,7 +88,7 @@ class Judge:
         known: Sequence[Finding],
     ) -> list[Finding]:
         """What is wrong with what further engines made of the same file, unless the first one has shown it too."""
-        shown = {(*each.key, each.actual) for each in known}
+        shown = {(*each.identity, each.actual) for each in known}
         found = []
         for reader, other in getattr(artifact, "also", {}).items():
             operators: Collection[str] = ()
@@ -103,7 +103,7 @@ class Judge:
             found += [
                 replace(each, place=f"{reader}: {each.place}")
                 for each in judged
-                if (*each.key, each.actual) not in shown
+                if (*each.identity, each.actual) not in shown
             ]
         return found
 
@@ -114,7 +114,7 @@ class Judge:
         like, overrides = contract_stage(engine, mode), self._settings.overrides
         judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or getattr(engine, "made_by", {}).get(mode.last, engine.name)
-        return judge(judged, engine=maker, mode=str(mode), torch_version=torch.__version__, operators=operators)
+        return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
         """Find what is wrong with a stage that the case says must refuse it; None if the case says nothing of the stage."""

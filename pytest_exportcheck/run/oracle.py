@@ -20,6 +20,7 @@ from pytest_exportcheck.observe import observe
 from pytest_exportcheck.policy import BLOCKING, without_grad
 from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import Evidence, Inputs, Observation, Record
+from pytest_exportcheck.records.levels import all_at
 from pytest_exportcheck.run.observer import Observer
 from pytest_exportcheck.snapshot import ModuleSnapshot, slots_of, write_back
 
@@ -163,7 +164,7 @@ _VALUES = (*sorted(BLOCKING, reverse=True), "gradients")
 def unstable_checks(first: Record, second: Record) -> tuple[str, ...]:
     """Return the checks by which two runs of one callable differ, bit for bit."""
     evidence = Evidence(
-        case="", engine="eager", mode="", stage="", before=first, after=second, contract=dict.fromkeys(_VALUES, "bits")
+        case="", engine="eager", mode="", stage="", before=first, after=second, contract=all_at(_VALUES, "bits")
     )
     found = {finding.check for finding in run_checks(evidence)}
     return tuple(check for check in _VALUES if check in found)

@@ -36,7 +36,7 @@ from pytest_exportcheck.snapshot import (
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_finding
+from pytest_exportcheck.stage import Stage, edited_flag, edited_global, edited_module, edited_program
 from pytest_exportcheck.tensors import copy_tree
 
 #: Seconds of a failed capture that is not tried again to find the last line of the model.
@@ -72,7 +72,7 @@ class StageMaker:
             finally:
                 self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
             leaked = changed_globals(before_modes)
-        return artifact, [*findings, *(edited_finding(name, str(was), str(now)) for name, (was, now) in leaked.items())]
+        return artifact, [*findings, *(edited_global(name, was, now) for name, (was, now) in leaked.items())]
 
     def revived(self, engine: Engine, stage: Stage) -> Artifact:
         """Return the artifact of a stage, made again if it was spoiled."""
@@ -116,9 +116,7 @@ class StageMaker:
                 parent.artifact = None  # spoiled: the next stage that needs it makes it again
         if edge in getattr(engine, "edits_input", ()):
             return artifact, []
-        return artifact, [
-            edited_finding(f"input program's {part}", f"unchanged by {edge}", "changed") for part in parts
-        ]
+        return artifact, [edited_program(part, edge) for part in parts]
 
     def _fingerprint(self, program: Any) -> Mapping[str, str]:
         if not isinstance(program, ExportedProgram):
@@ -199,19 +197,9 @@ def _edits(snapshot: ModuleSnapshot) -> Iterator[Finding]:
     """What a capture changed in the module."""
     kinds = snapshot.kinds()
     for name, tensor in snapshot.changed().items():
-        yield edited_finding(f"module {name}", "unchanged by the capture", _changed(tensor), _KINDS[kinds[name]])
+        yield edited_module(name, tensor, kinds[name])
     for name, (was, now) in snapshot.changed_flags().items():
-        yield edited_finding(f"module {name}", f"requires_grad={was}", f"requires_grad={now}")
-
-
-#: How a finding words the kinds of places of a module.
-_KINDS = {"parameter": "a parameter", "buffer": "a buffer", "attribute": "a plain attribute"}
-
-
-def _changed(tensor: torch.Tensor) -> str:
-    """Name the class if the capture left a tensor of a tracer."""
-    kind = type(tensor).__name__
-    return f"changed to a {kind}" if kind in ("FakeTensor", "FunctionalTensor") else "changed"
+        yield edited_flag(name, was, now)
 
 
 @contextmanager

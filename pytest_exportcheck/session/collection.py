@@ -16,7 +16,7 @@ import pytest
 from pytest_exportcheck.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
-from pytest_exportcheck.expectations.keeper import Keeper
+from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.hooks import Hooks
 from pytest_exportcheck.items import (
     SESSION,
@@ -68,7 +68,7 @@ class CollectionPlugin:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
             kit = kit_of(self._options, self._hooks)
-            expectations = Keeper(self._options.expectations, update=self._options.update_expectations)
+            expectations = ExpectationStore(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options

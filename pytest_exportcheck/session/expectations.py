@@ -6,7 +6,7 @@ import pytest
 
 from pytest_exportcheck.collected import entry_item, whole_files
 from pytest_exportcheck.errors import ExportcheckError
-from pytest_exportcheck.expectations.keeper import Keeper, Named
+from pytest_exportcheck.expectations.store import ExpectationStore, Named
 from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem
 from pytest_exportcheck.messages import message_of, outbox
 from pytest_exportcheck.records import Status
@@ -22,7 +22,7 @@ class ExpectationsPlugin:
         self._interrupted = False
 
     @property
-    def _keeper(self) -> Keeper | None:
+    def _store(self) -> ExpectationStore | None:
         """None where the session ended at its start."""
         session = self._config.stash.get(SESSION, None)
         return session.expectations if session else None
@@ -30,32 +30,32 @@ class ExpectationsPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Match before anything is deselected. An entry that is for no case becomes a failing item."""
-        if self._keeper is not None:
+        if self._store is not None:
             ours = [_named(item) for item in items if isinstance(item, CaseItem)]
             broken = any(isinstance(item, BrokenItem) for item in items)
-            self._keeper.collected(ours, self._in_part or broken, whole_files(self._config, items))
-            items += [entry_item(session, self._keeper, entry) for entry in self._keeper.unmatched]
+            self._store.collected(ours, self._in_part or broken, whole_files(self._config, items))
+            items += [entry_item(session, self._store, entry) for entry in self._store.unmatched]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self._keeper is not None:
-            self._keeper.selected([_named(item) for item in session.items if isinstance(item, CaseItem)])
+        if self._store is not None:
+            self._store.selected([_named(item) for item in session.items if isinstance(item, CaseItem)])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         message = message_of(report)
-        if self._keeper is not None and message.tally is not None:
-            self._keeper.add(message.tally)
+        if self._store is not None and message.delta is not None:
+            self._store.add(message.delta)
         if message.outcome is not None and message.outcome.status is Status.INTERRUPTED:
             self._interrupted = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file, but not from a worker of pytest-xdist."""
-        if self._keeper is None or outbox(self._config) is not None:
+        if self._store is None or outbox(self._config) is not None:
             return
         try:
-            self._keeper.write(ended_early=self._interrupted or _ended_early(session))
+            self._store.write(ended_early=self._interrupted or _ended_early(session))
         except ExportcheckError as error:
-            self._keeper.tell(str(error))
+            self._store.tell(str(error))
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Outcome
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.runner import Runner
 from tests.faults.engine import faulty_engine
 from tests.faults.fault import Fault, Inject
@@ -32,8 +33,8 @@ def run_sound(model: str, where: str) -> Outcome:
 def run_with(fault: Fault) -> Trial:
     """The outcome of the fault's mode, as compared with that of the same mode without it."""
     sound, outcome = _sound(fault.model, fault.where), _outcome(fault.model, fault.where, fault.inject)
-    known = {finding.key for finding in sound.findings}
-    new = [each for each in outcome.findings if each.verdict == "broken" and each.key not in known]
+    known = {finding.identity for finding in sound.findings}
+    new = [each for each in outcome.findings if each.verdict == "broken" and each.identity not in known]
     ledgers = _lost(sound), _lost(outcome)
     fields = [field for field, count in ledgers[1].items() if count > ledgers[0].get(field, 0)]
     return Trial(
@@ -45,7 +46,7 @@ def run_with(fault: Fault) -> Trial:
 
 
 def _is_owners(fault: Fault, finding: Finding) -> bool:
-    named = not fault.field or any(fnmatchcase(name, fault.field) for name in (finding.field, finding.kind))
+    named = not fault.field or any(fnmatchcase(name, fault.field) for name in (finding.field, kind_of(finding)))
     return finding.check == fault.owner and named
 
 

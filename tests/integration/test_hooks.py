@@ -22,7 +22,7 @@ def weights_stay_small(evidence):
 def exportcheck_checks():
     return [weights_stay_small]
 """
-FINDING = "return [Finding(check='weights_stay_small', place=evidence.mode, kind='large', expected='1', actual='2')]"
+FINDING = "return [Finding(check='weights_stay_small', place=evidence.mode, change='wrong', key='large', expected='1', actual='2')]"
 
 
 @pytest.fixture

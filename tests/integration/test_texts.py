@@ -8,10 +8,10 @@ HOOK = """
 from pytest_exportcheck import Finding
 
 def first(evidence):
-    return [Finding(check="first", place="here", kind="wrong", expected="one", actual="two")]
+    return [Finding(check="first", place="here", change="wrong", expected="one", actual="two")]
 
 def second(evidence):
-    return [Finding(check="second", place="there", kind="wrong", expected="a", actual="b")]
+    return [Finding(check="second", place="there", change="wrong", expected="a", actual="b")]
 
 def exportcheck_checks():
     return [first, second]

@@ -26,6 +26,7 @@ from pytest_exportcheck.records import (
     StateRecord,
     TensorValue,
 )
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.tensors import facts_of
 
 
@@ -108,7 +109,7 @@ def state(*entries, order=None):
 
 
 def summary(findings):
-    return [(each.place, each.kind, each.expected, each.actual) for each in findings]
+    return [(each.place, kind_of(each), each.expected, each.actual) for each in findings]
 
 
 def _name(line):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from pytest_exportcheck.records import Finding, Outcome, Report, Run, RunSettings, Status
+from pytest_exportcheck.records import Finding, KnownAs, Outcome, Report, Run, RunSettings, Status
 from pytest_exportcheck.reports.report import report_of_runs
 
-VALUE = Finding(check="outputs", place="output", kind="value", expected="1 at [0]", actual="2 at [0]")
+VALUE = Finding(check="outputs", place="output", change="changed", key="value", expected="1 at [0]", actual="2 at [0]")
 TIED = Finding(
-    check="state", place="w", kind="untied", expected="one", actual="two", verdict="known", known_as="serdes-splits"
+    check="state",
+    place="w",
+    change="untied",
+    expected="one",
+    actual="two",
+    verdict="known",
+    known=KnownAs("serdes-splits", "a defect"),
 )
 
 

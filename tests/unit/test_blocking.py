@@ -10,13 +10,14 @@ from echo_session import case
 from pytest_exportcheck.blocking import blocked, blocks, interrupted, reason_of
 from pytest_exportcheck.journal import Entry
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Finding, Record
+from pytest_exportcheck.records import Finding, KnownAs, Record
 from pytest_exportcheck.stage import Stage
 
 STRICT, SERDES, FUZZ = (Mode.parse(text) for text in ("strict", "strict-serdes", "strict-fuzz"))
-VALUE = Finding(check="outputs", place="output", kind="value", expected="1", actual="2")
-STRIDE = replace(VALUE, kind="stride", verdict="known", known_as="lowered")
-NARROWED = Finding(check="sizes", place="batch", kind="narrowed", expected="accepted", actual="refused")
+VALUE = Finding(check="outputs", place="output", change="changed", key="value", expected="1", actual="2")
+LOWERED = KnownAs("lowered", "a defect")
+STRIDE = replace(VALUE, key="stride", verdict="known", known=LOWERED)
+NARROWED = Finding(check="sizes", place="batch", change="narrowed", expected="accepted", actual="refused")
 
 
 def judged(*findings):
@@ -28,9 +29,9 @@ def judged(*findings):
     [
         (VALUE, True),
         (replace(VALUE, check="effects"), True),
-        (replace(VALUE, verdict="known", known_as="lowered"), True),
-        (replace(VALUE, verdict="gap"), True),
-        (replace(VALUE, verdict="lost"), False),
+        (replace(VALUE, verdict="known", known=LOWERED), True),
+        (replace(VALUE, verdict="engine_error"), True),
+        (replace(VALUE, verdict="tolerated"), False),
         (replace(VALUE, check="metadata"), False),
         (STRIDE, False),
         (replace(STRIDE, verdict="broken"), True),
@@ -49,10 +50,10 @@ def test_a_stage_without_findings_blocks_only_if_it_has_no_record():
     ("finding", "expected"),
     [
         (NARROWED, True),
-        (replace(NARROWED, verdict="gap"), True),
-        (replace(NARROWED, verdict="known", known_as="zero"), False),
-        (replace(NARROWED, verdict="lost"), False),
-        (replace(VALUE, verdict="known", known_as="lowered"), True),
+        (replace(NARROWED, verdict="engine_error"), True),
+        (replace(NARROWED, verdict="known", known=KnownAs("zero", "a defect")), False),
+        (replace(NARROWED, verdict="tolerated"), False),
+        (replace(VALUE, verdict="known", known=LOWERED), True),
         (STRIDE, False),
     ],
 )

@@ -7,7 +7,8 @@ import torch
 from records_of import state, summary
 
 from pytest_exportcheck.checks import aliasing
-from pytest_exportcheck.records import Finding, Observation, Raised, Record
+from pytest_exportcheck.records import CallSite, Finding, Observation, Raised, Record
+from pytest_exportcheck.reports.wording import kind_of
 
 W = torch.ones(1)
 
@@ -34,10 +35,10 @@ def test_an_output_that_became_a_copy_is_a_finding(findings):
         Finding(
             check="aliasing",
             place="output and args[0]",
-            kind="broken",
+            change="dropped",
             expected="shares storage with args[0]",
             actual="does not",
-            on=("a call",),
+            on=(CallSite("a call"),),
         )
     ]
 
@@ -68,10 +69,10 @@ def test_a_constant_may_have_another_name(findings):
 def test_state_of_another_name_is_a_finding(findings):
     tensors = [("a", "buffer", torch.ones(1)), ("b", "buffer", torch.ones(1))]
     found = findings(called(("output", "a"), tensors=tensors), called(("output", "b"), tensors=tensors))
-    assert [(each.place, each.kind) for each in found] == [("output and a", "broken"), ("output and b", "new")]
+    assert [(each.place, kind_of(each)) for each in found] == [("output and a", "broken"), ("output and b", "new")]
 
 
 def test_an_input_is_not_taken_for_a_constant(findings):
     before = called(("output", "args[0]"), tensors=[("w", "buffer", W)])
     after = called(("output", "lifted"), tensors=[("w", "buffer", W), ("lifted", "attribute", torch.ones(2))])
-    assert [each.kind for each in findings(before, after)] == ["broken", "new"]
+    assert [kind_of(each) for each in findings(before, after)] == ["broken", "new"]

@@ -7,6 +7,7 @@ import torch.utils._pytree as pytree
 
 from pytest_exportcheck.checks import call_spec
 from pytest_exportcheck.records import CallSpecRecord, Record
+from pytest_exportcheck.reports.wording import kind_of
 
 
 def record(inputs=((1,), {}), outputs=1, names=("x",)):
@@ -37,7 +38,7 @@ def test_a_side_without_names_is_not_judged_by_names(findings):
 
 def test_other_inputs(findings):
     (finding,) = findings(record(), record(inputs=(([1],), {})))
-    assert (finding.check, finding.place, finding.kind) == ("call_spec", "inputs", "structure")
+    assert (finding.check, finding.place, kind_of(finding)) == ("call_spec", "inputs", "structure")
     assert "list" in finding.actual
     assert "list" not in finding.expected
     assert "\n" not in finding.actual
@@ -45,12 +46,12 @@ def test_other_inputs(findings):
 
 def test_other_outputs(findings):
     (finding,) = findings(record(outputs={"y": 1}), record(outputs=(1,)))
-    assert (finding.place, finding.kind) == ("outputs", "structure")
+    assert (finding.place, kind_of(finding)) == ("outputs", "structure")
     assert "dict" in finding.expected
     assert "tuple" in finding.actual
 
 
 def test_other_names(findings):
     (finding,) = findings(record(names=("x", "mask")), record(names=("args_0", "args_1")))
-    assert (finding.place, finding.kind) == ("input names", "names")
+    assert (finding.place, kind_of(finding)) == ("input names", "names")
     assert (finding.expected, finding.actual) == ("x, mask", "args_0, args_1")

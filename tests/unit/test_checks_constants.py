@@ -8,6 +8,7 @@ from records_of import program, record, signature_of, spec, summary
 
 from pytest_exportcheck.checks import constants
 from pytest_exportcheck.records import Finding, SignatureRecord
+from pytest_exportcheck.reports.wording import kind_of
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 ONE = torch.ones(1)
@@ -43,7 +44,8 @@ def test_another_value_is_shown_where_it_differs(findings):
         Finding(
             check="constants",
             place="c",
-            kind="value",
+            change="changed",
+            key="value",
             expected="1 at [1]",
             actual="2 at [1]",
             detail="1 of 2 elements differ, by at most 1",
@@ -69,16 +71,16 @@ def test_what_became_of_a_constant_is_named(findings, before, after, expected):
 
 def test_a_constant_without_data_is_on_another_device(findings):
     found = findings({"c": torch.ones(2)}, {"c": torch.ones(2, device="meta")})
-    assert [each.kind for each in found] == ["device"]
+    assert [kind_of(each) for each in found] == ["device"]
 
 
 def test_a_constant_that_requires_grad_no_more_is_found(findings):
     found = findings({"c": torch.ones(2, requires_grad=True)}, {"c": torch.ones(2)})
-    assert [each.kind for each in found] == ["requires_grad"]
+    assert [kind_of(each) for each in found] == ["requires_grad"]
 
 
 def test_a_sparse_constant_that_became_dense_is_found(findings):
-    assert [each.kind for each in findings({"c": SPARSE}, {"c": torch.eye(2)})] == ["layout", "stride"]
+    assert [kind_of(each) for each in findings({"c": SPARSE}, {"c": torch.eye(2)})] == ["layout", "stride"]
 
 
 def test_an_object_of_another_class_is_found(findings):

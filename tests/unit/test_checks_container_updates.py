@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pytest_exportcheck.checks import effects
-from pytest_exportcheck.records import Finding
+from pytest_exportcheck.records import CallSite, Finding
+from pytest_exportcheck.reports.wording import kind_of
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def findings(evidence, record_of):
 
 
 def summary(found):
-    return [(each.place, each.kind, each.expected, each.actual) for each in found]
+    return [(each.place, kind_of(each), each.expected, each.actual) for each in found]
 
 
 def grow(cache):
@@ -38,13 +39,13 @@ def test_an_entry_that_the_program_does_not_replace(findings):
         Finding(
             check="effects",
             place="input args[0]['k']",
-            kind="mutation lost",
+            change="dropped",
+            key="container_update",
             expected="float32[18]",
             actual="float32[9]",
-            field="container_update",
             detail="forward() updates the dict that the caller passes; a program takes its tensors out and does not update it.\n"
             "Return the new value and let the caller store it, or write to the tensor in place (copy_).",
-            on=("a call",),
+            on=(CallSite("a call"),),
         )
     ]
 
@@ -69,7 +70,7 @@ def test_entries_that_are_added_and_removed(findings):
 
 def test_an_edge_that_updates_what_the_program_before_left_alone(findings):
     (finding,) = findings(look, grow, {"k": torch.zeros(9)}, stage="serdes")
-    assert (finding.place, finding.kind, finding.detail) == ("input args[0]['k']", "mutation added", "")
+    assert (finding.place, kind_of(finding), finding.detail) == ("input args[0]['k']", "mutation added", "")
 
 
 def test_both_replace_it_by_values_that_differ(findings):
@@ -127,7 +128,7 @@ def test_one_ulp_is_a_difference(findings):
     (finding,) = findings(
         lambda c: c.update(k=above) or 0, lambda c: c.update(k=torch.ones(1)) or 0, {"k": torch.zeros(1)}
     )
-    assert finding.kind == "mutated to another value"
+    assert kind_of(finding) == "mutated to another value"
 
 
 def test_of_random_cases_an_update_by_one_side_alone_is_found(findings):
@@ -136,7 +137,7 @@ def test_of_random_cases_an_update_by_one_side_alone_is_found(findings):
         return 0
 
     (finding,) = findings(step, look, {"k": torch.zeros(1)}, random=True)
-    assert (finding.kind, finding.expected, finding.actual) == ("mutation lost", "1 at [0]", "0 at [0]")
+    assert (kind_of(finding), finding.expected, finding.actual) == ("mutation lost", "1 at [0]", "0 at [0]")
     (finding,) = findings(look, lambda c: c.update(n=3) or 0, {"n": 2}, random=True, stage="serdes")
-    assert (finding.kind, finding.expected, finding.actual) == ("mutation added", "int 2", "int 3")
+    assert (kind_of(finding), finding.expected, finding.actual) == ("mutation added", "int 2", "int 3")
     assert findings(lambda c: c.update(k=c["k"].clone()) or 0, look, {"k": torch.zeros(1)}, random=True) == []

@@ -10,6 +10,7 @@ from records_of import state, summary
 
 from pytest_exportcheck.checks import gradients
 from pytest_exportcheck.records import (
+    CallSite,
     Finding,
     Gradients,
     Leaf,
@@ -20,6 +21,7 @@ from pytest_exportcheck.records import (
     TensorFacts,
     Tolerance,
 )
+from pytest_exportcheck.reports.wording import kind_of
 
 ONE = torch.ones(1)
 FACTS = {"type": "Tensor", "shape": (1,), "dtype": "float32", "device": "cpu", "layout": "strided", "stride": (1,)}
@@ -51,11 +53,12 @@ def test_another_gradient_is_shown_where_it_differs(findings):
         Finding(
             check="gradients",
             place="w",
-            kind="value",
+            change="changed",
+            key="value",
             expected="1 at [1]",
             actual="3 at [1]",
             detail="1 of 2 elements differ, by at most 2",
-            on=("a call",),
+            on=(CallSite("a call"),),
         )
     ]
 
@@ -142,7 +145,7 @@ def test_a_tied_tensor_that_is_left_under_its_other_name_is_found_there(findings
     tied, left = torch.ones(1), torch.ones(1)
     before = called({"a": ONE}, tensors=[("a", "parameter", tied), ("b", "parameter", tied)])
     after = called({"b": 2 * ONE}, tensors=[("b", "parameter", left)])
-    assert [(each.place, each.kind) for each in findings(before, after)] == [("a", "value")]
+    assert [(each.place, kind_of(each)) for each in findings(before, after)] == [("a", "value")]
 
 
 def test_gradients_of_other_outputs_mean_nothing(findings):

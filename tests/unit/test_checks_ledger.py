@@ -8,10 +8,12 @@ import pytest
 from records_of import program, record, tensor
 
 from pytest_exportcheck.checks import ledger_of
-from pytest_exportcheck.records import Finding, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding
 
 CHAIN = "x\na = f.a(x)\nb = f.b(a)\nreturn b"
-LOST = Finding(check="state", place="w", kind="added for another call", expected="a", actual="b", verdict="lost")
+TOLERATED = Finding(
+    check="state", place="w", change="added", key="another_call", expected="a", actual="b", verdict="tolerated"
+)
 
 
 @pytest.fixture
@@ -26,10 +28,10 @@ def test_every_key_is_counted_where_it_was_or_came(ledger):
     before = program(CHAIN, meta={"a": {"seq_nr": 1, "torch_fn": 1}, "b": {"seq_nr": 2}, "x": {"seq_nr": 3}})
     after = program(CHAIN, meta={"a": {"seq_nr": 1, "extra": 1}, "b": {"seq_nr": 5}})
     assert ledger(before, after) == (
-        Survival(field="metadata.extra", promised=False, gained=1),
-        Survival(field="metadata.placeholder.seq_nr", promised=False, dropped=1),
-        Survival(field="metadata.seq_nr", promised=False, kept=1, changed=1),
-        Survival(field="metadata.torch_fn", dropped=1),
+        FieldSurvival(field="metadata.extra", promised=False, gained=1),
+        FieldSurvival(field="metadata.placeholder.seq_nr", promised=False, dropped=1),
+        FieldSurvival(field="metadata.seq_nr", promised=False, kept=1, changed=1),
+        FieldSurvival(field="metadata.torch_fn", dropped=1),
     )
 
 
@@ -37,8 +39,8 @@ def test_val_is_counted_with_the_fields_that_changed(ledger):
     before = program(CHAIN, vals={"a": tensor(2), "b": tensor(2)})
     after = program(CHAIN, vals={"a": tensor(2), "b": tensor(2, offset=4)})
     assert ledger(before, after) == (
-        Survival(field="val", kept=1, changed=1),
-        Survival(field="val.storage_offset", changed=1),
+        FieldSurvival(field="val", kept=1, changed=1),
+        FieldSurvival(field="val.storage_offset", changed=1),
     )
 
 
@@ -48,16 +50,16 @@ def test_val_is_not_counted_where_it_is_held_against_a_run(ledger):
 
 
 def test_what_else_was_lost_is_counted(ledger):
-    dropped = replace(LOST, kind="stateless dropped", check="module_calls")
-    assert ledger(program(CHAIN), program(CHAIN), LOST, replace(LOST, place="v"), dropped) == (
-        Survival(field="module_calls.stateless_dropped", dropped=1),
-        Survival(field="state.added_for_another_call", changed=2),
+    dropped = replace(TOLERATED, change="dropped", key="stateless", check="module_calls")
+    assert ledger(program(CHAIN), program(CHAIN), TOLERATED, replace(TOLERATED, place="v"), dropped) == (
+        FieldSurvival(field="module_calls.stateless_dropped", dropped=1),
+        FieldSurvival(field="state.added_for_another_call", changed=2),
     )
 
 
 @pytest.mark.parametrize("verdict", ["broken", "known"])
 def test_what_was_not_merely_lost_is_no_line_of_its_own(ledger, verdict):
-    assert ledger(program(CHAIN), program(CHAIN), replace(LOST, verdict=verdict)) == ()
+    assert ledger(program(CHAIN), program(CHAIN), replace(TOLERATED, verdict=verdict)) == ()
 
 
 def test_a_capture_has_no_ledger(ledger):
@@ -65,6 +67,6 @@ def test_a_capture_has_no_ledger(ledger):
 
 
 def test_lines_add_up():
-    one, other = Survival(field="a", kept=1, dropped=2), Survival(field="a", changed=3, gained=4)
-    assert one + other == Survival(field="a", kept=1, changed=3, dropped=2, gained=4)
+    one, other = FieldSurvival(field="a", kept=1, dropped=2), FieldSurvival(field="a", changed=3, gained=4)
+    assert one + other == FieldSurvival(field="a", kept=1, changed=3, dropped=2, gained=4)
     assert (one + other).before == 6

@@ -7,7 +7,8 @@ from records_of import program, record, summary
 
 from pytest_exportcheck.checks import metadata
 from pytest_exportcheck.policy import Overrides, fields_for
-from pytest_exportcheck.records import Finding
+from pytest_exportcheck.records import Cause, Finding
+from pytest_exportcheck.reports.wording import detail_of, kind_of
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 HERE = __file__
@@ -40,10 +41,11 @@ def test_a_key_that_is_dropped_says_what_it_was(findings):
         Finding(
             check="metadata",
             place="add",
-            kind="torch_fn dropped",
-            field="torch_fn",
+            change="dropped",
+            key="torch_fn",
             expected="(add, f.add)",
             actual="none",
+            causes=(Cause("node", "aten.add.Tensor"),),
         )
     ]
 
@@ -72,7 +74,7 @@ def test_a_key_that_no_table_names_is_not_judged(findings, key):
 
 def test_a_repo_may_forbid_to_lose_a_key(findings):
     fields = fields_for("serdes", Overrides.of((), ("metadata.seq_nr",)))
-    assert [each.kind for each in findings({"seq_nr": 1}, {}, fields=fields)] == ["seq_nr dropped"]
+    assert [kind_of(each) for each in findings({"seq_nr": 1}, {}, fields=fields)] == ["seq_nr dropped"]
 
 
 def test_a_repo_may_allow_to_lose_a_key(findings):
@@ -86,7 +88,7 @@ def test_a_repo_may_allow_to_lose_a_key(findings):
      ({"a": 1}, {}), ({"a": [1, 2]}, {"a": [2, 1]}), ({"a": None}, {}), ({"a": "1"}, {"a": 1})],
 )  # fmt: skip
 def test_custom_metadata_is_compared_exactly(findings, before, after):
-    assert [each.kind for each in findings({"custom": before}, {"custom": after})] == ["custom changed"]
+    assert [kind_of(each) for each in findings({"custom": before}, {"custom": after})] == ["custom changed"]
 
 
 def test_nan_in_custom_metadata_is_equal_to_nan(findings):
@@ -96,16 +98,18 @@ def test_nan_in_custom_metadata_is_equal_to_nan(findings):
 
 @pytest.mark.parametrize(("before", "after"), [({"a": (1, 2)}, {"a": [1, 2]}), ({1: 2}, {"1": 2})])
 def test_custom_metadata_that_became_json_is_told_apart(findings, before, after):
-    assert [each.kind for each in findings({"custom": before}, {"custom": after})] == ["custom turned into JSON"]
+    assert [kind_of(each) for each in findings({"custom": before}, {"custom": after})] == ["custom turned into JSON"]
 
 
 def test_custom_metadata_of_other_values_did_not_become_json(findings):
-    assert [each.kind for each in findings({"custom": {"a": (1, 2)}}, {"custom": {"a": [1, 3]}})] == ["custom changed"]
+    assert [kind_of(each) for each in findings({"custom": {"a": (1, 2)}}, {"custom": {"a": [1, 3]}})] == [
+        "custom changed"
+    ]
 
 
 def test_custom_metadata_of_a_placeholder_is_a_field_of_its_own(findings):
     (finding,) = findings({"custom": {"a": 1}}, {}, node="x")
-    assert (finding.kind, finding.field) == ("custom dropped", "placeholder.custom")
+    assert (kind_of(finding), finding.field) == ("custom dropped", "placeholder.custom")
 
 
 def test_other_metadata_of_placeholders_is_not_judged(findings):
@@ -116,12 +120,12 @@ def test_a_retrace_keeps_paths_and_types(findings):
     keys_differ = tuple(("other", path, kind) for _, path, kind in STACK)
     assert findings({"nn_module_stack": STACK}, {"nn_module_stack": keys_differ}, stage="retrace") == []
     (finding,) = findings({"nn_module_stack": STACK}, {"nn_module_stack": STACK[:1]}, stage="retrace")
-    assert finding.kind == "nn_module_stack changed"
+    assert kind_of(finding) == "nn_module_stack changed"
 
 
 def test_a_module_stack_of_another_type_is_compared_without_a_crash(findings):
     found = findings({"nn_module_stack": STACK}, {"nn_module_stack": "None"}, stage="retrace")
-    assert [each.kind for each in found] == ["nn_module_stack changed"]
+    assert [kind_of(each) for each in found] == ["nn_module_stack changed"]
 
 
 SPLIT = "x\ns = {}(x)\na = _operator.getitem(s, 0)\nreturn a"
@@ -134,7 +138,7 @@ SPLIT = "x\ns = {}(x)\na = _operator.getitem(s, 0)\nreturn a"
 def test_a_finding_about_one_of_several_results_says_of_what(evidence, target, detail):
     programs = [program(SPLIT.format(target), meta={"a": meta}) for meta in ({"torch_fn": ("a", "b")}, {})]
     (finding,) = metadata.check(evidence(*map(record, programs)))
-    assert finding.detail == detail
+    assert detail_of(finding) == detail
 
 
 def decomposed(meta, before=SOUND):
@@ -150,7 +154,7 @@ def test_lowering_keeps_where_an_operation_is_from(evidence):
 
 def test_lowering_that_drops_a_trace_says_of_which_node(evidence):
     (finding,) = metadata.check(evidence(*decomposed({**SOUND, "stack_trace": ""}), stage="decompose"))
-    assert (finding.place, finding.kind, finding.detail) == ("mm", "stack_trace changed", "made from linear")
+    assert (finding.place, kind_of(finding), finding.detail) == ("mm", "stack_trace changed", "made from linear")
 
 
 def test_lowering_may_add_annotations(evidence):
@@ -172,7 +176,7 @@ def test_a_node_that_lowering_made_from_none_has_a_module_stack_of_before(eviden
     ours = program(ADD, meta={"add": SOUND})
     theirs = program("x\nmm = aten.mm.default(x)\nreturn mm", meta={"mm": strange})
     found = metadata.check(evidence(record(ours), record(theirs), stage="decompose"))
-    assert [(each.place, each.kind) for each in found] == [("mm", "nn_module_stack wrong")]
+    assert [(each.place, kind_of(each)) for each in found] == [("mm", "nn_module_stack wrong")]
 
 
 def test_a_copy_that_lowering_makes_of_a_mutated_input_needs_no_trace(evidence):

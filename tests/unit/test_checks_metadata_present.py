@@ -9,6 +9,7 @@ from records_of import program, record, summary
 
 from pytest_exportcheck.checks import metadata
 from pytest_exportcheck.records import Record
+from pytest_exportcheck.reports.wording import detail_of, kind_of
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 STACK = (("L__self__", "", "net.Net"), ("L__self___layer", "layer", "net.Layer"))
@@ -43,7 +44,7 @@ def test_a_key_that_is_missing_is_a_finding(evidence, key):
     meta = {name: value for name, value in SOUND.items() if name != key}
     captured = record(program(ADD, meta={"add": meta}))
     found = metadata.check(evidence(record(), captured, stage="nonstrict"))
-    assert [(each.place, each.kind, each.actual) for each in found] == [("add", f"{key} missing", "none")]
+    assert [(each.place, kind_of(each), each.actual) for each in found] == [("add", f"{key} missing", "none")]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,9 @@ def test_a_trace_that_cannot_be_wrong_is_right(findings, text):
 
 @pytest.mark.parametrize("text", ["", "no frame here", None, 3])
 def test_a_trace_without_a_frame_is_wrong(findings, text):
-    assert [(each.kind, each.actual) for each in findings({"stack_trace": text})] == [("stack_trace wrong", "no frame")]
+    assert [(kind_of(each), each.actual) for each in findings({"stack_trace": text})] == [
+        ("stack_trace wrong", "no frame")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,12 +100,12 @@ def test_a_second_call_and_a_computed_path_are_right(findings, path):
 
 def test_a_module_stack_that_is_no_mapping_is_wrong(findings):
     """Frozen, it is the text of what it was."""
-    assert [each.kind for each in findings({"nn_module_stack": "None"})] == ["nn_module_stack wrong"]
+    assert [kind_of(each) for each in findings({"nn_module_stack": "None"})] == ["nn_module_stack wrong"]
 
 
 @pytest.mark.parametrize("value", [("add",), ("add", ""), ("add", 3), "add", None])
 def test_a_function_that_is_not_two_strings_is_wrong(findings, value):
-    assert [each.kind for each in findings({"torch_fn": value})] == ["torch_fn wrong"]
+    assert [kind_of(each) for each in findings({"torch_fn": value})] == ["torch_fn wrong"]
 
 
 def test_models_that_torch_ships_beside_its_exporter_have_no_traces(findings):
@@ -137,18 +140,18 @@ def untraced(evidence):
 
 
 def kinds(found):
-    return [(each.place, each.kind, each.detail) for each in found]
+    return [(each.place, kind_of(each), each.actual, detail_of(each)) for each in found]
 
 
 def test_an_operation_of_a_hook_on_the_root_has_no_line(untraced):
-    expected = [("add", "stack_trace missing outside forward", "a hook of the module calls it")]
+    expected = [("add", "stack_trace missing outside forward", "none", "a hook of the module calls it")]
     assert kinds(untraced({"": "hooks"})) == expected
 
 
 def test_many_operations_outside_forward_are_one_finding(untraced):
-    because = "the module's forward is a function of another name, and 1 more"
+    because = "the module's forward is a function of another name"
     assert kinds(untraced({"": "forward"}, both=True)) == [
-        ("every operation", "stack_trace missing outside forward", because)
+        ("every operation", "stack_trace missing outside forward", "none, here and on 1 more", because)
     ]
 
 
@@ -158,7 +161,7 @@ def test_generated_code_has_no_lines(untraced):
 
 def test_the_first_operations_of_a_class_of_the_inputs_have_no_line(untraced):
     because = "the class of an input calls it when it is put together"
-    assert kinds(untraced({"": "inputs"})) == [("add", "stack_trace missing outside forward", because)]
+    assert kinds(untraced({"": "inputs"})) == [("add", "stack_trace missing outside forward", "none", because)]
 
 
 @pytest.mark.parametrize(
@@ -174,11 +177,11 @@ def test_the_first_operations_of_a_class_of_the_inputs_have_no_line(untraced):
     ],
 )
 def test_where_a_forward_is_in_progress_a_line_is_missing(untraced, reasons, stack):
-    assert kinds(untraced(reasons, stack)) == [("add", "stack_trace missing", "")]
+    assert kinds(untraced(reasons, stack)) == [("add", "stack_trace missing", "none", "")]
 
 
 def test_no_line_anywhere_in_a_plain_module_is_one_finding(untraced):
-    assert kinds(untraced({}, both=True)) == [("every operation", "stack_trace missing", "")]
+    assert kinds(untraced({}, both=True)) == [("every operation", "stack_trace missing", "none, on any operation", "")]
 
 
 def test_classes_that_graph_modules_name_are_right(evidence):

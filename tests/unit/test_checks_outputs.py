@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pytest_exportcheck.checks import deduplicated, outputs, run_checks
-from pytest_exportcheck.records import Evidence, Finding, Record, Tolerance
+from pytest_exportcheck.records import CallSite, Evidence, Finding, Record, Tolerance
+from pytest_exportcheck.reports.wording import kind_of
 
 NAN = float("nan")
 
@@ -22,7 +23,7 @@ def findings(evidence, record_of):
 
 
 def summary(found):
-    return [(each.place, each.kind, each.expected, each.actual, each.detail) for each in found]
+    return [(each.place, kind_of(each), each.expected, each.actual, each.detail) for each in found]
 
 
 @pytest.mark.parametrize("value", [torch.ones(2), {"a": [torch.ones(2), 3]}, None, 2.5, NAN, "text", ()])
@@ -37,11 +38,12 @@ def test_a_value_is_shown_at_the_first_place_that_differs(findings):
         Finding(
             check="outputs",
             place="output",
-            kind="value",
+            change="changed",
+            key="value",
             expected="1 at [1, 0]",
             actual="3 at [1, 0]",
             detail="2 of 4 elements differ, by at most 2",
-            on=("a call",),
+            on=(CallSite("a call"),),
         )
     ]
 
@@ -73,7 +75,7 @@ def test_values_of_a_nested_tensor_are_compared(findings):
         return torch.nested.nested_tensor([torch.ones(2), torch.tensor([value])], layout=torch.jagged)
 
     assert findings(nested(1.0), nested(1.0)) == []
-    assert [each.kind for each in findings(nested(1.0), nested(2.0))] == ["value"]
+    assert [kind_of(each) for each in findings(nested(1.0), nested(2.0))] == ["value"]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +93,13 @@ def test_another_fact_is_named(findings, after, kind, expected, actual):
 
 
 def test_another_shape_is_not_compared_by_value(findings):
-    assert [each.kind for each in findings(torch.ones(2), torch.zeros(3))] == ["shape"]
+    assert [kind_of(each) for each in findings(torch.ones(2), torch.zeros(3))] == ["shape"]
 
 
 def test_other_strides_are_named_and_values_still_compared(findings):
     found = findings(torch.ones(2, 3), torch.zeros(3, 2).t())
     assert summary(found)[0] == ("output", "stride", "[3, 1]", "[1, 2]", "of shape [2, 3]")
-    assert [each.kind for each in found] == ["stride", "value"]
+    assert [kind_of(each) for each in found] == ["stride", "value"]
 
 
 def test_strides_of_dims_of_one_element_mean_nothing(findings):
@@ -120,13 +122,13 @@ def test_a_tensor_that_became_a_number_is_of_another_type(findings):
 
 def test_another_container_is_another_structure(findings):
     (finding,) = findings((1, 2), [1, 2])
-    assert (finding.place, finding.kind) == ("output", "structure")
+    assert (finding.place, kind_of(finding)) == ("output", "structure")
     assert "tuple" in finding.expected
     assert "list" in finding.actual
 
 
 def test_another_key_is_another_structure(findings):
-    assert [each.kind for each in findings({"a": 1}, {"b": 1})] == ["structure"]
+    assert [kind_of(each) for each in findings({"a": 1}, {"b": 1})] == ["structure"]
 
 
 def test_a_call_that_raises_is_a_finding(evidence, record_of):
@@ -134,7 +136,7 @@ def test_a_call_that_raises_is_a_finding(evidence, record_of):
         raise ValueError("no kernel")
 
     (finding,) = outputs.check(evidence(record_of(lambda: 1), record_of(fail)))
-    assert (finding.place, finding.kind, finding.expected) == ("the call", "raised", "outputs, as before")
+    assert (finding.place, kind_of(finding), finding.expected) == ("the call", "raised", "outputs, as before")
     assert finding.actual.startswith("ValueError: no kernel\n(raised at ")
 
 
@@ -150,7 +152,7 @@ def test_each_call_is_compared_with_its_own(evidence, record_of):
 def test_one_difference_on_two_calls_is_one_finding(evidence, record_of):
     before, after = record_of(lambda: 1, calls=2), record_of(lambda: 2, calls=2)
     (finding,) = run_checks(evidence(before, after))
-    assert finding.on == ("a call 1", "a call 2")
+    assert finding.on == (CallSite("a call 1"), CallSite("a call 2"))
 
 
 def test_decompose_may_move_a_float_a_little(findings):
@@ -195,13 +197,13 @@ def test_the_tolerance_of_the_case_holds_on_every_edge(findings):
 
 def test_random_outputs_are_compared_by_structure_only(findings):
     assert findings({"a": torch.zeros(2), "n": 1}, {"a": torch.ones(2), "n": 2}, random=True) == []
-    assert [each.kind for each in findings(torch.zeros(2), torch.ones(3), random=True)] == ["shape"]
+    assert [kind_of(each) for each in findings(torch.zeros(2), torch.ones(3), random=True)] == ["shape"]
 
 
 def test_a_check_that_crashes_is_a_finding(evidence):
     broken = evidence(Record(observations=(None,)), Record(observations=(None,)))
     crashed = next(each for each in run_checks(broken) if each.place == "the check outputs")
-    assert (crashed.check, crashed.kind, crashed.verdict) == ("internal", "failed", "gap")
+    assert (crashed.check, kind_of(crashed), crashed.verdict) == ("internal", "failed", "engine_error")
     assert crashed.actual.startswith("AttributeError: ")
     assert crashed.detail.startswith("at pytest_exportcheck/checks/outputs.py:")
 
@@ -213,8 +215,16 @@ def test_only_checks_of_the_contract_run(record_of):
 
 def test_findings_with_one_key_are_joined_and_the_first_is_kept():
     one, other = (
-        Finding(check="outputs", place="output", kind="value", expected="1", actual=actual, on=(on,))
+        Finding(
+            check="outputs",
+            place="output",
+            change="changed",
+            key="value",
+            expected="1",
+            actual=actual,
+            on=(CallSite(on),),
+        )
         for actual, on in (("2", "first"), ("3", "second"))
     )
     (joined,) = deduplicated([one, other])
-    assert (joined.actual, joined.on) == ("2", ("first", "second"))
+    assert (joined.actual, joined.on) == ("2", (CallSite("first"), CallSite("second")))

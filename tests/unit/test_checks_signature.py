@@ -55,8 +55,8 @@ def test_a_field_that_changed_is_named(findings, field, value):
         Finding(
             check="signature",
             place="inputs: b_m",
-            kind=field,
-            field=field,
+            change="changed",
+            key=field,
             expected=str(getattr(INPUTS[1], field)),
             actual=str(value),
         )

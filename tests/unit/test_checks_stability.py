@@ -7,6 +7,7 @@ from records_of import program, record
 
 from pytest_exportcheck.checks import stability
 from pytest_exportcheck.records import Finding
+from pytest_exportcheck.reports.wording import kind_of
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 
@@ -36,7 +37,8 @@ def test_records_that_differ_are_named(saved_again):
         Finding(
             check="stability",
             place="archive record byteorder",
-            kind="bytes",
+            change="changed",
+            key="bytes",
             expected="crc 1",
             actual="crc 2",
             detail="between the second and the third save",
@@ -73,7 +75,7 @@ def test_the_same_program_is_no_finding(traced_again):
 )
 def test_what_a_second_retrace_changes_is_named(traced_again, after, field, expected, actual):
     (finding, *_) = traced_again(program(ADD), after)
-    assert (finding.place, finding.kind, finding.field) == (field, "changed", field)
+    assert (finding.place, kind_of(finding), finding.field) == (field, "changed", field)
     assert (finding.expected, finding.actual) == (expected, actual)
     assert finding.detail == "between the first and the second retrace"
 

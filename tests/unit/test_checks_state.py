@@ -8,6 +8,7 @@ import torch
 from pytest_exportcheck.checks import state
 from pytest_exportcheck.describe import state_of
 from pytest_exportcheck.records import Record
+from pytest_exportcheck.reports.wording import kind_of
 
 
 class Net(torch.nn.Module):
@@ -35,7 +36,7 @@ def findings(evidence):
         found = state.check(
             evidence(Record(observations=(), state=state_of(old)), Record(observations=(), state=state_of(new)))
         )
-        return [(each.place, each.kind, each.expected, each.actual) for each in found]
+        return [(each.place, kind_of(each), each.expected, each.actual) for each in found]
 
     return make
 
@@ -80,7 +81,7 @@ def test_a_name_that_is_left_as_a_plain_tensor_was_baked_in(evidence):
     new.constant_0 = old.total
     del new.total
     records = [Record(observations=(), state=state_of(net)) for net in (old, new)]
-    assert [(each.place, each.kind) for each in state.check(evidence(*records))] == [
+    assert [(each.place, kind_of(each)) for each in state.check(evidence(*records))] == [
         ("total", "baked in as a constant")
     ]
 
@@ -91,7 +92,7 @@ def test_of_tied_names_one_may_be_dropped(evidence):
     new.weight = old.weight
     records = [Record(observations=(), state=state_of(net)) for net in (old, new)]
     found = state.check(evidence(*records))
-    assert [(each.place, each.kind) for each in found] == [("twin", "dropped a tied name")]
+    assert [(each.place, kind_of(each)) for each in found] == [("twin", "dropped a tied name")]
 
 
 def test_a_parameter_that_became_a_buffer(findings):
@@ -161,7 +162,7 @@ def test_tied_parameters_that_became_separate(evidence):
     new.twin = torch.nn.Parameter(new.weight.detach().clone())
     records = [Record(observations=(), state=state_of(net)) for net in (old, new)]
     (finding,) = state.check(evidence(*records))
-    assert (finding.place, finding.kind) == ("weight", "untied")
+    assert (finding.place, kind_of(finding)) == ("weight", "untied")
     assert finding.expected == "one tensor with twin"
     assert finding.actual == "separate tensors in separate storages"
     assert finding.detail == "an optimizer would now update 2 tensors instead of 1"

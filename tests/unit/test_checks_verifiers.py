@@ -6,6 +6,7 @@ import pytest
 from records_of import program, record, summary
 
 from pytest_exportcheck.checks import verifiers
+from pytest_exportcheck.records import Raised
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 
@@ -64,6 +65,6 @@ def test_a_program_without_a_verifier_is_a_finding(findings, stage, expected):
 @pytest.mark.parametrize("stage", ["strict", "decompose", "serdes", "retrace"])
 def test_what_a_verifier_says_is_shown(findings, stage):
     dialect = ATEN if stage == "decompose" else {}
-    assert findings(stage=stage, verified="TrainingIRVerifier: no output", **dialect) == [
+    assert findings(stage=stage, refused_by=Raised("TrainingIRVerifier", "no output"), **dialect) == [
         ("the program", "refused", "accepted by its verifiers", "TrainingIRVerifier: no output"),
     ]

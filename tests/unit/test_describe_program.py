@@ -133,14 +133,14 @@ def test_a_program_without_examples_has_none():
 
 def test_a_program_that_its_verifier_accepts_has_nothing_said_of_it():
     record = program_of(exported(plus_one, torch.ones(2)))
-    assert (record.dialect, record.verifiers, record.verified) == ("TRAINING", ("TrainingIRVerifier",), "")
+    assert (record.dialect, record.verifiers, record.refused_by) == ("TRAINING", ("TrainingIRVerifier",), None)
 
 
 def test_what_a_verifier_says_is_written_down():
     program = exported(plus_one, torch.ones(2))
     node = next(node for node in program.graph.nodes if node.op == "call_function")
     node.target = torch.nn.functional.relu
-    assert program_of(program).verified.startswith("TrainingIRVerifier: ")
+    assert program_of(program).refused_by.type == "TrainingIRVerifier"
 
 
 def test_the_record_does_not_change_with_the_program():

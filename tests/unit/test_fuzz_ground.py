@@ -108,7 +108,9 @@ def test_inputs_may_be_made_by_the_case_with_strategies_that_are_drawn():
 
     ground = grounded(*BOTH, made=made)
     call = ground.inputs(ground.facts, {"batch": 3, "length": 5}, drawn)
-    assert call == Inputs("batch=3, length=5", (3, "drawn just(3)"), {"k": ["drawn none()"]})
+    assert call == Inputs(
+        "batch=3, length=5", (3, "drawn just(3)"), {"k": ["drawn none()"]}, (("batch", 3), ("length", 5))
+    )
 
 
 def test_inputs_of_other_dims_are_the_examples_resized():

@@ -7,12 +7,16 @@ import json
 import pytest
 from reports_of import TIED, VALUE, item
 
-from pytest_exportcheck.expectations.baseline import Failure, Tally
+from pytest_exportcheck.expectations.baseline import ExpectationDelta, Failure
 from pytest_exportcheck.messages import Message, attach, message_of
-from pytest_exportcheck.records import Finding, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding
 
-FAILED = item(status="failed", findings=(VALUE, TIED), ledger=(Survival(field="val", kept=1),), seconds={"torch": 1.5})
-TALLY = Tally(failures=(Failure("case_a.py::net", "torch", "strict", "outputs", "output: value"),), stale=(3,))
+FAILED = item(
+    status="failed", findings=(VALUE, TIED), ledger=(FieldSurvival(field="val", kept=1),), seconds={"torch": 1.5}
+)
+DELTA = ExpectationDelta(
+    failures=(Failure("case_a.py::net", "torch", "strict", "outputs", "output: value"),), stale=(3,)
+)
 
 
 def report_with(message):
@@ -30,12 +34,12 @@ def sent(message):
 @pytest.mark.parametrize(
     "message",
     [
-        Message(outcome=FAILED, tally=TALLY),
+        Message(outcome=FAILED, delta=DELTA),
         Message(error="case file case_b.py could not be imported"),
         Message(selected=(item("a"), item("b"))),
-        Message(tally=Tally()),
+        Message(delta=ExpectationDelta()),
     ],
-    ids=["an outcome", "an error", "the selected items", "a tally that is empty"],
+    ids=["an outcome", "an error", "the selected items", "a delta that is empty"],
 )
 def test_a_message_crosses_process_borders_with_its_report(message):
     assert sent(message) == message
@@ -47,7 +51,7 @@ def test_a_report_without_a_message_has_no_attribute_and_an_empty_message():
 
 
 def test_text_that_no_encoding_can_carry_is_spelt_out():
-    odd = Finding(check="c", place="p", kind="k", expected="\udc80", actual="é")
+    odd = Finding(check="c", place="p", change="changed", key="k", expected="\udc80", actual="é")
     (finding,) = sent(Message(outcome=item("a\ud800", findings=(odd,)))).outcome.findings
     assert (finding.expected, finding.actual) == ("\\udc80", "é")
 

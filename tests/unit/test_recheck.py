@@ -9,6 +9,7 @@ from echo_session import ORIGIN, Echo, Session, copied, modes
 from pytest_exportcheck.backward import custom_functions
 from pytest_exportcheck.recheck import EagerAgain
 from pytest_exportcheck.records import Case, Tolerance
+from pytest_exportcheck.reports.wording import kind_of
 
 BIG = 1e4
 
@@ -207,7 +208,7 @@ def test_a_capture_need_not_take_the_fast_path_of_attention():
 
 def test_a_capture_that_is_off_by_an_ulp_is_compared_with_eager_without_the_fast_path():
     found, notes = captured(wrong=3e-7)
-    assert [(each.kind, each.detail.splitlines()[-1]) for each in found] == [
+    assert [(kind_of(each), each.detail.splitlines()[-1]) for each in found] == [
         (
             "value",
             "Expected is what eager computes without the fast path of nn.MultiheadAttention "
@@ -219,7 +220,7 @@ def test_a_capture_that_is_off_by_an_ulp_is_compared_with_eager_without_the_fast
 
 def test_other_values_on_the_fast_path_stay_a_finding():
     found, _ = captured(off=1.0)
-    assert [(each.kind, each.detail) for each in found] == [
+    assert [(kind_of(each), each.detail) for each in found] == [
         (
             "value",
             "4 of 4 elements differ, by at most 1\n"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from pytest_exportcheck.records import Finding, Outcome, Status
+from pytest_exportcheck.records import CallSite, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.failure import LONGEST, failure_text, summary_line
 
 VALUE = Finding(
     check="outputs",
     place="output['y']",
-    kind="value",
+    change="changed",
+    key="value",
     expected="1 at [0]",
     actual="2 at [0]",
     detail="1 of 2 elements differ, by at most 1",
-    on=("the example inputs", "fresh inputs"),
+    on=(
+        CallSite("the example inputs"),
+        CallSite("fresh inputs"),
+    ),
 )
 UNTIED = Finding(
-    check="state", place="w", kind="untied", expected="one", actual="two", verdict="known", known_as="serdes-splits"
+    check="state",
+    place="w",
+    change="untied",
+    expected="one",
+    actual="two",
+    verdict="known",
+    known=KnownAs("serdes-splits", "a defect", "https://issues/1"),
 )
 RAISED = Finding(
-    check="stage", place="serdes", kind="raised", expected="a program", actual="RuntimeError: no\n(raised at a.py:3)"
+    check="stage", place="serdes", change="raised", expected="a program", actual="RuntimeError: no\n(raised at a.py:3)"
 )
 
 
@@ -41,6 +51,7 @@ def test_a_failure_is_a_headline_its_findings_notes_and_how_to_see_it_again():
         "  state: w: untied  [known: serdes-splits]\n"
         "    expected: one\n"
         "    got:      two\n"
+        "    known torch defect serdes-splits: a defect (https://issues/1)\n"
         "note: eager is not bit-stable\n"
         "\n"
         "Reproduce with: pytest x"
@@ -72,7 +83,14 @@ def test_a_stale_expectation_shows_only_which():
 
 
 def with_lines(count):
-    return Finding(check="c", place="p", kind="k", expected="e", actual="\n".join(f"line {n}" for n in range(count)))
+    return Finding(
+        check="c",
+        place="p",
+        change="changed",
+        key="k",
+        expected="e",
+        actual="\n".join(f"line {n}" for n in range(count)),
+    )
 
 
 def test_a_long_value_is_cut_in_the_middle():
@@ -92,13 +110,13 @@ def test_a_value_of_the_longest_length_is_whole():
 
 
 def test_an_empty_value_keeps_its_line():
-    finding = Finding(check="c", place="p", kind="k", expected="", actual="x")
+    finding = Finding(check="c", place="p", change="changed", key="k", expected="", actual="x")
     assert "    expected: \n    got:      x" in text(finding)
 
 
 def test_a_verdict_without_a_row_is_named_alone():
-    finding = Finding(check="c", place="p", kind="k", expected="e", actual="x", verdict="lost")
-    assert "  c: p: k  [lost]" in text(finding)
+    finding = Finding(check="c", place="p", change="changed", key="k", expected="e", actual="x", verdict="tolerated")
+    assert "  c: p: k  [tolerated]" in text(finding)
 
 
 def test_the_headline_and_the_summary_line_are_of_what_fails_the_item():

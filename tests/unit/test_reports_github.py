@@ -29,7 +29,9 @@ def failed(case="net", mode="nonstrict", finding=VALUE, **options):
 
 
 def at(line, **fields):
-    return Finding(check="nodes", place="add", kind="target", expected="a", actual="b", line=line, **fields)
+    return Finding(
+        check="nodes", place="add", change="changed", key="target", expected="a", actual="b", line=line, **fields
+    )
 
 
 def test_a_failure_stands_at_the_line_of_its_case(commands):
@@ -74,7 +76,7 @@ def test_a_stage_that_breaks_in_several_modes_is_told_once(commands):
 
 
 def test_known_defects_are_warnings_and_what_may_be_lost_is_not_told(commands):
-    lost = Finding(check="val", place="x", kind="k", expected="e", actual="a", verdict="lost")
+    lost = Finding(check="val", place="x", change="changed", expected="e", actual="a", verdict="tolerated")
     assert commands(
         item(mode="nonstrict-serdes", status="known", findings=(lost, TIED)), item("b", status="blocked")
     ) == [
@@ -112,7 +114,7 @@ def test_more_than_github_shows_are_counted(commands):
 
 
 def test_many_findings_and_long_values_are_cut(commands):
-    long = Finding(check="outputs", place="output", kind="value", expected="e" * 300, actual="1\n2")
+    long = Finding(check="outputs", place="output", change="changed", key="value", expected="e" * 300, actual="1\n2")
     (command,) = commands(item(status="failed", findings=(long,) * 5))
     line = f"outputs: output: value: expected {'e' * 200}..., got 1"
     assert command.endswith("::" + "%0A".join([line] * 3 + ["and 2 more findings", "modes: nonstrict"]))

@@ -9,7 +9,7 @@ import pytest
 from reports_of import VALUE, item, report, run
 
 from pytest_exportcheck.errors import ReportError
-from pytest_exportcheck.records import RunError, Survival
+from pytest_exportcheck.records import FieldSurvival, RunError
 from pytest_exportcheck.reports.json_report import read_report, write_report
 from pytest_exportcheck.reports.merge import merge_files, merged, merged_lines
 
@@ -32,7 +32,7 @@ def test_shards_become_one_run_after_the_other_with_all_items():
 
 
 def test_ledgers_of_shards_are_summed():
-    ledger = (Survival(field="val", kept=1),)
+    ledger = (FieldSurvival(field="val", kept=1),)
     one, other = (report(item(name, ledger=ledger), runs=[run(n)]) for n, name in enumerate("ab"))
     assert [(line.field, line.kept) for line in merged([one, other]).ledger] == [("val", 2)]
 

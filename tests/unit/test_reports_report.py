@@ -9,7 +9,7 @@ import pytest
 from reports_of import VALUE, item, report, run
 
 from pytest_exportcheck.errors import ReportError
-from pytest_exportcheck.records import Finding, RunError, Survival
+from pytest_exportcheck.records import FieldSurvival, Finding, RunError
 from pytest_exportcheck.reports.json_report import encoded, json_schema, read_report, write_report
 
 SMALL = """{
@@ -38,7 +38,7 @@ SMALL = """{
 
 
 def small():
-    return report(item(ledger=(Survival(field="val", kept=2),), seconds={"torch-nonstrict": 1.25}, duration=1.3))
+    return report(item(ledger=(FieldSurvival(field="val", kept=2),), seconds={"torch-nonstrict": 1.25}, duration=1.3))
 
 
 def test_the_file_has_a_line_for_every_run_item_and_total():
@@ -75,11 +75,11 @@ def test_counts_are_in_the_order_of_the_legend_without_zeros():
 
 
 def test_the_ledger_is_summed_by_engine_edge_and_field():
-    lines = (Survival(field="val", kept=1, promised=False), Survival(field="custom", dropped=1))
+    lines = (FieldSurvival(field="val", kept=1, promised=False), FieldSurvival(field="custom", dropped=1))
     totals = report(
         item("a", "nonstrict-serdes", ledger=lines),
-        item("b", "strict-serdes", ledger=(Survival(field="val", kept=2, gained=1),)),
-        item("b", "strict", ledger=(Survival(field="val", changed=1),)),
+        item("b", "strict-serdes", ledger=(FieldSurvival(field="val", kept=2, gained=1),)),
+        item("b", "strict", ledger=(FieldSurvival(field="val", changed=1),)),
     ).ledger
     told = [
         (line.edge, line.field, line.promised, line.kept, line.changed, line.dropped, line.gained) for line in totals

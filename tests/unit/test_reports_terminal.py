@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from reports_of import item as row
 
-from pytest_exportcheck.records import Finding, Status
+from pytest_exportcheck.records import Finding, KnownAs, Status
 from pytest_exportcheck.reports.terminal import summary
 
 
 def known(name):
-    return Finding(check="state", place="w", kind=name, expected="e", actual="a", verdict="known", known_as=name)
+    defect = KnownAs(name, "a defect", f"https://issues/{name}")
+    return Finding(check="state", place="w", change="untied", expected="e", actual="a", verdict="known", known=defect)
 
 
 def lines(*rows, verbose=False):
@@ -87,7 +88,10 @@ def test_known_defects_are_counted():
         row(status="known", findings=(ties, ties)),
         row(mode="strict", status="known", findings=(ties, order)),
     ]
-    assert lines(*rows)[-3:-1] == ["known defect ties: 2 items", "known defect order: 1 item"]
+    assert lines(*rows)[-3:-1] == [
+        "known torch defect ties: a defect (https://issues/ties): 2 items",
+        "known torch defect order: a defect (https://issues/order): 1 item",
+    ]
 
 
 def test_a_note_is_shown_once_a_case():

@@ -17,6 +17,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.modes import ModeTree
 from pytest_exportcheck.records import Case, Expectation, NodeRun, Raised, Stopped
+from pytest_exportcheck.reports.wording import kind_of
 
 
 def test_a_sound_engine_passes():
@@ -146,7 +147,7 @@ def test_an_exception_in_a_stage_is_a_finding():
 
     outcome = Session(Raising(), case(), wanted=modes("nonstrict-decompose")).run("nonstrict-decompose")
     (finding,) = outcome.findings
-    assert (outcome.status, finding.check, finding.place, finding.kind, finding.expected) == (
+    assert (outcome.status, finding.check, finding.place, kind_of(finding), finding.expected) == (
         "failed",
         "stage",
         "decompose",
@@ -162,7 +163,7 @@ def test_a_program_that_cannot_be_called_is_a_finding():
             return object()
 
     (finding,) = Session(Uncallable(), case(), wanted=modes("nonstrict")).run("nonstrict").findings
-    assert (finding.kind, finding.expected) == ("raised", "a program that can be called")
+    assert (kind_of(finding), finding.expected) == ("raised", "a program that can be called")
     assert finding.actual.startswith("AttributeError: 'object' object has no attribute 'module'")
 
 

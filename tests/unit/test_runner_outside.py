@@ -7,8 +7,9 @@ import torch
 from echo_session import ORIGIN, Session, modes
 
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.policy.lost import Overrides
+from pytest_exportcheck.policy.tolerated import Overrides
 from pytest_exportcheck.records import Case
+from pytest_exportcheck.reports.wording import kind_of
 
 TOTAL = torch.zeros(())
 STARTED = REGISTERED = False
@@ -129,14 +130,14 @@ def outcome(build, mode, **options):
 
 
 def told(findings):
-    return [(each.check, each.place, each.kind, each.expected, each.actual) for each in findings]
+    return [(each.check, each.place, kind_of(each), each.expected, each.actual) for each in findings]
 
 
 @pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
 def test_an_update_of_the_callers_container_is_lost(capture):
     found = outcome(Grows, capture)
     assert found.status == "failed"
-    assert [(each.check, each.place, each.kind) for each in found.findings] == [
+    assert [(each.check, each.place, kind_of(each)) for each in found.findings] == [
         ("effects", "input args[0]['k']", "mutation lost")
     ]
 
@@ -158,7 +159,7 @@ def test_python_state_that_no_output_depends_on_is_tolerated_unless_forbidden():
     found = outcome(CountsForItself, "nonstrict")
     assert found.status == "passed"
     assert [(each.place, each.name, each.verdict) for each in found.findings] == [
-        ("self.calls", "effects.python_state_unread", "lost")
+        ("self.calls", "effects.python_state_unread", "tolerated")
     ]
     forbidden = outcome(CountsForItself, "nonstrict", overrides=Overrides.of([], ["effects.python_state_unread"]))
     assert forbidden.status == "failed"
@@ -178,10 +179,10 @@ def test_a_tensor_outside_the_module_is_named(capture):
 
 @pytest.mark.parametrize("capture", ["nonstrict", "strict", "nonstrict_postdispatch"])
 def test_a_call_that_takes_the_default_dtype_is_tolerated_unless_forbidden(capture):
-    assert [each.verdict for each in outcome(Fills, capture).findings] == ["lost"]
+    assert [each.verdict for each in outcome(Fills, capture).findings] == ["tolerated"]
     found = outcome(Fills, capture, overrides=Overrides.of([], ["defaults.dtype"]))
     (finding,) = found.findings
-    assert (found.status, finding.check, finding.kind) == ("failed", "defaults", "default dtype")
+    assert (found.status, finding.check, kind_of(finding)) == ("failed", "defaults", "default dtype")
     assert finding.line.endswith('in forward: return x["k"] + torch.zeros(2)')
 
 
@@ -189,7 +190,7 @@ def test_a_call_that_takes_the_default_dtype_is_tolerated_unless_forbidden(captu
 def test_a_random_case_hides_no_update(capture):
     found = outcome(StepsAndDrops, capture, random=True)
     assert found.status == "failed"
-    assert {(each.check, each.place, each.kind) for each in found.findings if each.verdict == "broken"} == {
+    assert {(each.check, each.place, kind_of(each)) for each in found.findings if each.verdict == "broken"} == {
         ("effects", "input args[0]['k']", "mutation lost")
     }
 
@@ -211,8 +212,8 @@ def test_a_random_case_hides_no_counter(capture):
 @pytest.mark.parametrize(
     ("build", "field", "verdict"),
     [
-        (CountsForItselfAndDrops, "effects.python_state_unread", "lost"),
-        (Attends, "effects.attribute_mutation_lost_unread", "lost"),
+        (CountsForItselfAndDrops, "effects.python_state_unread", "tolerated"),
+        (Attends, "effects.attribute_mutation_lost_unread", "tolerated"),
         (Sums, "effects.attribute_mutation_lost", "broken"),
     ],
 )
@@ -228,7 +229,7 @@ def test_a_flag_outside_the_module_that_changes_eager_is_put_back_and_named(buil
     outputs, effects = found.findings
     assert (found.status, found.notes, outputs.check) == ("failed", (), "outputs")
     assert outputs.detail.splitlines()[-1].startswith(f"forward() changes {name}, a global of test_runner_outside.py; ")
-    assert (effects.place, effects.kind) == (name, "outside the module")
+    assert (effects.place, effects.sort) == (name, ("effects", "dropped", "outside"))
     assert (STARTED, TABLE) == (False, {})
 
 

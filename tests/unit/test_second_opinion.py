@@ -9,6 +9,7 @@ from echo_session import Doubling, Echo, case, copied, modes
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.journal import Journal
+from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.runner import Runner
 
 
@@ -82,7 +83,7 @@ def run(*engines, of, mode="nonstrict-decompose", only=None, **options):
 def test_what_only_the_second_opinion_has_fails_who_builds_engines_only(engine, profile, expected):
     outcome = run(Torch, engine, of="opinion", profile=profile)
     assert outcome.status == expected
-    assert {(each.verdict, each.fault_of) for each in outcome.findings} == {("gap", "opinion")}
+    assert {(each.verdict, each.fault_of) for each in outcome.findings} == {("engine_error", "opinion")}
 
 
 @pytest.mark.parametrize("engine", [Wrong, Widened, Stops, BreaksDown])
@@ -93,8 +94,8 @@ def test_what_torch_has_too_fails(engine):
 
 def test_another_difference_than_that_of_torch_is_the_second_opinion_s_own():
     outcome = run(named(Wrong, "torch"), Widened, of="opinion")
-    verdicts = {(each.check, each.kind): each.verdict for each in outcome.findings}
-    assert verdicts[("outputs", "dtype")] == "gap"
+    verdicts = {(each.check, kind_of(each)): each.verdict for each in outcome.findings}
+    assert verdicts[("outputs", "dtype")] == "engine_error"
 
 
 def test_where_torch_gets_no_program_nothing_is_excused():

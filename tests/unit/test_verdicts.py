@@ -8,17 +8,25 @@ import pytest
 
 from pytest_exportcheck.internal import internal_finding
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Case, Expectation, Finding, Origin, Record
+from pytest_exportcheck.records import Case, Expectation, Finding, KnownAs, Origin, Record
 from pytest_exportcheck.stage import Stage
 from pytest_exportcheck.verdicts import ItemContext, judgement_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 CAPTURE, SERDES = Mode(("strict",)), Mode(("strict", "serdes"))
-BROKEN = Finding(check="outputs", place="output", kind="value", expected="1", actual="2")
+BROKEN = Finding(check="outputs", place="output", change="changed", key="value", expected="1", actual="2")
 KNOWN = Finding(
-    check="state", place="w", kind="untied", expected="1", actual="2", verdict="known", known_as="serdes-splits"
+    check="state",
+    place="w",
+    change="untied",
+    expected="1",
+    actual="2",
+    verdict="known",
+    known=KnownAs("serdes-splits", "a defect"),
 )
-LOST = Finding(check="metadata", place="n", kind="lost", expected="1", actual="2", verdict="lost")
+TOLERATED = Finding(
+    check="metadata", place="n", change="dropped", key="custom", expected="1", actual="2", verdict="tolerated"
+)
 
 
 def expecting(mode="*", *, engine="*", check="*", torch="", reason="issue 7"):
@@ -68,13 +76,13 @@ def test_a_known_defect_fails_who_builds_engines(profile, expected):
 
 @pytest.mark.parametrize("profile", ["ship", "conformance"])
 def test_what_is_lost_is_reported_and_never_fails(profile):
-    outcome = outcome_of(item(profile=profile), stage(LOST))
-    assert (outcome.status, outcome.findings) == ("passed", (LOST,))
+    outcome = outcome_of(item(profile=profile), stage(TOLERATED))
+    assert (outcome.status, outcome.findings) == ("passed", (TOLERATED,))
 
 
 def test_what_fails_an_item_is_shown_before_what_does_not():
-    outcome = outcome_of(item(), stage(KNOWN, LOST, BROKEN))
-    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN, LOST), (BROKEN,))
+    outcome = outcome_of(item(), stage(KNOWN, TOLERATED, BROKEN))
+    assert (outcome.findings, outcome.failing_findings) == ((BROKEN, KNOWN, TOLERATED), (BROKEN,))
 
 
 def test_what_fails_an_item_in_place_of_its_blocker_is_shown_first_too():
@@ -84,7 +92,7 @@ def test_what_fails_an_item_in_place_of_its_blocker_is_shown_first_too():
 
 @pytest.mark.parametrize("given", [(), (expecting(),)], ids=["passed", "expected"])
 def test_an_item_that_does_not_fail_has_no_failing_findings(given):
-    assert outcome_of(item(*given), stage(BROKEN if given else LOST)).failing_findings == ()
+    assert outcome_of(item(*given), stage(BROKEN if given else TOLERATED)).failing_findings == ()
 
 
 def test_an_expected_failure_has_its_reason():
@@ -108,7 +116,7 @@ def test_an_expectation_about_something_else_excuses_nothing_and_is_not_stale(el
 
 
 def test_an_expectation_of_one_check_excuses_no_other():
-    other = Finding(check="effects", place="x", kind="mutation lost", expected="1", actual="2")
+    other = Finding(check="effects", place="x", change="dropped", key="mutation", expected="1", actual="2")
     outcome = outcome_of(item(expecting(check="outputs")), stage(BROKEN, other))
     assert (outcome.status, outcome.findings) == ("failed", (other,))
 
@@ -145,7 +153,7 @@ def test_a_known_defect_may_be_expected_and_keeps_the_expectation_alive():
 
 
 def test_what_is_lost_cannot_be_expected_to_fail():
-    assert status(item(expecting()), stage(LOST)) == "stale"
+    assert status(item(expecting()), stage(TOLERATED)) == "stale"
 
 
 def test_a_failure_goes_before_a_stale_expectation():
@@ -194,11 +202,12 @@ def test_behind_an_unsupported_mode_it_is_unsupported():
 STRIDE = Finding(
     check="outputs",
     place="output",
-    kind="stride",
+    change="changed",
+    key="stride",
     expected="[4, 1]",
     actual="[1, 4]",
     verdict="known",
-    known_as="lowered",
+    known=KnownAs("lowered", "a defect"),
 )
 
 
@@ -208,8 +217,8 @@ STRIDE = Finding(
         ("ship", STRIDE, "known"),
         ("conformance", STRIDE, "failed"),
         ("ship", replace(STRIDE, verdict="broken"), "failed"),
-        ("ship", replace(STRIDE, kind="value"), "failed"),
-        ("ship", replace(STRIDE, kind="shape"), "failed"),
+        ("ship", replace(STRIDE, key="value"), "failed"),
+        ("ship", replace(STRIDE, key="shape"), "failed"),
     ],
 )
 def test_right_values_in_strides_that_a_known_defect_explains_are_a_warning(profile, finding, expected):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pytest_exportcheck.expectations.baseline import Tally, rewritten, write
+from pytest_exportcheck.expectations.baseline import ExpectationDelta, rewritten, write
 from pytest_exportcheck.expectations.file import Entry, ExpectationsFile, read
 
 
@@ -23,7 +23,7 @@ class Named:
     mode: str
 
 
-class Keeper:
+class ExpectationStore:
     """Holds the file, and what the items that ran mean for it. ``partial`` are the lines of entries that name items which
     are not part of the run.
 
@@ -35,7 +35,7 @@ class Keeper:
 
     def __init__(self, path: str, *, update: bool) -> None:
         self._update = update
-        self._tallies: list[Tally] = []
+        self._deltas: list[ExpectationDelta] = []
         self._told: list[str] = []
         self._collected: Sequence[Named] = ()
         self.unmatched: Sequence[Entry] = ()
@@ -43,9 +43,9 @@ class Keeper:
         there = path and not (update and not Path(path).exists())
         self.file = read(Path(path)) if there else ExpectationsFile(Path(path))
 
-    def add(self, tally: Tally) -> None:
+    def add(self, delta: ExpectationDelta) -> None:
         """Take in what an item means for the file."""
-        self._tallies.append(tally)
+        self._deltas.append(delta)
 
     def write(self, *, ended_early: bool = False) -> None:
         """Write the file anew, if that was asked for and anything ran. Of a run that ended early nobody knows which items it
@@ -56,11 +56,11 @@ class Keeper:
         ExpectationsError
             When it cannot be written.
         """
-        if not self._update or not self._tallies:
+        if not self._update or not self._deltas:
             return
         open_ended = {entry.line for entry in self.file.entries if ended_early and entry.expectation.names_several}
-        tallies = [replace(each, stale=tuple(set(each.stale) - open_ended)) for each in self._tallies]
-        after = rewritten(self.file, tallies)
+        deltas = [replace(each, stale=tuple(set(each.stale) - open_ended)) for each in self._deltas]
+        after = rewritten(self.file, deltas)
         if after.text or self.file.path.exists():
             write(self.file.path, after.text, self.file.line_end)
         gone = len(self.file.entries) - after.kept

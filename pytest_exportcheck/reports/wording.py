@@ -1,0 +1,128 @@
+"""The words for findings: what changed, why it may have, and on which calls."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+
+from pytest_exportcheck.records import FIELDS, Cause, CauseKind, Finding, KnownAs
+
+#: Fields whose names are words of torch.
+_NAMES = ("requires_grad", "grad_fn", "storage_offset")
+
+#: What the text says where it does not say the field.
+_WORDS: Mapping[tuple[str, str, str], str] = {
+    ("effects", "dropped", "container_update"): "mutation lost",
+    ("effects", "added", "container_update"): "mutation added",
+    ("effects", "changed", "container_update"): "mutated to another value",
+    ("effects", "unread", "attribute_mutation"): "attribute mutation lost",
+    ("effects", "dropped", "python_state"): "Python state",
+    ("effects", "unread", "python_state"): "Python state",
+    ("effects", "dropped", "outside"): "outside the module",
+    ("effects", "unread", "outside"): "outside the module",
+    ("state", "dropped", "state_dict"): "dropped from state_dict",
+    ("state", "added", "state_dict"): "added to state_dict",
+    ("signature", "changed", "constant_persistent"): "persistent",
+    ("signature", "reordered", "state"): "order",
+    ("defaults", "defaulted", "dtype"): "default dtype",
+    ("defaults", "defaulted", "device"): "default device",
+    ("stability", "changed", "bytes"): "bytes",
+    ("stage", "raised", "objection"): "raised",
+}
+
+#: The same for every key of a check.
+_OF_CHECK = {"stability": "changed"}
+
+#: A change, after the key that it happened to.
+_CHANGES = {"as_json": "turned into JSON", "untraced": "missing outside forward"}
+
+
+def kind_of(finding: Finding) -> str:
+    """What changed, in a few words: ``stack_trace dropped``."""
+    check, change, key = finding.sort
+    if finding.sort in _WORDS:
+        return _WORDS[finding.sort]
+    if check in _OF_CHECK:
+        return _OF_CHECK[check]
+    if (change, key) in FIELDS.get(check, {}):
+        return finding.field if finding.field in _NAMES else finding.field.replace("_", " ")
+    if not key or (change == "changed" and check != "metadata"):
+        return key or change
+    return f"{key} {_CHANGES.get(change, change)}"
+
+
+def detail_of(finding: Finding) -> str:
+    """What a finding says besides: its detail, then a sentence for every cause that has one."""
+    return "\n".join(filter(None, [finding.detail, *sentences(finding.causes)]))
+
+
+def text_of(finding: Finding) -> str:
+    """All that a finding says, as a pattern may look for it."""
+    lines = [f"{finding.place}: {kind_of(finding)}", finding.expected, finding.actual]
+    return "\n".join([*lines, *filter(None, [detail_of(finding)])])
+
+
+def calls_of(finding: Finding) -> tuple[str, ...]:
+    """The names of the calls that showed a finding."""
+    return tuple(site.label for site in finding.on)
+
+
+def defect_text(defect: KnownAs) -> str:
+    """Name a known defect, with its title and its public report."""
+    return f"known torch defect {defect.id}: {defect.title}" + (f" ({defect.issue})" if defect.issue else "")
+
+
+# --- causes -----------------------------------------------------------------------------------
+
+
+def sentences(causes: tuple[Cause, ...]) -> Iterator[str]:
+    """One sentence for each kind of cause, which lists the names of that kind."""
+    for kind in dict.fromkeys(cause.kind for cause in causes):
+        sentence = _SENTENCES.get(kind)
+        if sentence is not None:
+            yield sentence([cause.name for cause in causes if cause.kind == kind])
+
+
+def _keyword_in_path(names: list[str]) -> str:
+    path = names[0]
+    word = next((part for part in path.split(".") if keyword.iskeyword(part)), path)
+    return (
+        f"{word!r}, in the path {path!r} of the module, is a Python keyword: torch writes the path into code "
+        "that Python cannot parse. Rename that submodule, parameter or buffer (the key of a ModuleDict, say)."
+    )
+
+
+def _graph_module_attribute(names: list[str]) -> str:
+    return (
+        f"{names[0]!r} is an attribute of torch.fx.GraphModule, which a program's module is. "
+        "Rename that submodule, parameter or buffer."
+    )
+
+
+def _builtin_name(names: list[str]) -> str:
+    return f"{names[0]!r} is the name of a Python builtin: torch renames such a placeholder when it copies a graph"
+
+
+def _autograd_function(names: list[str]) -> str:
+    return f"forward() calls torch.autograd.Function ({', '.join(names)}), and a program does not keep its backward()."
+
+
+_UNTRACED = {
+    "inputs": "the class of an input calls it when it is put together",
+    "hooks": "a hook of the module calls it",
+    "forward": "the module's forward is a function of another name",
+}
+
+_SENTENCES: Mapping[CauseKind, Callable[[list[str]], str]] = {
+    "keyword_in_path": _keyword_in_path,
+    "graph_module_attribute": _graph_module_attribute,
+    "builtin_name": _builtin_name,
+    "autograd_function": _autograd_function,
+    "result_of": lambda names: f"a result of {names[0]}",
+    "result_of_region": lambda names: f"a result of the higher-order operator {names[0]}",
+    "root_missing": lambda _: "operations of the program lack the root module in nn_module_stack",
+    "shared_argument": lambda names: f"the example inputs pass one tensor as {'; '.join(names)}",
+    "subclass_output": lambda names: f"outputs are tensor subclasses: {', '.join(names)}",
+    "subclass_state": lambda names: f"the module holds tensor subclasses: {', '.join(names)}",
+    "untraced": lambda names: _UNTRACED[names[0]],
+}
