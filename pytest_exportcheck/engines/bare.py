@@ -23,7 +23,7 @@ from pytest_exportcheck.engines.protocol import (
     Request,
 )
 from pytest_exportcheck.errors import EngineError, Unsupported
-from pytest_exportcheck.shapes import specs_by_position
+from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 
 _CAPTURES = {
     "nonstrict": {"strict": False, "pre_dispatch": True},

@@ -11,8 +11,8 @@ from torch.export import ExportedProgram
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines.unportable import unportable
 from pytest_exportcheck.errors import ExportcheckError, PayloadError, Unsupported, UnsupportedError
-from pytest_exportcheck.exporter.errors import ConstraintViolation, NotTraceable
 from pytest_exportcheck.harness._torch import refusals_of_capture
+from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, NotTraceable
 
 
 class Reference:

@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from pytest_exportcheck.blocking import blocked, interrupted
 from pytest_exportcheck.checks import explained
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import Unsupported
-from pytest_exportcheck.internal import internal_finding, is_own, leaves_a_gap
+from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
+from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.raised import log_of_torch, raised_from
 from pytest_exportcheck.records import Case, Finding
+from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
 from pytest_exportcheck.run.judging import Judge, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
+from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
+from pytest_exportcheck.run.stage import OBJECTION, Stage, raised_finding
 from pytest_exportcheck.run.stage_cache import StageCache
 from pytest_exportcheck.run.stage_maker import StageMaker
-from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
-from pytest_exportcheck.stage import OBJECTION, Stage, raised_finding
 
 
 class CaseRunner:

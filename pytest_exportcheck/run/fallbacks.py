@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.expectations.refusal_kinds import is_of_kind
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Fallback
-from pytest_exportcheck.refusals import is_of_kind
-from pytest_exportcheck.stage import Stage
+from pytest_exportcheck.run.stage import Stage
 
 if TYPE_CHECKING:
     from pytest_exportcheck.run.case_runner import CaseRunner

@@ -11,27 +11,27 @@ from typing import Any
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.blocking import blocked
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.boundaries import code_constants
+from pytest_exportcheck.fuzz.boundary_values import code_constants
 from pytest_exportcheck.fuzz.captured import Captured
-from pytest_exportcheck.fuzz.ground import Ground, ground_of
-from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
-from pytest_exportcheck.fuzz.trial import fuzz
-from pytest_exportcheck.internal import call_foreign
+from pytest_exportcheck.fuzz.fuzzer import Subject as FuzzSubject
+from pytest_exportcheck.fuzz.fuzzer import fuzz
+from pytest_exportcheck.fuzz.setup import Ground, ground_of
+from pytest_exportcheck.harness.internal import call_foreign
+from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.snapshot import preserved_globals
 from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
-from pytest_exportcheck.raised import quiet
-from pytest_exportcheck.recheck import Recheck
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
+from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
+from pytest_exportcheck.run.recheck import Recheck
+from pytest_exportcheck.run.stage import Stage, raised_finding
 from pytest_exportcheck.run.stage_maker import StageMaker
-from pytest_exportcheck.snapshot import preserved_globals
-from pytest_exportcheck.stage import Stage, raised_finding
 
 
 class FuzzStages:

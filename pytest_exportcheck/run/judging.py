@@ -11,7 +11,7 @@ import torch
 
 from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
 from pytest_exportcheck.engines.protocol import Artifact, Engine
-from pytest_exportcheck.internal import LEDGER, internal_finding, is_own
+from pytest_exportcheck.harness.internal import LEDGER, internal_finding, is_own
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import (
     ALIGNMENT,
@@ -21,11 +21,11 @@ from pytest_exportcheck.policy import (
     judge,
     tolerated,
 )
-from pytest_exportcheck.recheck import Rechecked
 from pytest_exportcheck.records import Alignment, Evidence, FieldSurvival, Finding, ProgramRecord, Raised, Record
 from pytest_exportcheck.run.grad_modes import held_against_grad, is_as_with_grad
 from pytest_exportcheck.run.observed_case import ObservedCase
-from pytest_exportcheck.stage import Stage, raised_finding, unjudged, without_grad_only
+from pytest_exportcheck.run.recheck import Rechecked
+from pytest_exportcheck.run.stage import Stage, raised_finding, unjudged, without_grad_only
 
 RecordOf: TypeAlias = Callable[[Engine, Artifact, Mode], Record]
 

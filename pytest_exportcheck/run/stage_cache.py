@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.stage import Stage
+from pytest_exportcheck.run.stage import Stage
 
 #: Bytes of weights from which memory is given back at once; a collection takes a tenth of a second.
 LARGE = 2**26

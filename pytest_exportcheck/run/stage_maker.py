@@ -20,24 +20,24 @@ from pytest_exportcheck.describe import (
     state_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
-from pytest_exportcheck.fingerprint import edited, fingerprint
-from pytest_exportcheck.internal import EDITS, call_foreign
-from pytest_exportcheck.modes import Mode, stage_name
-from pytest_exportcheck.policy import contract_for, without_grad
-from pytest_exportcheck.raised import last_line_of_model, quiet, raised_from
-from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
-from pytest_exportcheck.run.judging import contract_stage
-from pytest_exportcheck.run.observed_case import ObservedCase
-from pytest_exportcheck.run.stage_cache import StageCache
-from pytest_exportcheck.snapshot import (
+from pytest_exportcheck.harness.fingerprint import edited, fingerprint
+from pytest_exportcheck.harness.internal import EDITS, call_foreign
+from pytest_exportcheck.harness.isolation import last_line_of_model, quiet, raised_from
+from pytest_exportcheck.harness.snapshot import (
     ModuleSnapshot,
     changed_globals,
     global_modes,
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_flag, edited_global, edited_module, edited_program
-from pytest_exportcheck.tensors import copy_tree
+from pytest_exportcheck.harness.tensors import copy_tree
+from pytest_exportcheck.modes import Mode, stage_name
+from pytest_exportcheck.policy import contract_for, without_grad
+from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
+from pytest_exportcheck.run.judging import contract_stage
+from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.stage import Stage, edited_flag, edited_global, edited_module, edited_program
+from pytest_exportcheck.run.stage_cache import StageCache
 
 #: Seconds of a failed capture that is not tried again to find the last line of the model.
 _LONG = 20.0

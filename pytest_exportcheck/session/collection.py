@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
-from pytest_exportcheck.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.store import ExpectationStore
-from pytest_exportcheck.hooks import Hooks
-from pytest_exportcheck.items import (
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Case
+from pytest_exportcheck.run.hooks import Hooks
+from pytest_exportcheck.run.journal import Journal
+from pytest_exportcheck.run.registry import kit_of
+from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
+from pytest_exportcheck.session.items import (
     SESSION,
     BrokenItem,
     CaseItem,
@@ -28,13 +32,9 @@ from pytest_exportcheck.items import (
     items_left,
     items_on,
 )
-from pytest_exportcheck.journal import Journal
-from pytest_exportcheck.kit import kit_of
-from pytest_exportcheck.messages import inbox, outbox
-from pytest_exportcheck.options import Options
-from pytest_exportcheck.progress import Progress
-from pytest_exportcheck.records import Case
-from pytest_exportcheck.selection import HOOK, unmatched
+from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.progress import Progress
+from pytest_exportcheck.session.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
 _REFUSED = "exportcheck_refused"
