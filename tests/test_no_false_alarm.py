@@ -167,7 +167,7 @@ def of_source(text):
     wanted = [
         (case, name, mode)
         for name, engine in engines.items()
-        for mode in map(mode_of, getattr(engine, "opinions", ()) or DEFAULT)
+        for mode in map(mode_of, getattr(engine, "default_modes", ()) or DEFAULT)
     ]
     runner = Runner(engines, threads=1)
     runner.select(wanted)

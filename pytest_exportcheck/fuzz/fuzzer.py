@@ -27,7 +27,7 @@ Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Findi
 
 
 @dataclass(frozen=True)
-class Subject:
+class FuzzTarget:
     """What is fuzzed: eager, and a program that should do the same. ``captured`` is what the program says of sizes, if it is known."""
 
     eager: Run
@@ -92,13 +92,13 @@ class _Tally:
 _POLISH = 150
 
 
-def fuzz(ground: Ground, subject: Subject, *, key: str, options: Fuzzing) -> Fuzzed:
+def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing) -> Fuzzed:
     """Run so many examples of declared sizes, and at most as many of others, pinned ones before them."""
     return _Fuzzer(ground, subject, key, options.examples, options.also).run()
 
 
 class _Fuzzer:
-    def __init__(self, ground: Ground, subject: Subject, key: str, examples: int, also: frozenset[str]) -> None:
+    def __init__(self, ground: Ground, subject: FuzzTarget, key: str, examples: int, also: frozenset[str]) -> None:
         self._ground = ground
         self._subject = subject
         self._key = key

@@ -24,7 +24,7 @@ EXAMPLE, FRESH = "the example inputs", "fresh inputs"
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class PreparedCase:
     """A case that is ready to be captured and run.
 
     ``module`` is a deep copy of what the factory built, where it allows one (``copied``); then the user's own module
@@ -47,7 +47,7 @@ class Subject:
         return _copy_structure(self.module) if self.copied else self.module
 
 
-def set_up(case: Case, seed: int) -> Subject:
+def set_up(case: Case, seed: int) -> PreparedCase:
     """Build the module and the inputs of a case.
 
     Raises
@@ -73,7 +73,7 @@ def set_up(case: Case, seed: int) -> Subject:
             _put(case, f"train={case.train}", partial((module if working is None else working).train, case.train))
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
         rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejected_at("call"))
-    return Subject(
+    return PreparedCase(
         module=module if working is None else working,
         copied=working is not None,
         pristine=pristine,

@@ -12,10 +12,10 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import BLOCKING, is_known_layout
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.run.journal import Entry
-from pytest_exportcheck.run.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 
 
-def blocks(stage: Stage) -> bool:
+def blocks(stage: StageResult) -> bool:
     """Return True if a mode that builds on this stage cannot be judged."""
     if stage.blocker is not None or stage.interrupted:
         return True
@@ -24,18 +24,18 @@ def blocks(stage: Stage) -> bool:
     return stage.record is None or any(map(_is_wrong, stage.findings))
 
 
-def blocked(mode: Mode, built_on: Iterable[Stage | None]) -> Stage | None:
+def blocked(mode: Mode, built_on: Iterable[StageResult | None]) -> StageResult | None:
     """Return the stage of a mode that is blocked by one of the stages that it builds on; None if none of them blocks."""
     blocker = next((each for each in built_on if each is not None and blocks(each)), None)
-    return None if blocker is None else Stage(mode, blocker=blocker.blocker or blocker)
+    return None if blocker is None else StageResult(mode, blocker=blocker.blocker or blocker)
 
 
-def interrupted(mode: Mode, entry: Entry | None) -> Stage | None:
+def interrupted(mode: Mode, entry: Entry | None) -> StageResult | None:
     """Return the stage that an entry of the journal is about, made for ``mode``; None without an entry."""
-    return None if entry is None else Stage(entry.mode or mode, interrupted=f"{entry} {entry.how}")
+    return None if entry is None else StageResult(entry.mode or mode, interrupted=f"{entry} {entry.how}")
 
 
-def reason_of(blocker: Stage, selected: Collection[Mode]) -> str:
+def reason_of(blocker: StageResult, selected: Collection[Mode]) -> str:
     """Say why a mode is blocked. Empty if no item of the run reports the blocking stage: then the blocked item must."""
     if blocker.interrupted:
         return f"blocked: {blocker.interrupted}"

@@ -22,7 +22,7 @@ from pytest_exportcheck.harness.gradients import custom_functions
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.observation import observe
 from pytest_exportcheck.harness.outside import Watched
-from pytest_exportcheck.harness.setup import Subject
+from pytest_exportcheck.harness.setup import PreparedCase
 from pytest_exportcheck.harness.snapshot import ModuleSnapshot, preserved_globals, seed_everything
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.policy import BLOCKING
@@ -52,7 +52,7 @@ class EagerAgain:
     ``around`` are the values outside the module that calls change: they are put back after each series.
     """
 
-    def __init__(self, subject: Subject, context: Context | None, seed: int, around: Watched) -> None:
+    def __init__(self, subject: PreparedCase, context: Context | None, seed: int, around: Watched) -> None:
         self._subject = subject
         self._context = context
         self._seed = seed

@@ -27,7 +27,7 @@ OTHER_CHECKS = ("stage", "case", "sizes")
 
 
 @dataclass(frozen=True, eq=False)
-class Kit:
+class Registry:
     """``engines`` and ``modes`` are the selected ones; ``asked``: by name, or by a profile that judges engines, so that those which
     give a second opinion run all that they can; ``may_add``: a case may add modes that it names in full;
     ``problems`` is what hooks raised, in words."""
@@ -66,8 +66,8 @@ class Kit:
             yield from (mode, mode.fuzzed) if self.fuzz else (mode,)
 
     def _wanted(self, engine: Engine, mode: Mode) -> bool:
-        opinions = getattr(engine, "opinions", None)
-        return self.asked or not opinions or str(mode) in opinions
+        default_modes = getattr(engine, "default_modes", None)
+        return self.asked or not default_modes or str(mode) in default_modes
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
@@ -120,7 +120,7 @@ class Kit:
         )
 
 
-def kit_of(options: Options, hooks: Hooks) -> Kit:
+def registry_of(options: Options, hooks: Hooks) -> Registry:
     """Engines and modes resolved once. A hook that raises costs what it would have added, and is told.
 
     Raises
@@ -135,7 +135,7 @@ def kit_of(options: Options, hooks: Hooks) -> Kit:
     try:
         every = all_engines(added_engines, _edges(edge_maps))
         engines = select_engines(every, options.engines)
-        return Kit(
+        return Registry(
             every_engine=every,
             engines=engines,
             modes=select(options.modes, [_tree(engine) for engine in engines]),

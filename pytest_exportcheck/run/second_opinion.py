@@ -9,7 +9,7 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.harness.internal import CHECK as INTERNAL
 from pytest_exportcheck.modes import FUZZ, Mode, ModeTree
 from pytest_exportcheck.records import Finding, Identity, KnownAs
-from pytest_exportcheck.run.stage import OBJECTION, Stage
+from pytest_exportcheck.run.stage import OBJECTION, StageResult
 
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
 FIRST = "torch"
@@ -19,11 +19,11 @@ _READ_BY_ANOTHER, _READ_BY_ITSELF = "interop", "serdes"
 
 
 def is_second_opinion(engine: Engine | None) -> bool:
-    """Return True if an engine declares that it gives a second opinion: it has ``opinions`` or ``refusals``."""
-    return bool(getattr(engine, "opinions", ()) or getattr(engine, "refusals", ()))
+    """Return True if an engine declares that it gives a second opinion: it has ``default_modes`` or ``refusals``."""
+    return bool(getattr(engine, "default_modes", ()) or getattr(engine, "refusals", ()))
 
 
-def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> list[str]:
+def suspects(engine: Engine, stage: StageResult, engines: Mapping[str, Engine]) -> list[str]:
     """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if there is none.
 
     All stages of such an engine are its work. Of other engines, the edge ``interop`` is the work of the reader.
@@ -33,7 +33,7 @@ def suspects(engine: Engine, stage: Stage, engines: Mapping[str, Engine]) -> lis
     return [_suspect(engine, stage, finding, engines) for finding in stage.findings]
 
 
-def _suspect(engine: Engine, stage: Stage, finding: Finding, engines: Mapping[str, Engine]) -> str:
+def _suspect(engine: Engine, stage: StageResult, finding: Finding, engines: Mapping[str, Engine]) -> str:
     if not _fails(finding) or finding.check in ("case", INTERNAL) or finding.key == OBJECTION:
         return ""
     if is_second_opinion(engine):
@@ -53,14 +53,16 @@ def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
     yield from filter(tree.has, Mode(stages).prefixes())
 
 
-def can_judge(stage: Stage) -> bool:
+def can_judge(stage: StageResult) -> bool:
     """Return True if the first engine got as far as a result that can be compared, or failed where it must not."""
     if stage.unsupported:
         return False
     return stage.record is not None or not stage.findings or any(_fails(each) for each in stage.findings)
 
 
-def attributed(findings: Sequence[Finding], at_fault: Sequence[str], first: Stage, *, same_mode: bool) -> list[Finding]:
+def attributed(
+    findings: Sequence[Finding], at_fault: Sequence[str], first: StageResult, *, same_mode: bool
+) -> list[Finding]:
     """Return the findings; those that the first engine does not share become errors of the engine at fault.
 
     The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises

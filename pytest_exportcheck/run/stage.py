@@ -14,7 +14,7 @@ _FINDING = Finding.of("stage")
 
 
 @dataclass(eq=False)
-class Stage:
+class StageResult:
     """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
     was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
     ``reader`` the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
@@ -32,7 +32,7 @@ class Stage:
     unsupported: str = ""
     refused: bool = False
     interrupted: str = ""
-    blocker: Stage | None = None
+    blocker: StageResult | None = None
 
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:

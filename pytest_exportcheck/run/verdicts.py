@@ -19,7 +19,7 @@ from pytest_exportcheck.records import (
     Status,
 )
 from pytest_exportcheck.run.blocking import reason_of
-from pytest_exportcheck.run.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 
 _ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
 
@@ -38,7 +38,7 @@ class ItemContext:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def judgement_of(item: ItemContext, stage: Stage) -> Judgement:
+def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
     """Judge an item whose mode ended in this stage."""
     if stage.blocker is not None:
         return _blocked(item, stage.blocker)
@@ -84,7 +84,7 @@ def _judgement(
     return Judgement(outcome=outcome, reckoning=reckoning)
 
 
-def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
+def _blocked(item: ItemContext, blocker: StageResult) -> Judgement:
     """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
     if blocker.unsupported:
         return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
@@ -105,7 +105,7 @@ def _blocked(item: ItemContext, blocker: Stage) -> Judgement:
     )
 
 
-def _judged(item: ItemContext, stage: Stage) -> Judgement:
+def _judged(item: ItemContext, stage: StageResult) -> Judgement:
     reckoning = _reckoned(item, item.mode, stage.findings)
     excused = [finding for _, finding in reckoning.excused]
     rest = [finding for finding in stage.findings if finding not in excused]

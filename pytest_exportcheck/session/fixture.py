@@ -18,7 +18,7 @@ from pytest_exportcheck.options import Options, settings
 from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.run.hooks import Hooks
-from pytest_exportcheck.run.registry import kit_of
+from pytest_exportcheck.run.registry import registry_of
 from pytest_exportcheck.session.reproduce import command, id_from_here
 
 
@@ -102,17 +102,17 @@ class Exportcheck:
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)
-        kit = kit_of(options, hooks)
-        if kit.problems:
-            raise ExportcheckError("\n".join(kit.problems))
-        wrong = kit.wrong_names(case)
+        registry = registry_of(options, hooks)
+        if registry.problems:
+            raise ExportcheckError("\n".join(registry.problems))
+        wrong = registry.wrong_names(case)
         if wrong:
             raise DeclarationError(wrong)
-        planned = [(case, engine.name, mode) for engine, mode in kit.plan(case)]
+        planned = [(case, engine.name, mode) for engine, mode in registry.plan(case)]
         if not planned:
-            names = ", ".join(engine.name for engine in kit.engines)
+            names = ", ".join(engine.name for engine in registry.engines)
             raise DeclarationError(f"no engine of {names} runs any mode of {', '.join(options.modes)}.")
-        runner = kit.runner(options)
+        runner = registry.runner(options)
         runner.select(planned)
         return [runner.run(*each) for each in planned]
 

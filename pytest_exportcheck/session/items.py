@@ -23,7 +23,7 @@ from pytest_exportcheck.records import Case, Origin, Outcome, Status
 from pytest_exportcheck.reports.encoding import printable
 from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.run.hooks import Hooks
-from pytest_exportcheck.run.registry import Kit
+from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.session.selection import named_by
@@ -34,7 +34,7 @@ class Session:
     """What every item of a pytest session shares."""
 
     options: Options
-    kit: Kit
+    registry: Registry
     runner: Runner
     hooks: Hooks
     expectations: ExpectationStore
@@ -243,11 +243,11 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         if key in seen and isinstance(parent, SourceCollector):
             continue  # collected already, from its file
         seen.add(key)
-        wrong = session.kit.wrong_names(case)
+        wrong = session.registry.wrong_names(case)
         if wrong:
             items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
         case = session.expecting(case, parent.nodeid.partition("::")[0])
-        for engine, mode in session.kit.plan(case):
+        for engine, mode in session.registry.plan(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
     return items
 

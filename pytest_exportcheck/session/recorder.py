@@ -116,15 +116,15 @@ class Recorder:
         return report_of_runs([self._run(len(self._outcomes))], self._outcomes.values(), self._errors)
 
     def _run(self, judged: int) -> Run:
-        kit = self.config.stash[SESSION].kit
+        registry = self.config.stash[SESSION].registry
         not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._outcomes]
         selected: int | None = None if self._selected is None else len(self._selected)
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:
             selected = judged  # nothing of ours came back from any worker, so there was nothing
         return Run(
             settings=self._settings(),
-            engines=tuple(engine.name for engine in kit.engines),
-            modes=tuple(map(str, kit.planned_modes)),
+            engines=tuple(engine.name for engine in registry.engines),
+            modes=tuple(map(str, registry.planned_modes)),
             started=self._started,
             seconds=round(time.monotonic() - self._clock, 3),
             exit_status=self._exit_status,

@@ -97,7 +97,7 @@ class ParallelPlugin:
         ours = [item for item in group if isinstance(item, CaseItem)]
         if not ours:
             return group
-        plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].kit.plan(ours[0].case)]
+        plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].registry.plan(ours[0].case)]
         ours.sort(key=lambda item: plan.index((item.engine, item.mode)))
         return [*ours]
 
@@ -167,7 +167,7 @@ class ParallelPlugin:
     def _parts(self, nodeid: str) -> re.Match[str] | None:
         """An item's id taken apart; None if it is none of ours. A controller has no items to ask."""
         match = _ITEM.fullmatch(nodeid)
-        engines = {engine.name for engine in self._config.stash[SESSION].kit.engines}
+        engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
         return match if match and match["engine"] in engines else None
 
 

@@ -259,9 +259,7 @@ def _banned(source: str) -> list[str]:
 
 
 def test_the_reference_engine_uses_nothing_of_torchs_exporter_but_its_verifiers(sources: Mapping[str, str]) -> None:
-    engine = {
-        file: source for file, source in sources.items() if file.startswith("reference/")
-    }
+    engine = {file: source for file, source in sources.items() if file.startswith("reference/")}
     assert [(file, path) for file, source in engine.items() for path in _banned(source)] == []
 
 

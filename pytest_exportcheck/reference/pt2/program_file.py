@@ -14,8 +14,8 @@ from pytest_exportcheck.reference._torch.values import newest_opset_version
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra_records, write_archive
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
+from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
-from pytest_exportcheck.reference.pt2.newer import keep, with_newer
 from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, decode_config, decode_extras, encode
 from pytest_exportcheck.reference.pt2.payloads.example_inputs import example_records, read_example

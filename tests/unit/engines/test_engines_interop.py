@@ -11,7 +11,7 @@ from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.interop import with_interop
 from pytest_exportcheck.engines.protocol import ProgramArtifact, Request
 from pytest_exportcheck.errors import InteropError, Unsupported
-from pytest_exportcheck.reference.pt2.convert.inexpressible import MARK
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK
 
 ARTIFACT = ProgramArtifact("program", Request((), {}, None))
 

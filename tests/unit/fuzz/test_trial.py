@@ -12,7 +12,7 @@ from torch.export import Dim
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.describe import declared_dims
 from pytest_exportcheck.fuzz.captured import Captured
-from pytest_exportcheck.fuzz.fuzzer import Subject, fuzz
+from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
 from pytest_exportcheck.fuzz.setup import ground_of
 from pytest_exportcheck.fuzz.size_facts import Facts, root_symbol
 from pytest_exportcheck.harness.observation import observe
@@ -59,7 +59,7 @@ def fuzzed(eager, program, *, args=EIGHT, shapes=({0: N},), captured=None, examp
         constants=(),
         seed=0,
     )
-    subject = Subject(
+    subject = FuzzTarget(
         eager=caller(eager),
         run=caller(program),
         compare=compared,

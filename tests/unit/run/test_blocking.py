@@ -11,7 +11,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, KnownAs, Record
 from pytest_exportcheck.run.blocking import blocked, blocks, interrupted, reason_of
 from pytest_exportcheck.run.journal import Entry
-from pytest_exportcheck.run.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 
 STRICT, SERDES, FUZZ = (Mode.parse(text) for text in ("strict", "strict-serdes", "strict-fuzz"))
 VALUE = Finding(check="outputs", place="output", change="changed", key="value", expected="1", actual="2")
@@ -21,7 +21,7 @@ NARROWED = Finding(check="sizes", place="batch", change="narrowed", expected="ac
 
 
 def judged(*findings):
-    return Stage(STRICT, record=Record(observations=()), findings=list(findings))
+    return StageResult(STRICT, record=Record(observations=()), findings=list(findings))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_stage_blocks_by_wrong_outputs_and_effects(finding, expected):
 
 def test_a_stage_without_findings_blocks_only_if_it_has_no_record():
     assert not blocks(judged())
-    assert blocks(Stage(STRICT))
+    assert blocks(StageResult(STRICT))
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,22 @@ def test_a_stage_without_findings_blocks_only_if_it_has_no_record():
     ],
 )
 def test_a_fuzz_stage_blocks_by_what_every_later_program_repeats(finding, expected):
-    assert blocks(Stage(FUZZ, findings=[finding])) is expected
+    assert blocks(StageResult(FUZZ, findings=[finding])) is expected
 
 
 def test_a_fuzz_stage_has_no_record_and_blocks_nothing_by_that():
-    assert not blocks(Stage(FUZZ))
+    assert not blocks(StageResult(FUZZ))
 
 
 @pytest.mark.parametrize("mode", [STRICT, FUZZ])
 def test_a_stage_that_was_blocked_or_interrupted_blocks(mode):
-    assert blocks(Stage(mode, blocker=Stage(STRICT)))
-    assert blocks(Stage(mode, interrupted="echo-strict of net crashed"))
+    assert blocks(StageResult(mode, blocker=StageResult(STRICT)))
+    assert blocks(StageResult(mode, interrupted="echo-strict of net crashed"))
 
 
 def test_a_mode_is_blocked_by_the_first_stage_at_fault():
-    first = Stage(STRICT)
-    found = blocked(SERDES, [None, judged(), Stage(STRICT, blocker=first), judged(VALUE)])
+    first = StageResult(STRICT)
+    found = blocked(SERDES, [None, judged(), StageResult(STRICT, blocker=first), judged(VALUE)])
     assert found is not None
     assert (found.mode, found.blocker) == (SERDES, first)
     assert blocked(SERDES, [None, judged()]) is None
@@ -91,10 +91,10 @@ def test_an_entry_of_the_journal_is_an_interrupted_stage(mode, expected):
 @pytest.mark.parametrize(
     ("blocker", "selected", "reason"),
     [
-        (Stage(STRICT), {STRICT}, "blocked by strict"),
-        (Stage(STRICT), {SERDES}, ""),
-        (Stage(STRICT, refused=True), set(), "blocked by strict, which refuses the case, as it must"),
-        (Stage(STRICT, interrupted="echo-strict of net crashed"), set(), "blocked: echo-strict of net crashed"),
+        (StageResult(STRICT), {STRICT}, "blocked by strict"),
+        (StageResult(STRICT), {SERDES}, ""),
+        (StageResult(STRICT, refused=True), set(), "blocked by strict, which refuses the case, as it must"),
+        (StageResult(STRICT, interrupted="echo-strict of net crashed"), set(), "blocked: echo-strict of net crashed"),
     ],
 )
 def test_a_blocked_item_names_a_stage_that_the_run_reports(blocker, selected, reason):

@@ -8,7 +8,7 @@ from torch.export import Dim, ShapesCollection
 from pytest_exportcheck.options import Fuzzing, Options
 from pytest_exportcheck.records import Case, Expectation, Origin, Rejection
 from pytest_exportcheck.run.hooks import Hooks
-from pytest_exportcheck.run.registry import kit_of, may_be_dynamic
+from pytest_exportcheck.run.registry import may_be_dynamic, registry_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 HOOKS = Hooks()
@@ -19,13 +19,13 @@ def case(**options):
     return Case(**{"name": "net", "build": object, "origin": ORIGIN, "dynamic_shapes": DYNAMIC, **options})
 
 
-def kit(*modes, fuzz=True, **options):
+def registry(*modes, fuzz=True, **options):
     fuzzing = Fuzzing() if fuzz else None
-    return kit_of(Options(modes=modes or ("nonstrict", "nonstrict-serdes"), fuzz=fuzzing, **options), HOOKS)
+    return registry_of(Options(modes=modes or ("nonstrict", "nonstrict-serdes"), fuzz=fuzzing, **options), HOOKS)
 
 
 def planned(given, *modes, **options):
-    return [str(mode) for _, mode in kit(*modes, **{"engines": ("torch",), **options}).plan(given)]
+    return [str(mode) for _, mode in registry(*modes, **{"engines": ("torch",), **options}).plan(given)]
 
 
 def rejection(at):
@@ -55,7 +55,7 @@ def test_a_case_may_be_dynamic_where_its_shapes_say_more_than_numbers(shapes, ex
 
 def test_the_second_opinion_has_a_short_set_of_modes_unless_it_is_named_or_engines_are_judged():
     def of_reference(**options):
-        plan = kit("nonstrict", "nonstrict-decompose", "nonstrict-retrace", fuzz=False, **options).plan(case())
+        plan = registry("nonstrict", "nonstrict-decompose", "nonstrict-retrace", fuzz=False, **options).plan(case())
         return [str(mode) for engine, mode in plan if engine.name == "reference"]
 
     assert of_reference() == ["nonstrict", "nonstrict-retrace"]
@@ -74,8 +74,8 @@ def test_with_fuzzing_every_mode_is_followed_by_what_is_fuzzed():
 def test_the_planned_modes_are_those_that_an_engine_can_run_in_the_order_of_the_plan():
     names = ("nonstrict-serdes", "nonstrict-interop", "nonstrict")
     order = ["nonstrict", "nonstrict-serdes", "nonstrict-interop"]
-    assert [str(mode) for mode in kit(*names, fuzz=False).planned_modes] == order
-    fuzzed = [str(mode) for mode in kit(*names).planned_modes]
+    assert [str(mode) for mode in registry(*names, fuzz=False).planned_modes] == order
+    fuzzed = [str(mode) for mode in registry(*names).planned_modes]
     assert fuzzed == [name for mode in order for name in (mode, f"{mode}-fuzz")] == planned(case(), *names)
 
 
@@ -105,9 +105,9 @@ def test_a_call_that_must_be_refused_is_fuzzed_beside():
 
 
 def test_a_case_may_name_what_is_fuzzed():
-    assert kit(fuzz=False).wrong_names(case(modes=("nonstrict-fuzz", "*-serdes-fuzz"))) == ""
+    assert registry(fuzz=False).wrong_names(case(modes=("nonstrict-fuzz", "*-serdes-fuzz"))) == ""
     assert (
-        kit()
+        registry()
         .wrong_names(case(modes=("nonstrict-fuz",)))
         .startswith("case 'net' (case_shop.py:7): unknown mode 'nonstrict-fuz'")
     )
@@ -119,12 +119,12 @@ def expectation(**options):
 
 def test_an_expectation_may_name_what_is_fuzzed_and_its_check():
     entry = expectation(mode="*-serdes-fuzz", check="sizes")
-    assert list(kit().wrong_keys(entry)) == []
-    assert kit().wrong_names(case(expect=(entry,))) == ""
+    assert list(registry().wrong_keys(entry)) == []
+    assert registry().wrong_names(case(expect=(entry,))) == ""
 
 
 def test_an_expectation_may_not_name_a_check_that_does_not_exist():
-    ((key, message),) = kit().wrong_keys(expectation(check="size"))
+    ((key, message),) = registry().wrong_keys(expectation(check="size"))
     assert key == "check"
     assert message.startswith("unknown check 'size'. Checks: ")
     assert message.endswith(", stage, case, sizes.")
@@ -132,5 +132,5 @@ def test_an_expectation_may_not_name_a_check_that_does_not_exist():
 
 def test_the_runner_is_told_how_much_to_fuzz():
     options = Options(modes=("nonstrict",), fuzz=Fuzzing(examples=7))
-    runner = kit_of(options, HOOKS).runner(options)
+    runner = registry_of(options, HOOKS).runner(options)
     assert runner._settings.fuzz == Fuzzing(examples=7)

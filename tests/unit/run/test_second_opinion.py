@@ -21,7 +21,7 @@ class Torch(Echo):
 
 class Opinion(Echo):
     name = "opinion"
-    opinions = ("nonstrict",)
+    default_modes = ("nonstrict",)
 
 
 class Wrong(Opinion):
@@ -64,7 +64,7 @@ class BreaksDown(Stops):
 
 def named(engine, name):
     """The same engine under another name, as a first or a second opinion."""
-    options = {"opinions": (), "refusals": ()} if name == "torch" else {}
+    options = {"default_modes": (), "refusals": ()} if name == "torch" else {}
     return type(engine.__name__, (engine,), {"name": name, **options})
 
 
@@ -103,7 +103,7 @@ def test_where_torch_gets_no_program_nothing_is_excused():
 
 
 def test_an_engine_under_test_is_no_second_opinion():
-    mine = type("Mine", (Wrong,), {"name": "mine", "opinions": ()})
+    mine = type("Mine", (Wrong,), {"name": "mine", "default_modes": ()})
     assert run(Torch, mine, of="mine").status == "failed"
 
 

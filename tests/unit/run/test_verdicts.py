@@ -9,7 +9,7 @@ import pytest
 from pytest_exportcheck.harness.internal import internal_finding
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Expectation, Finding, KnownAs, Origin, Record
-from pytest_exportcheck.run.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 from pytest_exportcheck.run.verdicts import ItemContext, judgement_of
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
@@ -47,7 +47,7 @@ def item(*expect, mode=SERDES, profile="ship", selected=(CAPTURE, SERDES), **opt
 
 
 def stage(*findings, mode=SERDES, **options):
-    return Stage(mode, record=Record(observations=()), findings=list(findings), **options)
+    return StageResult(mode, record=Record(observations=()), findings=list(findings), **options)
 
 
 def outcome_of(given, stage):
@@ -166,7 +166,7 @@ def test_an_unsupported_stage_gives_its_reason():
 
 
 def blocked_by(*findings, **options):
-    return Stage(SERDES, blocker=stage(*findings, mode=CAPTURE, **options))
+    return StageResult(SERDES, blocker=stage(*findings, mode=CAPTURE, **options))
 
 
 def test_behind_a_broken_mode_that_reports_for_itself_an_item_is_blocked():

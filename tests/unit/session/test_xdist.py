@@ -36,7 +36,7 @@ def plugin_of(*, threads=None, maxfail=0, source=pytest.Config.ArgsSource.TESTPA
 
 
 def stash():
-    return {SESSION: SimpleNamespace(kit=SimpleNamespace(engines=[SimpleNamespace(name="echo")]))}
+    return {SESSION: SimpleNamespace(registry=SimpleNamespace(engines=[SimpleNamespace(name="echo")]))}
 
 
 def report_of(worker="gw0", nodeid="case_shop.py::net[echo-strict]", when="???"):

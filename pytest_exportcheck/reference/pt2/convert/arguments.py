@@ -16,8 +16,8 @@ from pytest_exportcheck.reference.pt2.convert.dtypes import (
     write_layout,
     write_memory_format,
 )
-from pytest_exportcheck.reference.pt2.convert.inexpressible import Inexpressible
 from pytest_exportcheck.reference.pt2.convert.numbers import read_device, write_device
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
 from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
 
 Argument = schema.Argument

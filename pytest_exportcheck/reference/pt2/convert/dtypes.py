@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.reference.pt2.convert.inexpressible import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
 from pytest_exportcheck.reference.pt2.schema import Layout, MemoryFormat, ScalarType
 
 #: torch's name of a dtype -> the schema's.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
-from pytest_exportcheck.reference.pt2.convert.inexpressible import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
 from pytest_exportcheck.reference.pt2.plain.names import is_packet_name
 from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
 

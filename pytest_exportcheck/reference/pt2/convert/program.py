@@ -15,9 +15,9 @@ import torch
 from pytest_exportcheck.errors import SchemaError, SerializationWarning, UnsupportedError
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.arguments import Argument, Scope, read_argument, write_argument
-from pytest_exportcheck.reference.pt2.convert.inexpressible import MARK, Inexpressible
 from pytest_exportcheck.reference.pt2.convert.metadata import read_graph_metadata, write_graph_metadata
 from pytest_exportcheck.reference.pt2.convert.read_graph import read_graph
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Inexpressible
 from pytest_exportcheck.reference.pt2.convert.write_graph import write_graph
 from pytest_exportcheck.reference.pt2.expressions import SymbolTable, parse
 from pytest_exportcheck.reference.pt2.expressions import write as write_expression

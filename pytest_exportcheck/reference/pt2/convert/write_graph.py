@@ -10,7 +10,6 @@ import torch
 
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.arguments import Argument, Scope, kind_of, write_argument
-from pytest_exportcheck.reference.pt2.convert.inexpressible import MARK, Inexpressible
 from pytest_exportcheck.reference.pt2.convert.metadata import write_metadata
 from pytest_exportcheck.reference.pt2.convert.numbers import (
     write_sym_bool,
@@ -18,6 +17,7 @@ from pytest_exportcheck.reference.pt2.convert.numbers import (
     write_sym_int,
     write_tensor_meta,
 )
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Inexpressible
 from pytest_exportcheck.reference.pt2.plain.names import schema_of
 from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of
 
