@@ -111,6 +111,12 @@ def test_the_index_refers_to_a_thread_of_torch_or_to_the_report_that_names_the_r
     assert {id_: each for id_, each in references().items() if not THREAD.fullmatch(each)} == reported
 
 
+def test_a_row_names_the_thread_or_the_report_of_the_index():
+    links = {row: re.search(r"\]\((.*)\)$", each).group(1) for row, each in references().items()}
+    issues = {row: link if link.startswith("https://") else f"docs/known-defects/{link}" for row, link in links.items()}
+    assert {row.id: row.issue for row in KNOWN} == issues
+
+
 def test_an_error_is_compared_with_its_quotation():
     assert is_quoted("ValueError: got <at 0x1> [*]", "ValueError: got ... [*]")
     assert not is_quoted("ValueError: got 1, 2", "ValueError: got 1")

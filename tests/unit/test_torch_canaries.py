@@ -14,9 +14,9 @@ from torch.export import Dim
 from pytest_exportcheck import reference
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.exporter.branches import Branch, WatchedShapeEnv
 from pytest_exportcheck.harness import _torch as harness_torch
 from pytest_exportcheck.reference._torch import sizes, tracing, values
+from pytest_exportcheck.reference.exporter.shape_env import Branch, WatchedShapeEnv
 
 BACKENDS = ("mkldnn", "nnpack", "cudnn")
 
