@@ -16,8 +16,9 @@ from pytest_exportcheck.reference.pt2.program_file import program_json, program_
 
 @dataclass(frozen=True)
 class SerializedArtifact:
-    """A program as bytes: ``exported_program`` is its JSON; the others are what ``torch.save`` makes of its tensors and its
-    example inputs, empty where there are none."""
+    """A program as bytes: ``exported_program`` is its JSON; the other fields are what ``torch.save`` makes of its
+    tensors and its example inputs, empty where there are none.
+    """
 
     exported_program: bytes
     state_dict: bytes = b""
@@ -26,7 +27,7 @@ class SerializedArtifact:
 
 
 def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> SerializedArtifact:
-    """The program as bytes, without an archive around them.
+    """Return the program as bytes, without an archive around them.
 
     Raises
     ------
@@ -44,7 +45,8 @@ def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int
 def deserialize(
     artifact: Any, expected_opset_version: Mapping[str, int] | None = None, *, trust: bool = False
 ) -> ExportedProgram:
-    """The program of an artifact, ours or torch's. Pickles that the weights-only unpickler refuses are read with ``trust`` only.
+    """Return the program of an artifact, ours or torch's. Pickles that the weights-only unpickler refuses need
+    ``trust``.
 
     Raises
     ------
@@ -64,15 +66,16 @@ def deserialize(
 
 
 def canonicalize(exported_program: Any) -> Any:
-    """The canonical form of a program's JSON, as :func:`serialize` makes it, or of its structures.
+    """Return the canonical form of a program's JSON, as :func:`serialize` makes it, or of its structures.
 
-    Programs that differ in names, in the order of state in the signature, or in the order of nodes that do not depend on each
-    other have one canonical form. It is made for comparing: what only the supplement holds is not in it.
+    Programs that differ in names, in the order of state in the signature, or in the order of nodes that do not depend
+    on each other have one canonical form. The form is made for comparisons: it leaves out what only the supplement
+    holds.
 
     Raises
     ------
     SchemaError
-        For JSON that is not what the schema says: where, expected, got.
+        For JSON that does not follow the schema: where, expected, got.
     """
     if isinstance(exported_program, ExportedProgram):
         raise TypeError("canonicalize takes serialize(program).exported_program, got the program itself.")

@@ -57,8 +57,8 @@ PythonFunctionalizeAPI = _functional_tensor.PythonFunctionalizeAPI
 
 # --- the process while tracing --------------------------------------------------------------
 
-# Backends whose own operators would appear in a program, off while tracing as in torch.export. Their public switches set
-# more than this one (2.13).
+# Backends whose own operators would appear in a program. They are off while tracing, as in torch.export. Their public
+# switches set more than this one (2.13).
 _BACKENDS = tuple(
     (getattr(torch._C, f"_get_{name}_enabled"), getattr(torch._C, f"_set_{name}_enabled"))
     for name in ("mkldnn", "nnpack", "cudnn")

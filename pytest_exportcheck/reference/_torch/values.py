@@ -29,7 +29,7 @@ load_verifier = _verifier.load_verifier
 
 # --- operators ------------------------------------------------------------------------------
 
-# The classes of operators, by which they are told from functions; torch.ops has no public ones (2.13).
+# The classes of operators, which distinguish operators from functions; torch.ops has no public ones (2.13).
 HigherOrderOperator = _ops.HigherOrderOperator
 OpOverload = _ops.OpOverload
 OpOverloadPacket = _ops.OpOverloadPacket
@@ -114,12 +114,14 @@ def state_tables(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any
 
 
 def non_persistent_buffers(module: torch.nn.Module) -> set[str]:
-    """Return the names of a module's own buffers that its state dict leaves out; there is no public list (2.13)."""
+    """Return the names of the buffers that a module holds itself and its state dict leaves out; there is no public list
+    (2.13).
+    """
     return module._non_persistent_buffers_set
 
 
 def rename_node(node: torch.fx.Node, name: str) -> None:
-    """Give a node exactly this name: the public setter alone changes it where the graph holds the name already (2.13)."""
+    """Give a node exactly this name: the public setter changes the name where the graph has a node of that name (2.13)."""
     node.name = node._name = name
 
 

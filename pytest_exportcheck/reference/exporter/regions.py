@@ -1,4 +1,4 @@
-"""Regions of another grad mode, and of autocast: what runs in them becomes a graph of its own, called by a higher-order operator."""
+"""Regions of another grad mode, and of autocast: their nodes become a graph, which a higher-order operator calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_exportcheck.reference._torch import tracing
 
 @dataclass
 class Region:
-    """Calls, and regions within, that run under one operator. ``stack`` has the modules whose forward begins the region."""
+    """Calls, and inner regions, that run under one operator. ``stack`` has the modules whose forward begins the region."""
 
     operator: Any
     args: tuple[Any, ...]
@@ -50,7 +50,7 @@ def _graphs_of(module: Any, calls: Iterable[torch.fx.Node]) -> Iterator[tuple[st
 
 
 def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:
-    """Up to the end of the region that the calls stand in."""
+    """Return the calls and regions up to the end of the region that the calls are in."""
     parts: list[torch.fx.Node | Region] = []
     current = parts
     for node in calls:
@@ -72,7 +72,7 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
 
 
 class _Wrapper:
-    """Builds the graph anew; each region's graph is an attribute."""
+    """A builder of the graph with its regions wrapped; the graph of each region is an attribute."""
 
     def __init__(self, module: torch.fx.GraphModule, preserved: Collection[str]) -> None:
         self._module = module

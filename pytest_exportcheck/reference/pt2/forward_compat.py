@@ -1,4 +1,6 @@
-"""What a file of a newer minor version holds beside what is understood: kept beside the program, and written back with it."""
+"""Fields of a file of a newer minor version that this version does not know: kept with the program, and written back
+with it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from pytest_exportcheck.reference.pt2.json.codec import Unknown, encode_program
 
 @dataclass(frozen=True)
 class Newer:
-    """The fields that are not known, the version that has them, and what the program beside them was."""
+    """The unknown fields, the version that has them, and the program as it was with them."""
 
     unknown: Unknown
     version: schema.SchemaVersion
@@ -30,7 +32,9 @@ _KEPT: weakref.WeakKeyDictionary[ExportedProgram, Newer] = weakref.WeakKeyDictio
 def keep(
     program: ExportedProgram, unknown: Unknown, read: schema.ExportedProgram, written: schema.ExportedProgram
 ) -> None:
-    """Keep what stands beside ``read``, of which ``written`` is what is written of the program now: fields go by their places."""
+    """Keep the unknown fields of ``read``. ``written`` is what this version writes of the program now: fields are found
+    by their places.
+    """
     if _bare(read) != _bare(written):
         warnings.warn(
             f"{_fields(unknown)} cannot be kept: here the program is written otherwise.", SerializationWarning, 5
@@ -42,7 +46,9 @@ def keep(
 def with_newer(
     program: ExportedProgram, written: schema.ExportedProgram
 ) -> tuple[schema.ExportedProgram, Unknown | None]:
-    """The structures under the version of the file that the program was loaded from, and the fields to write beside them."""
+    """Return the structures under the version of the file that the program was loaded from, and the unknown fields to
+    write with them.
+    """
     kept = _KEPT.get(program)
     if kept is None:
         return written, None
@@ -58,7 +64,7 @@ def _fields(unknown: Unknown) -> str:
 
 
 def _bare(program: schema.ExportedProgram) -> bytes:
-    """The program without what says who wrote it."""
+    """Return the program without the fields that identify its writer."""
     return encode_program(
         msgspec.structs.replace(
             program, exportcheck=None, schema_version=SCHEMA_VERSION, torch_version="", opset_version={}

@@ -1,4 +1,4 @@
-"""dtypes, layouts and memory formats: the names of torch <-> the members of the schema, in one table each."""
+"""Tables of dtypes, layouts and memory formats: torch's names <-> the members of the schema."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def _back(table: Mapping[str, str], name: str) -> str:
     return next((key for key, value in table.items() if value == name), name)
 
 
-#: As objects, of the dtypes that this torch has.
+#: torch's dtype objects by the members of the schema, for the dtypes that this torch has.
 DTYPES: Mapping[ScalarType, torch.dtype] = MappingProxyType(
     {ScalarType[member]: getattr(torch, name) for name, member in _DTYPES.items() if hasattr(torch, name)}
 )
 SCALAR_TYPES: Mapping[torch.dtype, ScalarType] = MappingProxyType({dtype: scalar for scalar, dtype in DTYPES.items()})
-#: As objects, of the layouts that can be stored.
+#: torch's layout objects by the members of the schema, for the layouts that can be stored.
 LAYOUTS: Mapping[Layout, torch.layout] = MappingProxyType(
     {Layout[member]: getattr(torch, name) for name, member in _LAYOUTS.items() if name != "_mkldnn"}
 )

@@ -1,4 +1,4 @@
-"""Symbolic numbers and tensor metadata: plain values <-> structures."""
+"""Conversion of symbolic numbers and tensor metadata between plain values and structures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_sym_bool(value: Plain) -> schema.SymBool:
 
 
 def read_symbolic(value: Any) -> Plain:
-    """Of a ``SymInt``, ``SymFloat`` or ``SymBool``."""
+    """Read a ``SymInt``, ``SymFloat`` or ``SymBool``."""
     if value.tag != "as_expr":
         return plain(value.value)
     tag = {schema.SymInt: "sym_int", schema.SymFloat: "sym_float", schema.SymBool: "sym_bool"}[type(value)]

@@ -1,4 +1,4 @@
-"""The weights and constants of a program into records, each storage once, and back as the same tensors."""
+"""Payloads: the weights and constants of a program as records, each storage once, and back as the same tensors."""
 
 from __future__ import annotations
 

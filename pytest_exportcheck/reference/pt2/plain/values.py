@@ -1,8 +1,8 @@
-"""Python values as plain ones, and back: what JSON holds, with a tag where that is not enough.
+"""Python values as plain ones, and back: values that JSON can hold, with a tag where that is not enough.
 
-None, booleans, small integers, finite floats, strings and lists stand for themselves. Everything else is a mapping with one
-key, its tag: ``{"tuple": [...]}``, ``{"sym_int": ["Symbol('s0', ...)", 4]}``, ``{"node": "x"}``. Two values are the same
-where their plain values are.
+None, booleans, small integers, finite floats, strings and lists represent themselves. Everything else is a mapping with
+one key, its tag: ``{"tuple": [...]}``, ``{"sym_int": ["Symbol('s0', ...)", 4]}``, ``{"node": "x"}``. Two values are the
+same where their plain values are.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _SAFE_INT = 2**53
 
 
 class Reader(Protocol):
-    """What reading needs beside the plain value: symbols, and what nodes have become."""
+    """The context that reading a plain value needs: symbols, and the nodes that were built."""
 
     def expression(self, text: str) -> Any: ...
     def symbolic(self, kind: str, text: str, hint: Any) -> Any: ...
@@ -81,7 +81,7 @@ class Reader(Protocol):
 
 
 def plain(value: Any) -> Plain:
-    """The plain value.
+    """Return the plain value.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def plain(value: Any) -> Plain:
 
 
 def value_of(given: Plain, reader: Reader) -> Any:
-    """The value.
+    """Return the value.
 
     Raises
     ------
     SchemaError
-        For a tag that does not exist, or content that does not fit it.
+        For a tag that does not exist, or content that does not fit the tag.
     UnsupportedError
-        For an operator or a class that is not there.
+        For an operator or a class that does not exist here.
     """
     if isinstance(given, list):
         return [value_of(each, reader) for each in given]
@@ -133,7 +133,7 @@ def value_of(given: Plain, reader: Reader) -> Any:
 
 
 def number_of(given: Plain) -> Plain:
-    """A plain number without its tag; anything else as it is."""
+    """Return a plain number without its tag, and any other value unchanged."""
     if isinstance(given, dict) and len(given) == 1:
         tag, content = next(iter(given.items()))
         if tag in ("int", "float"):
@@ -142,7 +142,7 @@ def number_of(given: Plain) -> Plain:
 
 
 def same(one: Plain, other: Plain) -> bool:
-    """Whether two plain values are the same: 1, 1.0 and true differ."""
+    """Return whether two plain values are the same: 1, 1.0 and true differ."""
     return one is other or (one == other and _bytes(one) == _bytes(other))
 
 
@@ -151,7 +151,7 @@ def _bytes(value: Plain) -> bytes:
 
 
 def tensor_facts(tensor: torch.Tensor) -> dict[str, Plain]:
-    """What a fake tensor stands for. Only what differs from a plain dense one is said."""
+    """Return the facts of a fake tensor. Only those that differ from a plain dense tensor are stated."""
     facts: dict[str, Plain] = {
         "dtype": str(tensor.dtype).removeprefix("torch."),
         "shape": [plain(size) for size in tensor.shape],
@@ -169,8 +169,9 @@ def tensor_facts(tensor: torch.Tensor) -> dict[str, Plain]:
 
 
 def _is_traced_tensor(value: object) -> bool:
-    """Return True if a value is a tensor without data: a fake one, or one that a torch.func transform makes of it, which is written as
-    the operators in the transform see it."""
+    """Return True if a value is a tensor without data: a fake one, or one that a torch.func transform makes of it,
+    which is written as the operators in the transform see it.
+    """
     if not isinstance(value, torch.Tensor):
         return False
     return isinstance(value, FakeTensor) or is_functorch_tensor(value)
@@ -189,7 +190,7 @@ def _sparse_parts(tensor: torch.Tensor) -> dict[str, Plain]:
 
 @dataclass(frozen=True, eq=False)
 class _Kind:
-    """One tag. ``types`` are matched exactly, what else fits by ``fits``."""
+    """One tag. ``types`` are matched exactly, other values by ``fits``."""
 
     tag: str
     write: Callable[[Any], Plain]
@@ -207,7 +208,9 @@ def _pairs(content: Any, reader: Reader) -> list[tuple[Any, Any]]:
 
 
 def _key(given: Plain, reader: Reader) -> Any:
-    """What a mapping or a set is to hash: nothing with a hash of its own making, or one that its author can choose."""
+    """Return a key of a mapping or an element of a set: nothing that defines its own hash, or whose hash the file's
+    author can choose.
+    """
     if isinstance(given, dict) and not given.keys().isdisjoint(("record", "namedtuple")):
         raise SchemaError(f"{str(given)[:60]!r} is no key of a mapping, and no element of a set.")
     key = value_of(given, reader)
@@ -217,7 +220,9 @@ def _key(given: Plain, reader: Reader) -> Any:
 
 
 def _symbolic(tag: str, kind: type) -> _Kind:
-    """A number by its expression and its value in the example. That of a truth value follows from its symbols."""
+    """Return the handler of a number that is written by its expression and its value in the example. The value of a
+    truth value follows from its symbols.
+    """
 
     def write(value: Any) -> Plain:
         return [expressions.write(value.node.expr), None if kind is torch.SymBool else plain(value.node.hint)]
@@ -245,7 +250,7 @@ def _is_torch_record(value: Any) -> bool:
 
 
 def _torch_record(given: Any, reader: Reader) -> Any:
-    """A data class of torch's, filled without its constructor."""
+    """Return a data class of torch's, filled without its constructor."""
     kind = global_of(given[0])
     if not (isinstance(kind, type) and is_dataclass(kind) and given[0].startswith("torch.")):
         raise SchemaError(f"{given[0]!r} is no data class of torch.")

@@ -1,4 +1,4 @@
-"""Where an installed torch's schema differs from this one, in words."""
+"""Differences between an installed torch's schema and this one, in words."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _words(field: object) -> str:
 
 
 def _described() -> dict[str, Mapping[str, Any]]:
-    """This schema in the form of ``schema.yaml``."""
+    """Return this schema in the form of ``schema.yaml``."""
     return {name: _type(name, each) for name, each in vars(schema).items() if _is_of_schema(each)}
 
 
@@ -91,6 +91,6 @@ def _field(field: msgspec.structs.FieldInfo, record: Any) -> dict[str, str]:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    """As ``schema.yaml`` spells it: a text bare, anything else as Python prints it."""
+    """Spell a default as ``schema.yaml`` does: a text bare, any other value as Python prints it."""
     value = field.default_factory() if callable(field.default_factory) else field.default
     return value if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""The other JSON records of an archive: what is said of weights and constants, and what AOTInductor keeps."""
+"""The other JSON records of an archive: the configurations of weights and constants, and the files of AOTInductor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PayloadMeta(Record, frozen=True):
 
 
 class PayloadConfig(Record, frozen=True):
-    """Of every weight or constant, by its fully qualified name."""
+    """The configuration of every weight or constant, by its fully qualified name."""
 
     config: dict[str, PayloadMeta]
 
