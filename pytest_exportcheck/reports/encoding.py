@@ -1,4 +1,4 @@
-"""Text and records in a form that every encoding, and every process, can take."""
+"""Encodings of texts and records for any terminal, file or process."""
 
 from __future__ import annotations
 
