@@ -18,13 +18,14 @@ from pytest_exportcheck.errors import SelectionError
 CAPTURES = ("nonstrict", "nonstrict_postdispatch", "strict", "strict_postdispatch")
 NONSTRICT = frozenset({"nonstrict", "nonstrict_postdispatch"})
 
-#: In this order siblings run. ``unflatten`` edits its input, so it comes last and spoils it for none of the others.
+#: Edges in the order in which siblings run. ``unflatten`` edits its input, so it comes last and spoils the input for no
+#: other.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
-#: What an item does after the last stage of its mode, where sizes are fuzzed: no edge, for nothing comes of it.
+#: The last step of an item whose sizes are fuzzed. It is not an edge, because it makes no artifact.
 FUZZ = "fuzz"
 
-#: What an edge needs of its input: a program, or just something to call.
+#: Edges whose input need not have a program and only has to be callable.
 NEEDS_CALLABLE_ONLY = frozenset({"retrace"})
 YIELDS_CALLABLE_ONLY = frozenset({"unflatten"})
 
@@ -76,12 +77,12 @@ class Mode:
 
     @property
     def last(self) -> str:
-        """The last stage, which is the one that this mode judges."""
+        """Return the last stage, which is the one that this mode judges."""
         return self.stages[-1]
 
     @property
     def edge(self) -> str | None:
-        """The last stage, if it is not the capture."""
+        """Return the last stage, if it is not the capture."""
         return self.last if self.depth > 1 else None
 
     @property
@@ -115,12 +116,12 @@ class Mode:
 
     @property
     def fuzzed(self) -> Mode:
-        """The same path, with sizes fuzzed at its end."""
+        """Return the same path, with sizes fuzzed at its end."""
         return self.then(FUZZ)
 
     @property
     def unfuzzed(self) -> Mode:
-        """The path whose program is called: this mode without the fuzzing at its end."""
+        """Return the path whose program is called: this mode without the fuzzing at its end."""
         return self.up_to(self.depth - 1) if self.is_fuzz else self
 
     def is_prefix_of(self, other: Mode) -> bool:
@@ -131,7 +132,7 @@ class Mode:
 
 
 def stage_name(engine: str, mode: Mode) -> str:
-    """Name the last stage of a mode of an engine: ``torch-nonstrict-serdes``."""
+    """Return the name of the last stage of a mode of an engine: ``torch-nonstrict-serdes``."""
     return f"{engine}{_JOINT}{mode}"
 
 
@@ -206,7 +207,7 @@ def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
 
 
 def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
-    """Refuse names and globs that no engine here can run. What is fuzzed has a name too: ``nonstrict-fuzz``.
+    """Refuse names and globs that no engine here can run. A fuzzed mode has a name too: ``nonstrict-fuzz``.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
 
 
 def narrow(modes: Sequence[Mode], globs: Sequence[str], tree: ModeTree, *, may_add: bool) -> list[Mode]:
-    """Of the session's modes, those that a case's globs admit; with ``may_add`` also those it names in full."""
+    """Return the session's modes that a case's globs admit; with ``may_add`` also those that the case names in full."""
     if not globs:
         return list(modes)
     kept = [mode for mode in modes if any(fnmatchcase(str(mode), glob) for glob in globs)]

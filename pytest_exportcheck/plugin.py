@@ -1,4 +1,4 @@
-"""pytest hooks only. Nothing heavy is imported before a session is asked for with ``--exportcheck``."""
+"""The pytest hooks of the plugin. Nothing heavy is imported before ``--exportcheck`` starts a session."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ITEM = re.compile(r"[^:]+::[\w.+-]+\[[a-z0-9_]+-(non)?strict(_postdispatch)?(-[
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Say which option is missing if pytest found nothing under an id of an item."""
+    """Name the missing option if pytest found nothing under an id of an item."""
     items = [argument for argument in config.args if _ITEM.fullmatch(argument)]
     if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
         terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")
