@@ -18,7 +18,7 @@ def of_capture(eager: Record) -> Iterator[Cause]:
 
 
 def of_call(evidence: Evidence, before: Observation) -> Iterator[Cause]:
-    """Say what a program that raises at its call had to return, and what its operations lack."""
+    """Name the causes for a program that raises at its call: what it had to return, and what its operations lack."""
     for each in before.outputs:
         if each.facts is not None and _is_subclass(each.facts):
             yield Cause("subclass_output", f"{each.place} ({each.facts.type})")

@@ -1,4 +1,4 @@
-"""Metadata of nodes, key by key: what must be there, what must be kept, what must be equal."""
+"""Metadata of nodes, key by key: which must be present, which must be kept, which must be equal."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def key_of(node: NodeRecord, key: str) -> str:
-    """What the tables call a key on this node: ``custom``, ``placeholder.custom``."""
+    """Return the name of a key on this node in the tables: ``custom``, ``placeholder.custom``."""
     return key if node.op == "call_function" else f"{node.op}.{key}"
 
 
 def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
-    """What became of every key of a node's metadata."""
+    """Yield the fate of every key of a node's metadata."""
     for key in dict.fromkeys((*one.meta, *other.meta)):
         if key not in other.meta:
             yield key, "dropped"
@@ -81,8 +81,9 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
-    """Whether a node that is said to be part of a decomposed operation stands for one that was there as it is: where both made
-    the same value, lowering keeps one of them."""
+    """Return whether a node that claims to be part of a decomposed operation is really one that was there before: where
+    both made the same value, lowering keeps one of them.
+    """
     return any(
         each.target == node.target and key in each.meta and _equal(each.meta[key], node.meta.get(key))
         for each in before.nodes
@@ -90,8 +91,9 @@ def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool
 
 
 def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, key: str) -> bool:
-    """Whether a view says of itself what a node says that its origin uses: behind a mutation, functionalisation makes views
-    again where they are used, and they keep their own line of code."""
+    """Return whether a view has the metadata of a node that uses its origin: after a mutation, functionalisation makes
+    views again where they are used, and they keep their own line of code.
+    """
     if "view" not in node.facts:
         return False
     nodes = {each.name: each for each in before.nodes}
@@ -128,7 +130,7 @@ def _finding(
 
 
 def _same_as_json(one: Any, other: Any) -> bool:
-    """Whether all that is lost is what JSON does not have: tuples, keys that are no strings."""
+    """Return whether only what JSON does not have is lost: tuples, keys that are not strings."""
     try:
         return _equal(json.loads(json.dumps(one)), other)
     except (TypeError, ValueError):
@@ -136,7 +138,9 @@ def _same_as_json(one: Any, other: Any) -> bool:
 
 
 def _results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
-    """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
+    """Name, for a node that takes one result of an operation with several, which operation, and whether the exporter
+    fetched the result again.
+    """
     if "getitem" not in node.facts:
         return
     source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
@@ -162,12 +166,12 @@ def _shown(value: Any) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """By type and text, so that nan equals nan, and 1 is neither 1.0 nor True."""
+    """Return whether type and text are equal, so that nan equals nan, and 1 is neither 1.0 nor True."""
     return type(one) is type(other) and repr(one) == repr(other)
 
 
 def _kept(one: Any, other: Any) -> bool:
-    """Custom annotations may have been added to."""
+    """Return whether the custom annotations were kept; others may have been added."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return all(name in other and _equal(value, other[name]) for name, value in one.items())
     return _equal(one, other)
@@ -182,7 +186,7 @@ def _same_paths(one: Any, other: Any) -> bool:
 _COMPARED: Mapping[MetadataLevel, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": _equal}
 
 
-# --- nodes that a stage made from none that it says -----------------------------------------
+# --- nodes that a stage made without naming a source -----------------------------------------
 
 
 def _all_have(program: ProgramRecord, key: str) -> bool:
@@ -204,7 +208,7 @@ def _unpaired(evidence: Evidence, before: ProgramRecord, after: ProgramRecord) -
 
 
 def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]) -> Iterator[Finding]:
-    """Find nodes that do not say what they were made from, with a module stack that no operation had."""
+    """Find nodes that do not name their source, with a module stack that no operation had."""
     key = "nn_module_stack"
     stacks = {_paths(node.meta[key]) for _, node in _operations(before) if key in node.meta}
     for graph, node in unpaired:
@@ -214,14 +218,14 @@ def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord,
 
 
 def _paths(stack: Any) -> Any:
-    """The paths and classes of a module stack, without its keys."""
+    """Return the paths and classes of a module stack, without its keys."""
     return tuple(entry[1:] for entry in stack) if isinstance(stack, tuple) else repr(stack)
 
 
 def _vanished_annotations(
     before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]
 ) -> Iterator[Finding]:
-    """Of nodes that do not say what they were made from: annotations that every operation of their line of code had."""
+    """Yield, for nodes that do not name their source, lost annotations that every operation of their line of code had."""
     annotated: dict[Any, list[Any]] = {}
     for _, node in _operations(before):
         annotated.setdefault(node.meta.get("stack_trace"), []).append(node.meta.get("custom"))
@@ -231,11 +235,11 @@ def _vanished_annotations(
             yield at_node(_FINDING, graph, node, "dropped", "custom", _shown(had[0]), "none")
 
 
-# --- a program by itself --------------------------------------------------------------------
+# --- a program without one before -----------------------------------------------------------
 
 
 def _present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
-    """Operations that the user's code called say where, and name modules that exist."""
+    """Yield findings for operations of the user's code that lack a place, or name modules that do not exist."""
     module = evidence.module or Record(observations=())
     if module.modules.get("", "").startswith(_TORCHS):
         return
@@ -277,13 +281,14 @@ def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
     }
 
 
-#: torch leaves frames of its own files out of stack traces: of models that it ships beside its exporter, all of them.
+#: torch leaves frames of its own files out of stack traces: of models that it ships with its exporter, all of them.
 _TORCHS = "torch._export."
 
 
 def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
-    """A layer whose own parameters are used by operations of other modules alone, while its operations use those of
-    another: the two have traded places."""
+    """Yield a layer whose own parameters are used only by operations of other modules, while its operations use those
+    of another: the two have been exchanged.
+    """
     owners = {
         spec.name: str(spec.target).rpartition(".")[0] for spec in program.signature.inputs if spec.kind == "PARAMETER"
     }
@@ -314,8 +319,9 @@ def _operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecor
 
 
 def _is_users(node: NodeRecord) -> bool:
-    """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
-    result, parts of a tensor subclass), nor what it inserts to detach constants."""
+    """Return whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts
+    of a result, parts of a tensor subclass), nor what it inserts to detach constants.
+    """
     return node.op == "call_function" and "bookkeeping" not in node.facts
 
 
@@ -328,7 +334,7 @@ def _missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
 
 
 def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
-    """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
+    """Return paths that are not submodules, and classes that are not theirs. Empty where all entries are valid."""
     if not _is_stack(stack):
         return f"{stack!r}"
     for _, path, kind in stack:
@@ -343,8 +349,9 @@ def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _strangers(stack: Any, types: Mapping[str, tuple[str, ...]]) -> Iterator[Cause]:
-    """Name the first path of a wrong module stack that is not a submodule, or a wrapper of torch's exporter that it names as the
-    class of the root."""
+    """Name the first path of a wrong module stack that is not a submodule, or a wrapper of torch's exporter that the
+    stack names as the class of the root.
+    """
     if not _is_stack(stack):
         return
     for _, path, kind in stack:
@@ -365,12 +372,12 @@ def _is_stack(stack: Any) -> bool:
 
 
 def _is_computed(path: str) -> bool:
-    """A path that is an expression, such as that of a slice of a Sequential: ``layers.slice(0, 2, None)``."""
+    """Return whether a path is an expression, such as that of a slice of a Sequential: ``layers.slice(0, 2, None)``."""
     return any(sign in path for sign in "()[]:")
 
 
 def _wrong_trace(trace: Any, _types: object) -> str:
-    """A frame whose line of code is not what the file has there."""
+    """Return a frame whose line of code differs from that of the file."""
     lines = str(trace).splitlines()
     if not any(_FRAME.match(line) for line in lines):
         return "no frame"

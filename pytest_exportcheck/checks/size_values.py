@@ -45,7 +45,7 @@ class SizeComparison:
     after: ProgramRecord
 
     def same(self, one: Any, ours: SizeGraph, other: Any, theirs: SizeGraph) -> bool | None:
-        """Compare two arguments at every setting where both can be evaluated; None if there is no such setting."""
+        """Compare two arguments at every setting where both can be evaluated; None if no setting allows it."""
         pairs = [(ours.number(one, left), theirs.number(other, right)) for left, right in self._settings]
         known = [(left, right) for left, right in pairs if left is not None and right is not None]
         return all(_close(left, right) for left, right in known) if known else None
@@ -64,7 +64,7 @@ class SizeComparison:
 
     @cached_property
     def _settings(self) -> tuple[Setting, ...]:
-        """Values of the symbols that both programs allow: those of the recorded runs, then drawn ones."""
+        """Return values of the symbols that both programs allow: those of the recorded runs, then drawn ones."""
         swapped = tuple((right, left) for left, right in self._relations)
         pair = self.alignment.graphs[0] if self.alignment.graphs else None
         asserted = conditions(pair.before, SizeGraph.of(pair.before)) if pair else []
@@ -77,7 +77,7 @@ class SizeComparison:
         return tuple(islice(kept, _KEPT))
 
     def _run(self, run: NodeRun) -> Values:
-        """Return the values that the symbols of the program after had in a run."""
+        """Return the values of the symbols of the program after in a run."""
         values: dict[str, Number] = dict(run.sizes)
         for graph in self.after.graphs.values():
             for node in graph.nodes:
@@ -127,7 +127,7 @@ def _not_implied(
 
 
 def _is_unbacked(condition: Condition) -> bool:
-    """Return True if it depends on a symbol that no input fixes: an assertion on inputs may become a guard."""
+    """Return True if the condition depends on a symbol that no input fixes: an assertion on inputs may become a guard."""
     return any("[" not in name for name in condition.symbols)
 
 
