@@ -1,4 +1,4 @@
-"""One case in progress: every stage of its modes is made once, and kept until no later mode builds on it."""
+"""A case in progress: every stage of its modes is made once, and kept until no later mode builds on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 
 
 class CaseRunner:
-    """Makes and judges the stages of one case. ``seconds`` has what each took, by ``engine-mode``; ``notes`` are about eager.
+    """The maker and judge of the stages of one case. ``seconds`` has the duration of each, by ``engine-mode``;
+    ``notes`` are about eager.
 
     Raises
     ------
@@ -48,7 +49,7 @@ class CaseRunner:
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
-        """Return the stage at the end of a mode; it and everything before it are made if they are not there yet."""
+        """Return the stage at the end of a mode; the stage and everything before it are made if they do not exist yet."""
         made = self._stages.get(engine.name, mode)
         return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
 
@@ -83,14 +84,15 @@ class CaseRunner:
         yield self._fuzzed_before(engine, mode)
 
     def _fuzzed_before(self, engine: Engine, mode: Mode) -> StageResult | None:
-        """The fuzz stage of the program before the last edge, for a fuzz stage."""
+        """Return the fuzz stage of the program before the last edge, for a fuzz stage."""
         if not mode.is_fuzz or mode.parent is None or mode.parent.parent is None:
             return None
         return self.stage(engine, mode.parent.parent.fuzzed)
 
     def _made(self, engine: Engine, mode: Mode, parent: StageResult | None, before: StageResult | None) -> StageResult:
-        """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
-        cannot compare here either: the stage says so again."""
+        """Make a stage. A part that the plugin could not observe before, in the case or in the stages that this one
+        builds on, cannot be compared here either: the stage reports it again.
+        """
         if parent is None or not mode.is_fuzz:
             stage = self._make(engine, mode, parent)
         else:
@@ -116,7 +118,7 @@ class CaseRunner:
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
-            if is_own(error):  # says nothing of the model, nor that a stage refuses it
+            if is_own(error):  # an error of the plugin is not about the model, nor is it a refusal
                 stage.findings = [internal_finding(f"the stage {mode.last}", error)]
             else:
                 self._fail(engine, stage, parent, error, logged)

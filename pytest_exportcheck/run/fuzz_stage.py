@@ -34,7 +34,7 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 
 
 class FuzzStages:
-    """Makes the fuzz stages of one case. What the case gets wrong about sizes is reported by the first of them."""
+    """The maker of the fuzz stages of one case. The first of them reports the faults of the case about sizes."""
 
     def __init__(self, observed: ObservedCase, judge: Judge, maker: StageMaker, seconds: dict[str, float]) -> None:
         self._observed = observed
@@ -66,7 +66,7 @@ class FuzzStages:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
     def _sizes(self) -> Ground:
-        """What is known of the sizes of the case."""
+        """Return the facts about the sizes of the case."""
         if self._ground is None:
             prepared = self._observed.prepared
             self._ground = ground_of(
@@ -83,7 +83,9 @@ class FuzzStages:
     def _fuzzed(
         self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
     ) -> StageResult:
-        """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
+        """Fuzz the program; ``captured`` are the facts of the program before the last edge about sizes, for an edge
+        that yields no program.
+        """
         try:
             artifact = self._maker.revived(engine, parent)
             run = call_foreign(artifact.callable)
@@ -128,7 +130,7 @@ class FuzzStages:
         before: Observation,
         after: Observation,
     ) -> Sequence[Finding]:
-        """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
+        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows."""
         record = parent.record or oracle.record
         eager = replace(oracle.record, observations=(before,))
         stages = [contract_stage_of(engine, each) for each in parent.mode.stages]
@@ -150,7 +152,7 @@ class FuzzStages:
 
 
 def _captured_by(artifact: Artifact) -> Captured | None:
-    """What the program of an artifact says of sizes; None if it has no program."""
+    """Return the facts of an artifact's program about sizes; None if it has no program."""
     program: Any = getattr(artifact, "program", None)
     return Captured.of(program) if isinstance(program, ExportedProgram) else None
 

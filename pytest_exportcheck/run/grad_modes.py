@@ -1,4 +1,6 @@
-"""Holds an inference capture against eager with grad, if it computes what eager computes with grad and not what it computes without."""
+"""Inference captures that compute what eager computes with grad, and not what eager computes without: they are compared
+with the former.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from pytest_exportcheck.run.recheck import Rechecked
 
 
 def is_as_with_grad(observed: ObservedCase, mode: Mode, record: Record, findings: Iterable[Finding]) -> bool:
-    """Return True if an inference capture does what eager does with grad, and not what eager does without: some captures run
-    ``forward`` with grad, some without."""
+    """Return True if an inference capture does what eager does with grad, and not what eager does without: some
+    captures run ``forward`` with grad, some without.
+    """
     if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
         return False
     oracles = observed.oracles
@@ -63,7 +66,7 @@ def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
 
 
 def _is_of_values(finding: Finding) -> bool:
-    """Return True if a finding is about what a program computes, and not about strides alone."""
+    """Return True if a finding is about values that a program computes, and not only about strides."""
     return finding.check in BLOCKING and finding.key != "stride"
 
 
