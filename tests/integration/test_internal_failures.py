@@ -46,7 +46,7 @@ def test_it_fails_under_conformance_and_shows_where(broken, run_faulty, pytester
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "  internal: the state of the module: failed  [[]gap[]]",
+            "  internal: the state of the module: failed  [[]engine_error[]]",
             "    expected: pytest-exportcheck looks at it without an error",
             "    got:      ValueError: no such layout",
             "    at pytest_exportcheck/describe/modules.py:* in state_of",
@@ -74,7 +74,7 @@ def test_a_check_that_fails_leaves_the_others_judged(monkeypatch, run_faulty, py
     pytester.makepyfile(case_linear=linear)
     result = run_faulty(WRONG, "--exportcheck-modes=nonstrict-serdes")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["serdes broke outputs*", "  internal: the check aliasing: failed  [[]gap[]]"])
+    result.stdout.fnmatch_lines(["serdes broke outputs*", "  internal: the check aliasing: failed  [[]engine_error[]]"])
 
 
 def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):

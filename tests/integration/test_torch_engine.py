@@ -437,7 +437,7 @@ def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
     judged.assert_outcomes(passed=2, failed=1, skipped=1, deselected=4)
-    judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]gap[]]"])
+    judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]engine_error[]]"])
 
 
 #: A second opinion with a defect at each of its steps that raises nothing: a stack trace is dropped, a weight is changed in the file.
