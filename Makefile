@@ -52,7 +52,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.fuzz_cost
 	$(BIN)/python -m benchmarks.serde_cost
-	$(BIN)/python -m benchmarks.populations
+	$(BIN)/python -m tests.differential.populations
 	$(BIN)/python -m benchmarks.export_cost
 
 clean:

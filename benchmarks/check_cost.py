@@ -24,7 +24,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.run import judging, observer, oracle, stage_maker
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 
 PARTS = ("calls", "record", "compare")
 OWNERS = (judging, observer, oracle, stage_maker)

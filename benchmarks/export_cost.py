@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.populations import POPULATIONS, copied
 from pytest_exportcheck import reference
+from tests.differential.populations import POPULATIONS, copied
 
 FRAMES = 16  #: from round to round
 DEFAULT = ("torchvision", "timm", "transformers")

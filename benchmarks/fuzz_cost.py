@@ -23,11 +23,11 @@ import torch
 from benchmarks.models import CASES
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.fuzz import trial
+from pytest_exportcheck.fuzz import fuzzer as trial
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 
 MODELS = ("tied_language_model", "small_vit", "resnet18")
 

@@ -19,12 +19,12 @@ import torch
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
+from pytest_exportcheck.harness.setup import set_up
+from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.records import Case
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.sources import cases_from
-from pytest_exportcheck.subject import set_up
-from pytest_exportcheck.tensors import copy_tree
 
 VISION = ("resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5")
 MODES = [Mode.parse(name) for name in DEFAULT if "interop" not in name]

@@ -61,7 +61,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _inspect(chosen: argparse.Namespace) -> int:
-    from pytest_exportcheck.serde.description import described
+    from pytest_exportcheck.reference.pt2.description import described
 
     print("\n".join(map(_shown, described(chosen.file))))
     return 0

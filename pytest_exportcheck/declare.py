@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TypeVar
 
 from pytest_exportcheck.errors import DeclarationError
 from pytest_exportcheck.expectations.entry import problems
+from pytest_exportcheck.expectations.refusal_kinds import KINDS
 from pytest_exportcheck.records import LARGEST_SEED, Case, Expectation, Origin, Rejection, Tolerance
-from pytest_exportcheck.refusals import KINDS
 
 T = TypeVar("T", bound=Callable[..., Any])
 

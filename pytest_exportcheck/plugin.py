@@ -11,7 +11,7 @@ import pytest
 from pytest_exportcheck.options import add_options, read_options
 
 if TYPE_CHECKING:
-    from pytest_exportcheck.fixture import Exportcheck
+    from pytest_exportcheck.session.fixture import Exportcheck
 
 MARKER = (
     "exportcheck(engine, capture, edge): an export round-trip item; select with -m \"exportcheck(capture='strict')\"."
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
     """Check one model inside a test: ``exportcheck(module, args, dynamic_shapes=...)``. Needs no ``--exportcheck``."""
-    from pytest_exportcheck.fixture import Exportcheck
+    from pytest_exportcheck.session.fixture import Exportcheck
 
     return Exportcheck(request)
 

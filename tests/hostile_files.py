@@ -27,10 +27,10 @@ from torch.export import Dim, export
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.errors import ExportcheckError, SchemaWarning, SerializationWarning
-from pytest_exportcheck.serde.archive import ArchiveReader, write_archive
-from pytest_exportcheck.serde.build_program import build_program
-from pytest_exportcheck.serde.json_codec import decode_program
-from pytest_exportcheck.serde.structures import _digest, from_structures
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
+from pytest_exportcheck.reference.pt2.convert.program import _digest, from_structures
+from pytest_exportcheck.reference.pt2.json.codec import decode_program
+from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 
 # --- the programs -------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import KNOWN
 from pytest_exportcheck.records import Case, Origin
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 from tests.scaled import Quantised, QuantisedTwice
 
 

@@ -15,7 +15,7 @@ from pytest_exportcheck.modes import DEFAULT, Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.reports.wording import kind_of
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.sources import cases_from
 
 MODES = [Mode.parse(name) for name in DEFAULT if not name.endswith("interop")]
@@ -167,7 +167,7 @@ def of_source(text):
     wanted = [
         (case, name, mode)
         for name, engine in engines.items()
-        for mode in map(mode_of, getattr(engine, "opinions", ()) or DEFAULT)
+        for mode in map(mode_of, getattr(engine, "default_modes", ()) or DEFAULT)
     ]
     runner = Runner(engines, threads=1)
     runner.select(wanted)

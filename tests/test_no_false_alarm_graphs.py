@@ -13,7 +13,7 @@ from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Origin
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 
 ENGINES = {engine.name: engine for engine in map(as_engine, (TorchExport(), Reference()))}
 RETRACES = ("nonstrict-retrace", "nonstrict-serdes-retrace")

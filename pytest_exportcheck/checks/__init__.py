@@ -29,11 +29,11 @@ from pytest_exportcheck.checks import (
     val,
     verifiers,
 )
-from pytest_exportcheck.checks.alignment import align
-from pytest_exportcheck.checks.ledger import ledger_of
+from pytest_exportcheck.checks.compare.alignment import align
+from pytest_exportcheck.checks.compare.ledger import ledger_of
 from pytest_exportcheck.checks.outside import changes_of, explained
 from pytest_exportcheck.checks.rejects import judged as judged_refusal
-from pytest_exportcheck.internal import internal_finding
+from pytest_exportcheck.harness.internal import internal_finding
 from pytest_exportcheck.records import Check, Evidence, Finding, Identity
 
 __all__ = [

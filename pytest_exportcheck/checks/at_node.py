@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exportcheck.checks.texts import user_line
+from pytest_exportcheck.checks.compare.rendering import user_line
 from pytest_exportcheck.records import Cause, Change, Finding, FindingsOf, GraphRecord, NodeRecord
 
 

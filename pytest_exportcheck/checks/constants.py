@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.closeness import Rule
-from pytest_exportcheck.checks.values import differences, tensor_text
+from pytest_exportcheck.checks.compare.tensors import differences, tensor_text
+from pytest_exportcheck.harness.tensors import leaf_of, same_bits
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
 from pytest_exportcheck.records.levels import ConstantsLevel
-from pytest_exportcheck.tensors import leaf_of, same_bits
 
 _BITS = Rule("bits", None, {})
 _FINDING = Finding.of("constants")

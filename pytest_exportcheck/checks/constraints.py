@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from pytest_exportcheck.checks.sizes import same_size, value_at
+from pytest_exportcheck.checks.compare.symbolic_sizes import same_size, value_at
 from pytest_exportcheck.records import (
     Change,
     ConstraintsRecord,

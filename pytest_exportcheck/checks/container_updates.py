@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.compare.tensors import differences, tensor_text
 from pytest_exportcheck.checks.outputs import rule_of
-from pytest_exportcheck.checks.values import differences, tensor_text
+from pytest_exportcheck.harness.tensors import leaf_of, same_bits
 from pytest_exportcheck.records import Change, Evidence, Finding, Leaf, Observation, Update
-from pytest_exportcheck.tensors import leaf_of, same_bits
 
 #: Findings for one argument; further entries are listed in the last of them. A cache has two for every layer.
 _SHOWN = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_exportcheck.checks.texts import node_text, user_line
+from pytest_exportcheck.checks.compare.rendering import node_text, user_line
 from pytest_exportcheck.records import Evidence, Finding, NodeRecord, TensorValue
 
 

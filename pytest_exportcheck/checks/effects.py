@@ -8,10 +8,10 @@ from typing import Any
 
 from pytest_exportcheck.checks import outputs
 from pytest_exportcheck.checks.circumstances import tracing_tensor
+from pytest_exportcheck.checks.compare.tensors import tensor_text, value_difference
 from pytest_exportcheck.checks.container_updates import container_updates
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, may_depend, outside_findings
-from pytest_exportcheck.checks.values import tensor_text, value_difference
 from pytest_exportcheck.records import CallSite, Change, Evidence, Finding, Observation, ProgramRecord, StateEntry
 
 _UNCHANGED = "left as it was"

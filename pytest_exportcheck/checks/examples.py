@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.compare.tensors import differences
 from pytest_exportcheck.checks.outputs import spec_text
-from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.records import Evidence, Finding, Leaf
 
 _BITS = Rule("bits", None, {})

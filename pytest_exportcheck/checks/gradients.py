@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_exportcheck.checks import outputs
 from pytest_exportcheck.checks.closeness import Own, Rule
-from pytest_exportcheck.checks.values import tensor_text, value_difference
+from pytest_exportcheck.checks.compare.tensors import tensor_text, value_difference
 from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT_ROUNDOFF, ZERO_GRADIENT
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
 from pytest_exportcheck.records.levels import ValueLevel

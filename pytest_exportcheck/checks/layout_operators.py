@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_exportcheck.checks.alignment import refs
+from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.records import NodeRecord, ProgramRecord
 
 

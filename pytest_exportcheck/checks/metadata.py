@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.checks.at_node import at_node
-from pytest_exportcheck.checks.texts import side_by_side, user_line
+from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.checks.compare.rendering import side_by_side, user_line
 from pytest_exportcheck.checks.untraced import outside_forward, untraced_finding
 from pytest_exportcheck.records import (
     Cause,

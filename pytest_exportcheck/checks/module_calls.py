@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exportcheck.checks.texts import side_by_side
+from pytest_exportcheck.checks.compare.rendering import side_by_side
 from pytest_exportcheck.records import Evidence, Finding
 
 #: Submodules that a capture makes for itself.

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from pytest_exportcheck.checks.alignment import operations, refs
 from pytest_exportcheck.checks.at_node import at_node
+from pytest_exportcheck.checks.compare.alignment import operations, refs
+from pytest_exportcheck.checks.compare.rendering import argument_text, node_text, side_by_side
+from pytest_exportcheck.checks.compare.symbolic_sizes import same_size
 from pytest_exportcheck.checks.size_graphs import SizeGraph
 from pytest_exportcheck.checks.size_values import SizeComparison
-from pytest_exportcheck.checks.sizes import same_size
-from pytest_exportcheck.checks.texts import argument_text, node_text, side_by_side
 from pytest_exportcheck.records import (
     Alignment,
     Cause,

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pytest_exportcheck.checks.circumstances import of_call, tracing_tensor
 from pytest_exportcheck.checks.closeness import Own, Rule
+from pytest_exportcheck.checks.compare.tensors import differences
 from pytest_exportcheck.checks.layout_operators import operators_of_layout
 from pytest_exportcheck.checks.outside import later_hint
-from pytest_exportcheck.checks.values import differences
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import Cause, Evidence, Finding, Observation
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.circumstances import of_capture
-from pytest_exportcheck.checks.values import tensor_text
-from pytest_exportcheck.module_attributes import ATOMS
+from pytest_exportcheck.checks.compare.tensors import tensor_text
+from pytest_exportcheck.harness.module_attributes import ATOMS
+from pytest_exportcheck.harness.tensors import same_bits
 from pytest_exportcheck.policy import column_of
 from pytest_exportcheck.records import Evidence, Finding, Observation, Outside, Record
-from pytest_exportcheck.tensors import same_bits
 
 _MOST = 5
 

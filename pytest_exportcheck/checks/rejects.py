@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_exportcheck.expectations.refusal_kinds import is_of_kind
 from pytest_exportcheck.records import Evidence, Finding, Raised, Rejection
-from pytest_exportcheck.refusals import is_of_kind
 
 
 def check(evidence: Evidence) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from pytest_exportcheck.checks.alignment import flat
+from pytest_exportcheck.checks.compare.alignment import flat
 from pytest_exportcheck.checks.unwrapped import signature_without, unwrapped_names
 from pytest_exportcheck.records import (
     Cause,

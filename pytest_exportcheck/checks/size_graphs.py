@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_exportcheck.checks.alignment import flat, is_assertion, is_number, refs, size_nodes
-from pytest_exportcheck.checks.sizes import number_at
+from pytest_exportcheck.checks.compare.alignment import flat, is_assertion, is_number, refs, size_nodes
+from pytest_exportcheck.checks.compare.symbolic_sizes import number_at
 from pytest_exportcheck.records import GraphRecord, NodeRecord, NodeRef, Plain, Size, TensorValue
 from pytest_exportcheck.records.programs import OperatorFact
 

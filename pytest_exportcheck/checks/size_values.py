@@ -10,9 +10,9 @@ from itertools import islice, product
 from random import Random
 from typing import Any, TypeAlias
 
-from pytest_exportcheck.checks.alignment import flat
+from pytest_exportcheck.checks.compare.alignment import flat
+from pytest_exportcheck.checks.compare.symbolic_sizes import bounds_of, number_at
 from pytest_exportcheck.checks.size_graphs import Condition, Number, SizeGraph, Values, conditions
-from pytest_exportcheck.checks.sizes import bounds_of, number_at
 from pytest_exportcheck.records import (
     Alignment,
     GraphPair,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pytest_exportcheck.checks.texts import side_by_side
+from pytest_exportcheck.checks.compare.rendering import side_by_side
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Cause, Evidence, Finding, ProgramRecord
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.compare.tensors import is_dense, strides, tensor_text, value_difference
 from pytest_exportcheck.checks.unwrapped import unwrapped_findings, unwrapped_names, without
-from pytest_exportcheck.checks.values import is_dense, strides, tensor_text, value_difference
+from pytest_exportcheck.harness.tensors import storage_key
 from pytest_exportcheck.records import Change, Evidence, Finding, ProgramRecord, StateEntry, StateRecord, TensorFacts
-from pytest_exportcheck.tensors import storage_key
 
 _BITS = Rule("bits", None, {})
 _FINDING = Finding.of("state")

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import torch
 
+from pytest_exportcheck.harness.tensors import parts_of, storage_key
 from pytest_exportcheck.records import Finding, SignatureRecord, StateEntry, StateRecord
-from pytest_exportcheck.tensors import parts_of, storage_key
 
 #: How torch names the tensors that the parameter or buffer NAME of a module wraps: ``parametrizations.NAME.original0``.
 _PART = re.compile(r"(?P<module>(?:.*\.)?)parametrizations\.(?P<name>[^.]+)\.original(?P<number>\d+)")

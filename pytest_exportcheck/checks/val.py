@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_exportcheck.checks.alignment import refs
 from pytest_exportcheck.checks.at_node import at_node
-from pytest_exportcheck.checks.sizes import same_size, value_at
-from pytest_exportcheck.checks.texts import node_text, value_text
+from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.checks.compare.rendering import node_text, value_text
+from pytest_exportcheck.checks.compare.symbolic_sizes import same_size, value_at
 from pytest_exportcheck.records import (
     Cause,
     Change,

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.harness._torch import pytree
+from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
-from pytest_exportcheck.shapes import specs_by_position
 
 #: ``Dim`` says "no upper bound" by infinity or by the largest int.
 _UNBOUNDED = 2**31

@@ -14,9 +14,9 @@ import torch
 
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.harness._torch import DYNAMO_NOTE, HigherOrderOperator, OpOverload, pytree
-from pytest_exportcheck.module_attributes import ATOMS
+from pytest_exportcheck.harness.module_attributes import ATOMS
+from pytest_exportcheck.harness.tensors import as_plain, is_strided
 from pytest_exportcheck.records import NodeRef, Plain, TensorValue
-from pytest_exportcheck.tensors import as_plain, is_strided
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 

@@ -15,8 +15,8 @@ import torch
 from pytest_exportcheck.describe.places import Branch, KeyPath, branch_of, input_paths, keyword_order, place_of
 from pytest_exportcheck.describe.resize import families
 from pytest_exportcheck.harness._torch import guards_of, pytree
+from pytest_exportcheck.harness.tensors import as_plain, is_strided
 from pytest_exportcheck.records import DeclaredDim
-from pytest_exportcheck.tensors import as_plain, is_strided
 
 Leaves = list[tuple[KeyPath, Any]]
 

@@ -14,9 +14,9 @@ import torch
 
 from pytest_exportcheck.describe.declared import children_of, declared_dims, specs_of
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
+from pytest_exportcheck.harness.tensors import input_leaves
 from pytest_exportcheck.records import Case, DeclaredDim, Inputs
-from pytest_exportcheck.shapes import specs_by_position
-from pytest_exportcheck.tensors import input_leaves
 
 #: Python values that a program keeps as the example has them.
 _PLAIN = (bool, int, float, str, type(None))

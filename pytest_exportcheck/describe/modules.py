@@ -11,9 +11,9 @@ import torch
 from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.harness._torch import compiled_module, has_hooks, pytree
+from pytest_exportcheck.harness.snapshot import slots_of
+from pytest_exportcheck.harness.tensors import facts_of, storage_key
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
-from pytest_exportcheck.snapshot import slots_of
-from pytest_exportcheck.tensors import facts_of, storage_key
 
 
 def state_of(module: torch.nn.Module) -> StateRecord:

@@ -20,6 +20,7 @@ from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.harness._torch import guards_of, pytree
+from pytest_exportcheck.harness.tensors import leaf_of, named_leaves, storage_key
 from pytest_exportcheck.records import (
     ConstraintsRecord,
     DeclaredDim,
@@ -36,7 +37,6 @@ from pytest_exportcheck.records import (
     SpecRecord,
     TensorValue,
 )
-from pytest_exportcheck.tensors import leaf_of, named_leaves, storage_key
 
 
 def program_of(

@@ -10,9 +10,9 @@ import sympy
 import torch
 
 from pytest_exportcheck.describe.places import place_of
-from pytest_exportcheck.layouts import can_be_laid_out, fill, laid_out_like
+from pytest_exportcheck.harness.tensors import as_plain, has_values, input_leaves, mapped
+from pytest_exportcheck.harness.tensors.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
-from pytest_exportcheck.tensors import as_plain, has_values, input_leaves, mapped
 
 Sizes = dict[tuple[str, int], int]
 

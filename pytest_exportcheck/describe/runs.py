@@ -15,11 +15,11 @@ from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
-from pytest_exportcheck.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
 from pytest_exportcheck.harness._torch import pytree
-from pytest_exportcheck.raised import raised_from
+from pytest_exportcheck.harness.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
+from pytest_exportcheck.harness.isolation import raised_from
+from pytest_exportcheck.harness.tensors import copied, copy_tree, input_leaves
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
-from pytest_exportcheck.tensors import copied, copy_tree, input_leaves
 
 
 def node_runs(

@@ -23,7 +23,7 @@ from pytest_exportcheck.engines.protocol import (
     Request,
 )
 from pytest_exportcheck.errors import EngineError, Unsupported
-from pytest_exportcheck.shapes import specs_by_position
+from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 
 _CAPTURES = {
     "nonstrict": {"strict": False, "pre_dispatch": True},
@@ -37,11 +37,11 @@ DEFAULT = {"strict": False, "pre_dispatch": True}
 
 @dataclass(frozen=True, eq=False)
 class BareEngine:
-    """The engine that a bare object amounts to. ``judged_as`` names, for an edge that a hook adds, the one by whose
-    contract it is judged; ``made_by``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
+    """The engine that a bare object amounts to. ``contract_of`` names, for an edge that a hook adds, the one by whose
+    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
     other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
 
-    A second opinion has ``opinions``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
+    A second opinion has ``default_modes``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
     error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
     wrong without a word: it fails whatever they do."""
 
@@ -49,11 +49,11 @@ class BareEngine:
     captures: Mapping[str, Capture]
     edges: Mapping[str, Edge]
     edits_input: frozenset[str] = field(default_factory=frozenset)
-    judged_as: Mapping[str, str] = field(default_factory=dict)
-    made_by: Mapping[str, str] = field(default_factory=dict)
+    contract_of: Mapping[str, str] = field(default_factory=dict)
+    delegates_to: Mapping[str, str] = field(default_factory=dict)
     save: Callable[[Any, io.BytesIO], Any] | None = None
     load: Callable[[io.BytesIO], Any] | None = None
-    opinions: frozenset[str] = frozenset()
+    default_modes: frozenset[str] = frozenset()
     refusals: tuple[type[BaseException], ...] = ()
     objections: tuple[type[BaseException], ...] = ()
     format: str = ""
@@ -88,10 +88,10 @@ def as_engine(candidate: Any) -> Engine:
         captures=dict(_captures(candidate)),
         edges=dict(_edges(candidate)),
         edits_input=frozenset(getattr(candidate, "edits_input", ())),
-        made_by=dict(getattr(candidate, "made_by", {})),
+        delegates_to=dict(getattr(candidate, "delegates_to", {})),
         save=candidate.save if _has(candidate, "save") else None,
         load=candidate.load if _has(candidate, "load") else None,
-        opinions=frozenset(getattr(candidate, "opinions", ())),
+        default_modes=frozenset(getattr(candidate, "default_modes", ())),
         refusals=tuple(getattr(candidate, "refusals", ())),
         objections=tuple(getattr(candidate, "objections", ())),
         format=str(getattr(candidate, "format", "")),

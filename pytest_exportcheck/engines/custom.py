@@ -17,22 +17,22 @@ JUDGED_AS = ("decompose", "serdes", "retrace", "unflatten")
 class ProgramEdge:
     """A step from a program to a program.
 
-    ``judged_as`` is the edge by whose contract it is judged: ``decompose`` (values may move a little, nodes may change),
+    ``contract_of`` is the edge by whose contract it is judged: ``decompose`` (values may move a little, nodes may change),
     ``serdes`` (nothing may change), ``retrace`` or ``unflatten``. For what it cannot do for one program, ``run`` raises
     :class:`pytest_exportcheck.Unsupported`. It leaves the program that it is given as it was.
 
     Raises
     ------
     EngineError
-        When ``judged_as`` is none of these.
+        When ``contract_of`` is none of these.
     """
 
     run: Callable[[Any], Any]
-    judged_as: str = "decompose"
+    contract_of: str = "decompose"
 
     def __post_init__(self) -> None:
-        if self.judged_as not in JUDGED_AS:
-            raise EngineError(f"an edge is judged as one of {', '.join(JUDGED_AS)}, got {self.judged_as!r}.")
+        if self.contract_of not in JUDGED_AS:
+            raise EngineError(f"an edge is judged as one of {', '.join(JUDGED_AS)}, got {self.contract_of!r}.")
 
 
 def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
@@ -46,7 +46,7 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
     if not added:
         return engine
     own: dict[str, Edge] = dict(engine.edges)
-    judged_as: dict[str, str] = dict(getattr(engine, "judged_as", {}))
+    contract_of: dict[str, str] = dict(getattr(engine, "contract_of", {}))
     for name, given in added.items():
         edge = given if isinstance(given, ProgramEdge) else ProgramEdge(given)
         if not callable(edge.run):
@@ -56,11 +56,11 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
                 f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
             )
         own[name] = _returning(name, on_program(edge.run))
-        judged_as[name] = edge.judged_as
+        contract_of[name] = edge.contract_of
     if isinstance(engine, BareEngine):
-        return replace(engine, edges=own, judged_as=judged_as)
+        return replace(engine, edges=own, contract_of=contract_of)
     edits = frozenset(getattr(engine, "edits_input", ()))
-    return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, judged_as=judged_as)
+    return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, contract_of=contract_of)
 
 
 def _returning(name: str, edge: Edge) -> Edge:

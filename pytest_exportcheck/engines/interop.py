@@ -11,8 +11,8 @@ from typing import Any
 from pytest_exportcheck.engines.bare import BareEngine, with_program
 from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine, ProgramArtifact
 from pytest_exportcheck.errors import InteropError, Unsupported
-from pytest_exportcheck.raised import raised_from
-from pytest_exportcheck.serde.inexpressible import MARK
+from pytest_exportcheck.harness.isolation import raised_from
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK
 
 Load = Callable[[io.BytesIO], Any]
 
@@ -49,7 +49,7 @@ def _edge(
             (name, ProgramArtifact(_loaded(saver, name, load, buffer, beyond), given.request))
             for name, load in readers.items()
         ]
-        return replace(first[1], reader=first[0], also=dict(others))
+        return replace(first[1], reader=first[0], other_readers=dict(others))
 
     return edge
 

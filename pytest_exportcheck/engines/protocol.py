@@ -39,7 +39,7 @@ class ProgramArtifact:
     """A program, and the request that it answers.
 
     A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
-    again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``also`` is
+    again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``other_readers`` is
     what further engines made of the same file, by their names.
     """
 
@@ -48,7 +48,7 @@ class ProgramArtifact:
     saved: Mapping[str, str] = field(default_factory=dict)
     resave: Callable[[], Mapping[str, str]] | None = None
     reader: str = ""
-    also: Mapping[str, Artifact] = field(default_factory=dict)
+    other_readers: Mapping[str, Artifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
         module: Callable[..., Any] = self.program.module()

@@ -11,8 +11,8 @@ from torch.export import ExportedProgram
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines.unportable import unportable
 from pytest_exportcheck.errors import ExportcheckError, PayloadError, Unsupported, UnsupportedError
-from pytest_exportcheck.exporter.errors import ConstraintViolation, NotTraceable
 from pytest_exportcheck.harness._torch import refusals_of_capture
+from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, NotTraceable
 
 
 class Reference:
@@ -20,13 +20,13 @@ class Reference:
 
     name = "reference"
     format = "pt2"
-    opinions = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
+    default_modes = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
     #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
     objections = (ConstraintViolation, NotTraceable)
     refusals = (ExportcheckError, *refusals_of_capture())
     #: Stages that are another engine's work: its known defects explain them. What refuses sizes that are drawn are guards, which
     #: torch makes of a program's symbols.
-    made_by: Mapping[str, str] = {"interop": "torch", "fuzz": "torch"}
+    delegates_to: Mapping[str, str] = {"interop": "torch", "fuzz": "torch"}
 
     def export(
         self,

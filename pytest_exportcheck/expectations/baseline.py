@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 
+from pytest_exportcheck.atomic_file import write_whole
 from pytest_exportcheck.errors import ExpectationsError
 from pytest_exportcheck.expectations.file import FORM, Entry, ExpectationsFile
 from pytest_exportcheck.records import Expectation, Finding, Judgement, Outcome, Status
 from pytest_exportcheck.reports.wording import kind_of
-from pytest_exportcheck.whole_file import write_whole
 
 _LONGEST = 120  # characters of a reason
 

@@ -10,8 +10,8 @@ import sympy
 import torch
 
 from pytest_exportcheck.describe import guard_conditions, input_places, interval_of
-from pytest_exportcheck.fuzz.boundaries import condition_constants, program_constants
-from pytest_exportcheck.fuzz.facts import ANY, Dim, Facts, name_of, root_symbol
+from pytest_exportcheck.fuzz.boundary_values import condition_constants, program_constants
+from pytest_exportcheck.fuzz.size_facts import ANY, Dim, Facts, name_of, root_symbol
 from pytest_exportcheck.records import Interval
 
 

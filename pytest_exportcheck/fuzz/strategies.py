@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pytest_exportcheck.describe import declared_dims, dims_in
 from pytest_exportcheck.errors import DeclarationError
 from pytest_exportcheck.fuzz.captured import captured_facts
-from pytest_exportcheck.fuzz.facts import Facts, declared_facts
-from pytest_exportcheck.fuzz.ground import Ground, described
-from pytest_exportcheck.fuzz.limits import UNBOUNDED, Limits
-from pytest_exportcheck.fuzz.solve import Domain, solve
-from pytest_exportcheck.fuzz.variations import variations_of, varied
+from pytest_exportcheck.fuzz.perturbations import variations_of, varied
+from pytest_exportcheck.fuzz.setup import Ground, described
+from pytest_exportcheck.fuzz.size_budget import UNBOUNDED, Limits
+from pytest_exportcheck.fuzz.size_facts import Facts, declared_facts
+from pytest_exportcheck.fuzz.solver import Domain, solve
 from pytest_exportcheck.options import ALSO
 from pytest_exportcheck.records import Inputs
 

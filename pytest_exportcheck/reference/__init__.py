@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_exportcheck.exporter.errors import (
+    from pytest_exportcheck.reference.artifact import SerializedArtifact, canonicalize, deserialize, serialize
+    from pytest_exportcheck.reference.exporter.decompose import decompose
+    from pytest_exportcheck.reference.exporter.errors import (
         ConstraintViolation,
         DataDependent,
         ExportError,
@@ -20,11 +22,9 @@ if TYPE_CHECKING:
         NotSupported,
         NotTraceable,
     )
-    from pytest_exportcheck.exporter.export import export
-    from pytest_exportcheck.exporter.lower import decompose
-    from pytest_exportcheck.reference.artifact import SerializedArtifact, canonicalize, deserialize, serialize
-    from pytest_exportcheck.serde.extensions import register_extension
-    from pytest_exportcheck.serde.program_file import load, save
+    from pytest_exportcheck.reference.exporter.export import export
+    from pytest_exportcheck.reference.pt2.plain.extensions import register_extension
+    from pytest_exportcheck.reference.pt2.program_file import load, save
 
 __all__ = [
     "ConstraintViolation",
@@ -56,10 +56,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "NotTraceable",
         ),
         "exporter.export": ("export",),
-        "exporter.lower": ("decompose",),
-        "reference.artifact": ("SerializedArtifact", "canonicalize", "deserialize", "serialize"),
-        "serde.extensions": ("register_extension",),
-        "serde.program_file": ("load", "save"),
+        "exporter.decompose": ("decompose",),
+        "artifact": ("SerializedArtifact", "canonicalize", "deserialize", "serialize"),
+        "pt2.plain.extensions": ("register_extension",),
+        "pt2.program_file": ("load", "save"),
     }
 )
 
@@ -68,7 +68,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name from the module that defines it."""
     for module, names in _NAMES.items():
         if name in names:
-            return getattr(importlib.import_module(f"pytest_exportcheck.{module}"), name)
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

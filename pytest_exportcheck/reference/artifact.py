@@ -8,10 +8,10 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.serde.canonical import canonicalize as canonical_structures
-from pytest_exportcheck.serde.json_codec import decode_program, encode_program
-from pytest_exportcheck.serde.pickled import dumped, loaded
-from pytest_exportcheck.serde.program_file import program_json, program_of, read_text
+from pytest_exportcheck.reference.pt2.canonical import canonicalize as canonical_structures
+from pytest_exportcheck.reference.pt2.json.codec import decode_program, encode_program
+from pytest_exportcheck.reference.pt2.payloads.pickles import dumped, loaded
+from pytest_exportcheck.reference.pt2.program_file import program_json, program_of, read_text
 
 
 @dataclass(frozen=True)

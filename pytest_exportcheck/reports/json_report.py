@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_exportcheck.atomic_file import write_whole
 from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.records import LedgerTotal, Outcome, Report, RunError
 from pytest_exportcheck.records.results import MAJOR, MINOR, SCHEMA
-from pytest_exportcheck.whole_file import write_whole
 
 
 class _Head(msgspec.Struct):

@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from pytest_exportcheck.blocking import blocked, interrupted
 from pytest_exportcheck.checks import explained
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import Unsupported
-from pytest_exportcheck.internal import internal_finding, is_own, leaves_a_gap
+from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
+from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.raised import log_of_torch, raised_from
 from pytest_exportcheck.records import Case, Finding
+from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
 from pytest_exportcheck.run.judging import Judge, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
+from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
+from pytest_exportcheck.run.stage import OBJECTION, StageResult, raised_finding
 from pytest_exportcheck.run.stage_cache import StageCache
 from pytest_exportcheck.run.stage_maker import StageMaker
-from pytest_exportcheck.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
-from pytest_exportcheck.stage import OBJECTION, Stage, raised_finding
 
 
 class CaseRunner:
@@ -47,7 +47,7 @@ class CaseRunner:
         self._fuzz = FuzzStages(self._observed, self._judge, self._maker, self.seconds)
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
 
-    def stage(self, engine: Engine, mode: Mode) -> Stage:
+    def stage(self, engine: Engine, mode: Mode) -> StageResult:
         """Return the stage at the end of a mode; it and everything before it are made if they are not there yet."""
         made = self._stages.get(engine.name, mode)
         return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
@@ -58,7 +58,7 @@ class CaseRunner:
         for other in self._fallbacks.used():
             other.release(needed)
 
-    def _new_stage(self, engine: Engine, mode: Mode) -> Stage:
+    def _new_stage(self, engine: Engine, mode: Mode) -> StageResult:
         parent = self.stage(engine, mode.parent) if mode.parent else None
         continued = self._fallbacks.continued(engine, mode)
         if continued is not None:
@@ -76,19 +76,19 @@ class CaseRunner:
         stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
         return stage
 
-    def _built_on(self, engine: Engine, mode: Mode, parent: Stage | None) -> Iterator[Stage | None]:
+    def _built_on(self, engine: Engine, mode: Mode, parent: StageResult | None) -> Iterator[StageResult | None]:
         """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there is one."""
         yield interrupted(mode, self._settings.interrupted(self._case, engine.name, mode))
         yield parent
         yield self._fuzzed_before(engine, mode)
 
-    def _fuzzed_before(self, engine: Engine, mode: Mode) -> Stage | None:
+    def _fuzzed_before(self, engine: Engine, mode: Mode) -> StageResult | None:
         """The fuzz stage of the program before the last edge, for a fuzz stage."""
         if not mode.is_fuzz or mode.parent is None or mode.parent.parent is None:
             return None
         return self.stage(engine, mode.parent.parent.fuzzed)
 
-    def _made(self, engine: Engine, mode: Mode, parent: Stage | None, before: Stage | None) -> Stage:
+    def _made(self, engine: Engine, mode: Mode, parent: StageResult | None, before: StageResult | None) -> StageResult:
         """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
         cannot compare here either: the stage says so again."""
         if parent is None or not mode.is_fuzz:
@@ -99,14 +99,14 @@ class CaseRunner:
             except Exception as error:
                 if not is_own(error) or type(error).__module__.startswith("hypothesis"):
                     raise
-                stage = Stage(mode, findings=[internal_finding(f"fuzzing {parent.mode}", error)])
+                stage = StageResult(mode, findings=[internal_finding(f"fuzzing {parent.mode}", error)])
         unseen = self._observed.unseen if parent is None else [each for each in parent.findings if leaves_a_gap(each)]
         stage.findings = [*stage.findings, *unseen]
         return stage
 
-    def _make(self, engine: Engine, mode: Mode, parent: Stage | None) -> Stage:
+    def _make(self, engine: Engine, mode: Mode, parent: StageResult | None) -> StageResult:
         """Make a stage that is a capture or an edge, and judge it."""
-        stage = Stage(mode)
+        stage = StageResult(mode)
         logged: list[str] = []
         try:
             with log_of_torch(logged):
@@ -131,7 +131,7 @@ class CaseRunner:
         return stage
 
     def _fail(
-        self, engine: Engine, stage: Stage, parent: Stage | None, error: BaseException, logged: list[str]
+        self, engine: Engine, stage: StageResult, parent: StageResult | None, error: BaseException, logged: list[str]
     ) -> None:
         """Judge a stage that raised."""
         mode = stage.mode
@@ -149,7 +149,7 @@ class CaseRunner:
             ]
 
     def _raised(
-        self, engine: Engine, stage: Stage, parent: Stage | None, error: BaseException, logged: list[str]
+        self, engine: Engine, stage: StageResult, parent: StageResult | None, error: BaseException, logged: list[str]
     ) -> Finding:
         what = "a program that can be called" if stage.artifact is not None else "a program"
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
@@ -158,7 +158,7 @@ class CaseRunner:
             raised = replace(raised, key=OBJECTION)
         return explained(raised, self._observed.oracles.with_grad.record) if parent is None else raised
 
-    def _hold(self, engine: Engine, stage: Stage, parent: Stage | None, findings: list[Finding]) -> None:
+    def _hold(self, engine: Engine, stage: StageResult, parent: StageResult | None, findings: list[Finding]) -> None:
         """Judge the record of a stage."""
         if stage.record is None:
             return
@@ -167,7 +167,7 @@ class CaseRunner:
         )
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
 
-    def _attribute(self, engine: Engine, stage: Stage) -> None:
+    def _attribute(self, engine: Engine, stage: StageResult) -> None:
         """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made only for that."""
         first = self._settings.engines.get(FIRST)
         at_fault = suspects(engine, stage, self._settings.engines) if first else []
@@ -187,5 +187,5 @@ class CaseRunner:
 def _is_engine_error(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
     refusals = getattr(engine, "refusals", ())
-    own = mode.last not in getattr(engine, "made_by", {})
+    own = mode.last not in getattr(engine, "delegates_to", {})
     return bool(refusals) and own and not isinstance(error, refusals)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.expectations.refusal_kinds import is_of_kind
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Fallback
-from pytest_exportcheck.refusals import is_of_kind
-from pytest_exportcheck.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 
 if TYPE_CHECKING:
     from pytest_exportcheck.run.case_runner import CaseRunner
@@ -28,7 +28,7 @@ class Fallbacks:
         self._others: dict[Fallback, CaseRunner | None] = {}
         self._instead: dict[tuple[str, Mode | None], CaseRunner] = {}
 
-    def accepted(self, engine: Engine, mode: Mode) -> Stage | None:
+    def accepted(self, engine: Engine, mode: Mode) -> StageResult | None:
         """Use the first fallback that a stage accepts, for it and for all that comes after it; None if it accepts none. The choice
         depends on the mode alone: what other modes accept, and what ran before, does not matter."""
         for fallback in self._case.fallbacks:
@@ -41,7 +41,7 @@ class Fallbacks:
                 return replace(stage, notes=(note, *stage.notes))
         return None
 
-    def continued(self, engine: Engine, mode: Mode) -> Stage | None:
+    def continued(self, engine: Engine, mode: Mode) -> StageResult | None:
         """Make a stage by the run that made the stage before it; None if no fallback made that."""
         other = self._instead.get((engine.name, mode.parent))
         return self._made_by(other, engine, mode) if other else None
@@ -59,7 +59,7 @@ class Fallbacks:
                 self._others[fallback] = None
         return self._others[fallback]
 
-    def _made_by(self, other: CaseRunner, engine: Engine, mode: Mode) -> Stage:
+    def _made_by(self, other: CaseRunner, engine: Engine, mode: Mode) -> StageResult:
         stage = other.stage(engine, mode)
         self._seconds.update(other.seconds)
         if stage.record is not None or mode.is_fuzz:
@@ -67,7 +67,7 @@ class Fallbacks:
         return stage
 
 
-def refuses_sizes(stage: Stage) -> bool:
+def refuses_sizes(stage: StageResult) -> bool:
     """Return True if a stage raised, or refused the case, because of its dynamic dims."""
     texts = [each.actual for each in stage.findings if (each.check, each.change) == ("stage", "raised")]
     return (

@@ -11,27 +11,26 @@ from typing import Any
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.blocking import blocked
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Artifact, Engine
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.boundaries import code_constants
+from pytest_exportcheck.fuzz.boundary_values import code_constants
 from pytest_exportcheck.fuzz.captured import Captured
-from pytest_exportcheck.fuzz.ground import Ground, ground_of
-from pytest_exportcheck.fuzz.trial import Subject as FuzzSubject
-from pytest_exportcheck.fuzz.trial import fuzz
-from pytest_exportcheck.internal import call_foreign
+from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
+from pytest_exportcheck.fuzz.setup import Ground, ground_of
+from pytest_exportcheck.harness.internal import call_foreign
+from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.snapshot import preserved_globals
 from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
-from pytest_exportcheck.raised import quiet
-from pytest_exportcheck.recheck import Recheck
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
+from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
+from pytest_exportcheck.run.recheck import Recheck
+from pytest_exportcheck.run.stage import StageResult, raised_finding
 from pytest_exportcheck.run.stage_maker import StageMaker
-from pytest_exportcheck.snapshot import preserved_globals
-from pytest_exportcheck.stage import Stage, raised_finding
 
 
 class FuzzStages:
@@ -44,9 +43,9 @@ class FuzzStages:
         self._maker = maker
         self._seconds = seconds
         self._ground: Ground | None = None
-        self._unsound: Stage | None = None
+        self._unsound: StageResult | None = None
 
-    def stage(self, engine: Engine, mode: Mode, parent: Stage, before: Stage | None) -> Stage:
+    def stage(self, engine: Engine, mode: Mode, parent: StageResult, before: StageResult | None) -> StageResult:
         """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program before the last edge."""
         unsound = blocked(mode, [self._unsound])
         if unsound is not None:
@@ -54,7 +53,7 @@ class FuzzStages:
         try:
             ground = self._sizes()
         except CaseError as error:
-            self._unsound = Stage(mode, findings=[_unsound_sizes(error)])
+            self._unsound = StageResult(mode, findings=[_unsound_sizes(error)])
             return self._unsound
         started = time.perf_counter()
         try:
@@ -62,7 +61,7 @@ class FuzzStages:
             with preserved_globals(), quiet(), progress, self._observer.weights_intact():
                 return self._fuzzed(engine, mode, parent, ground, before.captured if before else None)
         except CaseError as error:  # the case's own way to make inputs
-            return Stage(mode, findings=[_unsound_sizes(error)])
+            return StageResult(mode, findings=[_unsound_sizes(error)])
         finally:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
@@ -81,17 +80,19 @@ class FuzzStages:
             )
         return self._ground
 
-    def _fuzzed(self, engine: Engine, mode: Mode, parent: Stage, ground: Ground, captured: Captured | None) -> Stage:
+    def _fuzzed(
+        self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
+    ) -> StageResult:
         """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
         try:
             artifact = self._maker.revived(engine, parent)
             run = call_foreign(artifact.callable)
         except (Exception, SystemExit) as error:
-            return Stage(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
+            return StageResult(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
         captured = _captured_by(artifact) or captured
         oracle = self._observed.oracles.of(engine.name, mode)
         notes: dict[str, None] = {}
-        target = FuzzSubject(
+        target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(run, mode),
             compare=partial(self._compared, engine, mode, parent, oracle, notes),
@@ -102,8 +103,8 @@ class FuzzStages:
             result = fuzz(ground, target, key=self._key(engine, mode), options=self._observed.settings.fuzz)
         except DeadlineExceeded as error:
             found = [raised_finding(FUZZ, "examples within the deadline of hypothesis's profile", error, [])]
-            return Stage(mode, findings=self._judge.judged(engine, mode, found, ()))
-        return Stage(
+            return StageResult(mode, findings=self._judge.judged(engine, mode, found, ()))
+        return StageResult(
             mode,
             findings=list(result.findings),
             ledger=result.ledger,
@@ -120,7 +121,7 @@ class FuzzStages:
         self,
         engine: Engine,
         mode: Mode,
-        parent: Stage,
+        parent: StageResult,
         oracle: Oracle,
         notes: dict[str, None],
         call: Inputs,

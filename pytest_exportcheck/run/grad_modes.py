@@ -8,11 +8,11 @@ from dataclasses import replace
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import BLOCKING, without_grad
-from pytest_exportcheck.recheck import Rechecked
 from pytest_exportcheck.records import Evidence, Finding, Record
 from pytest_exportcheck.records.levels import all_at
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
+from pytest_exportcheck.run.recheck import Rechecked
 
 
 def is_as_with_grad(observed: ObservedCase, mode: Mode, record: Record, findings: Iterable[Finding]) -> bool:

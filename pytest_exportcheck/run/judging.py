@@ -11,7 +11,7 @@ import torch
 
 from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
 from pytest_exportcheck.engines.protocol import Artifact, Engine
-from pytest_exportcheck.internal import LEDGER, internal_finding, is_own
+from pytest_exportcheck.harness.internal import LEDGER, internal_finding, is_own
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import (
     ALIGNMENT,
@@ -21,11 +21,11 @@ from pytest_exportcheck.policy import (
     judge,
     tolerated,
 )
-from pytest_exportcheck.recheck import Rechecked
 from pytest_exportcheck.records import Alignment, Evidence, FieldSurvival, Finding, ProgramRecord, Raised, Record
 from pytest_exportcheck.run.grad_modes import held_against_grad, is_as_with_grad
 from pytest_exportcheck.run.observed_case import ObservedCase
-from pytest_exportcheck.stage import Stage, raised_finding, unjudged, without_grad_only
+from pytest_exportcheck.run.recheck import Rechecked
+from pytest_exportcheck.run.stage import StageResult, raised_finding, unjudged, without_grad_only
 
 RecordOf: TypeAlias = Callable[[Engine, Artifact, Mode], Record]
 
@@ -51,7 +51,7 @@ class Judge:
         self,
         engine: Engine,
         mode: Mode,
-        parent: Stage | None,
+        parent: StageResult | None,
         artifact: Artifact,
         record: Record,
         findings: Sequence[Finding],
@@ -82,7 +82,7 @@ class Judge:
         self,
         engine: Engine,
         mode: Mode,
-        parent: Stage | None,
+        parent: StageResult | None,
         artifact: Artifact,
         record_of: RecordOf,
         known: Sequence[Finding],
@@ -90,7 +90,7 @@ class Judge:
         """What is wrong with what further engines made of the same file, unless the first one has shown it too."""
         shown = {(*each.identity, each.actual) for each in known}
         found = []
-        for reader, other in getattr(artifact, "also", {}).items():
+        for reader, other in getattr(artifact, "other_readers", {}).items():
             operators: Collection[str] = ()
             try:
                 evidence = self._evidence(engine, mode, parent, record_of(engine, other, mode))
@@ -113,7 +113,7 @@ class Judge:
         """Give findings their verdicts. What is tolerated comes first: a known defect explains only what would be broken."""
         like, overrides = contract_stage(engine, mode), self._settings.overrides
         judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
-        maker = maker or getattr(engine, "made_by", {}).get(mode.last, engine.name)
+        maker = maker or getattr(engine, "delegates_to", {}).get(mode.last, engine.name)
         return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
@@ -126,7 +126,7 @@ class Judge:
     def _checks(self, evidence: Evidence) -> list[Finding]:
         return run_checks(evidence, self._settings.checks)
 
-    def _evidence(self, engine: Engine, mode: Mode, parent: Stage | None, record: Record) -> Evidence:
+    def _evidence(self, engine: Engine, mode: Mode, parent: StageResult | None, record: Record) -> Evidence:
         observed, edge, like = self._observed, mode.last, contract_stage(engine, mode)
         oracle = observed.oracles.of(engine.name, mode).record
         before = parent.record if parent and parent.record else oracle
@@ -159,7 +159,7 @@ def contract_stage(engine: Engine, mode: Mode) -> str:
 
 def contract_stage_of(engine: Engine, stage: str) -> str:
     """Return the stage by whose contract a stage is judged: itself, unless a hook added the edge."""
-    like: dict[str, str] = getattr(engine, "judged_as", {})
+    like: dict[str, str] = getattr(engine, "contract_of", {})
     return like.get(stage, stage)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from pytest_exportcheck.describe import check_inputs, declared_dims
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.internal import Attempts
+from pytest_exportcheck.harness.internal import Attempts
+from pytest_exportcheck.harness.setup import PreparedCase, set_up
+from pytest_exportcheck.harness.tensors import input_leaves, leaf_of
 from pytest_exportcheck.records import Case, DeclaredDim, Finding, Inputs, Leaf, Raised, Record
 from pytest_exportcheck.run.observer import Observer, pinned_threads
 from pytest_exportcheck.run.oracle import Oracles, eager_twice, unstable_checks
 from pytest_exportcheck.run.settings import Settings
-from pytest_exportcheck.subject import Subject, set_up
-from pytest_exportcheck.tensors import input_leaves, leaf_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,7 +24,7 @@ class ObservedCase:
 
     case: Case
     settings: Settings
-    prepared: Subject
+    prepared: PreparedCase
     observer: Observer
     oracles: Oracles
     calls: Sequence[Inputs]
@@ -76,7 +76,7 @@ def observed_case(case: Case, settings: Settings) -> ObservedCase:
     )
 
 
-def _declared(case: Case, prepared: Subject) -> tuple[DeclaredDim, ...]:
+def _declared(case: Case, prepared: PreparedCase) -> tuple[DeclaredDim, ...]:
     """The declared dims; none for a case whose inputs the engine is to refuse."""
     if case.rejected_at("capture"):
         return ()

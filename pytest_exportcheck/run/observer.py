@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.internal import Attempts, call_foreign
+from pytest_exportcheck.harness.internal import Attempts, call_foreign
+from pytest_exportcheck.harness.observation import observe
+from pytest_exportcheck.harness.outside import Watched, attributes_of, nothing, surroundings_of
+from pytest_exportcheck.harness.setup import PreparedCase
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.observe import observe
-from pytest_exportcheck.outside import Watched, attributes_of, nothing, surroundings_of
 from pytest_exportcheck.policy import without_grad
 from pytest_exportcheck.records import Case, Inputs, Observation
-from pytest_exportcheck.snapshot import ModuleSnapshot
-from pytest_exportcheck.subject import Subject
 
 
 class Observer:
@@ -26,7 +26,7 @@ class Observer:
     that edits them must not spoil what runs after it (:meth:`weights_intact`).
     """
 
-    def __init__(self, case: Case, prepared: Subject, seed: int, attempts: Attempts) -> None:
+    def __init__(self, case: Case, prepared: PreparedCase, seed: int, attempts: Attempts) -> None:
         self.case = case
         self.prepared = prepared
         self.seed = seed

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from pytest_exportcheck.checks import changes_of, run_checks
-from pytest_exportcheck.containers import contents_of
 from pytest_exportcheck.describe import (
     call_spec_of_call,
     claimed_types_of,
@@ -15,14 +14,15 @@ from pytest_exportcheck.describe import (
     state_of,
     untraced_of,
 )
+from pytest_exportcheck.harness.containers import contents_of
+from pytest_exportcheck.harness.observation import observe
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot, slots_of, write_back
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.observe import observe
 from pytest_exportcheck.policy import BLOCKING, without_grad
-from pytest_exportcheck.recheck import EagerAgain, Recheck
 from pytest_exportcheck.records import Evidence, Inputs, Observation, Record
 from pytest_exportcheck.records.levels import all_at
 from pytest_exportcheck.run.observer import Observer
-from pytest_exportcheck.snapshot import ModuleSnapshot, slots_of, write_back
+from pytest_exportcheck.run.recheck import EagerAgain, Recheck
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

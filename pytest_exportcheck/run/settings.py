@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.journal import Entry
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check
+from pytest_exportcheck.run.journal import Entry
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 #: Entered with the case, and with the engine and the mode if a stage is run.

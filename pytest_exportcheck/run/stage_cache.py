@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.stage import Stage
+from pytest_exportcheck.run.stage import StageResult
 
 #: Bytes of weights from which memory is given back at once; a collection takes a tenth of a second.
 LARGE = 2**26
@@ -16,14 +16,14 @@ class StageCache:
     """Stages by engine and mode. ``weight_bytes`` is the size of the weights that a loaded program copies."""
 
     def __init__(self, weight_bytes: int) -> None:
-        self._stages: dict[tuple[str, Mode], Stage] = {}
+        self._stages: dict[tuple[str, Mode], StageResult] = {}
         self._is_large = weight_bytes > LARGE
 
-    def get(self, engine: str, mode: Mode) -> Stage | None:
+    def get(self, engine: str, mode: Mode) -> StageResult | None:
         """Return the stage at the end of a mode; None if it was not made, or released."""
         return self._stages.get((engine, mode))
 
-    def put(self, engine: str, mode: Mode, stage: Stage) -> Stage:
+    def put(self, engine: str, mode: Mode, stage: StageResult) -> StageResult:
         """Keep a stage, in place of the one that was there."""
         self._stages[engine, mode] = stage
         return stage

@@ -20,24 +20,24 @@ from pytest_exportcheck.describe import (
     state_of,
 )
 from pytest_exportcheck.engines.protocol import Artifact, Engine
-from pytest_exportcheck.fingerprint import edited, fingerprint
-from pytest_exportcheck.internal import EDITS, call_foreign
-from pytest_exportcheck.modes import Mode, stage_name
-from pytest_exportcheck.policy import contract_for, without_grad
-from pytest_exportcheck.raised import last_line_of_model, quiet, raised_from
-from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
-from pytest_exportcheck.run.judging import contract_stage
-from pytest_exportcheck.run.observed_case import ObservedCase
-from pytest_exportcheck.run.stage_cache import StageCache
-from pytest_exportcheck.snapshot import (
+from pytest_exportcheck.harness.fingerprint import edited, fingerprint
+from pytest_exportcheck.harness.internal import EDITS, call_foreign
+from pytest_exportcheck.harness.isolation import last_line_of_model, quiet, raised_from
+from pytest_exportcheck.harness.snapshot import (
     ModuleSnapshot,
     changed_globals,
     global_modes,
     preserved_globals,
     seed_everything,
 )
-from pytest_exportcheck.stage import Stage, edited_flag, edited_global, edited_module, edited_program
-from pytest_exportcheck.tensors import copy_tree
+from pytest_exportcheck.harness.tensors import copy_tree
+from pytest_exportcheck.modes import Mode, stage_name
+from pytest_exportcheck.policy import contract_for, without_grad
+from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
+from pytest_exportcheck.run.judging import contract_stage
+from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.stage import StageResult, edited_flag, edited_global, edited_module, edited_program
+from pytest_exportcheck.run.stage_cache import StageCache
 
 #: Seconds of a failed capture that is not tried again to find the last line of the model.
 _LONG = 20.0
@@ -58,7 +58,7 @@ class StageMaker:
 
     # --- artifacts --------------------------------------------------------------------------
 
-    def artifact(self, engine: Engine, mode: Mode, parent: Stage | None) -> tuple[Artifact, list[Finding]]:
+    def artifact(self, engine: Engine, mode: Mode, parent: StageResult | None) -> tuple[Artifact, list[Finding]]:
         """Run the last stage of a mode, and find what it edits: global modes, the module, the program that it is given."""
         what = f"running {engine.name}-{mode} of {self._observed.case.name}"
         with preserved_globals(), quiet(), self._observed.settings.progress(what):
@@ -74,7 +74,7 @@ class StageMaker:
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(edited_global(name, was, now) for name, (was, now) in leaked.items())]
 
-    def revived(self, engine: Engine, stage: Stage) -> Artifact:
+    def revived(self, engine: Engine, stage: StageResult) -> Artifact:
         """Return the artifact of a stage, made again if it was spoiled."""
         if stage.artifact is None:
             parent = self._stages.get(engine.name, stage.mode.parent) if stage.mode.parent else None
@@ -102,7 +102,7 @@ class StageMaker:
             held.restore()
         return artifact, edits
 
-    def _edge(self, engine: Engine, mode: Mode, parent: Stage) -> tuple[Artifact, list[Finding]]:
+    def _edge(self, engine: Engine, mode: Mode, parent: StageResult) -> tuple[Artifact, list[Finding]]:
         edge = mode.last
         given = self.revived(engine, parent)
         program = getattr(given, "program", None)

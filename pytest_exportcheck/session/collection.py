@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
-from pytest_exportcheck.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.declare import cases_in
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.store import ExpectationStore
-from pytest_exportcheck.hooks import Hooks
-from pytest_exportcheck.items import (
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Case
+from pytest_exportcheck.run.hooks import Hooks
+from pytest_exportcheck.run.journal import Journal
+from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
+from pytest_exportcheck.session.items import (
     SESSION,
     BrokenItem,
     CaseItem,
@@ -28,13 +32,9 @@ from pytest_exportcheck.items import (
     items_left,
     items_on,
 )
-from pytest_exportcheck.journal import Journal
-from pytest_exportcheck.kit import kit_of
-from pytest_exportcheck.messages import inbox, outbox
-from pytest_exportcheck.options import Options
-from pytest_exportcheck.progress import Progress
-from pytest_exportcheck.records import Case
-from pytest_exportcheck.selection import HOOK, unmatched
+from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.progress import Progress
+from pytest_exportcheck.session.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
 _REFUSED = "exportcheck_refused"
@@ -67,21 +67,21 @@ class CollectionPlugin:
     def pytest_sessionstart(self) -> None:
         """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
         try:
-            kit = kit_of(self._options, self._hooks)
+            registry = registry_of(self._options, self._hooks)
             expectations = ExpectationStore(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
-        runner = kit.runner(options, progress=Progress(self._write_progress), journal=self._journal)
-        self._config.stash[SESSION] = Session(options, kit, runner, self._hooks, expectations)
+        runner = registry.runner(options, progress=Progress(self._write_progress), journal=self._journal)
+        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
         """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
         session = self._config.stash[SESSION]
         for entry in session.expectations.file.entries:
-            for key, message in session.kit.wrong_keys(entry.expectation):
-                text = "\n".join([f"{entry.place_of(key)}: {message}", *session.kit.problems])
+            for key, message in session.registry.wrong_keys(entry.expectation):
+                text = "\n".join([f"{entry.place_of(key)}: {message}", *session.registry.problems])
                 raise pytest.UsageError(f"exportcheck: {text}")
 
     # --- collection -------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class CollectionPlugin:
         cases, problems = self._hooks.gather_lists("exportcheck_cases", config=self._config)
         yield _collector(session, HOOK, [case for case in cases if isinstance(case, Case)], only=named)
         problems += [_no_case_object(each) for each in cases if not isinstance(each, Case)]
-        problems = [*self._config.stash[SESSION].kit.problems, *problems]
+        problems = [*self._config.stash[SESSION].registry.problems, *problems]
         for number, problem in enumerate(problems, 1):
             yield BrokenItem.from_parent(session, name=f"exportcheck-hook-{number}", message=problem)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exportcheck.collected import entry_item, whole_files
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.expectations.store import ExpectationStore, Named
-from pytest_exportcheck.items import SESSION, BrokenItem, CaseItem
-from pytest_exportcheck.messages import message_of, outbox
 from pytest_exportcheck.records import Status
+from pytest_exportcheck.session.collected import entry_item, whole_files
+from pytest_exportcheck.session.items import SESSION, BrokenItem, CaseItem
+from pytest_exportcheck.session.messages import message_of, outbox
 
 
 class ExpectationsPlugin:

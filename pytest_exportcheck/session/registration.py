@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.outputs import register_outputs
-from pytest_exportcheck.parallel import ParallelPlugin
-from pytest_exportcheck.recorder import Recorder
-from pytest_exportcheck.selection import selected
 from pytest_exportcheck.session.collection import CollectionPlugin
 from pytest_exportcheck.session.expectations import ExpectationsPlugin
+from pytest_exportcheck.session.outputs import register_outputs
+from pytest_exportcheck.session.recorder import Recorder
+from pytest_exportcheck.session.selection import selected
 from pytest_exportcheck.session.summary import SummaryPlugin
+from pytest_exportcheck.session.xdist import ParallelPlugin
 
 
 def register_plugins(config: pytest.Config, options: Options) -> None:

@@ -9,12 +9,12 @@ import torch
 
 from pytest_exportcheck import __version__
 from pytest_exportcheck.harness._torch import schema_version_of_torch
-from pytest_exportcheck.items import SESSION
-from pytest_exportcheck.messages import inbox, outbox
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.recorder import Recorder
 from pytest_exportcheck.reports.terminal import Line, summary
 from pytest_exportcheck.session.collection import CollectionPlugin
+from pytest_exportcheck.session.items import SESSION
+from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.recorder import Recorder
 
 _TOLD = "exportcheck_told"
 

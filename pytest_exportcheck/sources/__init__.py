@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.raised import quiet
+from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.sources.spec import Found, Spec, parse
 
 #: source -> module with ``OPTIONS``, what each option means, and ``cases(spec) -> Found``.

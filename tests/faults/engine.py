@@ -59,7 +59,7 @@ def faulty_engine(stage: int, inject: Inject) -> Engine:
         name=engine.name,
         captures=engine.captures,
         edges={**engine.edges, "exchange": exchange},
-        judged_as={"exchange": "serdes"},
+        contract_of={"exchange": "serdes"},
     )
 
 

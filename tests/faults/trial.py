@@ -9,7 +9,7 @@ from functools import cache
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Outcome
 from pytest_exportcheck.reports.wording import kind_of
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 from tests.faults.engine import faulty_engine
 from tests.faults.fault import Fault, Inject
 from tests.faults.models import MODELS

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pytest_exportcheck.cli import main
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
+from pytest_exportcheck.reference.pt2.json.codec import MINOR
 from pytest_exportcheck.reports.json_report import encoded
-from pytest_exportcheck.serde.archive import ArchiveReader, write_archive
-from pytest_exportcheck.serde.json_codec import MINOR
 from tests.unit.reports_of import item, report
 
 

@@ -44,7 +44,7 @@ def test_an_added_edge_joins_the_default_modes_and_all_modes(run):
 
 
 def test_an_added_edge_may_stand_anywhere_in_a_mode(run):
-    hooks = EDGE.format(result="program", edge="ProgramEdge(again, judged_as='serdes')")
+    hooks = EDGE.format(result="program", edge="ProgramEdge(again, contract_of='serdes')")
     run(hooks, "--exportcheck-modes=strict-again-serdes").assert_outcomes(passed=1)
 
 

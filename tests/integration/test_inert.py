@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "hypothesis", "sympy", "numpy", "msgspec", "jinja2", "pytest_exportcheck.items")
+HEAVY = ("torch", "hypothesis", "sympy", "numpy", "msgspec", "jinja2", "pytest_exportcheck.session.items")
 
 
 def heavy_imports(pytester: pytest.Pytester, *arguments: str) -> set[str]:

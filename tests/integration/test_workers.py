@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pytest_exportcheck.messages import message_of
+from pytest_exportcheck.session.messages import message_of
 
 pytest.importorskip("xdist", reason="pytest-xdist is not installed")
 

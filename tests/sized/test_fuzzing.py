@@ -14,7 +14,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case, Origin, Outcome
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 from tests.sized.library import SIZED
 from tests.sized.sized import Sized
 

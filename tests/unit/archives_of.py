@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.serde.archive import ArchiveReader, Place, write_archive
-from pytest_exportcheck.serde.payload_config import (
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, write_archive
+from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
+from pytest_exportcheck.reference.pt2.payloads.config import (
     CONSTANTS,
     WEIGHTS,
     PayloadExtras,
@@ -19,7 +20,6 @@ from pytest_exportcheck.serde.payload_config import (
     decode_extras,
     encode,
 )
-from pytest_exportcheck.serde.payloads import RestoredPayloads, restore, store
 
 FRAME = [("archive/archive_format", b"pt2"), ("archive/archive_version", b"0"), ("archive/byteorder", b"little")]
 EXTRAS = "exportcheck/payloads.json"

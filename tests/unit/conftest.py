@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exportcheck.checks import align
-from pytest_exportcheck.observe import observe
+from pytest_exportcheck.harness.observation import observe
 from pytest_exportcheck.policy import ALIGNMENT, contract_for, fields_for
 from pytest_exportcheck.records import Evidence, Inputs, Record
 

@@ -11,7 +11,7 @@ import torch
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Case, Origin
-from pytest_exportcheck.runner import Runner
+from pytest_exportcheck.run.runner import Runner
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 

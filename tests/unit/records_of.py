@@ -10,6 +10,7 @@ import sympy
 import torch
 
 from pytest_exportcheck.describe.operators import operator_facts
+from pytest_exportcheck.harness.tensors import facts_of
 from pytest_exportcheck.records import (
     ConstraintsRecord,
     GraphRecord,
@@ -27,7 +28,6 @@ from pytest_exportcheck.records import (
     TensorValue,
 )
 from pytest_exportcheck.reports.wording import kind_of
-from pytest_exportcheck.tensors import facts_of
 
 
 def graph(text, *, path="", meta=None, vals=None, origins=None):

@@ -12,10 +12,11 @@ import torch
 from torch.export import Dim
 
 from pytest_exportcheck import reference
+from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.exporter.branches import Branch, WatchedShapeEnv
 from pytest_exportcheck.harness import _torch as harness_torch
 from pytest_exportcheck.reference._torch import sizes, tracing, values
+from pytest_exportcheck.reference.exporter.shape_env import Branch, WatchedShapeEnv
 
 BACKENDS = ("mkldnn", "nnpack", "cudnn")
 
@@ -194,7 +195,9 @@ def test_what_the_harness_loads_late_is_there() -> None:
 
 
 def test_the_kernels_of_fused_attention_are_operators() -> None:
-    assert [name for name in harness_torch.FUSED_ATTENTION_KERNELS if not hasattr(torch.ops.aten, name)] == []
+    aten = torch.ops.aten
+    kernels = (aten._transformer_encoder_layer_fwd.default, aten._native_multi_head_attention.default)
+    assert [operator_facts(each, (), {}) for each in kernels] == [{"fused_attention"}] * 2
 
 
 def test_the_default_device_is_none_until_it_is_set() -> None:

@@ -1,0 +1,302 @@
+"""Fuzzes one program: every declared size must give what eager gives, every other one must be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from hypothesis import reject
+
+from pytest_exportcheck.fuzz.boundary_values import boundaries, smaller
+from pytest_exportcheck.fuzz.captured import Captured
+from pytest_exportcheck.fuzz.hypothesis_driver import Draw, Explored, explore
+from pytest_exportcheck.fuzz.outside import Direction, directions, is_declared
+from pytest_exportcheck.fuzz.perturbations import variations_of, varied
+from pytest_exportcheck.fuzz.setup import Ground, described
+from pytest_exportcheck.fuzz.size_budget import Limits
+from pytest_exportcheck.fuzz.size_facts import joined, without_hints
+from pytest_exportcheck.fuzz.solver import Domain, solve
+from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation
+from pytest_exportcheck.reports.wording import kind_of
+
+Run: TypeAlias = Callable[[Inputs], Observation]
+#: What differs between what eager did and what the program did with these inputs, judged.
+Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
+
+
+@dataclass(frozen=True)
+class FuzzTarget:
+    """What is fuzzed: eager, and a program that should do the same. ``captured`` is what the program says of sizes, if it is known."""
+
+    eager: Run
+    run: Run
+    compare: Compare
+    judge: Callable[[Sequence[Finding]], Sequence[Finding]]
+    captured: Captured | None = None
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of it. ``statistics`` is hypothesis's text."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    statistics: str = ""
+    ledger: tuple[FieldSurvival, ...] = ()
+
+
+class Disagreement(Exception):
+    """A drawn example at which something is broken. Each kind is shrunk by itself."""
+
+
+class Differs(Disagreement):
+    """The program computes something else."""
+
+
+class Refuses(Disagreement):
+    """The program raises, and eager does not."""
+
+
+class Accepts(Disagreement):
+    """The program takes sizes that nobody declared, and computes something else."""
+
+
+@dataclass
+class _Tally:
+    """What became of the examples so far. ``broken`` holds the last findings of each kind, which are the smallest ones when
+    hypothesis is done."""
+
+    broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
+    excused: dict[Identity, Finding] = field(default_factory=dict)
+    tried: int = 0
+    refused: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    by_eager: dict[str, int] = field(default_factory=dict)
+    filtered: int = 0
+    unpinned: list[Mapping[str, int]] = field(default_factory=list)
+
+    def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
+        """Keep what is known or tolerated once; raise for what is broken."""
+        broken = [each for each in findings if each.verdict == "broken"]
+        for each in findings:
+            if each.verdict != "broken":
+                self.excused.setdefault(each.identity, each)
+        if broken:
+            self.broken[kind] = broken
+            raise kind
+
+
+#: How many more examples are tried for sizes below those that were found.
+_POLISH = 150
+
+
+def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing) -> Fuzzed:
+    """Run so many examples of declared sizes, and at most as many of others, pinned ones before them."""
+    return _Fuzzer(ground, subject, key, options.examples, options.also).run()
+
+
+class _Fuzzer:
+    def __init__(self, ground: Ground, subject: FuzzTarget, key: str, examples: int, also: frozenset[str]) -> None:
+        self._ground = ground
+        self._subject = subject
+        self._key = key
+        self._examples = examples
+        captured = subject.captured
+        self._facts = (
+            joined(ground.facts, captured.facts)
+            if captured
+            else without_hints(ground.facts, ground.usual(ground.facts))  # nobody knows what became of them
+        )
+        self._variations = variations_of(ground.example, also)
+        self._tally = _Tally()
+        self._usual = ground.usual(self._facts)
+        self._limits = Limits(self._facts, ground.example, self._usual)
+        self._made = f"capture made of it: {captured.facts}" if captured else ""
+        self._constants = _merged(captured.constants if captured else (), ground.constants)
+
+    def run(self) -> Fuzzed:
+        domain = solve(self._facts)
+        if domain.empty or not self._facts.roots:
+            reason = f"no size is left: {domain.empty}" if domain.empty else "no dim is dynamic in this program"
+            return Fuzzed((), (f"fuzz: {reason}",))
+        domain = self._limits.capped(domain)
+        explored = [*self._explore_pinned(), self._explore_declared(domain), self._explore_undeclared()]
+        broken = self._tally.broken
+        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
+        statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
+        return Fuzzed(
+            (*found, *self._tally.excused.values()),
+            tuple(self._notes(domain, explored)),
+            statistics,
+            self._ledger(),
+        )
+
+    def _ledger(self) -> tuple[FieldSurvival, ...]:
+        """Of the ways out of the declared sizes, how many the program bars."""
+        accepted = len(self._tally.accepted)
+        refused = len(self._tally.refused - self._tally.accepted)
+        return (FieldSurvival(field="sizes.undeclared_refused", kept=refused, dropped=accepted),)
+
+    # --- declared sizes ---------------------------------------------------------------------
+
+    def _explore_declared(self, domain: Domain) -> Explored:
+        """Sizes of the domain, and a variation where some are asked for: none at first."""
+        telling = boundaries(domain, self._usual, self._constants, max(10, self._examples * 2 // 3))
+        usual = {axis.name: axis.nearest(self._usual[axis.name]) for axis in domain.axes}
+        first = [self._choices(domain, chosen, 0) for chosen in telling]
+        first += [self._choices(domain, usual, number) for number in range(1, len(self._variations) + 1)]
+        at: dict[type[Disagreement], dict[str, int]] = {}
+
+        def test(draw: Draw) -> None:
+            chosen = domain.choose(draw.number)
+            number = draw.number(0, len(self._variations))
+            sizes = domain.complete(chosen)
+            if sizes is None or not self._limits.allow(sizes):
+                self._tally.filtered += 1
+                reject()
+            try:
+                self._declared(draw, sizes, number)
+            except Disagreement as error:
+                at[type(error)] = chosen
+                raise
+
+        explored = explore(test, key=self._key, first=first, examples=self._examples, failures=Disagreement)
+        below = [point for found in at.values() for point in [found, *smaller(domain, found, usual, _POLISH)]]
+        if explored.failed and len(domain.axes) > 1:
+            again = [self._choices(domain, point, 0) for point in below]
+            explore(test, key=f"{self._key} smaller", first=again, examples=len(again), failures=Disagreement)
+        return explored
+
+    def _choices(self, domain: Domain, chosen: Mapping[str, int], number: int) -> list[int]:
+        """What is drawn to get these sizes and this variation."""
+        indices = [axis.index(chosen[axis.name]) for axis in domain.axes if axis.count != 1]
+        return [*indices, number] if self._variations else indices
+
+    def _explore_pinned(self) -> Iterator[Explored]:
+        for number, pinned in enumerate(self._ground.pins):
+            sizes = {**self._usual, **pinned}
+            if not self._facts.holds(sizes):  # of hints, which promise nothing
+                self._tally.unpinned.append(pinned)
+                continue
+
+            def test(draw: Draw, sizes: Mapping[str, int] = sizes) -> None:
+                self._declared(draw, sizes, 0)
+
+            yield explore(test, key=f"{self._key} pinned {number}", examples=1, failures=Disagreement)
+
+    def _declared(self, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
+        """One example. Inputs that eager refuses are counted and dropped."""
+        call = self._ground.inputs(self._facts, sizes, draw.value)
+        must_agree = True
+        if number:
+            place, variation = self._variations[number - 1]
+            call, must_agree = varied(call, place, variation), variation.declared
+        expected = self._subject.eager(call)
+        if expected.raised:
+            self._tally.by_eager[expected.raised.type] = self._tally.by_eager.get(expected.raised.type, 0) + 1
+            reject()
+        self._tally.tried += 1
+        got = self._subject.run(call)
+        if not got.raised:
+            self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))
+        elif must_agree:
+            finding = Finding.of("sizes").at(
+                ", ".join(sizes),
+                "narrowed",
+                "",
+                f"accepted, as eager does: {described(self._facts)}",
+                got.raised,
+                "\n".join(filter(None, [self._made, self._pin(sizes, number)])),
+                error=got.raised,
+                on=(got.site,),
+            )
+            self._tally.found(Refuses, self._subject.judge([finding]))
+
+    def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
+        """What differs, and does not differ between two runs of eager itself."""
+        findings = self._subject.compare(call, expected, got)
+        if any(each.verdict == "broken" for each in findings):
+            noise = {each.identity for each in self._subject.compare(call, expected, self._subject.eager(call))}
+            findings = [each for each in findings if each.identity not in noise]
+        return [_with_detail(each, detail) for each in findings]
+
+    def _pin(self, sizes: Mapping[str, int], number: int) -> str:
+        return "" if number else f"to run it always, write in the case: sizes=[{dict(sizes)!r}]"
+
+    # --- other sizes ------------------------------------------------------------------------
+
+    def _explore_undeclared(self) -> Explored:
+        ways = [way for way in directions(self._facts, self._ground.example, self._usual) if self._limits.hold(way)]
+        if not ways:
+            return Explored(failed=False)
+
+        def test(draw: Draw) -> None:
+            way = ways[draw.number(0, len(ways) - 1)]
+            self._undeclared(way, draw.number(1, way.steps))
+
+        first = [
+            [*([number] if len(ways) > 1 else []), *([1] if way.steps > 1 else [])] for number, way in enumerate(ways)
+        ]
+        return explore(test, key=f"{self._key} undeclared", first=first, examples=self._examples, failures=Disagreement)
+
+    def _undeclared(self, way: Direction, number: int) -> None:
+        sizes = way.at(number)
+        if is_declared(self._facts, sizes, self._ground.example):
+            reject()
+        call = self._ground.inputs_of(sizes)
+        got = self._subject.run(call)
+        (self._tally.refused if got.raised else self._tally.accepted).add(way.about)
+        if got.raised:
+            return
+        expected = self._subject.eager(call)
+        taken: Change = "accepted" if way.beyond else "unguarded"
+        if expected.raised:
+            findings = [self._accepted(way, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
+        else:
+            differences = self._differences(call, expected, got, "")
+            worst = next((each for each in differences if each.verdict == "broken"), None)
+            if worst is None:
+                findings = [self._accepted(way, got, "widened", "", "it computes there what eager computes")]
+            else:
+                what = f"{worst.check}: {worst.place}: {kind_of(worst)}: expected {worst.expected}, got {worst.actual}"
+                findings = [self._accepted(way, got, taken, "and_computed_otherwise", what)]
+        self._tally.found(Accepts, self._subject.judge(findings))
+
+    def _accepted(self, way: Direction, got: Observation, change: Change, key: str, detail: str) -> Finding:
+        expected = f"refused: declared is {described(self._facts)}"
+        return Finding.of("sizes").at(way.about, change, key, expected, "accepted", detail, on=(got.site,))
+
+    # --- notes ------------------------------------------------------------------------------
+
+    def _notes(self, domain: Domain, explored: Sequence[Explored]) -> list[str]:
+        notes: list[str] = []
+        tally, names = self._tally, ", ".join(self._facts.roots)
+        refused = sum(tally.by_eager.values())
+        if refused:
+            kinds = ", ".join(tally.by_eager)
+            notes.append(f"fuzz: eager itself refused {refused} of {tally.tried + refused} inputs ({kinds})")
+        if domain.filters and tally.tried < min(self._examples, 10):
+            facts = "; ".join(map(str, domain.filters))
+            notes.append(
+                f"fuzz: only {tally.tried} of {tally.tried + tally.filtered} drawn sizes of {names} met what cannot be "
+                f"built into the drawing: {facts}. Pin more with sizes=."
+            )
+        if any(each.flaky for each in explored):
+            notes.append("fuzz: an example failed and did not fail again: the model or the program is not repeatable")
+        notes += [f"fuzz: pinned sizes are not what capture made of hints: {dict(each)!r}" for each in tally.unpinned]
+        return [*notes, *self._limits.notes()]
+
+
+def _with_detail(finding: Finding, detail: str) -> Finding:
+    return replace(finding, detail="\n".join(filter(None, [finding.detail, detail])))
+
+
+def _merged(*groups: Sequence[int]) -> list[int]:
+    """Numbers of several groups, those that are in several first."""
+    counted: dict[int, int] = {}
+    for group in groups:
+        for number in dict.fromkeys(group):
+            counted[number] = counted.get(number, 0) + 1
+    return sorted(counted, key=lambda number: (-counted[number], number))

@@ -1,0 +1,88 @@
+"""What must hold at run time and could not be decided while tracing stands in the graph, as assertions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sympy
+import torch
+from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
+
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, is_unbacked, unbacked_bindings
+from pytest_exportcheck.reference._torch.values import ASSERT_TENSOR_METADATA, on_new_nodes
+
+_CASTS = (torch.ops.aten.to.device, torch.ops.aten.to.dtype, torch.ops.aten.to.dtype_layout)
+_MADE_HERE = 'File "pytest_exportcheck/reference/exporter/assertions.py", in insert_assertions'
+
+
+def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
+    """Assert what was deferred about sizes, and of tensors that are cast that they are what they were: a cast that did nothing
+    while tracing gives the tensor itself, one that does something a copy."""
+    with _provenance(module, _MADE_HERE):
+        insert_deferred_runtime_asserts(module, env, "exported program", export=True)
+    for node in module.graph.nodes:
+        if node.target in _CASTS and node.prev.target is not ASSERT_TENSOR_METADATA:
+            _assert_metadata(module.graph, node)
+    _bind_unbacked(module.graph, env)
+
+
+def _assert_metadata(graph: torch.fx.Graph, cast: torch.fx.Node) -> None:
+    val = cast.args[0].meta["val"]  # type: ignore[union-attr]
+    with graph.inserting_before(cast):
+        node = graph.call_function(
+            ASSERT_TENSOR_METADATA, (cast.args[0],), {"dtype": val.dtype, "device": val.device, "layout": val.layout}
+        )
+    node.meta |= {key: cast.meta[key] for key in ("stack_trace", "nn_module_stack") if key in cast.meta}
+    node.meta |= {"val": None, "torch_fn": (f"{node.name}_0", "OpOverload._assert_tensor_metadata.default")}
+
+
+def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
+    """Which node yields each unbacked symbol first."""
+    pending = {
+        symbol
+        for symbol in env.var_to_range  # torch's loader has expressions among them
+        if isinstance(symbol, sympy.Symbol) and is_unbacked(symbol) and symbol not in env.unbacked_renamings
+    }
+    for node in graph.nodes:
+        node.meta.pop("unbacked_bindings", None)
+        val = node.meta.get("val")
+        found = None
+        if val is not None:
+            found = unbacked_bindings(val, env, pending)
+        if found:
+            node.meta["unbacked_bindings"] = found
+
+
+@contextmanager
+def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None]:
+    """Nodes that are made meanwhile get a module stack and say that they are ours."""
+
+    def note(node: torch.fx.Node) -> None:
+        if node.op != "call_function":
+            return
+        node.meta.setdefault("stack_trace", stack_trace)
+        node.meta.setdefault("nn_module_stack", first)
+        node.meta.setdefault("torch_fn", (f"{node.name}_0", _function_name(node.target)))
+        if "val" not in node.meta:
+            node.meta["val"] = _value_of(node)
+
+    first: Any = next(
+        (node.meta["nn_module_stack"] for node in module.graph.nodes if "nn_module_stack" in node.meta), {}
+    )
+    with on_new_nodes(module, note):
+        yield
+
+
+def _function_name(target: Any) -> str:
+    return f"{type(target).__name__}.{getattr(target, '__name__', target)}"
+
+
+def _value_of(node: torch.fx.Node) -> Any:
+    """What a call on numbers yields, by calling it on theirs."""
+    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta.get("val"))
+    try:
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+    except Exception:  # an assertion about what is not known yet
+        return None

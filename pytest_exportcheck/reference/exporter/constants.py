@@ -1,0 +1,98 @@
+"""Tensors that the graph holds become inputs, under the names that the module has for them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.reference._torch.values import (
+    FakeTensor,
+    FakeTensorMode,
+    class_of_script_object,
+    is_functorch_tensor,
+)
+from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotTraceable
+from pytest_exportcheck.reference.exporter.module_calls import NOTE
+
+
+def lift_constants(
+    module: torch.fx.GraphModule, mode: FakeTensorMode, known: Mapping[str, Any], lifted: int
+) -> dict[str, Any]:
+    """Name -> value, in the order of their placeholders, which stand behind the first ``lifted`` ones. Of ``known`` ones the
+    names are kept."""
+    graph = module.graph
+    names: dict[int, list[str]] = {}
+    for name, value in known.items():
+        names.setdefault(id(value), []).append(name)
+    placeholders = graph.find_nodes(op="placeholder")
+    first_input = (
+        placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
+    )
+    made: dict[int, torch.fx.Node] = {}
+    values: dict[str, Any] = {}
+    numbers = itertools.count()
+    for node in list(graph.nodes):
+        if node.op != "get_attr":
+            continue
+        value = getattr(module, str(node.target))
+        if isinstance(value, torch.fx.GraphModule):
+            continue
+        if id(value) not in made:
+            _refuse_traced(node, value)
+            name = names[id(value)][0] if id(value) in names else _made_name(node, numbers, known)
+            with graph.inserting_before(first_input):
+                placeholder = graph.placeholder(name.replace(".", "_"))
+            placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
+            # a parameter of a module that is not part of this one is no parameter of the program either
+            constant = value.detach() if isinstance(value, torch.nn.Parameter) else value
+            made[id(value)], values[name] = placeholder, constant
+        made[id(value)].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
+        node.replace_all_uses_with(made[id(value)])
+        graph.erase_node(node)
+    return values
+
+
+def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
+    """Of a tensor that ``forward`` makes: after the module that makes it."""
+    stack: dict[str, tuple[str, str]] = next(
+        (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
+    )
+    path = list(stack.values())[-1][0] if stack else ""
+    prefix = f"{path}." if path else ""
+    return next(name for name in (f"{prefix}lifted_tensor_{number}" for number in numbers) if name not in known)
+
+
+def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
+    """A tensor that only exists while tracing is no constant, and an object is none that is captured here."""
+    if isinstance(value, torch.ScriptObject):
+        raise NotTraceable(
+            f"the model uses a script object, {class_of_script_object(value)}, which the reference exporter does not capture. "
+            "Export it with torch.export."
+        )
+    if not isinstance(value, torch.Tensor):
+        raise NotTraceable(
+            f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
+            f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
+        )
+    wrapped = is_functorch_tensor(value)
+    if not wrapped and not isinstance(value, FakeTensor):
+        return
+    what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
+    kind = NotTraceable if wrapped else LeakedTensor
+    raise kind(
+        f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
+        f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
+    )
+
+
+_REMEDIES: Mapping[type, str] = {
+    torch.Generator: "Draw from torch's default generator, or pass the random tensors in.",
+}
+
+
+def _used_at(node: torch.fx.Node) -> str:
+    user = next((each for each in node.users if "stack_trace" in each.meta), node)
+    return f"It is used at\n{user.meta.get('stack_trace', node.format_node())}\n"

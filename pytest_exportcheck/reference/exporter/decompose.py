@@ -1,0 +1,183 @@
+"""Lowering: the program below autograd that computes what a program computes, what it changes among its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram, ModuleCallEntry
+from torch.export.graph_signature import (
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    OutputKind,
+    OutputSpec,
+    TensorArgument,
+    TokenArgument,
+)
+
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
+from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
+from pytest_exportcheck.reference.exporter.assertions import insert_assertions
+from pytest_exportcheck.reference.exporter.constants import lift_constants
+from pytest_exportcheck.reference.exporter.functionalize import functional
+from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
+from pytest_exportcheck.reference.exporter.program import argument_of
+
+_MUTATION = {
+    InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
+    InputKind.BUFFER: OutputKind.BUFFER_MUTATION,
+    InputKind.USER_INPUT: OutputKind.USER_INPUT_MUTATION,
+}
+
+
+def decompose(program: ExportedProgram, decomp_table: Mapping[Any, Any] | None = None) -> ExportedProgram:
+    """The program in functional operators below autograd, as ``program.run_decompositions`` gives it.
+
+    Parameters
+    ----------
+    program
+        Any program; it stays as it is, and shares its state with the new one.
+    decomp_table
+        Operator -> a function that computes it by others. By default what leads to core ATen operators. Composite operators that a
+        given table does not name stay as they are.
+    """
+    table = torch.export.default_decompositions() if decomp_table is None else decomp_table
+    return lowered(program, table, keep=True)
+
+
+def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -> ExportedProgram:
+    """``keep`` as for :func:`functional`."""
+    before = program.graph_signature
+    tokens = sum(spec.kind is InputKind.TOKEN for spec in before.input_specs)
+    mode = _mode_of(program)
+    result = functional(program.graph_module, mode, table, keep=keep, tokens=tokens, wanted=_named(program))
+    module, graph = result.module, result.module.graph
+    specs = before.input_specs[tokens:]
+    changed = [specs[place] for place in result.changed]
+    _without_copies(graph, result.effects, len(changed))
+    graph.eliminate_dead_code()
+    insert_assertions(module, mode.shape_env or ShapeEnv())
+    state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
+    made = lift_constants(module, mode, program.constants, result.effects + state)
+    old = program.graph.find_nodes(op="placeholder")[tokens:]
+    inputs = _inputs(graph, old, specs, made, result.effects, state)
+    graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
+    module.recompile()
+    outputs = _outputs(graph, before.output_specs[tokens:], changed, result.effects)
+    made_program = ExportedProgram(
+        root=module,
+        graph=graph,
+        graph_signature=ExportGraphSignature(inputs, outputs),
+        state_dict=program.state_dict,
+        range_constraints=_ranges(program, graph, mode),
+        module_call_graph=[_renamed(entry, result.nodes) for entry in program.module_call_graph],
+        example_inputs=program.example_inputs,
+        constants={**program.constants, **made},
+        verifiers=[Verifier],
+    )
+    set_guards(made_program, guards_of(program))
+    return made_program
+
+
+def _mode_of(program: ExportedProgram) -> FakeTensorMode:
+    """The mode of the program's values, so that symbols mean what they meant."""
+    values = [node.meta.get("val") for node in program.graph.nodes]
+    return next((each.fake_mode for each in values if isinstance(each, FakeTensor)), None) or FakeTensorMode(
+        shape_env=ShapeEnv(), export=True
+    )
+
+
+def _without_copies(graph: torch.fx.Graph, first: int, count: int) -> None:
+    """What is copied into the whole of an input is its new value, where it is of the same kind. A result that is the input
+    itself stays a copy: it is not the tensor that the value was taken from."""
+    output = graph.output_node()
+    results = list(output.args[0])  # type: ignore[arg-type]
+    for place in range(first, first + count):
+        new = results[place]
+        if new.target is not torch.ops.aten.copy.default:
+            continue
+        into, source = new.args[0].meta["val"], new.args[1].meta["val"]
+        if all(getattr(into, each) == getattr(source, each) for each in ("dtype", "device", "shape")):
+            results[place] = new.args[1]
+            new.replace_all_uses_with(new.args[1])
+    output.args = (tuple(results),)
+
+
+def _returned(graph: torch.fx.Graph) -> list[Any]:
+    (output,) = graph.find_nodes(op="output")
+    return list(output.args[0])
+
+
+def _inputs(
+    graph: torch.fx.Graph,
+    old: list[torch.fx.Node],
+    specs: list[InputSpec],
+    made: Mapping[str, Any],
+    tokens: int,
+    state: int,
+) -> list[InputSpec]:
+    """The placeholders under their names, with what stood beside them; constants that were made stand behind the state."""
+    placeholders = graph.find_nodes(op="placeholder")
+    first = tokens + state
+    new, lifted = placeholders[:tokens], placeholders[first : first + len(made)]
+    same = [*placeholders[tokens:first], *placeholders[first + len(made) :]]
+    names = {node: before.name for node, before in zip(same, old, strict=True)}
+    names |= {node: state_name("c_", name) for node, name in zip(lifted, made, strict=True)}
+    names |= dict.fromkeys(new, "token")
+    rename(graph, names)
+    for node, before in zip(same, old, strict=True):
+        node.meta = dict(before.meta)
+    return [
+        *(InputSpec(InputKind.TOKEN, TokenArgument(node.name), None) for node in new),
+        *map(replace, specs[:state]),
+        *(
+            InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(node.name), name)
+            for node, name in zip(lifted, made, strict=True)
+        ),
+        *map(replace, specs[state:]),
+    ]
+
+
+def _outputs(
+    graph: torch.fx.Graph, before: list[OutputSpec], changed: list[InputSpec], tokens: int
+) -> list[OutputSpec]:
+    nodes = _returned(graph)
+    found = [OutputSpec(OutputKind.TOKEN, TokenArgument(node.name), None) for node in nodes[:tokens]]
+    for spec, node in zip(changed, nodes[tokens:], strict=False):
+        target = spec.arg.name if spec.kind is InputKind.USER_INPUT else spec.target
+        found.append(OutputSpec(_MUTATION[spec.kind], TensorArgument(node.name), target))
+    for old, node in zip(before, nodes[len(found) :], strict=True):
+        arg = argument_of(node, node.meta.get("val")) if isinstance(node, torch.fx.Node) else old.arg
+        found.append(OutputSpec(old.kind, arg, old.target))
+    return found
+
+
+def _named(program: ExportedProgram) -> set[str]:
+    """The nodes that signatures of calls name."""
+    signatures = [entry.signature for entry in program.module_call_graph if entry.signature is not None]
+    return {each.name for one in signatures for each in (*one.inputs, *one.outputs)}
+
+
+def _renamed(entry: ModuleCallEntry, nodes: Mapping[str, torch.fx.Node]) -> ModuleCallEntry:
+    def renamed(argument: Any) -> Any:
+        return replace(argument, name=nodes[argument.name].name) if argument.name in nodes else argument
+
+    if entry.signature is None:
+        return ModuleCallEntry(entry.fqn)
+    inputs, outputs = ([*map(renamed, each)] for each in (entry.signature.inputs, entry.signature.outputs))
+    return ModuleCallEntry(entry.fqn, replace(entry.signature, inputs=inputs, outputs=outputs))
+
+
+def _ranges(program: ExportedProgram, graph: torch.fx.Graph, mode: FakeTensorMode) -> dict[Any, Any]:
+    """Those of the program, and of symbols that operators brought which stood in others."""
+    found = dict(program.range_constraints)
+    env: Any = mode.shape_env
+    for node in graph.nodes:
+        val = node.meta.get("val")
+        for symbol in free_symbols(val) if val is not None else ():
+            if symbol not in found and symbol in env.var_to_range:
+                found[symbol] = env.var_to_range[symbol]
+    return found

@@ -1,0 +1,94 @@
+"""Dynamic shapes: what was declared of every dimension, in whichever form it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.export import AdditionalInputs, Dim, ShapesCollection
+
+from pytest_exportcheck.reference._torch.sizes import (
+    IntWrapper,
+    check_dynamic_shapes,
+    map_dynamic_shapes,
+    normalize_dynamic_shapes,
+)
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
+from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+
+#: Of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
+Declared = Mapping[int, Any] | Any
+
+
+def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Any:
+    """The declaration as a mapping by name or a sequence by position, whichever object it was written as; None for none."""
+    if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
+    if not dynamic_shapes:
+        return None
+    return normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
+
+
+def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
+    """For each leaf of the example what was declared of it; of a dimension that is not spoken of, nothing: it is static.
+
+    Raises
+    ------
+    UserError
+        Where the declaration does not fit the structure of the example, in torch's words.
+    InvalidInput
+        Where it speaks of a dimension that is not there, or names the size of a number.
+    ConstraintViolation
+        Where the example has another size than was declared.
+    """
+    if dynamic_shapes is None:
+        return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
+    by_name = pytree.tree_map(lambda leaf: IntWrapper(leaf) if type(leaf) is int else leaf, dict(example.by_name))
+    try:
+        check_dynamic_shapes(by_name, dynamic_shapes)
+    except ValueError as error:  # a named dim for a number
+        raise InvalidInput(str(error)) from error
+    given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
+    found: list[Any] = []
+    map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
+    places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
+    return [_checked(leaf, _by_dimension(leaf.value, found[places[leaf.path]])) for leaf in example.leaves]
+
+
+def _plain(path: Any) -> tuple[Any, ...]:
+    return tuple(
+        key.name if isinstance(key, pytree.GetAttrKey) else key.idx if isinstance(key, pytree.SequenceKey) else key.key
+        for key in path
+    )
+
+
+def _checked(leaf: Leaf, said: Declared) -> Declared:
+    if not isinstance(leaf.value, torch.Tensor):
+        return said
+    shape = tuple(leaf.value.shape)
+    for number, dim in said.items():
+        if not -len(shape) <= number < len(shape):
+            raise InvalidInput(
+                f"{leaf.text} has the shape {shape}, and dimension {number} of it was declared. Declare one that it has."
+            )
+        if type(dim) is int and shape[number] != dim:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] was declared to be {dim}, and is {shape[number]} in the example. "
+                "Give an example of that size, or declare a Dim."
+            )
+        if isinstance(dim, Dim) and not dim.min <= shape[number] <= dim.max:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] of the example: {shape[number]} not in range [{dim.min}, {dim.max}], as it was declared: {dim!r}. "
+                "Give an example within the range, or declare another."
+            )
+    return {number % len(shape): dim for number, dim in said.items()}
+
+
+def _by_dimension(value: Any, shape: Any) -> Declared:
+    if not isinstance(value, torch.Tensor):
+        return shape
+    if isinstance(shape, Mapping):
+        return dict(shape)
+    return dict(enumerate(shape or ()))

@@ -1,0 +1,119 @@
+"""Exporting a model: the steps, in the order in which data passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.export import AdditionalInputs, ExportedProgram
+
+from pytest_exportcheck.reference._torch.values import guards_of, set_guards
+from pytest_exportcheck.reference.exporter.assertions import insert_assertions
+from pytest_exportcheck.reference.exporter.constants import lift_constants
+from pytest_exportcheck.reference.exporter.decompose import lowered
+from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
+from pytest_exportcheck.reference.exporter.errors import NotTraceable
+from pytest_exportcheck.reference.exporter.fake_inputs import fake_inputs, new_symbolic
+from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
+from pytest_exportcheck.reference.exporter.inputs import Example, example_of
+from pytest_exportcheck.reference.exporter.metadata import tidy
+from pytest_exportcheck.reference.exporter.module_attributes import restored
+from pytest_exportcheck.reference.exporter.module_calls import Calls
+from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
+from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
+from pytest_exportcheck.reference.exporter.regions import wrap_regions
+from pytest_exportcheck.reference.exporter.trace import trace
+from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
+
+
+def export(
+    mod: torch.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    dynamic_shapes: Any = None,
+    strict: bool = False,
+    pre_dispatch: bool = True,
+    preserve_module_call_signature: tuple[str, ...] = (),
+) -> ExportedProgram:
+    """The program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
+
+    Parameters
+    ----------
+    mod, args, kwargs
+        A module and the arguments of an example call. The module, the arguments and the generators are as before when it returns.
+    dynamic_shapes
+        In every form that torch takes. A call of the program outside of a declared range is refused.
+    pre_dispatch
+        Without it the program is one of functional operators below autograd: what it changes is among its outputs.
+    strict
+        Only as it is: captures through Dynamo are torch's.
+    preserve_module_call_signature
+        Paths of submodules that ``torch.export.unflatten`` shall make callable as they are: each call is kept.
+
+    Raises
+    ------
+    InvalidInput
+        Where the example or the dynamic shapes do not fit the module.
+    ConstraintViolation
+        Where the module restricts its sizes more than was declared: which, where, and what to declare instead.
+    NotTraceable
+        Where it does what no program can say.
+    NotSupported
+        Where it has something that a program may hold and that this exporter does not capture, such as most tensor subclasses.
+    """
+    if strict:
+        raise NotImplementedError(
+            "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
+        )
+    example = example_of(mod, args, kwargs)
+    with named_when_unsupported(mod, example):
+        program = _captured(mod, example, dynamic_shapes, preserve_module_call_signature)
+    if isinstance(dynamic_shapes, AdditionalInputs):
+        dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
+    return program if pre_dispatch else lowered(program, {}, keep=False)
+
+
+def _captured(
+    mod: torch.nn.Module, example: Example, dynamic_shapes: Any, preserve_module_call_signature: tuple[str, ...]
+) -> ExportedProgram:
+    """The program above autograd."""
+    calls = Calls(mod, preserve_module_call_signature)
+    shapes = plain_shapes(mod, example, dynamic_shapes)
+    declared = declared_shapes(example, shapes)
+    symbolic = new_symbolic()
+    fakes = fake_inputs(symbolic, example, declared)
+    state = state_of(mod)
+    with restored(mod) as attributes, calls.watched():
+        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
+        replaced = dict(attributes.replaced())
+    solve(mod, fakes, shapes)
+    tidy(traced.module, fakes.values)
+    insert_assertions(traced.module, symbolic.env)
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
+    _refuse_replaced(replaced, constants)
+    module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
+    slots = slots_of(state, constants, example)
+    dress_inputs(module.graph, slots)
+    module.recompile()
+    program = program_of(
+        module,
+        signature_of(module.graph, slots),
+        state,
+        constants,
+        ranges(fakes, example, declared),
+        example,
+        traced.out_spec,
+        calls.entries(module),
+    )
+    set_guards(program, [*guards_of(program), *guards(fakes, example, declared)])
+    return program
+
+
+def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:
+    for name, value in replaced.items():
+        if any(value is each for each in constants.values()):
+            raise NotTraceable(
+                f"the model reads self.{name} and assigns it anew, which a program can keep for buffers only: the second call would "
+                f'compute with the old value. Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
+            )

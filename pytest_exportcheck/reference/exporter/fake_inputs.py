@@ -1,0 +1,178 @@
+"""Fake values: every input as a tensor without data, whose dynamic dimensions are symbols."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy
+import torch
+from torch.export import Dim
+
+from pytest_exportcheck.reference._torch.sizes import (
+    DerivedDim,
+    DimDynamic,
+    DimHint,
+    DimHintType,
+    EqualityConstraint,
+    RelaxedUnspecConstraint,
+    StatelessSymbolicContext,
+    StrictMinMaxConstraint,
+    TrackedFake,
+    ValueRanges,
+    number_context,
+    try_solve,
+)
+from pytest_exportcheck.reference._torch.tracing import ConstantSource, TensorProperty, TensorPropertySource
+from pytest_exportcheck.reference._torch.values import FakeTensorMode
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
+from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
+
+_STRICT, _RELAXED = "strict", "relaxed"
+
+
+@dataclass
+class Declarations:
+    """What the declared dims say of where sizes come from, as guards are checked against it."""
+
+    sources: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    derived: list[tuple[Any, Any, int, Leaf, int]] = field(default_factory=list)
+    relaxed: set[Any] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class FakeInputs:
+    """The leaves of the example as fakes, and which of their sizes were declared equal or derived."""
+
+    symbolic: Symbolic
+    values: list[Any]
+    equalities: EqualityConstraint
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """A fake mode, and the environment of its symbols."""
+
+    mode: FakeTensorMode
+    env: WatchedShapeEnv
+
+
+def new_symbolic() -> Symbolic:
+    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
+    return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
+
+
+def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared]) -> FakeInputs:
+    """The fakes of the example.
+
+    Raises
+    ------
+    ConstraintViolation
+        Where a size of the example is not of the form that was declared of it.
+    """
+    found = Declarations()
+    values, seen = [], set()
+    for leaf, said in zip(example.leaves, declared, strict=True):
+        value = leaf.value
+        if isinstance(value, torch.Tensor):
+            if id(value) in seen:  # fakes go by identity: one tensor that is given twice is two inputs all the same
+                value = value.detach().requires_grad_(value.requires_grad)
+            seen.add(id(value))
+            value = _fake_tensor(symbolic, replace(leaf, value=value), said, found)
+        elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
+            value = _fake_number(symbolic, leaf, said)
+        values.append(value)
+    return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
+
+
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
+    dimensions: list[Any] = []
+    constraints: list[Any] = []
+    for number in range(leaf.value.dim()):
+        source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
+        dynamic, constraint = _dimension(symbolic, leaf, number, declared.get(number), source, found)
+        dimensions.append(dynamic)
+        constraints.append(constraint)
+    context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
+        dynamic_sizes=dimensions, constraint_sizes=constraints
+    )
+    fake = symbolic.mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
+    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
+        TrackedFake(fake, leaf.source, context)
+    )
+    return fake
+
+
+def _dimension(
+    symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
+) -> tuple[Any, Any]:
+    """How one dimension is dynamic, and what its symbol must keep to."""
+    if isinstance(said, DimHint):
+        found.relaxed.add(source)
+        if said.type is DimHintType.STATIC:
+            return DimDynamic.STATIC, None
+        must = RelaxedUnspecConstraint(warn_only=False) if said.type is DimHintType.DYNAMIC else None
+        return DimDynamic.DYNAMIC, must
+    if isinstance(said, Dim):
+        symbolic.env.source_name_to_debug_name[source.name] = said.__name__
+        if isinstance(said, DerivedDim):
+            found.derived.append((source, said, leaf.value.shape[number], leaf, number))
+        found.sources[said.__name__].append(source)
+        return DimDynamic.DYNAMIC, _within(said)
+    return DimDynamic.STATIC, None
+
+
+def _within(dim: Any) -> StrictMinMaxConstraint:
+    return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
+
+
+def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any) -> Any:
+    symbol: Any = symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+    context = number_context(said.type is DimHintType.DYNAMIC)
+    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
+        TrackedFake(symbol, leaf.source, context)
+    )
+    return symbol
+
+
+def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
+    """Sizes that share a dim are equal; those of a derived dim follow from its root, which may stand in no input."""
+    pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
+    phantoms: dict[str, Any] = {}
+    derived = []
+    for source, dim, size, leaf, number in found.derived:
+        name = dim.root.__name__
+        if name in found.sources:
+            root = found.sources[name][0]
+        else:
+            if name not in phantoms:
+                phantoms[name] = shape_env.create_symbol(
+                    val=_root_of(dim, size, leaf, number),
+                    source=ConstantSource(name),
+                    dynamic_dim=DimDynamic.DYNAMIC,
+                    constraint_dim=_within(dim.root),
+                )
+            root = phantoms[name]
+        derived.append((source, root, dim.fn))
+    return EqualityConstraint(
+        source_pairs=pairs,
+        derived_equalities=derived,
+        phantom_symbols=list(phantoms.values()),
+        relaxed_sources=found.relaxed,
+        warn_only=False,
+    )
+
+
+def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
+    symbol = sympy.Symbol(dim.root.__name__, integer=True)
+    solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
+    if solved is None or not solved[1].is_Integer:
+        raise ConstraintViolation(
+            f"{leaf.text}.shape[{number}] is {size} in the example, and was declared as {dim.fn(symbol)} with an integer {symbol}. "
+            "Give an example of such a size, or declare it otherwise."
+        )
+    return int(solved[1])

@@ -1,0 +1,191 @@
+"""What the trace found out of the symbols, against what was declared: solved, or refused with what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import sympy
+import torch
+from torch.export import Dim
+
+from pytest_exportcheck.reference._torch.sizes import (
+    ConstraintViolationError,
+    DimHint,
+    DimHintType,
+    PythonPrinter,
+    ShapeEnv,
+    ValueRangeError,
+    ValueRanges,
+    free_unbacked_symbols,
+    int_oo,
+)
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs
+from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv, misjudged
+
+#: As many lines of the model a message shows, and of each as many conditions.
+_LINES, _CONDITIONS = 5, 4
+
+
+def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
+    """Check the guards against the declarations.
+
+    Raises
+    ------
+    ConstraintViolation
+        Where the module restricts a size more than was declared: which, and what to declare instead.
+    """
+    env = fakes.symbolic.env
+    tracked = env.tracked_fakes or []
+    violation: Exception | None = None
+    try:
+        env.produce_guards(
+            [each.fake for each in tracked],
+            [each.source for each in tracked],
+            input_contexts=[each.symbolic_context for each in tracked],
+            equalities_inputs=fakes.equalities,
+            ignore_static=False,
+        )
+    except (ConstraintViolationError, ValueRangeError) as error:
+        violation = error
+    env.frozen = True
+    dims = env.dim_constraints
+    if dims is None:
+        if violation is not None:
+            raise ConstraintViolation(str(violation)) from None
+        return
+    dims.solve()
+    forced = dims.forced_specializations()
+    if violation is None and not forced:
+        return
+    fixes = dims.prettify_results(inspect.signature(module.forward), dynamic_shapes, violation, forced)
+    raise ConstraintViolation(f"{violation or ''}{fixes}{_lines(env, str(violation or fixes))}") from None
+
+
+def _lines(env: WatchedShapeEnv, message: str) -> str:
+    """Where the model asks for what was not declared of the dims that a message names: the lines, each with its conditions."""
+    dims: dict[Any, sympy.Symbol] = {}
+    for symbol, sources in env.var_to_sources.items():
+        for name in (env.source_name_to_debug_name.get(each.name, each.name) for each in sources):
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):
+                dims.setdefault(symbol, sympy.Symbol(name, integer=True))
+    asked: dict[str, list[str]] = {}
+    for branch in env.branches:
+        if branch.condition.free_symbols & dims.keys():
+            condition = branch.condition if branch.taken else sympy.Not(branch.condition)
+            text = PythonPrinter().doprint(condition.xreplace(dims))
+            asked.setdefault(branch.place, []).append(text)
+    shown = [f"  {place}\n    needs {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
+    return "\n".join(["", "Where the model asks for it:", *shown[:_LINES]]) if shown else ""
+
+
+def _first(conditions: list[str]) -> str:
+    more = len(conditions) - _CONDITIONS
+    return ", ".join(conditions[:_CONDITIONS]) + (f" and {more} more" if more > 0 else "")
+
+
+def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
+    """Expression of an input's size, and symbol -> its range: as declared, narrowed by what the trace requires.
+
+    Raises
+    ------
+    InvalidInput
+        Where a hint and what the trace found exclude each other.
+    """
+    env = fakes.symbolic.env
+    found: dict[Any, ValueRanges[Any]] = {
+        symbol: bounds for symbol, bounds in env.var_to_range.items() if free_unbacked_symbols(symbol)
+    }
+    symbols: set[sympy.Symbol] = set()
+    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
+        for text, size, dim, hint in _sizes(leaf, value, said):
+            _check_hint(env, text, size, dim, hint)
+            if not isinstance(size, torch.SymInt) or size.node.expr.is_number:
+                continue
+            expression = size.node.expr
+            bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
+            if isinstance(dim, DimHint):
+                bounds &= _hinted(dim)
+                if isinstance(expression, sympy.Symbol):
+                    env.var_to_range[expression] &= _hinted(dim)
+            found[expression] = found.get(expression, ValueRanges(0, int_oo)) & bounds
+            symbols |= expression.free_symbols
+    for symbol in sorted(symbols - found.keys(), key=str):
+        found[symbol] = env.var_to_range[symbol]
+    return found
+
+
+def _sizes(leaf: Leaf, value: Any, said: Any) -> list[tuple[str, Any, Any, int]]:
+    if isinstance(value, torch.Tensor):
+        return [
+            (f"{leaf.text}.shape[{number}]", size, said.get(number), leaf.value.shape[number])
+            for number, size in enumerate(value.shape)
+        ]
+    return [(leaf.text, value, said, leaf.value)] if isinstance(value, torch.SymInt) else []
+
+
+def _hinted(dim: Any) -> ValueRanges[Any]:
+    return ValueRanges(0 if dim.min is None else dim.min, int_oo if dim.max is None else dim.max)
+
+
+def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> None:
+    if not isinstance(dim, DimHint) or dim.type is DimHintType.STATIC:
+        return
+    symbolic = isinstance(size, torch.SymInt) and not size.node.expr.is_number
+    bounds = env.bound_sympy(size.node.expr) if symbolic else ValueRanges(int(size), int(size))
+    try:
+        both = bounds & _hinted(dim)
+    except ValueRangeError:
+        raise InvalidInput(
+            f"{text} was declared within [{dim.min}, {dim.max}], and the model takes sizes within [{bounds.lower}, {bounds.upper}] only. "
+            "Declare a range that the model takes."
+        ) from None
+    if dim.type is DimHintType.DYNAMIC and both.is_singleton():
+        why = (
+            "an example of size 0 or 1 fixes it; give one of 2 or more"
+            if hint in (0, 1)
+            else "the model takes no other size"
+        )
+        raise InvalidInput(f"{text} was declared Dim.DYNAMIC, and is always {both.lower}: {why}, or declare Dim.AUTO.")
+
+
+def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
+    """What a call must keep to that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0 and 1 at which the
+    model goes another way, where nothing was declared of them.
+
+    Raises
+    ------
+    ConstraintViolation
+        Where a declared range has such a size: on which line the model branches, and what to declare instead.
+    """
+    env = fakes.symbolic.env
+    found = []
+    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
+        for number, size in enumerate(value.shape) if isinstance(value, torch.Tensor) else ():
+            dim = said.get(number)
+            text = f"{leaf.source.name}.size()[{number}]"
+            if isinstance(dim, Dim) and dim.min in (1, 2):
+                found.append(f"{text} >= {dim.min}")
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                found += [f"{text} != {small}" for small in _otherwise(env, leaf, number, size.node.expr, dim)]
+    return found
+
+
+def _otherwise(env: Any, leaf: Leaf, number: int, symbol: Any, dim: Any) -> Iterator[int]:
+    """Sizes 0 and 1 that the model treats otherwise than those it was traced with: symbols are taken to be neither."""
+    for small in (0, 1):
+        branch = misjudged(env.branches, symbol, small)
+        if branch is None or (isinstance(dim, Dim) and not dim.min <= small <= dim.max):
+            continue
+        if isinstance(dim, Dim) and dim.min > 0:
+            raise ConstraintViolation(
+                f"{leaf.text}.shape[{number}] was declared as {dim!r}, and the model goes another way where it is {small}:\n"
+                f"  {branch.place}\n"
+                f"A program holds one way only. Declare Dim({dim.__name__!r}, min={small + 1}), or export that size on its own."
+            )
+        yield small

@@ -1,0 +1,127 @@
+"""The example: what the module is called with, leaf by leaf, each with its place in the call."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.errors import InvalidInput
+
+Path = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is the same for
+    guards: ``L['x'][0]['mask']``."""
+
+    value: Any
+    path: Path
+    source: Any
+    named: bool = True
+
+    @property
+    def name(self) -> str:
+        """What its placeholder is called, but for collisions: of what ``**kwargs`` takes, not what that is called."""
+        parts = self.path if self.named else self.path[1:]
+        return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(part)) for part in parts).lower()
+
+    @property
+    def text(self) -> str:
+        """As a user would write it: ``x[0]['mask']``."""
+        first, *others = self.path
+        return str(first) + "".join(f"[{part!r}]" for part in others)
+
+
+@dataclass(frozen=True)
+class Example:
+    """The arguments of one call. ``leaves`` are in the order of the flattened ``(args, kwargs)``."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    by_name: Mapping[str, Any]
+    leaves: tuple[Leaf, ...]
+    in_spec: pytree.TreeSpec
+    forward_arg_names: list[str]
+
+
+def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
+    """The example of a call.
+
+    Raises
+    ------
+    InvalidInput
+        When the arguments are no tuple and dict, do not fit ``forward``, or hold what no program can take.
+    """
+    if not isinstance(args, tuple):
+        raise InvalidInput(f"args is a tuple of positional arguments, got {type(args).__name__}. Write (x,) for one.")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise InvalidInput(f"kwargs is a mapping of keyword arguments, got {type(kwargs).__name__}.")
+    args, kwargs = tuple(args), dict(kwargs or {})
+    signature = inspect.signature(module.forward)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidInput(
+            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}."
+        ) from None
+    names = list(_names(signature, args, kwargs))
+    rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
+    leaves = []
+    for (name, source), value in zip(names, (*args, *kwargs.values()), strict=True):
+        for path, leaf in pytree.tree_flatten_with_path(value)[0]:
+            leaves.append(_leaf(name, source, path, leaf, rest))
+    return Example(
+        args,
+        kwargs,
+        bound.arguments,
+        tuple(leaves),
+        pytree.tree_flatten((args, kwargs))[1],
+        ["_".join(map(str, name)) if place < len(args) else str(name[-1]) for place, (name, _) in enumerate(names)],
+    )
+
+
+def _names(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """For each argument of the call the beginning of its path, and its source."""
+    parameters = list(signature.parameters.values())
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+    others = next((each.name for each in parameters if each.kind is each.VAR_KEYWORD), "")
+    for place in range(len(args)):
+        if place < len(positional):
+            yield (positional[place].name,), LocalSource(positional[place].name)
+        else:
+            number = place - len(positional)
+            yield (rest, number), GetItemSource(LocalSource(rest), number)
+    for name in kwargs:
+        if name in signature.parameters and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
+            yield (name,), LocalSource(name)
+        else:
+            yield (others, name), GetItemSource(LocalSource(others), name)
+
+
+def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
+    path = list(name)
+    for key in keys:
+        if isinstance(key, pytree.GetAttrKey):
+            path.append(key.name)
+            source = AttrSource(source, key.name)
+        else:
+            part = key.idx if isinstance(key, pytree.SequenceKey) else key.key
+            path.append(part)
+            source = GetItemSource(source, part)
+    leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
+    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
+        raise InvalidInput(
+            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not take. Pass tensors, numbers, "
+            "texts and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
+            "or torch.export.register_dataclass."
+        )
+    return leaf

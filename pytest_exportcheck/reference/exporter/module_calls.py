@@ -1,0 +1,109 @@
+"""Calls of submodules whose signatures are kept: which values went in and came out, for whoever takes the program apart again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import ModuleCallEntry, ModuleCallSignature
+from torch.export.graph_signature import ConstantArgument
+
+from pytest_exportcheck.reference._torch.tracing import module_in_progress, node_of
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.errors import InvalidInput
+from pytest_exportcheck.reference.exporter.metadata import inside
+from pytest_exportcheck.reference.exporter.program import argument_of
+
+#: Where a node notes which values of calls it is, until the graph is done: a note outlives the nodes that are made anew.
+NOTE = "exportcheck_module_call"
+
+
+@dataclass
+class Call:
+    """``values`` are the leaves of the arguments, then those of the result; None where the graph holds them."""
+
+    name: str
+    in_spec: Any
+    values: list[Any]
+    inputs: int
+    out_spec: Any = None
+
+
+class Calls:
+    """The calls of some submodules, in the order in which they begin."""
+
+    def __init__(self, module: torch.nn.Module, paths: Sequence[str]) -> None:
+        if isinstance(paths, str):
+            raise InvalidInput(
+                f"preserve_module_call_signature is a tuple of names, got {paths!r}. Write ({paths!r},)."
+            )
+        self._parts = {}
+        for path in paths:
+            try:
+                self._parts[path] = module.get_submodule(path)
+            except AttributeError:
+                known = ", ".join(repr(name) for name, _ in module.named_modules() if name) or "none"
+                raise InvalidInput(
+                    f"preserve_module_call_signature names {path!r}, which is no submodule. There are: {known}."
+                ) from None
+        self._calls: list[Call] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Calls that begin meanwhile are noted."""
+        with ExitStack() as stack:
+            for path, part in self._parts.items():
+                before, after = self._hooks(path)
+                stack.callback(part.register_forward_pre_hook(before, prepend=True, with_kwargs=True).remove)
+                stack.callback(part.register_forward_hook(after).remove)
+            yield
+
+    def _hooks(self, path: str) -> tuple[Any, Any]:
+        running: list[Call | None] = []
+
+        def before(_module: Any, args: Any, kwargs: Any) -> None:
+            called, number = module_in_progress()
+            if inside(called) != path:  # one module by another of its names
+                running.append(None)
+                return
+            leaves, spec = pytree.tree_flatten((args, kwargs))
+            call = Call(path + number, spec, [], len(leaves))
+            self._note(call, leaves)
+            self._calls.append(call)
+            running.append(call)
+
+        def after(_module: Any, _args: Any, result: Any) -> None:
+            call = running.pop()
+            if call is not None:
+                leaves, call.out_spec = pytree.tree_flatten(result)
+                self._note(call, leaves)
+
+        return before, after
+
+    def _note(self, call: Call, leaves: list[Any]) -> None:
+        for leaf in leaves:
+            node = node_of(leaf)
+            if node is not None:
+                node.meta.setdefault(NOTE, []).append((call.name, len(call.values)))
+            call.values.append(None if node is not None else leaf)
+
+    def entries(self, module: torch.fx.GraphModule) -> dict[str, ModuleCallEntry]:
+        """Name -> entry of every call that was noted; further calls of one module have a number in their names. Takes the notes away."""
+        nodes: dict[tuple[str, int], torch.fx.Node] = {}
+        for graph in reversed([part.graph for part in module.modules() if isinstance(part, torch.fx.GraphModule)]):
+            for node in graph.nodes:
+                nodes |= dict.fromkeys(node.meta.pop(NOTE, ()), node)
+        return {call.name: ModuleCallEntry(call.name, _signature(call, nodes)) for call in self._calls if call.out_spec}
+
+
+def _signature(call: Call, nodes: dict[tuple[str, int], torch.fx.Node]) -> ModuleCallSignature:
+    arguments = []
+    for place, value in enumerate(call.values):
+        node = nodes.get((call.name, place))
+        arguments.append(ConstantArgument("", value) if node is None else argument_of(node, node.meta.get("val")))
+    return ModuleCallSignature(
+        arguments[: call.inputs], arguments[call.inputs :], in_spec=call.in_spec, out_spec=call.out_spec
+    )

@@ -1,0 +1,127 @@
+"""The pieces put together: a signature over the graph's inputs and outputs, and the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
+from torch.export.graph_signature import (
+    ConstantArgument,
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    OutputKind,
+    OutputSpec,
+    SymBoolArgument,
+    SymFloatArgument,
+    SymIntArgument,
+    TensorArgument,
+)
+
+from pytest_exportcheck.reference._torch.values import TrainingIRVerifier
+from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.module_state import State
+from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
+
+_SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one input of the graph stands for: ``name`` is what its placeholder is called, but for collisions."""
+
+    kind: InputKind
+    name: str
+    value: Any
+    target: str | None = None
+    persistent: bool | None = None
+
+
+def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> list[Slot]:
+    """In the order of the graph's inputs."""
+    return [
+        *(Slot(InputKind.PARAMETER, state_name("p_", name), value, name) for name, value in state.parameters.items()),
+        *(
+            Slot(InputKind.BUFFER, state_name("b_", name), value, name, name not in state.not_persistent)
+            for name, value in state.buffers.items()
+        ),
+        *(Slot(InputKind.CONSTANT_TENSOR, state_name("c_", name), value, name) for name, value in constants.items()),
+        *(Slot(InputKind.USER_INPUT, leaf.name, leaf.value) for leaf in example.leaves),
+    ]
+
+
+def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
+    """Name the placeholders, those of the user's inputs first; they require a gradient where what they stand for does."""
+    pairs = list(zip(graph.find_nodes(op="placeholder"), slots, strict=True))
+    rename(
+        graph,
+        {node: slot.name for node, slot in sorted(pairs, key=lambda pair: pair[1].kind is not InputKind.USER_INPUT)},
+    )
+    for node, slot in pairs:
+        val = node.meta.get("val")
+        if isinstance(val, torch.Tensor) and isinstance(slot.value, torch.Tensor) and val.is_leaf:
+            val.requires_grad_(slot.value.requires_grad)
+
+
+def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
+    inputs = [
+        InputSpec(slot.kind, argument_of(node, node.meta.get("val")), slot.target, slot.persistent)
+        for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)
+    ]
+    (output,) = graph.find_nodes(op="output")
+    outputs = [
+        OutputSpec(
+            OutputKind.USER_OUTPUT,
+            argument_of(each, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
+            None,
+        )
+        for each in output.args[0]
+    ]
+    return ExportGraphSignature(inputs, outputs)
+
+
+def argument_of(node: torch.fx.Node, val: Any) -> Any:
+    """How a signature names a node of this value."""
+    if isinstance(val, torch.Tensor):
+        return TensorArgument(node.name)
+    for kind, argument in _SYMBOLIC.items():
+        if isinstance(val, kind):
+            return argument(node.name)
+    return ConstantArgument(node.name, val)
+
+
+def program_of(
+    module: torch.fx.GraphModule,
+    signature: ExportGraphSignature,
+    state: State,
+    constants: Mapping[str, Any],
+    ranges: Mapping[Any, Any],
+    example: Example,
+    out_spec: Any,
+    calls: Mapping[str, ModuleCallEntry],
+) -> ExportedProgram:
+    """``calls`` are those of submodules whose signatures are kept, by name."""
+    call = ModuleCallSignature(
+        inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
+    )
+    lifted = {id(value) for value in constants.values()}
+    held = {name: state.buffers[name] for name in state.not_persistent}
+    held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names
+    return ExportedProgram(
+        root=module,
+        graph=module.graph,
+        graph_signature=signature,
+        state_dict=dict(state.state_dict),
+        range_constraints=dict(ranges),
+        module_call_graph=[
+            ModuleCallEntry("", call),
+            *(calls.get(path, ModuleCallEntry(path)) for path in state.modules if path),
+            *(entry for name, entry in calls.items() if name not in state.modules),
+        ],
+        example_inputs=(example.args, example.kwargs),
+        constants={**held, **constants},
+        verifiers=[TrainingIRVerifier],
+    )

@@ -1,0 +1,35 @@
+"""Models that seed torch's generator, which no program can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pytest_exportcheck.reference.exporter.errors import NotTraceable
+
+_UNLIKELY = 0x5EED_0F_0DD
+
+
+@contextmanager
+def not_seeded() -> Iterator[None]:
+    """Generators are as before. A model that seeds torch's is refused, for its seed would be lost: also where it puts the state
+    back, as ``torch.random.fork_rng`` does, where :func:`refuse_seeded` is called in between."""
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(_UNLIKELY)
+    try:
+        yield
+        refuse_seeded()
+    finally:
+        generator.set_state(before)
+
+
+def refuse_seeded() -> None:
+    """Refuse the model if it has seeded the generator."""
+    if torch.default_generator.initial_seed() != _UNLIKELY:
+        raise NotTraceable(
+            "the model seeds torch's generator (torch.manual_seed), which no program can say: its random numbers would be others. "
+            "Seed it outside of the model, or pass the random tensors in."
+        )

@@ -1,0 +1,1 @@
+"""Plain values of a program <-> the structures of the schema."""

@@ -1,0 +1,66 @@
+"""What a file of a newer minor version holds beside what is understood: kept beside the program, and written back with it."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from dataclasses import dataclass
+
+import msgspec
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.errors import SerializationWarning
+from pytest_exportcheck.reference.pt2 import schema
+from pytest_exportcheck.reference.pt2.convert.program import SCHEMA_VERSION
+from pytest_exportcheck.reference.pt2.json.codec import Unknown, encode_program
+
+
+@dataclass(frozen=True)
+class Newer:
+    """The fields that are not known, the version that has them, and what the program beside them was."""
+
+    unknown: Unknown
+    version: schema.SchemaVersion
+    program: bytes
+
+
+_KEPT: weakref.WeakKeyDictionary[ExportedProgram, Newer] = weakref.WeakKeyDictionary()
+
+
+def keep(
+    program: ExportedProgram, unknown: Unknown, read: schema.ExportedProgram, written: schema.ExportedProgram
+) -> None:
+    """Keep what stands beside ``read``, of which ``written`` is what is written of the program now: fields go by their places."""
+    if _bare(read) != _bare(written):
+        warnings.warn(
+            f"{_fields(unknown)} cannot be kept: here the program is written otherwise.", SerializationWarning, 5
+        )
+        return
+    _KEPT[program] = Newer(unknown, read.schema_version, _bare(written))
+
+
+def with_newer(
+    program: ExportedProgram, written: schema.ExportedProgram
+) -> tuple[schema.ExportedProgram, Unknown | None]:
+    """The structures under the version of the file that the program was loaded from, and the fields to write beside them."""
+    kept = _KEPT.get(program)
+    if kept is None:
+        return written, None
+    if _bare(written) != kept.program:
+        warnings.warn(f"{_fields(kept.unknown)} is left out: the program was changed since.", SerializationWarning, 4)
+        return written, None
+    return msgspec.structs.replace(written, schema_version=kept.version), kept.unknown
+
+
+def _fields(unknown: Unknown) -> str:
+    known = f"{SCHEMA_VERSION.major}.{SCHEMA_VERSION.minor}"
+    return f"what the file holds beyond schema {known} ({', '.join(unknown.places)})"
+
+
+def _bare(program: schema.ExportedProgram) -> bytes:
+    """The program without what says who wrote it."""
+    return encode_program(
+        msgspec.structs.replace(
+            program, exportcheck=None, schema_version=SCHEMA_VERSION, torch_version="", opset_version={}
+        )
+    )

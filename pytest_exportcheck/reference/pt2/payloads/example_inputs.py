@@ -1,0 +1,99 @@
+"""Example inputs: as torch writes them, and where its weights-only unpickler would refuse that, as leaves and a structure."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import msgspec
+import torch
+
+from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader
+from pytest_exportcheck.reference.pt2.payloads.pickles import dumped, loaded
+from pytest_exportcheck.reference.pt2.treespec import describe_spec, spec_of
+
+LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
+    """The records: torch's, and ours where torch's alone would be refused."""
+    if inputs is None:
+        return {record: b""}
+    theirs = _saved(inputs)
+    if theirs is not None and _is_safe(theirs):
+        return {record: theirs}
+    leaves, structure = pytree.tree_flatten(inputs)
+    ours = _saved(list(leaves))
+    if ours is None or not _is_safe(ours):
+        kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)}))
+        warnings.warn(
+            f"the example inputs are left out of the file: values of {kinds} can only be pickled.",
+            SerializationWarning,
+            stacklevel=2,
+        )
+        return {record: theirs or b""}
+    described = msgspec.json.encode(describe_spec(structure))
+    return {record: theirs or b"", LEAVES: ours, STRUCTURE: described}
+
+
+def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) -> Inputs | None:
+    """The example inputs; None where there are none. What only Python's unpickler can read is not read, unless ``trust`` says
+    that the file may run code.
+
+    Raises
+    ------
+    PayloadError
+        For inputs that the weights-only unpickler refuses.
+    ArchiveError
+        For inputs that are no arguments.
+    UnsupportedError
+        For a structure of a class that is not there.
+    """
+    where = archive.label
+    if LEAVES in archive and STRUCTURE in archive:
+        leaves = loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
+        return _checked(_unflattened(leaves, archive.read(STRUCTURE), f"{where}: {STRUCTURE}"), where)
+    data = archive.read(record) if record in archive else b""
+    return _checked(loaded(data, f"{where}: {record}", trust), where) if data else None
+
+
+def _unflattened(leaves: Any, structure: bytes, where: str) -> Any:
+    try:
+        described = msgspec.json.decode(structure)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ArchiveError(f"{where} is no JSON: {error}. Save the program again.") from None
+    spec = spec_of(described)
+    if not isinstance(leaves, list) or len(leaves) != spec.num_leaves:
+        raise ArchiveError(f"{where} has {spec.num_leaves} leaves, and beside it are others. Save the program again.")
+    try:
+        return pytree.tree_unflatten(leaves, spec)
+    except Exception as error:  # a registered class is the user's code, given what a file says
+        raise ArchiveError(
+            f"{where}: the example inputs cannot be put together: {type(error).__name__}: {error}. Save the program again."
+        ) from error
+
+
+def _checked(inputs: Any, where: str) -> Inputs:
+    if isinstance(inputs, tuple) and len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):
+        return inputs
+    raise ArchiveError(
+        f"{where}: the example inputs are a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}."
+    )
+
+
+def _saved(value: Any) -> bytes | None:
+    try:
+        return dumped(value)
+    except Exception:  # pickle says in many ways that it cannot
+        return None
+
+
+def _is_safe(data: bytes) -> bool:
+    try:
+        loaded(data, "the example inputs", trust=False)
+    except PayloadError:
+        return False
+    return True

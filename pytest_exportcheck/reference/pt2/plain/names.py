@@ -1,0 +1,211 @@
+"""Operators, functions and classes by name, and back, without importing or running anything that a file names."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.errors import UnsupportedError
+from pytest_exportcheck.reference._torch.values import (
+    HigherOrderOperator,
+    OpOverload,
+    OpOverloadPacket,
+    name_of_packet,
+    nn_functions,
+    overload_of_operator,
+    schema_of_operator,
+)
+from pytest_exportcheck.reference.pt2.plain.extensions import (
+    extension_name,
+    extension_of,
+    extension_schema,
+    is_extension_name,
+)
+
+#: Python functions that stand in programs as targets: on symbolic numbers, and on what operators return.
+_FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    *(
+        getattr(operator, name)
+        for name in [
+            "eq",
+            "ne",
+            "le",
+            "ge",
+            "lt",
+            "gt",
+            "neg",
+            "pos",
+            "mul",
+            "add",
+            "sub",
+            "floordiv",
+            "mod",
+            "pow",
+            "truediv",
+            "and_",
+            "or_",
+            "xor",
+            "lshift",
+            "rshift",
+            "getitem",
+            "abs",
+            "not_",
+        ]
+    ),
+    *(getattr(math, name) for name in ["trunc", "ceil", "floor", "sqrt"]),
+    *(
+        getattr(torch, name)
+        for name in [
+            "sym_not",
+            "sym_int",
+            "sym_float",
+            "sym_ite",
+            "sym_max",
+            "sym_min",
+            "sym_sqrt",
+            "sym_sum",
+            "sym_fresh_size",
+        ]
+        if hasattr(torch, name)
+    ),
+    round,
+    max,
+    min,
+)
+_OPS = "torch.ops."
+_PREDISPATCH = "torch._functorch.predispatch"
+
+
+def target_name(target: Any) -> str:
+    """What a ``call_function`` node's target is called in a file.
+
+    Raises
+    ------
+    UnsupportedError
+        For a function that is neither an operator, a higher-order operator nor one that programs use on numbers.
+    """
+    if isinstance(target, OpOverload):
+        namespace, _, name = schema_of_operator(target).name.partition("::")
+        return f"{_OPS}{namespace}.{name}.{overload_of_operator(target)}"
+    if isinstance(target, HigherOrderOperator):
+        return f"{_OPS}higher_order.{target.name()}"  # type: ignore[no-untyped-call]
+    extension = extension_name(target)
+    if extension is not None:
+        return extension
+    module = getattr(target, "__module__", None)
+    if target in _FUNCTIONS or module == _PREDISPATCH:
+        return f"{module}.{target.__name__}"
+    raise UnsupportedError(
+        f"{target!r} is no operator that a file can name. Wrap what it does in a custom operator (torch.library.custom_op), "
+        "or register a handler for its type (pytest_exportcheck.reference.register_extension)."
+    )
+
+
+def target_of(name: str) -> Any:
+    """The target of that name.
+
+    Raises
+    ------
+    UnsupportedError
+        When there is none: an operator that is not registered here, say.
+    """
+    if name.startswith(_OPS):
+        return _operator(name, OpOverload, HigherOrderOperator)
+    if is_extension_name(name):
+        return extension_of(name)
+    for function in _FUNCTIONS:
+        if f"{function.__module__}.{function.__name__}" == name:
+            return function
+    module, _, last = name.rpartition(".")
+    if module == _PREDISPATCH:
+        found = vars(sys.modules[module]).get(last) if module in sys.modules else None
+        if callable(found):
+            return found
+    raise UnsupportedError(f"{name!r} is no function that a program may call. Was the file written by a newer torch?")
+
+
+def schema_of(name: str) -> Any:
+    """The ``torch.FunctionSchema`` of the operator of that name; None of a function without one, and of what is not there."""
+    try:
+        operator = target_of(name)
+    except UnsupportedError:
+        return None
+    return schema_of_operator(operator) if isinstance(operator, OpOverload) else extension_schema(operator)
+
+
+def is_packet_name(name: str) -> bool:
+    """Whether it is an operator's without its overload, such as ``torch.ops.aten.add``."""
+    return name.startswith(_OPS) and name.count(".") == 3 and not name.startswith(f"{_OPS}higher_order.")
+
+
+def _operator(name: str, *kinds: type) -> Any:
+    parts = name.removeprefix(_OPS).split(".")
+    found: Any = torch.ops
+    for part in parts if all(part.isidentifier() for part in parts) else ("?",):
+        found = getattr(found, part, None) if found is not None and part != "?" else None
+    if isinstance(found, kinds):
+        return found
+    raise UnsupportedError(
+        f"there is no operator {name!r} here. Import the package that registers it before loading the file."
+    )
+
+
+def global_name(value: Any) -> str:
+    """``module:qualified.name`` of a class or function that can be found again under it; of an operator without its overload
+    the name that torch has for it.
+
+    Raises
+    ------
+    UnsupportedError
+        For what is local to a function, or is hidden by something else of its name.
+    """
+    if isinstance(value, OpOverloadPacket):
+        return _OPS + name_of_packet(value).replace("::", ".")
+    module = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None)
+    name = f"{module}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
+    found = name if _lookup(name) is value else _name_in_torch(value)
+    if found is None:
+        raise UnsupportedError(f"{value!r} cannot be found again by its name: define it at the top of a module.")
+    return found
+
+
+def _name_in_torch(value: Any) -> str | None:
+    """Many of torch's functions say of themselves that they are elsewhere: ``torch.rand``, ``torch.nn.functional.max_pool2d``."""
+    for module in (torch, torch.nn.functional, nn_functions, torch.linalg, torch.special, torch.fft):
+        for name, found in vars(module).items():
+            if found is value:
+                return f"{module.__name__}:{name}"
+    return None
+
+
+def global_of(name: str) -> Any:
+    """The class or function of that name in a module that is imported already; nothing is imported.
+
+    Raises
+    ------
+    UnsupportedError
+        When there is none.
+    """
+    if is_packet_name(name):
+        return _operator(name, OpOverloadPacket)
+    found = _lookup(name)
+    if found is None:
+        raise UnsupportedError(f"{name!r} is in no imported module. Import its module before loading the file.")
+    return found
+
+
+def _lookup(name: str) -> Any:
+    """By what namespaces hold: attributes of modules and classes are not asked for, for that may run code."""
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        if not isinstance(found, (ModuleType, type)):
+            return None
+        found = vars(found).get(part)
+    return found

@@ -1,0 +1,1 @@
+"""Exported programs <-> plain values; names of a file are checked before they go into code."""

@@ -1,0 +1,165 @@
+"""Programs as files: the records of an archive, and what each of them holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.errors import ArchiveError, SchemaWarning
+from pytest_exportcheck.reference._torch.values import newest_opset_version
+from pytest_exportcheck.reference.pt2 import schema
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra_records, write_archive
+from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
+from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
+from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
+from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
+from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, decode_config, decode_extras, encode
+from pytest_exportcheck.reference.pt2.payloads.example_inputs import example_records, read_example
+from pytest_exportcheck.reference.pt2.program.from_plain import build_program
+from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
+
+MODEL = "model"
+PROGRAM = f"models/{MODEL}.json"
+EXAMPLE = f"data/sample_inputs/{MODEL}.pt"
+PAYLOADS = "exportcheck/payloads.json"
+
+
+def save(
+    program: ExportedProgram,
+    file: Place,
+    *,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    opset_version: Mapping[str, int] | None = None,
+) -> None:
+    """Write the program to a path, a pathlib path, an open file or a buffer. A path has the new file, or the old one, never half.
+
+    Raises
+    ------
+    UnsupportedError
+        For a program that no file can hold: which node, and what to do.
+    PayloadError
+        For a tensor that no file can hold.
+    OSError
+        When the file cannot be written.
+    """
+    stored = store(program.state_dict, program.constants)
+    records: dict[str, Any] = {
+        PROGRAM: program_json(program, opset_version),
+        **stored.records,
+        WEIGHTS.config_record(MODEL): encode(stored.weights),
+        CONSTANTS.config_record(MODEL): encode(stored.constants),
+        PAYLOADS: encode(stored.extras),
+        **example_records(program.example_inputs, EXAMPLE),
+        **extra_records(dict(extra_files or {})),
+    }
+    write_archive(file, records)
+
+
+def load(
+    file: Place,
+    *,
+    extra_files: dict[str, Any] | None = None,
+    expected_opset_version: Mapping[str, int] | None = None,
+    trust: bool = False,
+) -> ExportedProgram:
+    """Read a program, by whichever writer. ``extra_files`` names the extra files to read: their contents are put in it as
+    text. Nothing that the file holds is run, unless ``trust`` says that its pickles may be read.
+
+    Raises
+    ------
+    ArchiveError
+        For a file that is no archive of a program, or is damaged.
+    PayloadError
+        For tensors that this machine cannot have, and for pickles without ``trust``.
+    SchemaError
+        For a program that is not what the schema says: where, expected, got.
+    UnsupportedError
+        For an operator or a class that is not there.
+    """
+    archive = ArchiveReader(file)
+    if PROGRAM not in archive:
+        raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
+    where = f"{archive.label}: {PROGRAM}"
+    text = read_text(archive.read(PROGRAM), where, expected_opset_version)
+    payloads = _payloads(archive, trust)
+    program = program_of(
+        text,
+        state=payloads.weights,
+        constants=payloads.constants,
+        example_inputs=read_example(archive, EXAMPLE, trust=trust),
+    )
+    if extra_files:
+        found = archive.extra_files()
+        extra_files.update({name: _text(found[name], name, archive) for name in extra_files if name in found})
+        extra_files.update(dict.fromkeys(extra_files.keys() - found.keys(), ""))
+    return program
+
+
+def _text(data: bytes, name: str, archive: ArchiveReader) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ArchiveError(
+            f"{archive.label}: the extra file {name!r} is no text: {error}. Do not ask for it."
+        ) from None
+
+
+def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
+    weights, constants = (
+        decode_config(archive.read(name), f"{archive.label}: {name}")
+        if name in archive
+        else schema.PayloadConfig(config={})
+        for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
+    )
+    extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
+    return restore(archive, weights, constants, extras, trust=trust)
+
+
+@dataclass(frozen=True)
+class ProgramText:
+    """The JSON of a program, read: what is understood, and what is not."""
+
+    structures: schema.ExportedProgram
+    unknown: Unknown
+
+
+def read_text(data: bytes, where: str, expected_opset_version: Mapping[str, int] | None) -> ProgramText:
+    """Read a program's JSON; warn where it is newer than what is here."""
+    structures, unknown = decode_program(data, where=where)
+    _compare_opsets(structures.opset_version, expected_opset_version, where)
+    return ProgramText(structures, unknown)
+
+
+def program_of(text: ProgramText, **tensors: Any) -> ExportedProgram:
+    """The program with its tensors, as :func:`build_program` takes them."""
+    program = build_program(from_structures(text.structures), **tensors)
+    if text.unknown:
+        keep(program, text.unknown, text.structures, _structures(program, None))
+    return program
+
+
+def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
+    """The program but for its tensors as JSON, as it stands in an archive."""
+    return encode_program(*with_newer(program, _structures(program, opset_version)))
+
+
+def _structures(program: ExportedProgram, opset_version: Mapping[str, int] | None) -> schema.ExportedProgram:
+    own = {"aten": newest_opset_version()}
+    return to_structures(plain_program(program), {**(opset_version or {}), **own})
+
+
+def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
+    """Warn where the program uses newer operators than there are here."""
+    known = {"aten": newest_opset_version(), **(expected or {})}
+    for name, version in found.items():
+        if name in known and version > known[name]:
+            warnings.warn(
+                f"{where}: the program uses version {version} of the operators of {name!r}, here is {known[name]}: "
+                "what changed between them may compute something else.",
+                SchemaWarning,
+                stacklevel=4,
+            )

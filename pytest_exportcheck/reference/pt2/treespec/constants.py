@@ -1,0 +1,63 @@
+"""What a pytree spec keeps beside its children (keys, names), as plain values: those that need nothing beside themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.reference.pt2.plain.values import Plain, plain, value_of
+
+
+class _Alone:
+    """A reader that has no symbols, tensors, nodes and functions to give."""
+
+    def expression(self, text: str) -> NoReturn:
+        self._refuse(text)
+
+    def symbolic(self, kind: str, text: str, hint: Any) -> NoReturn:  # noqa: ARG002
+        self._refuse(text)
+
+    def tensor(self, facts: Mapping[str, Plain]) -> NoReturn:
+        self._refuse(facts)
+
+    def node(self, name: str) -> NoReturn:
+        self._refuse(name)
+
+    def named(self, name: str) -> NoReturn:
+        self._refuse(name)
+
+    def _refuse(self, content: object) -> NoReturn:
+        raise SchemaError(f"expected a constant of a pytree, got {str(content)[:60]!r}.")
+
+
+def describe_constant(value: object) -> Plain:
+    """The plain value.
+
+    Raises
+    ------
+    UnsupportedError
+        Where it is of a type that has no form here.
+    """
+    try:
+        described = plain(value)
+        constant_of(described)
+    except (UnsupportedError, SchemaError) as error:
+        raise UnsupportedError(
+            f"a pytree keeps what a file cannot hold: {str(error).rstrip('.')}. Register the pytree node with "
+            "to_dumpable_context and from_dumpable_context."
+        ) from None
+    return described
+
+
+def constant_of(described: Plain) -> Any:
+    """The value that :func:`describe_constant` described.
+
+    Raises
+    ------
+    SchemaError
+        Where it is no such description.
+    UnsupportedError
+        Where it names a class that is not there.
+    """
+    return value_of(described, _Alone())

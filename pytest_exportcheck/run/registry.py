@@ -1,0 +1,205 @@
+"""What a session works with: engines, modes and checks, from its options and from hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_exportcheck.checks import CHECKS
+from pytest_exportcheck.engines import all_engines, select_engines
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
+from pytest_exportcheck.modes import CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.policy import Overrides
+from pytest_exportcheck.records import Case, Check, Expectation
+from pytest_exportcheck.run.hooks import Hooks
+from pytest_exportcheck.run.journal import Journal
+from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.run.settings import Progress
+
+#: What an expectation may name beside the checks: a stage that raises or edits, a case that cannot be set up, and sizes
+#: that a program takes or refuses otherwise than declared.
+OTHER_CHECKS = ("stage", "case", "sizes")
+
+
+@dataclass(frozen=True, eq=False)
+class Registry:
+    """``engines`` and ``modes`` are the selected ones; ``asked``: by name, or by a profile that judges engines, so that those which
+    give a second opinion run all that they can; ``may_add``: a case may add modes that it names in full;
+    ``problems`` is what hooks raised, in words."""
+
+    every_engine: Mapping[str, Engine]
+    engines: Sequence[Engine]
+    modes: Sequence[Mode]
+    may_add: bool
+    checks: Mapping[str, Check]
+    overrides: Overrides
+    problems: Sequence[str]
+    fuzz: bool = False
+    asked: bool = True
+
+    @property
+    def planned_modes(self) -> list[Mode]:
+        """The selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are fuzzed."""
+        trees = [_tree(engine) for engine in self.engines]
+        return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
+
+    def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
+        """Yield the items of a case, prefixes before what builds on them."""
+        for engine in self.engines:
+            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
+                own = _tree(engine)
+                given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
+                chosen = narrow(given, case.modes, own, may_add=self.may_add)
+                modes = [_up_to_refusal(case, mode) for mode in chosen]
+                if may_be_dynamic(case):
+                    modes = [mode for mode in self._with_fuzzed(modes) if _up_to_refusal(case, mode) == mode]
+                for mode in in_order(modes):
+                    yield engine, mode
+
+    def _with_fuzzed(self, modes: Iterable[Mode]) -> Iterator[Mode]:
+        for mode in modes:
+            yield from (mode, mode.fuzzed) if self.fuzz else (mode,)
+
+    def _wanted(self, engine: Engine, mode: Mode) -> bool:
+        default_modes = getattr(engine, "default_modes", None)
+        return self.asked or not default_modes or str(mode) in default_modes
+
+    def wrong_names(self, case: Case) -> str:
+        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
+        try:
+            check_names(case.modes, self._trees)
+            select_engines(self.every_engine, case.engines)
+        except SelectionError as error:
+            return f"case {case.name!r} ({case.origin}): {error}"
+        places = ["capture", *dict.fromkeys(edge for each in self._trees for edge in each.edges), "call"]
+        for each in case.rejects:
+            if each.at not in places:
+                return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
+        wrong = ((each.origin, message) for each in case.expect for _, message in self.wrong_keys(each))
+        return next((f"{origin}: {message}" for origin, message in wrong), "")
+
+    def wrong_keys(self, entry: Expectation) -> Iterator[tuple[str, str]]:
+        """What an expected failure names that does not exist: the key, and a message."""
+        try:
+            check_names([entry.mode], self._trees)
+        except SelectionError as error:
+            yield "mode", str(error)
+        try:
+            select_engines(self.every_engine, [entry.engine])
+        except SelectionError as error:
+            yield "engine", str(error)
+        if not any(fnmatchcase(check, entry.check) for check in self.check_names):
+            yield "check", f"unknown check {entry.check!r}. Checks: {', '.join(self.check_names)}."
+
+    @property
+    def _trees(self) -> list[ModeTree]:
+        return [_tree(engine) for engine in self.every_engine.values()]
+
+    @property
+    def check_names(self) -> list[str]:
+        """What an expectation may name."""
+        return [*CHECKS, *self.checks, *OTHER_CHECKS]
+
+    def runner(self, options: Options, *, progress: Progress = nullcontext, journal: Journal | None = None) -> Runner:
+        """Make a runner of these engines and checks."""
+        return Runner(
+            self.every_engine,
+            profile=options.profile,
+            seed=options.seed,
+            threads=options.threads,
+            overrides=self.overrides,
+            checks=self.checks,
+            fuzz=options.fuzz,
+            progress=progress,
+            journal=journal,
+        )
+
+
+def registry_of(options: Options, hooks: Hooks) -> Registry:
+    """Engines and modes resolved once. A hook that raises costs what it would have added, and is told.
+
+    Raises
+    ------
+    ExportcheckError
+        For a name that does not exist, and for what hooks add that is no engine, no edge or no check.
+    """
+    added_engines, engine_problems = hooks.gather_lists("exportcheck_engines")
+    edge_maps, edge_problems = hooks.gather("exportcheck_edges")
+    added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
+    problems = [*engine_problems, *edge_problems, *check_problems]
+    try:
+        every = all_engines(added_engines, _edges(edge_maps))
+        engines = select_engines(every, options.engines)
+        return Registry(
+            every_engine=every,
+            engines=engines,
+            modes=select(options.modes, [_tree(engine) for engine in engines]),
+            may_add=options.modes == ("default",),
+            checks=_checks(added_checks),
+            overrides=Overrides.of(options.allow, options.forbid),
+            fuzz=options.fuzz is not None,
+            asked=bool(options.engines) or options.profile == "conformance",
+            problems=problems,
+        )
+    except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
+        raise with_message(error, "\n".join([str(error), *problems])) from None
+
+
+def _tree(engine: Engine) -> ModeTree:
+    """Return the modes that an engine can run."""
+    return ModeTree.of(engine.captures, engine.edges)
+
+
+def _up_to_refusal(case: Case, mode: Mode) -> Mode:
+    """The mode, or as much of it as there is up to a stage that must refuse the case."""
+    places = ("capture", *mode.edges)
+    refused = [number for number, place in enumerate(places, 1) if case.rejected_at(place)]
+    return mode.up_to(min(refused)) if refused else mode
+
+
+def may_be_dynamic(case: Case) -> bool:
+    """Whether a case may have a dim to fuzz, as far as one can tell before it is set up."""
+    shapes = case.dynamic_shapes
+    return shapes is not None and (not isinstance(shapes, (Mapping, Sequence)) or any(_sizes_in(shapes)))
+
+
+def _sizes_in(spec: Any) -> Iterator[bool]:
+    """Of every leaf of a nested spec, whether it is more than a number or nothing."""
+    if isinstance(spec, Mapping):
+        spec = list(spec.values())
+    if isinstance(spec, (list, tuple)):
+        for each in spec:
+            yield from _sizes_in(each)
+    else:
+        yield spec is not None and not isinstance(spec, int)
+
+
+def _edges(maps: Iterable[Any]) -> dict[str, Any]:
+    edges: dict[str, Any] = {}
+    for added in maps:
+        if not isinstance(added, Mapping):
+            raise EngineError(f"exportcheck_edges returns a mapping of names to edges, got {added!r}.")
+        for name, edge in added.items():
+            if name in (*CAPTURES, FUZZ):
+                raise EngineError(f"edge {name!r} has the name of another part of a mode; rename it.")
+            if name in edges:
+                raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
+            edges[name] = edge
+    return edges
+
+
+def _checks(added: Iterable[Callable[..., Any]]) -> dict[str, Check]:
+    checks: dict[str, Check] = {}
+    for check in added:
+        name = getattr(check, "__name__", "")
+        if not callable(check) or not name.isidentifier():
+            raise EngineError(f"exportcheck_checks returns functions from evidence to findings, got {check!r}.")
+        if name in checks or name in (*CHECKS, *OTHER_CHECKS):
+            raise EngineError(f"there is a check {name!r} already; rename the function that your hook adds.")
+        checks[name] = check
+    return checks

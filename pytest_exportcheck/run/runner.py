@@ -1,0 +1,125 @@
+"""Runs items in any order, keeps one case at a time, and judges each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from types import MappingProxyType
+
+import torch
+
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import CaseError, internal_error_text
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
+from pytest_exportcheck.records import Case, Check, Judgement, Outcome
+from pytest_exportcheck.run.blocking import blocked, interrupted
+from pytest_exportcheck.run.case_runner import CaseRunner
+from pytest_exportcheck.run.journal import Journal
+from pytest_exportcheck.run.settings import Progress, Settings, nothing_interrupted, unwatched
+from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
+
+
+class Runner:
+    """A session's runner. It holds the captures of the case that ran last, and releases them with the case."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        *,
+        profile: str = "ship",
+        seed: int = 0,
+        threads: int | None = None,
+        progress: Progress = nullcontext,
+        overrides: Overrides = NO_OVERRIDES,
+        checks: Mapping[str, Check] = MappingProxyType({}),
+        journal: Journal | None = None,
+        fuzz: Fuzzing | None = None,
+    ) -> None:
+        self._engines = engines
+        self._profile = profile
+        threads = threads or torch.get_num_threads()
+        self._settings = Settings(
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            overrides=overrides,
+            checks=checks,
+            watch=journal.running if journal else unwatched,
+            interrupted=journal.blocker if journal else nothing_interrupted,
+            engines=engines,
+            fuzz=fuzz or Fuzzing(),
+        )
+        self._selected: dict[int, set[tuple[str, Mode]]] = {}
+        self._remaining: dict[int, set[tuple[str, Mode]]] = {}
+        self._current: tuple[Case, CaseRunner] | None = None
+        self._not_set_up: dict[int, tuple[tuple[str, Mode], str]] = {}
+
+    def select(self, wanted: Iterable[tuple[Case, str, Mode]]) -> None:
+        """Say what is part of this run: it decides what counts as blocked, and when artifacts are released."""
+        for case, engine, mode in wanted:
+            self._selected.setdefault(id(case), set()).add((engine, mode))
+            self._remaining.setdefault(id(case), set()).add((engine, mode))
+
+    def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
+        """Run one item, as :meth:`judge` does, and return its outcome alone."""
+        return self.judge(case, engine, mode).outcome
+
+    def judge(self, case: Case, engine: str, mode: Mode) -> Judgement:
+        """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
+        if id(case) in self._not_set_up:
+            return self._judge_without_case(case, engine, mode)
+        stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
+        if stage:
+            return judgement_of(self._item(case, engine, mode), stage)
+        try:
+            run = self._case_run(case)
+        except Exception as error:
+            text = str(error) if isinstance(error, CaseError) else internal_error_text(error)
+            self._not_set_up[id(case)] = ((engine, mode), text)
+            return self._judge_without_case(case, engine, mode)
+        judgement = self._judge(run, case, engine, mode)
+        self._done(case, engine, mode, run)
+        return judgement
+
+    def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode) -> Judgement:
+        known_seconds = set(run.seconds)
+        stage = run.stage(self._engines[engine], mode)
+        item = replace(
+            self._item(case, engine, mode),
+            notes=(*run.notes, *stage.notes),
+            seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
+        )
+        return replace(judgement_of(item, stage), statistics=stage.statistics)
+
+    def _item(self, case: Case, engine: str, mode: Mode) -> ItemContext:
+        return ItemContext(
+            case=case,
+            engine=engine,
+            mode=mode,
+            profile=self._profile,
+            torch_version=torch.__version__,
+            selected=frozenset(each for name, each in self._selected.get(id(case), ()) if name == engine),
+        )
+
+    def _case_run(self, case: Case) -> CaseRunner:
+        if self._current is None or self._current[0] is not case:
+            self._current = None  # released before the next case is built
+            with self._settings.watch(case):
+                self._current = (case, CaseRunner(case, self._settings))
+        return self._current[1]
+
+    def _done(self, case: Case, engine: str, mode: Mode, run: CaseRunner) -> None:
+        remaining = self._remaining.get(id(case), set())
+        remaining.discard((engine, mode))
+        if remaining:
+            run.release(lambda name, made: any(e == name and made.is_prefix_of(m) for e, m in remaining))
+        else:
+            self._current = None
+
+    def _judge_without_case(self, case: Case, engine: str, mode: Mode) -> Judgement:
+        first, message = self._not_set_up[id(case)]
+        told_by = "" if first == (engine, mode) else f"{case.name}[{first[0]}-{first[1]}]"
+        return not_set_up(self._item(case, engine, mode), message, told_by)

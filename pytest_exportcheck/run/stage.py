@@ -1,0 +1,114 @@
+"""What became of one step of a mode, and what is said of a step that raised, edited or could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_exportcheck.harness.isolation import causes_of, raised_from
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
+
+_FINDING = Finding.of("stage")
+
+
+@dataclass(eq=False)
+class StageResult:
+    """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
+    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
+    ``reader`` the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
+    was: it is not made again."""
+
+    mode: Mode
+    artifact: Any = None
+    record: Record | None = None
+    findings: list[Finding] = field(default_factory=list)
+    ledger: tuple[FieldSurvival, ...] = ()
+    notes: tuple[str, ...] = ()
+    statistics: str = ""
+    captured: Any = None
+    reader: str = ""
+    unsupported: str = ""
+    refused: bool = False
+    interrupted: str = ""
+    blocker: StageResult | None = None
+
+
+def unjudged(mode: Mode, record: Record) -> Iterator[str]:
+    """What no check could look at, though the program's own call returned."""
+    called = record.observations and not record.observations[0].raised
+    runs = record.program.runs if record.program and called else ()
+    for run in runs[:1]:  # at other sizes a program may refuse its inputs
+        if run.stopped:
+            yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
+
+
+def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
+    """A note for an inference program that cannot be called with grad, with the known defect that it has."""
+    for finding in findings:
+        if finding.check == "gradients" and finding.change == "raised" and finding.subject == "call":
+            known = f" (known defect {finding.known_as})" if finding.known_as else ""
+            first = finding.actual.partition("\n")[0]
+            yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
+
+
+#: The key of an error by which an engine objects to a model, see ``BareEngine.objections``.
+OBJECTION = "objection"
+
+
+def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
+    """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
+    raised = replace(raised_from(error), logged=tuple(logged))
+    detail = [
+        f"the last line of the model that ran: {last_line}" if last_line else "",
+        raised.detail,
+        *(f"torch logged: {line}" for line in logged),
+    ]
+    texts = what, raised, "\n".join(filter(None, detail))
+    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error))
+
+
+def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:
+    """A tensor of the user's module that a capture changed."""
+    tracer = type(tensor).__name__ if type(tensor).__name__ in _OF_TRACERS else ""
+    return _FINDING.at(
+        f"module {name}",
+        "edited",
+        "value",
+        "unchanged by the capture",
+        f"changed to a {tracer}" if tracer else "changed",
+        _KINDS[kind],
+        subject=f"{kind}_entry" if "[" in name else kind,
+        causes=(
+            *((Cause("tracing_tensor", tracer),) if tracer else ()),
+            Cause("attribute", name.partition("[")[0].rpartition(".")[2]),
+        ),
+    )
+
+
+def edited_flag(name: str, was: bool, now: bool) -> Finding:
+    """A tensor of the user's module whose ``requires_grad`` a capture changed."""
+    return _FINDING.at(f"module {name}", "edited", "requires_grad", f"requires_grad={was}", f"requires_grad={now}")
+
+
+def edited_program(part: str, edge: str) -> Finding:
+    """A part of the input program that an edge changed."""
+    place, expected = f"input program's {part}", f"unchanged by {edge}"
+    return _FINDING.at(place, "edited", "program", expected, "changed", subject=part)
+
+
+def edited_global(name: str, was: object, now: object) -> Finding:
+    """A global mode of the process that a stage changed."""
+    return _FINDING.at(name, "edited", "global_mode", was, now)
+
+
+#: Classes of tensors that only a tracer makes.
+_OF_TRACERS = ("FakeTensor", "FunctionalTensor")
+
+#: The words for the kinds of places of a module.
+_KINDS: Mapping[StateKind, str] = {
+    "parameter": "a parameter",
+    "buffer": "a buffer",
+    "attribute": "a plain attribute",
+}

@@ -1,0 +1,169 @@
+"""A stage's findings, the profile and the declared expectations -> the judgement of an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_exportcheck.expectations.entry import excuses, names_item
+from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.policy import KNOWN, is_known_layout
+from pytest_exportcheck.records import (
+    Case,
+    Expectation,
+    ExpectationMatch,
+    FieldSurvival,
+    Finding,
+    Judgement,
+    Outcome,
+    Status,
+)
+from pytest_exportcheck.run.blocking import reason_of
+from pytest_exportcheck.run.stage import StageResult
+
+_ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemContext:
+    """What is judged: (case, engine, mode), and the run that it is part of."""
+
+    case: Case
+    engine: str
+    mode: Mode
+    profile: str
+    torch_version: str
+    selected: frozenset[Mode]
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
+    """Judge an item whose mode ended in this stage."""
+    if stage.blocker is not None:
+        return _blocked(item, stage.blocker)
+    if stage.unsupported:
+        return _judgement(item, Status.UNSUPPORTED, reason=f"unsupported by {item.engine}: {stage.unsupported}")
+    return _judged(item, stage)
+
+
+def not_set_up(item: ItemContext, message: str, first: str) -> Judgement:
+    """Judge an item whose case could not be set up. The first item of the case to run says so (``first`` is
+    empty); the others are blocked by it."""
+    if first:
+        return _judgement(item, Status.BLOCKED, reason=f"blocked: the case could not be set up (see {first})")
+    finding = Finding.of("case").at("set-up", "raised", "", "a module that runs on its example inputs", message)
+    reckoning = _reckoned(item, item.mode, [finding], may_be_stale=False)
+    if reckoning.unexcused:
+        return _judgement(item, Status.ERROR, findings=[finding], reason=message, reckoning=reckoning)
+    return _judgement(item, Status.EXPECTED, findings=[finding], reason=_reasons(reckoning), reckoning=reckoning)
+
+
+def _judgement(
+    item: ItemContext,
+    status: Status,
+    *,
+    findings: Sequence[Finding] = (),
+    reason: str = "",
+    ledger: Sequence[FieldSurvival] = (),
+    reckoning: ExpectationMatch | None = None,
+) -> Judgement:
+    failing = reckoning.unexcused if reckoning and status.fails else ()
+    outcome = Outcome(
+        case=item.case.name,
+        engine=item.engine,
+        mode=str(item.mode),
+        status=status,
+        findings=(*failing, *(each for each in findings if each not in failing)),
+        failing=len(failing),
+        reason=reason,
+        notes=item.notes,
+        seconds=item.seconds,
+        ledger=tuple(ledger),
+    )
+    return Judgement(outcome=outcome, reckoning=reckoning)
+
+
+def _blocked(item: ItemContext, blocker: StageResult) -> Judgement:
+    """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
+    if blocker.unsupported:
+        return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
+    reason = reason_of(blocker, item.selected)
+    if reason:
+        return _judgement(item, Status.BLOCKED, reason=reason)
+    reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
+    if not reckoning.unexcused:
+        engine_failed = any(finding.verdict == "engine_error" for finding in blocker.findings)
+        how = "where the engine itself fails" if engine_failed and not reckoning.excused else "which fails as expected"
+        return _judgement(item, Status.BLOCKED, reason=f"blocked by {blocker.mode}, {how}")
+    return _judgement(
+        item,
+        Status.FAILED,
+        findings=blocker.findings,
+        reason=f"{blocker.mode}, which this mode builds on and which is not part of this run, is broken",
+        reckoning=reckoning,
+    )
+
+
+def _judged(item: ItemContext, stage: StageResult) -> Judgement:
+    reckoning = _reckoned(item, item.mode, stage.findings)
+    excused = [finding for _, finding in reckoning.excused]
+    rest = [finding for finding in stage.findings if finding not in excused]
+    if any(each.check == "case" for each in reckoning.unexcused):
+        return _judgement(item, Status.ERROR, findings=rest, reason=reckoning.unexcused[0].actual, reckoning=reckoning)
+    if reckoning.unexcused:
+        return _judgement(item, Status.FAILED, findings=rest, ledger=stage.ledger, reckoning=reckoning)
+    status, reason = Status.PASSED, ""
+    if reckoning.stale:
+        status, reason = Status.STALE, _stale_text(reckoning.stale)
+    elif excused:
+        status, reason = Status.EXPECTED, _reasons(reckoning)
+    elif any(finding.verdict == "engine_error" for finding in rest):
+        status = Status.ENGINE_ERROR
+    elif any(finding.verdict == "known" for finding in rest):
+        status = Status.KNOWN
+    return _judgement(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
+
+
+def _reckoned(
+    item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True
+) -> ExpectationMatch:
+    """Findings about a mode held against what is expected of it."""
+    entries = [
+        each
+        for each in item.case.expect
+        if names_item(each, engine=item.engine, mode=str(mode), torch_version=item.torch_version)
+    ]
+    pairs = [(each, finding) for finding in findings for each in entries if excuses(each, finding)]
+    excused = [finding for _, finding in pairs]
+    used = [each for each, _ in pairs]
+    return ExpectationMatch(
+        mode=str(mode),
+        unexcused=tuple(each for each in findings if each not in excused and not _tolerated(item, each)),
+        excused=tuple(pairs),
+        stale=tuple(each for each in entries if each not in used) if may_be_stale else (),
+    )
+
+
+def _tolerated(item: ItemContext, finding: Finding) -> bool:
+    """Return True if the item does not fail for the finding.
+
+    A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong outputs always
+    fail, even when a known torch defect causes them; right values in other strides are a warning. Outputs of an engine error are not
+    those of a program to ship."""
+    if finding.verdict == "known":
+        excusable = finding.check != "outputs" or is_known_layout(finding)
+        return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
+    return finding.verdict == "tolerated" or (finding.verdict == "engine_error" and item.profile == "ship")
+
+
+def _reasons(reckoning: ExpectationMatch) -> str:
+    return "; ".join(dict.fromkeys(entry.reason for entry, _ in reckoning.excused))
+
+
+def _stale_text(stale: Sequence[Expectation]) -> str:
+    return "\n".join(
+        f"expected to fail (check {each.check!r}: {each.reason}), and no longer does: delete the {each.place}"
+        + (", or narrow it to the items that still fail" if each.names_several else "")
+        for each in stale
+    )

@@ -1,0 +1,139 @@
+"""The fixture ``exportcheck``: one model checked inside any test, with or without ``--exportcheck``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_exportcheck.declare import case_of, globs
+from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.options import Options, settings
+from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
+from pytest_exportcheck.reports.failure import failure_text
+from pytest_exportcheck.run.hooks import Hooks
+from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.session.reproduce import command, id_from_here
+
+
+class Exportcheck:
+    """What the fixture gives: call it with a model and its example inputs."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._config = request.config
+        self._item = request.node
+
+    def __call__(
+        self,
+        module: torch.nn.Module,
+        args: object = None,
+        kwargs: object = None,
+        *,
+        dynamic_shapes: object = None,
+        modes: Sequence[str] | None = None,
+        engines: Sequence[str] | None = None,
+        tolerance: float | tuple[float, float] | Tolerance | None = None,
+        seed: int = 0,
+        context: Callable[[], AbstractContextManager[Any]] | None = None,
+        train: bool | None = None,
+        random: bool = False,
+        expect: Sequence[Expectation] = (),
+        rejects: Sequence[Rejection] = (),
+        inputs: Callable[..., Any] | None = None,
+        sizes: Sequence[Mapping[str, int]] = (),
+        fuzz: int | None = None,
+    ) -> list[Outcome]:
+        """Take the model through the modes, with every engine; the outcome of each.
+
+        The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and globs
+        as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every mode.
+        ``train=None`` leaves the module in the mode that it is in. The module itself stays as it is.
+
+        Raises
+        ------
+        AssertionError
+            With every finding, when an outcome is one that would fail an item.
+        ExportcheckError
+            When the case is declared wrongly, or a mode or an engine does not exist.
+        """
+        __tracebackhide__ = True
+        if not isinstance(module, torch.nn.Module):
+            raise DeclarationError(f"exportcheck takes an nn.Module and its example inputs, got {module!r}.")
+        caller = sys._getframe(1)
+        origin = Origin(caller.f_globals.get("__name__", "?"), caller.f_code.co_filename, caller.f_lineno)
+        declared = partial(
+            case_of,
+            lambda: module,
+            origin,
+            name=re.sub(r"[^\w.+-]", "_", type(module).__name__),
+            args=args,
+            kwargs=kwargs,
+            dynamic_shapes=dynamic_shapes,
+            tolerance=tolerance,
+            seed=seed,
+            context=context,
+            train=train,
+            random=random,
+            expect=expect,
+            rejects=rejects,
+            inputs=inputs,
+            sizes=sizes,
+        )
+        try:
+            if fuzz is not None and fuzz < 1:
+                raise DeclarationError(f"fuzz takes a number of examples, at least 1, got {fuzz!r}.")
+            chosen = {"modes": globs("modes", modes or (), origin), "engines": globs("engines", engines or (), origin)}
+            with _same_mode(module):
+                outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
+        except ExportcheckError as error:  # a reader wants the message, not where in the plugin it was raised
+            raise error.with_traceback(None) from None
+        failing = [outcome for outcome in outcomes if outcome.status.fails]
+        if failing:
+            raise AssertionError(self._text(failing, len(outcomes), settings(self._config)))
+        return outcomes
+
+    def _outcomes(self, case: Case, options: Options) -> list[Outcome]:
+        hooks = Hooks()
+        for plugin in self._config.pluginmanager.get_plugins():
+            hooks.adopt(plugin)
+        registry = registry_of(options, hooks)
+        if registry.problems:
+            raise ExportcheckError("\n".join(registry.problems))
+        wrong = registry.wrong_names(case)
+        if wrong:
+            raise DeclarationError(wrong)
+        planned = [(case, engine.name, mode) for engine, mode in registry.plan(case)]
+        if not planned:
+            names = ", ".join(engine.name for engine in registry.engines)
+            raise DeclarationError(f"no engine of {names} runs any mode of {', '.join(options.modes)}.")
+        runner = registry.runner(options)
+        runner.select(planned)
+        return [runner.run(*each) for each in planned]
+
+    def _text(self, failing: Sequence[Outcome], number: int, options: Options) -> str:
+        reproduce = command(self._config, options.arguments[1:], id_from_here(self._item))  # without --exportcheck
+        parts = [f"{len(failing)} of {number} modes failed"]
+        for outcome in failing:
+            parts += [
+                "",
+                f"{outcome.case}[{outcome.engine}-{outcome.mode}]",
+                failure_text(outcome, reproduce=reproduce),
+            ]
+        return "\n".join(parts)
+
+
+@contextmanager
+def _same_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Every submodule trains afterwards if it does now."""
+    before = {each: each.training for each in module.modules()}
+    try:
+        yield
+    finally:
+        for each, training in before.items():
+            each.training = training

@@ -1,0 +1,209 @@
+"""A run in several processes: pytest-xdist's workers, or a child for every item.
+
+The controller divides the threads among the workers, keeps a case's items on one of them, and reports for a process that
+is gone. Everything here is harmless where there is one process only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Outcome, Status
+from pytest_exportcheck.run.journal import Entry, Journal
+from pytest_exportcheck.session.items import SESSION, CaseItem, reason_of
+from pytest_exportcheck.session.messages import Message, attach, message_of
+from pytest_exportcheck.session.timeouts import set_timer
+
+#: The settings of a worker, among what pytest-xdist gives it.
+_KEY = "exportcheck"
+#: Where in an item's life its process ended: what pytest-xdist and pytest-forked write there.
+_GONE = "???"
+_ITEM = re.compile(
+    r"(?P<scope>(?P<path>.+?)::(?P<case>[\w.+-]+))\[(?P<engine>[a-z0-9_]+)-(?P<mode>[a-z0-9_]+(?:-[a-z0-9_]+)*)\]"
+)
+
+
+class ParallelPlugin:
+    """Registered with the other plugins of a session. ``options`` are the session's with the threads of each process settled,
+    ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them; ``in_part``:
+    some files are left out of the collection, which a worker cannot tell from its own arguments."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self._config = config
+        self._failed = 0
+        self._process = os.getpid()
+        self._restore: Callable[[], object] = lambda: None
+        self._own: Path | None
+        self._ended: dict[str, Entry | None] = {}
+        self._folder: TemporaryDirectory[str] | None = None
+        given = getattr(config, "workerinput", {})
+        if _KEY in given:
+            self.workers: int = given[_KEY]["workers"]
+            self.options = replace(options, threads=given[_KEY]["threads"])
+            folder = Path(given[_KEY]["journal"])
+            self._own = None if folder.exists() else folder  # of a worker on another machine
+            self.journal = Journal(folder, given["workerid"])
+            self.in_part: bool = given[_KEY]["in_part"]
+        else:
+            self._folder = TemporaryDirectory(prefix="exportcheck-", ignore_cleanup_errors=True)
+            self._own = Path(self._folder.name)
+            self._restore = _cleaned_up_at_termination(self._clean_up)
+            self.workers = _workers(config)
+            self.options = replace(options, threads=options.threads or _share(self.workers))
+            self.journal = Journal(Path(self._folder.name))
+            self.in_part = options.only_sources or _collects_in_part(config)
+
+    def pytest_unconfigure(self) -> None:
+        self._clean_up()
+        self._restore()
+
+    def _clean_up(self) -> None:
+        """The journal's folder is gone where this process made it: not in a child that was forked for an item."""
+        if self._folder is not None and os.getpid() == self._process:
+            self._folder.cleanup()
+        elif self._own is not None and os.getpid() == self._process:
+            rmtree(self._own, ignore_errors=True)
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
+        """Instead of the stacks of all threads, thousands of lines of torch's, the user's lines are shown."""
+        return (isinstance(item, CaseItem) and set_timer(item, settings, self._clean_up)) or None
+
+    # --- the order of items -----------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """After whoever shuffles: a case's items together, prefixes before what builds on them. The runner keeps the
+        captures of one case, and what breaks one is the fault of the mode that makes it."""
+        together: dict[int, list[pytest.Item]] = {}
+        for item in items:
+            together.setdefault(id(item.case) if isinstance(item, CaseItem) else id(item), []).append(item)
+        items[:] = [item for group in together.values() for item in self._in_order(group)]
+
+    def _in_order(self, group: list[pytest.Item]) -> list[pytest.Item]:
+        ours = [item for item in group if isinstance(item, CaseItem)]
+        if not ours:
+            return group
+        plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].registry.plan(ours[0].case)]
+        ours.sort(key=lambda item: plan.index((item.engine, item.mode)))
+        return [*ours]
+
+    # --- workers of pytest-xdist ------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._folder is not None:
+            node.workerinput[_KEY] = {
+                "workers": self.workers,
+                "threads": self.options.threads,
+                "journal": self._folder.name,
+                "in_part": self.in_part,
+            }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        from pytest_exportcheck.session.xdist_scheduling import scheduler
+
+        return scheduler(config, log, self._case_of)
+
+    # --- processes that are gone ------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Before another worker gets the rest of the case: what this worker was running is interrupted."""
+        if error:
+            name = node.gateway.id
+            self._ended[name] = self.journal.end(f"ended worker {name} (crashed) in this run", name)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, sched: Any) -> None:
+        """xdist does not count a lost worker for ``--maxfail`` and ``-x``."""
+        maxfail = self._config.getvalue("maxfail")
+        if maxfail and self._failed + 1 >= maxfail and hasattr(sched, "stop"):
+            sched.stop()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Attach the outcome of an item whose process is gone, which the item cannot do any more."""
+        self._failed += report.failed
+        parts = self._parts(report.nodeid) if report.when == _GONE else None
+        if parts is None or message_of(report).outcome is not None:
+            return
+        if hasattr(report, "node"):
+            ended = self._ended.get(report.node.gateway.id)
+        else:
+            ended = self.journal.end("ended its process (crashed) in this run")
+        report.location = (parts["path"], None, f"{parts['case']}[{parts['engine']}-{parts['mode']}]")
+        if ended is not None:
+            report.longrepr = f"{report.longrepr}\nIt was {ended.doing}. What builds on that is blocked in this run."
+        outcome = Outcome(
+            nodeid=report.nodeid,
+            path=parts["path"],
+            case=parts["case"],
+            engine=parts["engine"],
+            mode=parts["mode"],
+            status=Status.INTERRUPTED,
+            reason=reason_of(report),
+        )
+        attach(report, Message(outcome=outcome))
+
+    def _case_of(self, nodeid: str) -> str:
+        parts = self._parts(nodeid)
+        return parts["scope"] if parts else ""
+
+    def _parts(self, nodeid: str) -> re.Match[str] | None:
+        """An item's id taken apart; None if it is none of ours. A controller has no items to ask."""
+        match = _ITEM.fullmatch(nodeid)
+        engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
+        return match if match and match["engine"] in engines else None
+
+
+def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], object]:
+    """Clean up before SIGTERM ends this process, as it does without pytest's knowledge. Gives what undoes it."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        return lambda: None
+
+    def end(*_: object) -> None:
+        clean_up()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    return lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _collects_in_part(config: pytest.Config) -> bool:
+    """Whether some files are left out of the collection: named by hand, ignored, or without a failure in the last run."""
+    by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
+    options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
+    return by_hand or any(options)
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many workers of pytest-xdist this process is going to start."""
+    if getattr(config.option, "dist", "no") == "no" or config.option.collectonly:
+        return 0
+    from xdist.workermanage import parse_tx_spec_config
+
+    return len(parse_tx_spec_config(config))
+
+
+def _share(workers: int) -> int | None:
+    """The threads of each process; None: as torch chooses."""
+    return max(1, torch.get_num_threads() // workers) if workers else None

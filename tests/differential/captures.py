@@ -1,0 +1,96 @@
+"""What the reference exporter owes to one model that torch exports: the same program, but for what torch has wrong."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from tests.differential.roundtrips import difference_of
+
+CHECKS = ("operators", "signature", "outputs")
+
+
+def compared(ours: ExportedProgram, theirs: ExportedProgram, run: Callable[[ExportedProgram], Any]) -> dict[str, str]:
+    """For each check what is otherwise in ours, empty where nothing is. ``run`` gives a pytree of all that a program computes."""
+    return {
+        "operators": _differing(list(_operators(ours)), list(_operators(theirs))),
+        "signature": _differing(_signature(ours), _signature(theirs))
+        or _missing(theirs._guards_code, ours._guards_code),
+        "outputs": difference_of(run(ours), run(theirs)),
+    }
+
+
+def lowered_alike(ours: ExportedProgram, theirs: ExportedProgram) -> str:
+    """What is otherwise below autograd, empty where nothing is: kinds of inputs and outputs, and operators. Assertions do not count:
+    direct captures of torch's drop those of what a program does not go on to use, and make others."""
+    return _differing(_kinds(ours), _kinds(theirs)) or _differing(
+        [*filter(_computes, _operators(ours))], [*filter(_computes, _operators(theirs))]
+    )
+
+
+def _kinds(program: ExportedProgram) -> list[str]:
+    """Of the inputs, state in any order (torch moves constants), and of the outputs."""
+    signature = program.graph_signature
+    inputs = [(spec.kind, f"{spec.kind} {spec.target} {spec.arg.name}") for spec in signature.input_specs]
+    return [
+        *sorted(text for kind, text in inputs if kind is not InputKind.USER_INPUT),
+        *(text for kind, text in inputs if kind is InputKind.USER_INPUT),
+        *(f"{spec.kind} {spec.target}" for spec in signature.output_specs),
+    ]
+
+
+#: A tensor that is made of numbers is copied; which operator does that, the two name differently.
+_SAME = {"aten.lift_fresh_copy.default": "aten.clone.default"}
+_ASSERTIONS = (
+    "aten._assert_scalar.default",
+    "aten._assert_tensor_metadata.default",
+    "aten.sym_constrain_range_for_size.default",
+)
+_COMPARISONS = tuple(str(getattr(operator, name)) for name in ("ge", "le", "eq", "ne", "gt", "lt", "and_"))
+
+
+def _computes(target: str) -> bool:
+    return target not in _ASSERTIONS and target not in _COMPARISONS
+
+
+def _operators(program: ExportedProgram) -> Iterator[str]:
+    """What is called, in order, in the graphs that the graph calls too."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            if node.op == "call_function":
+                yield _SAME.get(str(node.target), str(node.target))
+
+
+def _signature(program: ExportedProgram) -> list[str]:
+    """Inputs and outputs, ranges, module calls, and the names of state and constants: those in any order."""
+    return [
+        *str(program.graph_signature).splitlines(),
+        f"ranges {program.range_constraints}",
+        *map(str, program.module_call_graph),
+        f"state {sorted(program.state_dict)}",
+        f"constants {sorted(program.constants)}",
+    ]
+
+
+def _differing(ours: list[str], theirs: list[str]) -> str:
+    for one, other in zip(ours, theirs, strict=False):
+        if one != other:
+            return f"{one[:100]} instead of {other[:100]}"
+    return "" if len(ours) == len(theirs) else f"{len(ours)} instead of {len(theirs)}"
+
+
+def _missing(wanted: list[str], there: list[str]) -> str:
+    said = {*map(_either_way, there)}
+    lacking = sorted(guard for guard in wanted if _either_way(guard) not in said)
+    return f"without the guards {lacking}" if lacking else ""
+
+
+def _either_way(guard: str) -> Any:
+    """An equality says the same with its sides exchanged."""
+    return frozenset(guard.split(" == ")) if guard.count(" == ") == 1 else guard

@@ -1,0 +1,55 @@
+"""The reference engine over exportdb and the corpus."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from pathlib import Path
+
+import pytest
+from populations_some import assert_sound, some
+
+from pytest_exportcheck import reference
+from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.setup import set_up
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot, changed_globals, generator_digest, global_modes
+from pytest_exportcheck.harness.tensors import copy_tree
+from pytest_exportcheck.sources import cases_from
+from tests.differential.populations import corpus, declared
+from tests.differential.roundtrips import difference_of
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+@pytest.mark.parametrize("make", some(declared("exportdb:*")))
+def test_exportdb(make):
+    assert_sound(make)
+
+
+@pytest.mark.parametrize("make", some(corpus()))
+def test_corpus(make):
+    assert_sound(make)
+
+
+def every_case():
+    """Those that are to be refused too."""
+    for spec in ("exportdb:*", *(f"import:cases.{path.stem}:*" for path in sorted(CASES.glob("case_*.py")))):
+        for name, case in cases_from(spec).cases.items():
+            yield pytest.param(case, id=name)
+
+
+@pytest.mark.parametrize("case", list(every_case()))
+def test_the_module_the_generators_and_the_modes_are_as_before(case):
+    subject = set_up(case, 0)
+    module = copy.deepcopy(subject.module)
+    args, kwargs = copy_tree((subject.example.args, dict(subject.example.kwargs)))
+    given, named = copy_tree((args, kwargs))
+    snapshot, held = ModuleSnapshot(module), {path: dict(vars(part)) for path, part in module.named_modules()}
+    modes, generators = global_modes(), generator_digest()
+    with quiet(), contextlib.suppress(Exception):  # refusals are tested elsewhere
+        reference.export(module, args, kwargs, dynamic_shapes=subject.dynamic_shapes)
+    assert changed_globals(modes) == {}
+    assert generator_digest() == generators
+    assert snapshot.changed() == {} == snapshot.changed_flags()
+    assert {path: dict(vars(part)) for path, part in module.named_modules()} == held
+    assert difference_of((args, kwargs), (given, named)) == ""
