@@ -21,7 +21,7 @@ pytree = _pytree
 
 # --- operators ------------------------------------------------------------------------------
 
-# The classes of operators, by which they are told from functions; torch.ops has no public ones (2.13).
+# The classes of operators, which distinguish operators from functions; torch.ops has no public ones (2.13).
 HigherOrderOperator = _ops.HigherOrderOperator
 OpOverload = _ops.OpOverload
 
@@ -69,7 +69,9 @@ def state_tables(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any
 
 
 def non_persistent_buffers(module: torch.nn.Module) -> set[str]:
-    """Return the names of a module's own buffers that its state dict leaves out; there is no public list (2.13)."""
+    """Return the names of the buffers that a module holds itself and its state dict leaves out; there is no public list
+    (2.13).
+    """
     return module._non_persistent_buffers_set
 
 

@@ -236,7 +236,7 @@ def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inp
         return
     try:
         parameters = inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
+    except (TypeError, ValueError):  # a compiled forward does not describe its arguments
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

@@ -422,7 +422,7 @@ def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
     """Places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
     try:
         leaves = pytree.tree_flatten_with_path(tree)[0]
-    except ValueError:  # a class that was registered without names for what it holds
+    except ValueError:  # a class that was registered without names for its children
         yield from ((f"{root}<{number}>", leaf) for number, leaf in enumerate(pytree.tree_leaves(tree)))
         return
     for path, leaf in leaves:
