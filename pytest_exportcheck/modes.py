@@ -57,7 +57,9 @@ class Mode:
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """Read a mode as ``str`` writes it. Any text is a mode; :meth:`ModeTree.has` knows which ones an engine can run."""
+        """Read a mode as ``str`` writes it. Any text is a mode; :meth:`ModeTree.has` knows which ones an engine can
+        run.
+        """
         return cls(tuple(text.split(_JOINT)))
 
     def __str__(self) -> str:
@@ -125,7 +127,9 @@ class Mode:
         return self.up_to(self.depth - 1) if self.is_fuzz else self
 
     def is_prefix_of(self, other: Mode) -> bool:
-        """Return True if the other mode is this one or builds on it. A fuzzed mode builds on the one fuzzed before its last edge."""
+        """Return True if the other mode is this one or builds on it. A fuzzed mode builds on the one fuzzed before its
+        last edge.
+        """
         if self.is_fuzz and other.is_fuzz:
             return self.unfuzzed.is_prefix_of(other.unfuzzed)
         return other.stages[: self.depth] == self.stages
@@ -145,8 +149,8 @@ def parse_stage_name(text: str) -> tuple[str, Mode]:
 def in_order(modes: Iterable[Mode]) -> list[Mode]:
     """Return the modes in the order in which they are planned, run and reported, each once.
 
-    Modes are sorted depth first. Captures and edges come in their canonical order, others after them by name. A fuzzed mode
-    comes directly after the mode that it fuzzes.
+    Modes are sorted depth first. Captures and edges come in their canonical order, others after them by name. A fuzzed
+    mode comes directly after the mode that it fuzzes.
     """
     return sorted(
         set(modes), key=lambda mode: (_rank(mode.capture, CAPTURES), *(_rank(each, EDGES) for each in mode.edges))
@@ -188,8 +192,8 @@ class ModeTree:
 def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
     """Return the modes that names and globs select, over several engines.
 
-    ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three stages, of which a
-    glob selects some. A name without a glob may have more stages.
+    ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three
+    stages, of which a glob selects some. A name without a glob may have more stages.
 
     Raises
     ------

@@ -39,10 +39,11 @@ class Rule:
     unmeasured: str = ""
 
     def limit(self, dtype: str, largest: float) -> Limit | None:
-        """Return the limit for a tensor of this dtype whose largest expected value is ``largest``; None where values must be equal.
+        """Return the limit for a tensor of this dtype whose largest expected value is ``largest``; None where values
+        must be equal.
 
-        A tolerance that the user declares is the limit. Otherwise it is the bound of the dtype or, where that is more, a multiple of
-        eager's own rounding.
+        A tolerance that the user declares is the limit. Otherwise it is the bound of the dtype or, where that is more,
+        a multiple of eager's own rounding.
         """
         if self.tolerance is not None:
             return _relative(self.tolerance, largest)

@@ -204,7 +204,9 @@ def _paths(stack: Any) -> Any:
 def _vanished_annotations(
     before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]
 ) -> Iterator[Finding]:
-    """Yield, for nodes that do not name their source, lost annotations that every operation of their line of code had."""
+    """Yield, for nodes that do not name their source, lost annotations that every operation of their line of code
+    had.
+    """
     annotated: dict[Any, list[Any]] = {}
     for _, node in _operations(before):
         annotated.setdefault(node.meta.get("stack_trace"), []).append(node.meta.get("custom"))

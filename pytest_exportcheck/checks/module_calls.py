@@ -52,7 +52,9 @@ def _calls(before: dict[str, str], after: dict[str, str], evidence: Evidence) ->
 
 
 def _has_state(name: str, evidence: Evidence) -> bool:
-    """Return whether a parameter or buffer is under this path: the module that a program makes of itself has no others."""
+    """Return whether a parameter or buffer is under this path: the module that a program makes of itself has no
+    others.
+    """
     entries = evidence.before.state.entries if evidence.before.state else {}
     path = name.partition("@")[0]
     return any(each.startswith(f"{path}.") for each in entries)

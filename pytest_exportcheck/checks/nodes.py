@@ -112,7 +112,9 @@ def _renamed(pair: GraphPair) -> Iterator[Finding]:
 
 
 def _reordered(pair: GraphPair) -> Iterator[Finding]:
-    """Yield findings for reordered operations; independent ones may trade places, dependent ones must keep their order."""
+    """Yield findings for reordered operations; independent ones may trade places, dependent ones must keep their
+    order.
+    """
     position = {id(node): place for place, node in enumerate(pair.after.nodes)}
     places = [(position[id(other)], one) for one, other in pair.nodes]
     moved = [one for (here, one), (there, _) in pairwise(places) if there < here]
@@ -239,8 +241,9 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Context for the comparison of arguments: the names of paired nodes, the sizes of both graphs, and the placeholders before
-    that are buffers."""
+    """Context for the comparison of arguments: the names of paired nodes, the sizes of both graphs, and the
+    placeholders before that are buffers.
+    """
 
     names: Mapping[str, str]
     ranges: Mapping[str, Interval]
@@ -288,7 +291,9 @@ def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: Literal["dr
 
 
 def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: _Known) -> Iterator[Finding]:
-    """Compare the paired operations, sizes and plain arguments that two nodes take. A retrace may fill in default arguments."""
+    """Compare the paired operations, sizes and plain arguments that two nodes take. A retrace may fill in default
+    arguments.
+    """
     for place, (expected, actual) in _arguments(one, other).items():
         if expected is _NOTHING or actual is _NOTHING:
             continue
@@ -338,8 +343,9 @@ def _same_where_known(one: Any, other: Any, known: _Known) -> bool:
 
 
 def _is_size(argument: Any, graph: SizeGraph) -> bool:
-    """Return True for a number that can be compared with a computed one: not ``-1`` for a size that is left open, and not the
-    largest integer for an end that is left open."""
+    """Return True for a number that can be compared with a computed one: not ``-1`` for a size that is left open, and
+    not the largest integer for an end that is left open.
+    """
     if isinstance(argument, int):
         return not isinstance(argument, bool) and 0 <= argument < _OPEN
     return graph.is_number(argument)

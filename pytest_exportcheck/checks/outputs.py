@@ -74,7 +74,9 @@ def _layout_of(evidence: Evidence, number: int) -> tuple[str, ...] | None:
 
 
 def _passed_twice(evidence: Evidence) -> Iterator[Cause]:
-    """Name, at a capture, the arguments of the example that are one tensor, which a capture may treat as one argument."""
+    """Name, at a capture, the arguments of the example that are one tensor, which a capture may treat as one
+    argument.
+    """
     if evidence.before is not evidence.module:
         return
     places: dict[int, list[str]] = {}

@@ -1,4 +1,6 @@
-"""Changes that forward() makes to Python state of the module, and to values outside the module: programs keep neither."""
+"""Changes that forward() makes to Python state of the module, and to values outside the module: programs keep
+neither.
+"""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ class SizeComparison:
         return _not_implied(conditions(pair.before, ours), conditions(pair.after, theirs), swapped, {})
 
     def added(self, pair: GraphPair, ours: SizeGraph, theirs: SizeGraph) -> list[NodeRecord]:
-        """Return the assertions on unbacked symbols that do not follow from those of the program before and from its ranges."""
+        """Return the assertions on unbacked symbols that do not follow from those of the program before and from its
+        ranges.
+        """
         relations = self._named(ours, theirs, pair)
         ranges = self.before.constraints.ranges
         return _not_implied(conditions(pair.after, theirs), conditions(pair.before, ours), relations, ranges)
@@ -127,7 +129,9 @@ def _not_implied(
 
 
 def _is_unbacked(condition: Condition) -> bool:
-    """Return True if the condition depends on a symbol that no input fixes: an assertion on inputs may become a guard."""
+    """Return True if the condition depends on a symbol that no input fixes: an assertion on inputs may become a
+    guard.
+    """
     return any("[" not in name for name in condition.symbols)
 
 
@@ -183,7 +187,9 @@ def _names(size: int | Size) -> list[str]:
 
 
 def _drawn(relations: Sequence[Relation], ranges: Mapping[str, Interval]) -> Iterator[tuple[Values, Values]]:
-    """Draw settings of the symbols on the left from all over their ranges; yield each with the setting of the right that follows."""
+    """Draw settings of the symbols on the left from all over their ranges; yield each with the setting of the right
+    that follows.
+    """
     names = sorted({name for left, _ in relations for name in _names(left)})
     draw = Random(0)  # the same in every run
 

@@ -125,7 +125,9 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
 
 
 def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
-    """Yield state that is in another storage than before: twice the memory, and training one does not train the other."""
+    """Yield state that is in another storage than before: twice the memory, and training one does not train the
+    other.
+    """
     new = _named(after)
     for name, old in _named(before).items():
         if name in new and storage_key(old.value) != storage_key(new[name].value):

@@ -1,4 +1,6 @@
-"""Operations without a line of code because no ``forward`` of the user was running: those of hooks and generated code."""
+"""Operations without a line of code because no ``forward`` of the user was running: those of hooks and generated
+code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ INPUTS = "inputs"
 def outside_forward(
     operations: Sequence[tuple[GraphRecord, NodeRecord]], untraced: Mapping[str, str]
 ) -> dict[str, str]:
-    """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to the reason."""
+    """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to
+    the reason.
+    """
     found = {}
     begun = False  # whether a forward has called an operation
     for graph, node in operations:

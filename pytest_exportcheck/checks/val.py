@@ -62,7 +62,9 @@ def _text(value: Any) -> str:
 
 
 def _against_run(program: ProgramRecord, run: NodeRun) -> Iterator[Finding]:
-    """Yield the differences from a real run; a wrong val that only follows from another one is not a separate finding."""
+    """Yield the differences from a real run; a wrong val that only follows from another one is not a separate
+    finding.
+    """
     known = dict(run.sizes)
     for graph in program.graphs.values():
         wrong: set[tuple[str, str]] = set()

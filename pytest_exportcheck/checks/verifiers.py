@@ -10,7 +10,9 @@ _FINDING = Finding.of("verifiers")
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Compare the dialect with that of the contract or that of before; and check that the verifiers accept the program."""
+    """Compare the dialect with that of the contract or that of before; and check that the verifiers accept the
+    program.
+    """
     return list(_found(evidence))
 
 

@@ -36,7 +36,9 @@ def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, 
 
 
 def dims_in(shapes: Any, place: str = "") -> Iterator[DeclaredDim]:
-    """Yield every ``Dim`` and hint in dynamic shapes, without inputs next to them: the declaration of a dim is a leaf."""
+    """Yield every ``Dim`` and hint in dynamic shapes, without inputs next to them: the declaration of a dim is a
+    leaf.
+    """
     if isinstance(shapes, Mapping):
         for key, spec in shapes.items():
             yield from dims_in(spec, f"{place}[{key!r}]")

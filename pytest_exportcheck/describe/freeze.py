@@ -180,7 +180,9 @@ def _tensor_text(tensor: torch.Tensor) -> str:
 
 
 def _bindings(value: Any) -> Any:
-    """Return the parts of the node's value that bind unbacked symbols; the symbols' own names mean nothing elsewhere."""
+    """Return the parts of the node's value that bind unbacked symbols; the symbols' own names mean nothing
+    elsewhere.
+    """
     if not isinstance(value, Mapping):
         return _opaque(value)
     return tuple(sorted(pytree.keystr(path) if isinstance(path, tuple) else str(path) for path in value.values()))

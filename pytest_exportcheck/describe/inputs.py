@@ -44,8 +44,8 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
     Raises
     ------
     CaseError
-        When a size, a value or the structure varies without a declaration, a declared dim does not exist in its tensor, or a size
-        is outside its declared range: every such place, and what to do.
+        When a size, a value or the structure varies without a declaration, a declared dim does not exist in its tensor,
+        or a size is outside its declared range: every such place, and what to do.
     """
     if shapes is not None and not isinstance(shapes, (Mapping, tuple, list)):
         return  # AdditionalInputs and specifications declare in other ways

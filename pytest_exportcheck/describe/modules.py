@@ -17,7 +17,9 @@ from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 
 
 def state_of(module: torch.nn.Module) -> StateRecord:
-    """Return every named tensor of a module, with the names that it is tied to, and the order of its ``state_dict()``."""
+    """Return every named tensor of a module, with the names that it is tied to, and the order of its
+    ``state_dict()``.
+    """
     entries: dict[str, StateEntry] = {}
     same_object: dict[int, str] = {}
     same_storage: dict[Any, str] = {}
@@ -72,8 +74,8 @@ def module_types_of(module: torch.nn.Module) -> dict[str, str]:
 def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
     """Map submodule paths to further classes that a capture may name there.
 
-    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps them, or
-    puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
+    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps
+    them, or puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
     """
     claims: dict[str, set[str]] = {}
     for owner_path, owner in module.named_modules(remove_duplicate=False):

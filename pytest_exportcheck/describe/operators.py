@@ -121,8 +121,8 @@ _NAMED: Mapping[OperatorFact, frozenset[str]] = MappingProxyType(
     {
         # A view that its schema hides from autograd.
         "view": _aten("_unsafe_view"),
-        # Writes a mutation back at the end of a functional program. The schema of the copy that returns its result is that of
-        # any operator of two tensors.
+        # Writes a mutation back at the end of a functional program. The schema of the copy that returns its result is
+        # that of any operator of two tensors.
         "copy": _aten("copy", "copy_"),
         # Fetches a tensor that a subclass wraps.
         "subclass_part": frozenset({"export::access_subclass_inner_tensor"}),

@@ -197,7 +197,9 @@ def _constraints(
 
 
 def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
-    """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do not count."""
+    """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do
+    not count.
+    """
     values = (
         value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values())
     )

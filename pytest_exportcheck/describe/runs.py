@@ -38,8 +38,9 @@ def node_runs(
 
 
 def run_digest(program: torch.export.ExportedProgram) -> str | None:
-    """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs with the same
-    digest yield the same. None for a program that holds objects which cannot be compared."""
+    """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs
+    with the same digest yield the same. None for a program that holds objects which cannot be compared.
+    """
     held = [_state(program, spec) for spec in program.graph_signature.input_specs if spec.target is not None]
     if not all(isinstance(value, torch.Tensor) for value in held):
         return None
@@ -83,7 +84,9 @@ def _symbolic_shapes(program: torch.export.ExportedProgram) -> Iterator[str]:
 
 
 def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple[str, int], Any]:
-    """Map (place, dim) of the inputs to the sympy expression that the program has for it, where it depends on symbols."""
+    """Map (place, dim) of the inputs to the sympy expression that the program has for it, where it depends on
+    symbols.
+    """
     leaves = _flat_inputs(program, call.args, call.kwargs)
     places = _places(leaves, list(input_leaves(call.args, call.kwargs)))
     vals = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}

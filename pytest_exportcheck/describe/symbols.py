@@ -13,7 +13,9 @@ _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 class Symbols:
-    """Names for a program's symbols: a backed one is named after the input dim that fixes it, an unbacked one by order."""
+    """Names for a program's symbols: a backed one is named after the input dim that fixes it, an unbacked one by
+    order.
+    """
 
     def __init__(self) -> None:
         self._names: dict[Any, Any] = {}

@@ -32,7 +32,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class ExpectationDelta:
-    """The changes of one item to the file: ``excused`` by the entries of these lines, ``stale`` those of these lines."""
+    """The changes of one item to the file: ``excused`` by the entries of these lines, ``stale`` those of these
+    lines.
+    """
 
     failures: tuple[Failure, ...] = ()
     excused: tuple[tuple[int, Failure], ...] = ()

@@ -2,7 +2,7 @@
 
 ```toml
 [[expect]]
-case = "case_shop.py::mlp"     # path::name or name alone; a glob
+case = "case_shop.py::mlp"     # path::name or only name; a glob
 mode = "strict*"               # glob; default: every mode
 engine = "torch"               # glob; default: every engine
 check = "outputs"              # glob; default: every check

@@ -1,4 +1,6 @@
-"""The expected failures of one session: read at its start, matched with its cases, and written at its end on request."""
+"""The expected failures of one session: read at its start, matched with its cases, and written at its end on
+request.
+"""
 
 from __future__ import annotations
 

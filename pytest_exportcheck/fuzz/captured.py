@@ -17,7 +17,9 @@ from pytest_exportcheck.records import Interval
 
 @dataclass(frozen=True)
 class Captured:
-    """The facts of a program about sizes, and the numbers in it that may mean one. Holds no reference to the program."""
+    """The facts of a program about sizes, and the numbers in it that may mean one. Holds no reference to the
+    program.
+    """
 
     facts: Facts
     constants: tuple[int, ...] = ()

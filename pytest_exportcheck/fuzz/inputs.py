@@ -1,4 +1,6 @@
-"""Inputs of other sizes, made of the example: dtype, device, requires_grad, memory format and the range of values are kept."""
+"""Inputs of other sizes, made of the example: dtype, device, requires_grad, memory format and the range of values are
+kept.
+"""
 
 from __future__ import annotations
 

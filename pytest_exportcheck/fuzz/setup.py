@@ -1,4 +1,6 @@
-"""The setup for fuzzing a case: its declared facts, its example, how inputs of other sizes are made, and pinned sizes."""
+"""The setup for fuzzing a case: its declared facts, its example, how inputs of other sizes are made, and pinned
+sizes.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,8 @@ def ground_of(
     Raises
     ------
     CaseError
-        When its dynamic shapes admit no size, a pinned size is not among the declared ones, or its ``inputs`` callable does
-        not take the dims of the case.
+        When its dynamic shapes admit no size, a pinned size is not among the declared ones, or its ``inputs`` callable
+        does not take the dims of the case.
     """
     facts = declared_facts(declared)
     where = f"case {case.name!r} ({case.origin})"

@@ -1,4 +1,6 @@
-"""Strategies for a user's own ``@given`` tests: sizes that a program or dynamic shapes declare, and inputs that have them."""
+"""Strategies for a user's own ``@given`` tests: sizes that a program or dynamic shapes declare, and inputs that have
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ def sizes_of(source: object, *, largest: int = UNBOUNDED) -> st.SearchStrategy[d
     Parameters
     ----------
     source
-        Dynamic shapes as for ``torch.export.export``: the names are those of its ``Dim``s, and hints such as ``Dim.AUTO`` declare
-        nothing. Or an ``ExportedProgram``: sizes that its ranges and guards admit, by names such as ``args[0].size(0)``.
+        Dynamic shapes as for ``torch.export.export``: the names are those of its ``Dim``s, and hints such as
+        ``Dim.AUTO`` declare nothing. Or an ``ExportedProgram``: sizes that its ranges and guards admit, by names such
+        as ``args[0].size(0)``.
     largest
         The largest size where there is no upper bound.
 
@@ -67,11 +70,11 @@ def inputs_for(
     source
         Dynamic shapes, or an ``ExportedProgram``.
     args, kwargs
-        The example arguments; by default the program's own. Elements are drawn from those of the example; dtype, device,
-        ``requires_grad``, and the order of dims in memory are kept.
+        The example arguments; by default the program's own. Elements are drawn from those of the example; dtype,
+        device, ``requires_grad``, and the order of dims in memory are kept.
     module
-        The module whose ``forward`` takes the arguments, where dynamic shapes go by the names of parameters that are passed by
-        position.
+        The module whose ``forward`` takes the arguments, where dynamic shapes go by the names of parameters that are
+        passed by position.
     also
         Further groups to draw: ``layout``, ``special``. (``dtype`` and ``rank`` change what is never declared.)
     seed
@@ -120,7 +123,9 @@ def _check_source(source: object) -> None:
 
 
 class _Unnamed:
-    """A placeholder for a module of which only the arguments are known: dynamic shapes go by position, and by keyword."""
+    """A placeholder for a module of which only the arguments are known: dynamic shapes go by position, and by
+    keyword.
+    """
 
     def __init__(self, call: Inputs) -> None:
         def forward(*_: Any, **__: Any) -> None: ...

@@ -76,8 +76,8 @@ class _Table(TypedDict):
 
 #: check -> column -> how strict. A missing entry means: not judged there.
 #:
-#: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8 without
-#: grad), so ``postdispatch`` is compared closely, not bit by bit.
+#: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8
+#: without grad), so ``postdispatch`` is compared closely, not bit by bit.
 _TABLE: _Table = {
     #                  capture          postdispatch     decompose   serdes   retrace     unflatten
     "outputs": _row("bits", "close", "close", "bits", "bits", "bits"),
@@ -210,7 +210,9 @@ def contract_for(
 
 
 def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> Levels:
-    """Return how strictly these checks may compare eager with the programs of several stages: close, if one of them is."""
+    """Return how strictly these checks may compare eager with the programs of several stages: close, if one of them
+    is.
+    """
     levels = [contract_for(stage, unstable=unstable) for stage in stages]
     close = {check for check in checks if any(each.get(check) == "close" for each in levels)}
     return all_at(sorted(close), "close") | all_at(sorted(set(checks) - close), "bits")

@@ -25,7 +25,15 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """The largest allowed distance of outputs: ``|got - expected| <= atol + rtol * max|expected|`` per tensor."""
+    """The largest allowed distance of outputs: ``|got - expected| <= atol + rtol * max|expected|`` per tensor.
+
+    Parameters
+    ----------
+    rtol
+        The part of the largest absolute expected value of the tensor, without a unit.
+    atol
+        The absolute part, in the unit of the tensor.
+    """
 
     rtol: float
     atol: float
@@ -80,7 +88,8 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fallback:
-    """A case that a source checks instead if a capture refuses the dynamic dims that the source gave a model by default.
+    """A case that a source checks instead if a capture refuses the dynamic dims that the source gave a model by
+    default.
 
     ``note`` says what is dynamic then: "length from 4 to 32".
     """

@@ -32,8 +32,9 @@ class Record:
     ``modules`` has the class of every submodule by path, ``claimed`` further classes that graph modules name there, and
     ``untraced`` why operations of a module may have no line of code: "generated", "forward", "hooks" or "inputs".
 
-    ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None where
-    that is not known."""
+    ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None
+    where that is not known.
+    """
 
     observations: tuple[Observation, ...]
     state: StateRecord | None = None

@@ -50,9 +50,10 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
-    torch that raised, empty where that line called no further into torch, and ``function`` the function of that line.
-    ``logged`` are the last lines that torch logged before."""
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the
+    line of torch that raised, empty where that line called no further into torch, and ``function`` the function of that
+    line. ``logged`` are the last lines that torch logged before.
+    """
 
     type: str
     message: str
@@ -72,7 +73,8 @@ class Raised:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no entry.
+    """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no
+    entry.
 
     ``owner`` is the type of the container, ``argument`` the argument that the container is part of. With ``structure``,
     the values are the pytree context of a registered class, as text.
@@ -121,9 +123,10 @@ class Gradients:
 class Rounding:
     """The distance of eager from eager in float64, in one call: its own rounding.
 
-    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed state
-    tensor (``state count``), ``gradients`` for each gradient, whose largest value in float64 is in ``exact_gradients``.
-    ``scale`` is the largest value among outputs, ``gradient_scale`` among all gradients: rounding is relative to those.
+    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed
+    state tensor (``state count``), ``gradients`` for each gradient, whose largest value in float64 is in
+    ``exact_gradients``. ``scale`` is the largest value among outputs, ``gradient_scale`` among all gradients: rounding
+    is relative to those.
     """
 
     values: Mapping[str, float]

@@ -112,8 +112,9 @@ class NodeRecord:
 
 @dataclass(frozen=True, eq=False)
 class GraphRecord:
-    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost, as is
-    ``regions``: the targets of the higher-order operators that the graph is part of, outermost first."""
+    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost, as
+    is ``regions``: the targets of the higher-order operators that the graph is part of, outermost first.
+    """
 
     path: str
     nodes: tuple[NodeRecord, ...]
@@ -188,7 +189,8 @@ class DeclaredDim:
 def linear_root(size_for: Callable[[int], int], size: int) -> int | None:
     """Solve ``factor * root + offset = size`` for a root that is a size, or return None if no root gives the size.
 
-    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never wrong.
+    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never
+    wrong.
     """
     offset = size_for(0)
     factor = size_for(1) - offset

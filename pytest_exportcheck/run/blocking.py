@@ -26,7 +26,9 @@ def blocks(stage: StageResult) -> bool:
 
 
 def blocked(mode: Mode, built_on: Iterable[StageResult | None]) -> StageResult | None:
-    """Return the stage of a mode that is blocked by one of the stages that it builds on; None if none of them blocks."""
+    """Return the stage of a mode that is blocked by one of the stages that it builds on; None if none of them
+    blocks.
+    """
     blocker = next((each for each in built_on if each is not None and blocks(each)), None)
     return None if blocker is None else StageResult(mode, blocker=blocker.blocker or blocker)
 

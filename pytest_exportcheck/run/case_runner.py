@@ -49,7 +49,9 @@ class CaseRunner:
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
-        """Return the stage at the end of a mode; the stage and everything before it are made if they do not exist yet."""
+        """Return the stage at the end of a mode; the stage and everything before it are made if they do not exist
+        yet.
+        """
         made = self._stages.get(engine.name, mode)
         return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
 
@@ -78,7 +80,9 @@ class CaseRunner:
         return stage
 
     def _built_on(self, engine: Engine, mode: Mode, parent: StageResult | None) -> Iterator[StageResult | None]:
-        """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there is one."""
+        """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there
+        is one.
+        """
         yield interrupted(mode, self._settings.interrupted(self._case, engine.name, mode))
         yield parent
         yield self._fuzzed_before(engine, mode)
@@ -170,7 +174,9 @@ class CaseRunner:
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
 
     def _attribute(self, engine: Engine, stage: StageResult) -> None:
-        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made only for that."""
+        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made
+        only for that.
+        """
         first = self._settings.engines.get(FIRST)
         at_fault = suspects(engine, stage, self._settings.engines) if first else []
         if first is None or not any(at_fault):

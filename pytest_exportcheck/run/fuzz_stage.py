@@ -46,7 +46,9 @@ class FuzzStages:
         self._unsound: StageResult | None = None
 
     def stage(self, engine: Engine, mode: Mode, parent: StageResult, before: StageResult | None) -> StageResult:
-        """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program before the last edge."""
+        """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program
+        before the last edge.
+        """
         unsound = blocked(mode, [self._unsound])
         if unsound is not None:
             return unsound

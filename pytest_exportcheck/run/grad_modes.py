@@ -36,8 +36,10 @@ def held_against_grad(
     evidence: Callable[[], Evidence],
     check: Callable[[Evidence], list[Finding]],
 ) -> tuple[Evidence, Rechecked]:
-    """Compare a capture with eager with grad, if eager with grad and without differ only by rounding. Otherwise return the findings
-    of the comparison without, with what the capture did. ``evidence`` makes the evidence against the oracle of the mode."""
+    """Compare a capture with eager with grad, if eager with grad and without differ only by rounding. Otherwise return
+    the findings of the comparison without, with what the capture did. ``evidence`` makes the evidence against the
+    oracle of the mode.
+    """
     oracles = observed.oracles
     if _differs(observed, oracles.without_grad, oracles.with_grad.record):
         findings = [_captured_with_grad(each) if _is_of_values(each) else each for each in checked.findings]
@@ -50,7 +52,9 @@ def held_against_grad(
 
 
 def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
-    """Return True if a record differs from an oracle in more than rounding and the strides, which depend on the kernel."""
+    """Return True if a record differs from an oracle in more than rounding and the strides, which depend on the
+    kernel.
+    """
     evidence = Evidence(
         case="",
         engine="",

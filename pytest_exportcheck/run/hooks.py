@@ -113,7 +113,9 @@ class Hooks(pluggy.PluginManager):
 
 
 def _is_about(plugin: object, path: Path) -> bool:
-    """Return True if a plugin applies to a path: a ``conftest.py`` file applies to its own folder and those below only."""
+    """Return True if a plugin applies to a path: a ``conftest.py`` file applies to its own folder and those below
+    only.
+    """
     file = Path(getattr(plugin, "__file__", None) or "")
     return file.name != "conftest.py" or path.is_relative_to(file.parent)
 

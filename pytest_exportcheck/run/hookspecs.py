@@ -1,4 +1,6 @@
-"""Hook specifications: the functions by which another plugin or a ``conftest.py`` extends a session. Each is optional."""
+"""Hook specifications: the functions by which another plugin or a ``conftest.py`` extends a session. Each is
+optional.
+"""
 
 from __future__ import annotations
 
@@ -24,31 +26,60 @@ def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
     ``load(file)`` and ``unflatten(program)``. Engines of one ``format`` (``"pt2"``, as torch's) also load what the
     others save. Modes that need a missing method are left out. Where the engine cannot do something for one model, it
     raises :class:`pytest_exportcheck.Unsupported`.
+
+    Returns
+    -------
+    list
+        Engines, each with a name that no other engine has. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_cases(config: pytest.Config) -> list[Case]:  # type: ignore[empty-body]
-    """Return cases that are not declared in the repo: from a model registry, for example."""
+    """Return cases that are not declared in the repo: from a model registry, for example.
+
+    Parameters
+    ----------
+    config
+        The configuration of the pytest session.
+
+    Returns
+    -------
+    list
+        Cases, such as those of :func:`pytest_exportcheck.cases_of`. Their ids begin with ``exportcheck_cases::``.
+    """
 
 
 @hookspec
 def exportcheck_edges() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Return further edges, by name: functions from a program to a program, or :class:`pytest_exportcheck.ProgramEdge`.
+    """Return further edges, which every engine gets.
 
-    Every engine gets them, and the default modes ``nonstrict-NAME``.
+    Returns
+    -------
+    mapping
+        The edge by its name: a function from a program to a program, or a :class:`pytest_exportcheck.ProgramEdge`. The
+        default modes then include ``nonstrict-NAME``. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_checks() -> list[Any]:  # type: ignore[empty-body]
-    """Return further checks: functions from :class:`pytest_exportcheck.Evidence` to a list of
-    :class:`pytest_exportcheck.Finding`.
+    """Return further checks, which run after every stage.
 
-    They run after every stage; a check has the name of its function, in findings and in expectations.
+    Returns
+    -------
+    list
+        Functions from :class:`pytest_exportcheck.Evidence` to a list of :class:`pytest_exportcheck.Finding`. A check
+        has the name of its function, in findings and in expectations. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_outcome(outcome: Outcome) -> None:
-    """Receive the outcome of every item, in the process that ran it."""
+    """Receive the outcome of every item, in the process that ran it.
+
+    Parameters
+    ----------
+    outcome
+        The outcome of the item, with its findings.
+    """

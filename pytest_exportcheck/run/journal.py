@@ -33,8 +33,9 @@ _NO_INTERRUPTION: tuple[type[BaseException], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A stage of a case; without ``mode`` and ``engine`` while the case is set up. ``how`` says how the stage was interrupted,
-    empty while it runs."""
+    """A stage of a case; without ``mode`` and ``engine`` while the case is set up. ``how`` says how the stage was
+    interrupted, empty while it runs.
+    """
 
     case: str
     origin: str

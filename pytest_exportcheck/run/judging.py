@@ -169,7 +169,9 @@ def contract_stage_of(engine: Engine, stage: str) -> str:
 
 
 def failure(stage: str, error: BaseException, logged: Sequence[str] = ()) -> Finding:
-    """Report a stage that raised instead of yielding a program that can be called, or a failure of the plugin itself."""
+    """Report a stage that raised instead of yielding a program that can be called, or a failure of the plugin
+    itself.
+    """
     if is_own(error):
         return internal_finding(f"the stage {stage}", error)
     return raised_finding(stage, "a program that can be called", error, logged)

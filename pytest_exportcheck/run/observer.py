@@ -45,7 +45,9 @@ class Observer:
         mode: Mode | None = None,
         watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
-        """Call ``run`` with each of the inputs in turn: as ``mode`` is judged, or as the user makes calls if it is None."""
+        """Call ``run`` with each of the inputs in turn: as ``mode`` is judged, or as the user makes calls if it is
+        None.
+        """
         return observe(
             run,
             calls,

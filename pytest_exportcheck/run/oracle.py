@@ -110,8 +110,9 @@ def _eager(observer: Observer, calls: Sequence[Inputs]) -> Record:
 
 
 def _eager_again(observer: Observer, calls: Sequence[Inputs], first: Record) -> Record:
-    """Run eager a second time. If it differs until flags and tables outside the module are put back too, they are put back
-    from now on."""
+    """Run eager a second time. If it differs until flags and tables outside the module are put back too, they are put
+    back from now on.
+    """
     again, around = _eager(observer, calls), observer.around
     if not around.leaves_changes() or not unstable_checks(first, again):
         return again

@@ -130,7 +130,9 @@ class EagerAgain:
 
 
 class Recheck:
-    """A check on evidence of some calls of eager, which runs again where eager's own arithmetic may explain a finding."""
+    """A check on evidence of some calls of eager, which runs again where eager's own arithmetic may explain a
+    finding.
+    """
 
     def __init__(self, again: EagerAgain, eager: Record, calls: Sequence[Inputs]) -> None:
         self._again = again
@@ -214,7 +216,9 @@ class Recheck:
         return replace(other, detail="\n".join(filter(None, [other.detail, _WITHOUT.format(self._again.fast)])))
 
     def _kept(self, findings: Iterable[Finding], wrong: set[Identity], apart: set[Identity]) -> Iterator[Finding]:
-        """Yield the findings that hold whichever path eager takes, and those of values that the two paths do not share."""
+        """Yield the findings that hold whichever path eager takes, and those of values that the two paths do not
+        share.
+        """
         for each in findings:
             if not _is_of_a_path(each) or each.identity in wrong:
                 yield each
@@ -280,7 +284,9 @@ def _differs_in_gradients(evidence: Evidence, findings: Iterable[Finding]) -> bo
 
 
 def _with_own_backward(found: Rechecked, functions: Sequence[str]) -> Rechecked:
-    """Name the functions whose ``backward()`` a program does not keep: in the findings about gradients, or in a note."""
+    """Name the functions whose ``backward()`` a program does not keep: in the findings about gradients, or in a
+    note.
+    """
     said = _BACKWARD.format(", ".join(functions))
     if not any(each.check == "gradients" for each in found.findings):
         return replace(found, notes=(f"{said}: gradients of the capture are compared within rounding", *found.notes))

@@ -45,7 +45,9 @@ class Registry:
 
     @property
     def planned_modes(self) -> list[Mode]:
-        """Return the selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are fuzzed."""
+        """Return the selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are
+        fuzzed.
+        """
         trees = [_tree(engine) for engine in self.engines]
         return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
 

@@ -25,7 +25,8 @@ def is_second_opinion(engine: Engine | None) -> bool:
 
 
 def suspects(engine: Engine, stage: StageResult, engines: Mapping[str, Engine]) -> list[str]:
-    """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if there is none.
+    """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if
+    there is none.
 
     All stages of such an engine are its work. Of other engines, the edge ``interop`` is the work of the reader.
     """
@@ -47,8 +48,10 @@ def _suspect(engine: Engine, stage: StageResult, finding: Finding, engines: Mapp
 
 
 def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
-    """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode, then the
-    modes that this mode builds on. A file that another engine reads is judged by how the first engine reads its own file."""
+    """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode,
+    then the modes that this mode builds on. A file that another engine reads is judged by how the first engine reads
+    its own file.
+    """
     stages = tuple(_READ_BY_ITSELF if stage == _READ_BY_ANOTHER else stage for stage in mode.stages)
     tree = ModeTree.of(first.captures, (*first.edges, FUZZ))
     yield from filter(tree.has, Mode(stages).prefixes())

@@ -1,4 +1,6 @@
-"""The result of one stage of a mode, and the findings for a stage that raised, edited its input or could not be judged."""
+"""The result of one stage of a mode, and the findings for a stage that raised, edited its input or could not be
+judged.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,9 @@ _LONG = 20.0
 
 
 class StageMaker:
-    """The maker that runs the captures and edges of one case. ``seconds`` has the duration of each, by ``engine-mode``."""
+    """The maker that runs the captures and edges of one case. ``seconds`` has the duration of each, by
+    ``engine-mode``.
+    """
 
     def __init__(self, observed: ObservedCase, stages: StageCache, seconds: dict[str, float]) -> None:
         self._observed = observed
@@ -83,7 +85,9 @@ class StageMaker:
         return artifact
 
     def last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
-        """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to one."""
+        """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to
+        one.
+        """
         seconds = self._seconds.get(stage_name(engine.name, mode), 0.0)
         if raised_from(error).where or not mode.is_nonstrict or seconds > _LONG:
             return ""  # Dynamo names the line itself

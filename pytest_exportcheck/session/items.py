@@ -187,7 +187,9 @@ class BrokenItem(pytest.Item):
 
 
 class EntryItem(BrokenItem):
-    """An item for an entry of the expectations file that matches no case: it fails, unless the run deletes the entry."""
+    """An item for an entry of the expectations file that matches no case: it fails, unless the run deletes the
+    entry.
+    """
 
     def __init__(self, *, line: int, **rest: Any) -> None:
         super().__init__(**rest)
@@ -329,6 +331,8 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _from_root(config: pytest.Config, file: str) -> str:
-    """Return a file's path as node ids have it, below pytest's root folder; the whole path where the file is elsewhere."""
+    """Return a file's path as node ids have it, below pytest's root folder; the whole path where the file is
+    elsewhere.
+    """
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()

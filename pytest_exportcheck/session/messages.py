@@ -53,7 +53,9 @@ def message_of(report: pytest.TestReport) -> Message:
 
 
 def outbox(config: pytest.Config) -> dict[str, Any] | None:
-    """Return the mapping that a worker of pytest-xdist sends to its controller at its end; None in any other process."""
+    """Return the mapping that a worker of pytest-xdist sends to its controller at its end; None in any other
+    process.
+    """
     box: dict[str, Any] | None = getattr(config, _OUTPUT, None)
     return box
 

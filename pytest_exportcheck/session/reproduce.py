@@ -27,7 +27,9 @@ def command(config: pytest.Config, arguments: Sequence[str], nodeid: str) -> str
 
 
 def id_from_here(item: pytest.Item) -> str:
-    """Return the id of an item of a file; its path is relative to where pytest was called, not to pytest's root folder."""
+    """Return the id of an item of a file; its path is relative to where pytest was called, not to pytest's root
+    folder.
+    """
     path = os.path.relpath(item.path, config_folder(item.config))
     return f"{path}::{item.nodeid.partition('::')[2]}"
 

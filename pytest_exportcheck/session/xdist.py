@@ -169,7 +169,9 @@ class ParallelPlugin:
         return parts["scope"] if parts else ""
 
     def _parts(self, nodeid: str) -> re.Match[str] | None:
-        """Return the parts of an item's id; None if the item is not of this plugin. A controller has no items to ask."""
+        """Return the parts of an item's id; None if the item is not of this plugin. A controller has no items to
+        ask.
+        """
         match = _ITEM.fullmatch(nodeid)
         engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
         return match if match and match["engine"] in engines else None

@@ -21,7 +21,9 @@ class _CrashesOnce(LoadScopeScheduling):  # type: ignore[misc]
         self._case_of = case_of
 
     def remove_node(self, node: Any) -> str | None:
-        """Return the item that a lost worker was running, which counts as done; the worker's other items go to others."""
+        """Return the item that a lost worker was running, which counts as done; the worker's other items go to
+        others.
+        """
         workload = self.assigned_work.pop(node)
         crashed = next((item for unit in workload.values() for item, done in unit.items() if not done), None)
         for unit in workload.values():

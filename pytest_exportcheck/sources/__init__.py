@@ -1,4 +1,6 @@
-"""Cases from elsewhere: ``SOURCE:NAME`` on the command line. One file each; a source is imported when a run names it."""
+"""Cases from elsewhere: ``SOURCE:NAME`` on the command line. One file each; a source is imported when a run names
+it.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,9 @@ def _put_together(caches: ModuleType) -> Callable[[Iterable[Any], Any], Any]:
 
 
 def _layer(owner: Any, places: Sequence[Any], structure: Sequence[Any], tensors: Iterator[Any]) -> Any:
-    """Return a layer that holds the next tensors. Its class's ``__init__`` is not called, because it makes new tensors."""
+    """Return a layer that holds the next tensors. Its class's ``__init__`` is not called, because it makes new
+    tensors.
+    """
     layer = owner.__new__(owner)
     for name, value in structure:
         setattr(layer, name, value)

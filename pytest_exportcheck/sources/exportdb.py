@@ -24,8 +24,8 @@ def cases(spec: Spec) -> Found:
     Raises
     ------
     SelectionError
-        When expecttest (which the examples import) is not installed, nothing matches, or torch does not support the one example
-        named.
+        When expecttest (which the examples import) is not installed, nothing matches, or torch does not support the one
+        example named.
     """
     examples = _examples()
     names = matching(spec, examples, what="example", see="torch._export.db.examples.all_examples()")

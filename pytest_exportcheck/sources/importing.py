@@ -35,7 +35,8 @@ def cases(spec: Spec) -> Found:
     Raises
     ------
     SelectionError
-        When the module cannot be imported, has nothing of that name, or has an object of that name that is not a factory.
+        When the module cannot be imported, has nothing of that name, or has an object of that name that is not a
+        factory.
     """
     path, _, name = spec.name.partition(":")
     if not path or not name:
@@ -55,7 +56,9 @@ def cases(spec: Spec) -> Found:
 
 
 def _imported(spec: Spec, path: str) -> ModuleType:
-    """Import the module, from the current folder too, as ``python -m pytest`` finds it; installed packages come first."""
+    """Import the module, from the current folder too, as ``python -m pytest`` finds it; installed packages come
+    first.
+    """
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)

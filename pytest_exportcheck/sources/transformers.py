@@ -40,8 +40,8 @@ _DYNAMIC = {
 
 
 def cases(spec: Spec) -> Found:
-    """Return a case for every model class in the tables of transformers' Auto classes whose name matches the glob; any other
-    model class of transformers can be named exactly.
+    """Return a case for every model class in the tables of transformers' Auto classes whose name matches the glob; any
+    other model class of transformers can be named exactly.
 
     Raises
     ------

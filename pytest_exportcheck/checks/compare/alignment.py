@@ -22,8 +22,8 @@ def align(before: ProgramRecord, after: ProgramRecord, how: str) -> Alignment:
     """Pair the nodes of two programs.
 
     ``names``: by name, and where names shifted, by what the nodes do. ``sequence``: by the order of operations.
-    ``origin``: every node after with the node that its ``from_node`` names. ``kept``: every node after with the node of the same
-    name that does the same, or else by origin.
+    ``origin``: every node after with the node that its ``from_node`` names. ``kept``: every node after with the node of
+    the same name that does the same, or else by origin.
     """
     if how in ("origin", "kept"):
         return Alignment(tuple(_by_origin(before, after, kept=how == "kept")))
@@ -178,7 +178,8 @@ def is_number(val: Any) -> bool:
 
 
 def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
-    """Return the names of the nodes that compute sizes: numbers that follow from numbers, or from the shape of a tensor.
+    """Return the names of the nodes that compute sizes: numbers that follow from numbers, or from the shape of a
+    tensor.
 
     A number that a node reads from the data of a tensor (``item``) is the result of an operation.
     """
@@ -228,7 +229,9 @@ def _fetched_elsewhere(
     old: Mapping[str, NodeRecord],
     new: Mapping[str, NodeRecord],
 ) -> Pairs:
-    """Pair the fetches of the same value that come in another order, which has no meaning; other nodes stay unpaired."""
+    """Pair the fetches of the same value that come in another order, which has no meaning; other nodes stay
+    unpaired.
+    """
     names = {one.name: other.name for one, other in paired}
     left = [node for node in _without(theirs, (other for _, other in paired)) if "fetch" in node.facts]
     found: Pairs = []

@@ -42,7 +42,9 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[FieldSur
 
 
 def _is_promised(field: str, evidence: Evidence) -> bool:
-    """Return whether a field of node metadata is judged by a table for any stage, or by the repo's own settings here."""
+    """Return whether a field of node metadata is judged by a table for any stage, or by the repo's own settings
+    here.
+    """
     check, _, key = field.partition(".")
     return field != "graph_module.meta" and (check != "metadata" or key in METADATA or key in evidence.fields)
 

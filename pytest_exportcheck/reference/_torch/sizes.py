@@ -77,7 +77,9 @@ def normalize_dynamic_shapes(
 
 
 def number_context(must_stay_dynamic: bool) -> Any:
-    """Return what a symbolic number among the inputs must satisfy, in the form that the shape environment takes (2.13)."""
+    """Return what a symbolic number among the inputs must satisfy, in the form that the shape environment takes
+    (2.13).
+    """
     return (
         _symbolic_shapes.SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False))
         if must_stay_dynamic
@@ -91,6 +93,7 @@ def is_unbacked(symbol: Any) -> bool:
 
 
 def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
-    """Return which of the pending unbacked symbols a value yields first, and where. The public function names all that are new to the
-    environment, and here all are known (2.13)."""
+    """Return which of the pending unbacked symbols a value yields first, and where. The public function names all that
+    are new to the environment, and here all are known (2.13).
+    """
     return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)

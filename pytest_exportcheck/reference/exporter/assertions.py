@@ -83,7 +83,9 @@ def _function_name(target: Any) -> str:
 
 
 def _value_of(node: torch.fx.Node) -> Any:
-    """Compute what a call on numbers yields from the values of its arguments; return None where they are not known yet."""
+    """Compute what a call on numbers yields from the values of its arguments; return None where they are not known
+    yet.
+    """
     args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta.get("val"))
     try:
         return node.target(*args, **kwargs)  # type: ignore[operator]

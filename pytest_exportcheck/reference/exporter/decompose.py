@@ -41,8 +41,8 @@ def decompose(program: ExportedProgram, decomp_table: Mapping[Any, Any] | None =
     program
         Any program; it is not modified, and shares its state with the new one.
     decomp_table
-        Operator -> a function that computes it by others. The default is the table that leads to core ATen operators. Composite
-        operators that a given table does not name stay as they are.
+        Operator -> a function that computes it by others. The default is the table that leads to core ATen operators.
+        Composite operators that a given table does not name stay as they are.
     """
     table = torch.export.default_decompositions() if decomp_table is None else decomp_table
     return lowered(program, table, keep=True)

@@ -41,7 +41,8 @@ def export(
     Parameters
     ----------
     mod, args, kwargs
-        A module and the arguments of an example call. The module, the arguments and the generators are unchanged afterwards.
+        A module and the arguments of an example call. The module, the arguments and the generators are unchanged
+        afterwards.
     dynamic_shapes
         In every form that torch takes. The program refuses a call outside of a declared range.
     pre_dispatch
@@ -60,8 +61,8 @@ def export(
     NotTraceable
         Where the module does something that an exported program cannot represent.
     NotSupported
-        Where the module has something that a program may hold and that this exporter does not capture, such as most tensor
-        subclasses.
+        Where the module has something that a program may hold and that this exporter does not capture, such as most
+        tensor subclasses.
     """
     if strict:
         raise NotImplementedError(

@@ -194,7 +194,9 @@ class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
 
 
 def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
-    """Yield composite operators that can stay as they are: all that exist, since writing out others may lead to them."""
+    """Yield composite operators that can stay as they are: all that exist, since writing out others may lead to
+    them.
+    """
     called = (
         node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes
     )

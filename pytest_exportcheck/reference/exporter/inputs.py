@@ -19,8 +19,9 @@ Path = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is the same for
-    guards: ``L['x'][0]['mask']``."""
+    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is
+    the same for guards: ``L['x'][0]['mask']``.
+    """
 
     value: Any
     path: Path

@@ -1,4 +1,6 @@
-"""Calls of submodules whose signatures are kept: the values that went in and came out, for ``torch.export.unflatten``."""
+"""Calls of submodules whose signatures are kept: the values that went in and came out, for
+``torch.export.unflatten``.
+"""
 
 from __future__ import annotations
 

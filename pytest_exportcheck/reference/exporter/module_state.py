@@ -13,7 +13,9 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode, non_persi
 
 @dataclass(frozen=True)
 class State:
-    """``parameters`` and ``buffers`` by every name, tied ones too; ``constants`` are tensors and objects that are neither."""
+    """``parameters`` and ``buffers`` by every name, tied ones too; ``constants`` are tensors and objects that are
+    neither.
+    """
 
     parameters: Mapping[str, torch.nn.Parameter]
     buffers: Mapping[str, torch.Tensor]

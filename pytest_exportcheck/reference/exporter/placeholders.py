@@ -11,7 +11,9 @@ from pytest_exportcheck.reference._torch.values import rename_node
 
 
 def state_name(prefix: str, target: str) -> str:
-    """Return the wanted name of the placeholder of a part of the state, as torch spells it: without ``self_`` in front."""
+    """Return the wanted name of the placeholder of a part of the state, as torch spells it: without ``self_`` in
+    front.
+    """
     return prefix + re.sub(r"[^a-zA-Z0-9]", "_", target.removeprefix("self_")).lower()
 
 

@@ -54,7 +54,9 @@ def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> li
 
 
 def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
-    """Name the placeholders, those of the user's inputs first; a placeholder requires a gradient where its value does."""
+    """Name the placeholders, those of the user's inputs first; a placeholder requires a gradient where its value
+    does.
+    """
     pairs = list(zip(graph.find_nodes(op="placeholder"), slots, strict=True))
     rename(
         graph,

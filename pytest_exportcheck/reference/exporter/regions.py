@@ -13,7 +13,9 @@ from pytest_exportcheck.reference._torch import tracing
 
 @dataclass
 class Region:
-    """Calls, and inner regions, that run under one operator. ``stack`` has the modules whose forward begins the region."""
+    """Calls, and inner regions, that run under one operator. ``stack`` has the modules whose forward begins the
+    region.
+    """
 
     operator: Any
     args: tuple[Any, ...]
@@ -31,8 +33,8 @@ class Region:
 def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection[str] = ()) -> torch.fx.GraphModule:
     """Wrap the regions of a module, in the graphs that it calls too; ``grad`` is the grad mode outside.
 
-    A region has the modules whose forward begins it. One that begins with a call of a submodule in ``preserved``, whose call
-    signature is kept, has that submodule: torch's unflatten finds the results of the call there.
+    A region has the modules whose forward begins it. One that begins with a call of a submodule in ``preserved``, whose
+    call signature is kept, has that submodule: torch's unflatten finds the results of the call there.
     """
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target in tracing.REGION_MARKS for node in calls):

@@ -160,7 +160,9 @@ def _grad_mode_kept() -> Iterator[None]:
 
 @contextmanager
 def _numbers_as_symbols() -> Iterator[None]:
-    """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a symbol."""
+    """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
+    symbol.
+    """
     saved = builtins.max, builtins.min, math.pow
     builtins.max = _extremum(saved[0], torch.sym_max)
     builtins.min = _extremum(saved[1], torch.sym_min)

@@ -1,4 +1,6 @@
-"""The canonical form of a program's structures, which depends neither on names nor on the order of independent parts."""
+"""The canonical form of a program's structures, which depends neither on names nor on the order of independent
+parts.
+"""
 
 from __future__ import annotations
 

@@ -35,8 +35,18 @@ def save(
     extra_files: Mapping[str, str | bytes] | None = None,
     opset_version: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the program to a path, a pathlib path, an open file or a buffer. A path has either the new file or the old
-    one, never a part.
+    """Write the program to a file, as ``torch.export.save`` does.
+
+    Parameters
+    ----------
+    program
+        Any program; it is not modified.
+    file
+        A path, an open binary file or a buffer. A path has either the new file or the old one, never a part.
+    extra_files
+        Name -> text or bytes, stored in the archive with the program.
+    opset_version
+        Operator namespace -> version, for namespaces other than ``aten``.
 
     Raises
     ------
@@ -67,8 +77,18 @@ def load(
     expected_opset_version: Mapping[str, int] | None = None,
     trust: bool = False,
 ) -> ExportedProgram:
-    """Read a program that either writer wrote. ``extra_files`` names the extra files to read: their contents are put in
-    it as text. No code from the file is run, unless ``trust`` allows its pickles to be read.
+    """Read a program that either writer wrote. No code from the file is run without ``trust``.
+
+    Parameters
+    ----------
+    file
+        A path, an open binary file or a buffer.
+    extra_files
+        A dict whose keys name the extra files to read. Their contents replace the values, as text.
+    expected_opset_version
+        Operator namespace -> the newest known version. A program with a newer one is read with a warning.
+    trust
+        Whether the pickles of the file may be read, which may run code from the file.
 
     Raises
     ------

@@ -36,8 +36,8 @@ class ArchiveReader:
     Raises
     ------
     ArchiveError
-        Where the file is not a PT2 archive of a supported version and byte order, is damaged, or has names that a writer never
-        makes: absolute, with ``..``, twice the same, under several roots.
+        Where the file is not a PT2 archive of a supported version and byte order, is damaged, or has names that a
+        writer never makes: absolute, with ``..``, twice the same, under several roots.
     OSError
         Where the file cannot be read.
     """

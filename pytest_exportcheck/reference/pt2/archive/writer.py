@@ -114,7 +114,9 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
 
 
 def _identity(entries: Sequence[Entry]) -> bytes:
-    """Return forty digits computed from names, sizes and checksums; torch makes a number of this length from the same."""
+    """Return forty digits computed from names, sizes and checksums; torch makes a number of this length from the
+    same.
+    """
     text = "\0".join(f"{entry.name}\0{entry.size}\0{entry.crc}" for entry in entries)
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return b"%040d" % int.from_bytes(digest, "little")

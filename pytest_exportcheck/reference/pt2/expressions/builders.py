@@ -36,7 +36,9 @@ def pair(expression: Any, condition: Any) -> Any:
 
 
 def divided(function: Any) -> Builder:
-    """Return a builder for a division, which refuses a division by zero here, not only when a guard requests the value."""
+    """Return a builder for a division, which refuses a division by zero here, not only when a guard requests the
+    value.
+    """
 
     def build(*args: Any) -> Any:
         if args[1] == 0:

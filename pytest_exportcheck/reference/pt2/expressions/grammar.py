@@ -44,8 +44,8 @@ def parse(text: str, symbols: SymbolTable) -> Any:
     Raises
     ------
     ExpressionError
-        For a text that is not an expression, names a function or a constant that the tables lack, contradicts the table's
-        assumptions on a symbol, or exceeds the limits of :mod:`.limits`: with the place in the text.
+        For a text that is not an expression, names a function or a constant that the tables lack, contradicts the
+        table's assumptions on a symbol, or exceeds the limits of :mod:`.limits`: with the place in the text.
     """
     return symbols.parsed(text, lambda given: _whole(given, symbols))
 

@@ -1,4 +1,6 @@
-"""Limits on what an expression may cost its reader. What torch writes is far below; each limit ends one kind of attack."""
+"""Limits on what an expression may cost its reader. What torch writes is far below; each limit ends one kind of
+attack.
+"""
 
 LENGTH = 1 << 20  # characters of a text
 INFIX_LENGTH = 2_000  # characters of a text with infix operators, which sympy evaluates

@@ -41,7 +41,8 @@ class Walk:
         Raises
         ------
         SchemaError
-            For a value of another type, without a required field, or with an unknown member of an enumeration or a union.
+            For a value of another type, without a required field, or with an unknown member of an enumeration or a
+            union.
         """
         return _conformer(kind)(self, value, kind, path)
 

@@ -52,8 +52,8 @@ def text_of(data: bytes, *, where: str) -> str:
     Raises
     ------
     SchemaError
-        For bytes that are not UTF-8 or not JSON, are too deeply nested, have a key twice in one object, or an integer beyond 64
-        bits.
+        For bytes that are not UTF-8 or not JSON, are too deeply nested, have a key twice in one object, or an integer
+        beyond 64 bits.
     """
     try:
         text = data.decode()

@@ -39,7 +39,9 @@ def bytes_of(storage: torch.UntypedStorage) -> memoryview:
 
 
 def storage_over(memory: memoryview) -> torch.UntypedStorage:
-    """Return a storage on the CPU that uses this memory and keeps it alive, or a copy where the address is not aligned."""
+    """Return a storage on the CPU that uses this memory and keeps it alive, or a copy where the address is not
+    aligned.
+    """
     if not memory.nbytes:
         return torch.empty(0, dtype=torch.uint8).untyped_storage()
     flat = torch.frombuffer(memory, dtype=torch.uint8)

@@ -116,7 +116,9 @@ class _Shelf:
         return name
 
     def _key(self, tensor: torch.Tensor) -> object:
-        """Return a key that tensors over the same memory have in common, also where each has a separate storage object."""
+        """Return a key that tensors over the same memory have in common, also where each has a separate storage
+        object.
+        """
         storage = tensor.untyped_storage()
         self._held.append(storage)
         if isinstance(tensor, FakeTensor) or tensor.is_meta or not storage.nbytes():

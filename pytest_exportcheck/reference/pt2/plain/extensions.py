@@ -23,11 +23,15 @@ _BY_NAMESPACE: dict[str, ExtensionHandler] = {}
 
 
 def register_extension(op_type: type, extension_handler: Any) -> None:
-    """Register how operators of a type of your own are written and read.
+    """Register how operators of a type of your own are written and read. The registration holds for the process.
 
-    ``extension_handler`` has ``namespace()``, ``to_op_name(op)``, ``from_op_name(name)`` and ``op_schema(op)``, the
-    ``torch.FunctionSchema`` of an operator; a handler made for torch's serializer can be registered here too. The
-    registration holds for the process.
+    Parameters
+    ----------
+    op_type
+        The class of the operators.
+    extension_handler
+        A class or an object with ``namespace()``, ``to_op_name(op)``, ``from_op_name(name)`` and ``op_schema(op)``, the
+        ``torch.FunctionSchema`` of an operator. A handler made for torch's serializer can be registered here too.
 
     Raises
     ------

@@ -29,8 +29,8 @@ def plain_program(program: ExportedProgram) -> dict[str, Plain]:
     Raises
     ------
     UnsupportedError
-        For a node, an argument or a part of the signature that no file can hold. Metadata that none can hold is left out
-        with a warning.
+        For a node, an argument or a part of the signature that no file can hold. Metadata that none can hold is left
+        out with a warning.
     """
     return {
         "graph": plain_graph(program.graph_module),

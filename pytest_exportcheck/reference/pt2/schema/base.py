@@ -1,4 +1,6 @@
-"""Base classes of the schema: records (fields by name) and unions (one value and the tag that says which member it is)."""
+"""Base classes of the schema: records (fields by name) and unions (one value and the tag that says which member it
+is).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Tagged:
     Raises
     ------
     SchemaError
-        Where the union does not have the tag, or the value does not have the tag's type (elements of lists are not checked).
+        Where the union does not have the tag, or the value does not have the tag's type (elements of lists are not
+        checked).
     """
 
     __slots__ = ("tag", "value")
