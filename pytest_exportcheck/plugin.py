@@ -19,6 +19,7 @@ MARKER = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the plugin."""
     add_options(parser)
 
 
@@ -43,6 +44,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and with ``--exportcheck`` the plugins of the session."""
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
     if options.active:

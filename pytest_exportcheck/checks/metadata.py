@@ -262,7 +262,7 @@ def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
     }
 
 
-#: torch leaves frames of its own files out of stack traces: of models that it ships with its exporter, all of them.
+#: torch leaves frames of torch files out of stack traces: of models that it ships with its exporter, all of them.
 _TORCHS = "torch._export."
 
 

@@ -26,6 +26,7 @@ class SizeGraph:
 
     @staticmethod
     def of(graph: GraphRecord) -> SizeGraph:
+        """Collect the nodes of a graph, and those that compute sizes."""
         return SizeGraph({node.name: node for node in graph.nodes}, size_nodes(graph.nodes))
 
     def is_number(self, argument: Any) -> bool:
@@ -119,10 +120,12 @@ class Condition:
 
     @property
     def symbols(self) -> frozenset[str]:
+        """Return the symbols that the number depends on."""
         return self.graph.symbols(self.number)
 
     @property
     def constants(self) -> frozenset[int]:
+        """Return the integers that the number is computed with."""
         bounds = {bound for bound in (self.lower, self.upper) if isinstance(bound, int)}
         return self.graph.constants(self.number) | bounds
 

@@ -98,7 +98,7 @@ def _tensor(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Iterato
         yield f"the number of dims of {leaf.name} varies between calls of {leaf.source} {pair}; draw one number."
         return
     if example.is_nested or fresh.is_nested:
-        return  # sizes of their own kind
+        return  # sizes of a special kind
     for dim, (one, other) in enumerate(zip(example.shape, fresh.shape, strict=True)):
         declared = dims.get((leaf.place, dim))
         where = f"dim {dim} of {leaf.name}"

@@ -55,6 +55,7 @@ class Branch:
         return self.entries[key]
 
     def values(self) -> tuple[Any, ...]:
+        """Return the values of the container, in order."""
         return tuple(self.entries.values())
 
 

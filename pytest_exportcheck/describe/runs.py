@@ -138,8 +138,8 @@ def _run(program: torch.export.ExportedProgram, call: Inputs, label: str) -> Nod
 
 
 def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Progress, Stopped | None]:
-    """Run the program in the grad mode of its own call: attention uses another kernel, with other strides, where its
-    mask requires grad.
+    """Run the program in the grad mode of the program's call: attention uses another kernel, with other strides, where
+    its mask requires grad.
     """
     run = _Progress()
     try:

@@ -48,10 +48,12 @@ class Entry:
 
     @property
     def case(self) -> str:
+        """Return the glob of the cases that the entry is for."""
         return self.expectation.case
 
     @property
     def line(self) -> int:
+        """Return the line of the entry's header."""
         return self.expectation.origin.line
 
     def place_of(self, key: str) -> str:

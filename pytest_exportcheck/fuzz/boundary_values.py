@@ -62,7 +62,7 @@ def _anything(axis: Axis, found: int, usual: int) -> list[int]:
     return [*ends, found, usual, axis.first + 2 * axis.step]
 
 
-#: How many smaller sizes of an axis are tried with others.
+#: Number of smaller sizes of an axis that are tried with others.
 _LOWER = 16
 
 
@@ -109,10 +109,10 @@ def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
             yield size
 
 
-#: How many sizes in a row are tried from the smallest on.
+#: Number of sizes in a row that are tried from the smallest on.
 _RUN = 256
 
-#: How many numbers of the code are combined with each other on several axes.
+#: Number of constants in the code that are combined with each other on several axes.
 _NAMED = 6
 
 

@@ -91,7 +91,7 @@ class _Tally:
             raise kind
 
 
-#: How many more examples are tried for sizes below those that were found.
+#: Number of further examples for sizes below those that were found.
 _POLISH = 150
 
 

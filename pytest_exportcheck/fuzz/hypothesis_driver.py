@@ -70,7 +70,7 @@ def explore(
 
     name = key.encode()
     profile = _profile()
-    if profile.derandomize:  # it cannot be combined with a database, and ours holds what is tried first
+    if profile.derandomize:  # it cannot be combined with a database, and the database here holds what is tried first
         wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
     wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed disables the database
     wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]

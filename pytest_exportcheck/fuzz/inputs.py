@@ -73,5 +73,5 @@ def _is_measured(source: torch.Tensor) -> bool:
     return bool(source.isfinite().all()) and len(set(source[:_FEW].tolist())) > 2
 
 
-#: How many elements are read to decide whether there are more than two kinds.
+#: Number of elements that are read to decide whether there are more than two kinds.
 _FEW = 1000

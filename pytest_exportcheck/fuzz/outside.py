@@ -39,7 +39,7 @@ def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[D
     ]
 
 
-#: How far out sizes are drawn.
+#: Number of steps out to which sizes are drawn.
 _STEPS = 8
 
 

@@ -41,7 +41,7 @@ class Facts:
         return {dim: evaluated(expr, sizes) for dim, expr in self.dims.items()}
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Return whether these sizes of all roots lie within the intervals and meet the conditions."""
+        """Return whether these sizes of all roots are within the intervals and meet the conditions."""
         inside = all(self.roots[name].holds(Interval(size, size)) for name, size in sizes.items() if name in self.roots)
         return inside and all(is_true(condition, sizes) for condition in self.conditions)
 

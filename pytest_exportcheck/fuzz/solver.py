@@ -29,6 +29,7 @@ class Axis:
         return None if self.last is None else max(0, (self.last - self.first) // self.step + 1)
 
     def has(self, size: int) -> bool:
+        """Return whether the root can have this size."""
         return size >= self.first and (size - self.first) % self.step == 0 and (self.last is None or size <= self.last)
 
     def index(self, size: int) -> int:

@@ -107,10 +107,10 @@ CONTRACT: Mapping[str, Mapping[str, str]] = cast(Mapping[str, Mapping[str, str]]
 JUDGED = (*CONTRACT, "sizes")
 JUDGED_AT = (*COLUMNS, "fuzz")
 
-#: How the nodes before and after a stage are paired.
+#: Rules for pairing the nodes before and after a stage.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
 
-#: How strictly each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: only the ledger
+#: Level at which each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: only the ledger
 #: shows it. On nodes that are not calls a key goes by the node's kind: ``placeholder.custom``.
 #: ``present``: there, and valid. ``kept``: as on the node that this one was made from; annotations may be added.
 #: ``paths``: paths and types only.
@@ -127,7 +127,7 @@ METADATA: Mapping[str, Mapping[str, MetadataLevel]] = {
     "output.custom": _row("-", "-", "-", "equal", "-", "-"),
 }
 
-#: How far a "close" tensor may be from the expected one: relative to its largest absolute value, and absolute.
+#: Largest distance of a "close" tensor from the expected one: relative to its largest absolute value, and absolute.
 #: Measured: decomposing a 12-layer transformer moves float32 outputs by 3e-7 of the largest value.
 CLOSE: Mapping[str, Tolerance] = {
     "float64": Tolerance(rtol=1e-10, atol=1e-14),
@@ -141,9 +141,9 @@ CLOSE: Mapping[str, Tolerance] = {
 #: Columns whose programs are for inference: what they compute is judged under ``torch.no_grad()``, theirs and that of
 #: every program made of them; their gradients are reported only.
 WITHOUT_GRAD = frozenset({"postdispatch"})
-#: Where eager also runs in float64, "close" allows this many times the distance between the two runs, if that is more.
-#: Measured: attention key biases, whose true gradient is zero, move by 0.6 to 2.6 times it when decomposed; outputs by
-#: up to 2.8.
+#: Factor of eager's own rounding: where eager also runs in float64, "close" allows this many times the distance of the
+#: two runs, if that is more. Measured: attention key biases, whose true gradient is zero, move by 0.6 to 2.6 times it
+#: when decomposed; outputs by up to 2.8.
 OWN_ROUNDING = 4
 
 #: The unit roundoff of each dtype that eager is compared with float64 in.

@@ -199,6 +199,7 @@ class Override:
         return Override(field, stage if colon else "*")
 
     def names(self, field: str, stage: str) -> bool:
+        """Return whether the override is about this field at this stage."""
         return fnmatchcase(field, self.field) and (
             fnmatchcase(stage, self.stage) or fnmatchcase(column_of(stage), self.stage)
         )
@@ -216,6 +217,7 @@ class Overrides:
 
     @staticmethod
     def of(allow: Iterable[str], forbid: Iterable[str]) -> Overrides:
+        """Read the words of the two ini options."""
         return Overrides(tuple(map(Override.of, allow)), tuple(map(Override.of, forbid)))
 
 

@@ -121,6 +121,7 @@ class GraphRecord:
     regions: tuple[str, ...] = ()
 
     def place(self, node: NodeRecord) -> str:
+        """Return the place of a node: its name after the path of the graph."""
         return f"{self.path}.{node.name}" if self.path else node.name
 
 
@@ -284,6 +285,7 @@ class Alignment:
     added: tuple[str, ...] = ()
 
     def pairs(self) -> Iterator[tuple[GraphPair, NodeRecord, NodeRecord]]:
+        """Yield each pair of nodes, with the pair of their graphs."""
         for graph in self.graphs:
             for before, after in graph.nodes:
                 yield graph, before, after

@@ -45,6 +45,7 @@ class FieldSurvival:
 
     @property
     def before(self) -> int:
+        """Return the number of places that had the field before the edge."""
         return self.kept + self.changed + self.dropped
 
     def __add__(self: _AnySurvival, other: FieldSurvival) -> _AnySurvival:

@@ -45,6 +45,7 @@ class Entry:
 
     @property
     def doing(self) -> str:
+        """Describe the stage, or the setup of the case."""
         return f"running {self}" if self.mode else str(self)
 
     def __str__(self) -> str:

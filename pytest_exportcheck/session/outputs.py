@@ -32,7 +32,7 @@ def register_outputs(config: pytest.Config, options: Options, recorder: Recorder
 
 class JsonOutput:
     """The writer of the report's file. It writes once at the start, so that a path that cannot be written is reported
-    before anything runs and no old report remains; then from time to time; at last when the session ends.
+    before anything runs and no old report remains; then from time to time; finally when the session ends.
     """
 
     def __init__(self, recorder: Recorder, path: Path) -> None:

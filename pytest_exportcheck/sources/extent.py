@@ -91,7 +91,7 @@ def with_fallbacks(
 
 
 def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
-    """Yield longer dims first, then fewer dynamic ones, at last none. Yield nothing where the spec says what is
+    """Yield longer dims first, then fewer dynamic ones, finally none. Yield nothing where the spec says what is
     dynamic: a user's choice does not fall back.
     """
     dynamic = {name: each for name, each in extents.items() if each.dynamic}

@@ -27,6 +27,7 @@ class Spec:
 
     @property
     def is_glob(self) -> bool:
+        """Return whether the name is a glob."""
         return any(sign in self.name for sign in "*?[")
 
     def named(self, name: str) -> Spec:

@@ -82,6 +82,7 @@ def node_text(node: NodeRecord) -> str:
 
 
 def argument_text(value: Any) -> str:
+    """Render an argument: a list in brackets, any other value as text."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(argument_text, value))}]"
     return str(value)

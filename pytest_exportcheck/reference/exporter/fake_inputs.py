@@ -62,6 +62,7 @@ class Symbolic:
 
 
 def new_symbolic() -> Symbolic:
+    """Make a fake mode with a new environment of symbols."""
     env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 

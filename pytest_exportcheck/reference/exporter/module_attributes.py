@@ -38,6 +38,7 @@ class Attributes:
                     yield (f"{path}{name}" if isinstance(name, str) else f"{path.rstrip('.')}[{name}]"), value
 
     def restore(self) -> None:
+        """Put back the attributes and the contents of containers."""
         for _, container, before in self._held:
             if isinstance(container, list):
                 container[:] = before

@@ -31,6 +31,7 @@ class State:
 
 
 def state_of(module: torch.nn.Module) -> State:
+    """Collect the parameters, buffers and constants of a module."""
     buffers = dict(module.named_buffers(remove_duplicate=False))
     parameters = dict(module.named_parameters(remove_duplicate=False))
     not_persistent = {

@@ -69,6 +69,7 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
 
 
 def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
+    """Return the graph signature: the slots as inputs, and the outputs of the graph."""
     inputs = [
         InputSpec(slot.kind, argument_of(node, node.meta.get("val")), slot.target, slot.persistent)
         for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)

@@ -23,6 +23,7 @@ class Region:
     parts: list[torch.fx.Node | Region] = field(default_factory=list)
 
     def nodes(self) -> Iterator[torch.fx.Node]:
+        """Yield the calls of the region and of the regions in it."""
         for part in self.parts:
             if isinstance(part, Region):
                 yield from part.nodes()

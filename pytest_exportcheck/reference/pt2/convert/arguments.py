@@ -110,7 +110,7 @@ _WRITERS: Mapping[str, Callable[[Any, Scope, str], Argument]] = {
         "as_custom_obj", schema.CustomObjArgument(name=content[0], class_fqn=content[1])
     ),
 }
-#: What a node yields -> the tag of one, what holds its name, and the tag of a list.
+#: Kind of a node's value -> the tag of one, what holds its name, and the tag of a list.
 _SYMBOLIC: Mapping[str, tuple[str, Any, str]] = {
     "sym_int": ("as_sym_int", schema.SymIntArgument, "as_sym_ints"),
     "sym_float": ("as_sym_float", schema.SymFloatArgument, "as_sym_floats"),

@@ -52,26 +52,32 @@ _MEMORY_FORMATS = {
 
 
 def write_dtype(name: str) -> ScalarType:
+    """Return the schema's member for torch's name of a dtype."""
     return ScalarType[_named(_DTYPES, name, "dtype")]
 
 
 def read_dtype(value: ScalarType) -> str:
+    """Return torch's name of a dtype for the schema's member."""
     return _back(_DTYPES, value.name)
 
 
 def write_layout(name: str) -> Layout:
+    """Return the schema's member for torch's name of a layout."""
     return Layout[_named(_LAYOUTS, name, "layout")]
 
 
 def read_layout(value: Layout) -> str:
+    """Return torch's name of a layout for the schema's member."""
     return _back(_LAYOUTS, value.name)
 
 
 def write_memory_format(name: str) -> MemoryFormat:
+    """Return the schema's member for torch's name of a memory format."""
     return MemoryFormat[_named(_MEMORY_FORMATS, name, "memory format")]
 
 
 def read_memory_format(value: MemoryFormat) -> str:
+    """Return torch's name of a memory format for the schema's member."""
     return _back(_MEMORY_FORMATS, value.name)
 
 

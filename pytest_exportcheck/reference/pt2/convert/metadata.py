@@ -182,4 +182,5 @@ def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
 
 
 def read_graph_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
+    """Return the plain metadata of a whole program."""
     return {"custom": _read_key("custom", strings["custom"])} if strings.get("custom") else {}

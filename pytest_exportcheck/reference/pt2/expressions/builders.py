@@ -97,15 +97,18 @@ def remainder(left: Any, right: Any) -> Any:
 
 
 def left_shift(base: Any, shift: Any) -> Any:
+    """Return Python's ``<<`` as a product with a power of two."""
     return base * size_functions.PowByNatural(sympy.Integer(2), _natural(shift))
 
 
 def right_shift(base: Any, shift: Any) -> Any:
+    """Return Python's ``>>`` as a floor division by a power of two."""
     divisor = size_functions.PowByNatural(sympy.Integer(2), _natural(shift))
     return size_functions.FloorDiv(base, divisor, evaluate=False)
 
 
 def ceiling_division(base: Any, divisor: Any) -> Any:
+    """Return a division that rounds up, as a floor division."""
     return divided(size_functions.FloorDiv)(base + (divisor - 1), divisor)
 
 

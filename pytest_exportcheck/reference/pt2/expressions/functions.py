@@ -28,14 +28,17 @@ SEVERAL, SOME, EVEN = range(2, LENGTH), range(1, LENGTH), range(2, LENGTH, 2)
 
 
 def widest(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a value that is not larger than its largest argument."""
     return max(bits)
 
 
 def summed(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a sum."""
     return max(bits) + len(bits).bit_length()
 
 
 def multiplied(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a product."""
     return sum(bits)
 
 
@@ -64,6 +67,7 @@ class Function:
     growth: Growth = widest
 
     def kind(self, place: int) -> str:
+        """Return the kind of the argument at this place."""
         return self.kinds[min(place, len(self.kinds) - 1)]
 
 

@@ -27,6 +27,7 @@ class Token(NamedTuple):
     end: int
 
     def is_sign(self, sign: str) -> bool:
+        """Return whether the token is this sign."""
         return self.text == sign and self.kind == "sign"
 
 

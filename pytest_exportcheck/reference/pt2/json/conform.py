@@ -47,6 +47,7 @@ class Walk:
         return _conformer(kind)(self, value, kind, path)
 
     def refuse(self, path: Path, expected: str, got: object) -> typing.NoReturn:
+        """Raise the error for one place of the file."""
         raise fault(self.where, path, expected, shown(got), self.remedy)
 
 

@@ -72,6 +72,7 @@ def text_of(data: bytes, *, where: str) -> str:
 
 
 def too_deep(where: str) -> SchemaError:
+    """Return the error for JSON that is nested too deeply."""
     return fault(where, (), "JSON nested as a program is", "JSON nested too deeply to read")
 
 

@@ -21,7 +21,9 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
-    """Return the records: torch's, and in addition ours where torch's reader would refuse its own."""
+    """Return the records: torch's, and in addition those of the plugin where torch's reader would refuse torch's
+    own.
+    """
     if inputs is None:
         return {record: b""}
     theirs = _saved(inputs)

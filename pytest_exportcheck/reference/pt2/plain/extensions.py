@@ -23,7 +23,7 @@ _BY_NAMESPACE: dict[str, ExtensionHandler] = {}
 
 
 def register_extension(op_type: type, extension_handler: Any) -> None:
-    """Register how operators of a type of your own are written and read. The registration holds for the process.
+    """Register how operators of a user's type are written and read. The registration holds for the process.
 
     Parameters
     ----------
@@ -72,6 +72,7 @@ def extension_name(target: Any) -> str | None:
 
 
 def is_extension_name(name: str) -> bool:
+    """Return whether a name is that of an extension operator."""
     return name.startswith(_SIGN)
 
 
