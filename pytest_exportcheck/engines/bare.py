@@ -1,5 +1,6 @@
-"""Adapts a bare object with ``export`` (and as far as it can ``decompose``, ``save``, ``load``, ``unflatten``) to an
-engine. This is the form that users write."""
+"""The adapter that makes an engine of a bare object with ``export`` (and as far as it can ``decompose``, ``save``,
+``load``, ``unflatten``). Users write this form.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +32,21 @@ _CAPTURES = {
     "strict": {"strict": True, "pre_dispatch": True},
     "strict_postdispatch": {"strict": True, "pre_dispatch": False},
 }
-#: Of an ``export`` without these parameters.
+#: The flags of an ``export`` without these parameters.
 DEFAULT = {"strict": False, "pre_dispatch": True}
 
 
 @dataclass(frozen=True, eq=False)
 class BareEngine:
-    """The engine that a bare object amounts to. ``contract_of`` names, for an edge that a hook adds, the one by whose
-    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
+    """The engine that is made of a bare object. ``contract_of`` names, for an edge that a hook adds, the edge by whose
+    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and
+    ``load`` are for other engines that have the same ``format``; ``unportable`` names the parts of a program that other
+    engines cannot read in such a file.
 
-    A second opinion has ``default_modes``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
-    error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
-    wrong without a word: it fails whatever they do."""
+    A second opinion has ``default_modes``: the default modes that the engine runs where the user does not name it.
+    Where it has ``refusals``, an error of another type is an engine error, and is not about the model. An error of its
+    ``objections`` names a fault that other engines ignore: it fails whatever they do.
+    """
 
     name: str
     captures: Mapping[str, Capture]
@@ -61,7 +64,7 @@ class BareEngine:
 
 
 def as_engine(candidate: Any) -> Engine:
-    """An engine as it is, or a bare object adapted.
+    """Return an engine unchanged, or a bare object adapted.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def as_engine(candidate: Any) -> Engine:
 
 
 def _captures(bare: Any) -> Iterator[tuple[str, Capture]]:
-    """Those that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
+    """Yield the captures that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
     lacking = {flag: DEFAULT[flag] for flag in DEFAULT if not _takes(bare.export, flag)}
     for capture, flags in _CAPTURES.items():
         if lacking.items() <= flags.items():
@@ -110,7 +113,7 @@ def _captures(bare: Any) -> Iterator[tuple[str, Capture]]:
 def _takes(function: Callable[..., Any], name: str) -> bool:
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # not of Python
+    except ValueError:  # a callable that is not written in Python
         return True
     return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
@@ -147,7 +150,7 @@ def _has(bare: Any, method: str) -> bool:
 
 
 def on_program(step: Callable[[Any], Any]) -> Edge:
-    """An edge that takes the program of an artifact to another program."""
+    """Return an edge that turns the program of an artifact into another program."""
 
     def edge(artifact: Any) -> Artifact:
         return ProgramArtifact(step(with_program(artifact).program), artifact.request)
@@ -156,12 +159,12 @@ def on_program(step: Callable[[Any], Any]) -> Edge:
 
 
 def with_program(artifact: Any) -> ProgramArtifact:
-    """The artifact, if it holds a program.
+    """Return the artifact, if it holds a program.
 
     Raises
     ------
     Unsupported
-        Where it is a module without one.
+        For a module without a program.
     """
     if not isinstance(artifact, ProgramArtifact):
         raise Unsupported(f"{type(artifact).__name__} holds no program to transform.")
@@ -189,7 +192,7 @@ def _retrace(bare: Any, artifact: Any) -> Artifact:
 
 
 def _shapes_for(run: Any, request: Request) -> Any:
-    """The request's dynamic shapes in the names of another callable."""
+    """Return the request's dynamic shapes in the names of another callable."""
     shapes, specs = request.dynamic_shapes, request.specs
     if specs is None:
         return shapes
@@ -203,7 +206,7 @@ def _shapes_for(run: Any, request: Request) -> Any:
 
 
 def _takes_anything(run: Any) -> bool:
-    """Whether it is called as ``forward(*args, **kwargs)``, as unflattened modules are."""
+    """Return whether a callable is called as ``forward(*args, **kwargs)``, as unflattened modules are."""
     if not isinstance(run, torch.nn.Module):
         return False
     kinds = [parameter.kind for parameter in inspect.signature(run.forward).parameters.values()]

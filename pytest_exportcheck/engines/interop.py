@@ -1,4 +1,4 @@
-"""The edge ``interop``: what one engine saves is loaded by every other one of its format."""
+"""The edge ``interop``: a file that one engine saves is loaded by every other one of its format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Load = Callable[[io.BytesIO], Any]
 
 
 def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
-    """The engines; those that save have an edge to each other one that loads files of the same format."""
+    """Return the engines; those that save have an edge to each other one that loads files of the same format."""
     bare = [each for each in engines.values() if isinstance(each, BareEngine) and each.format]
     found = dict(engines)
     for engine in bare:
@@ -38,7 +38,9 @@ def _portable(_: Any) -> str:
 def _edge(
     saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load], unportable: Callable[[Any], str]
 ) -> Edge:
-    """Loaded by each of the readers: all that they make is judged, and what the first makes goes on."""
+    """Return an edge that has each of the readers load the file: all results are judged, and later stages use the
+    first.
+    """
 
     def edge(artifact: Any) -> Artifact:
         given = with_program(artifact)

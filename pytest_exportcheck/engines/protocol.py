@@ -1,4 +1,4 @@
-"""What an engine is: named captures that make artifacts, and named edges that turn one artifact into another."""
+"""The protocol of engines: named captures that make artifacts, and named edges that turn one artifact into another."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 
 @dataclass(frozen=True)
 class Request:
-    """What was captured: example arguments, their dynamic shapes, and which capture it was.
+    """The request of a capture: example arguments, their dynamic shapes, and which capture it was.
 
     ``specs`` are the dynamic shapes by position: one for each of ``args``, then one for each of ``kwargs``.
 
-    ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace asks for the same again.
+    ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace requests the same again.
     """
 
     args: tuple[Any, ...]
@@ -28,19 +28,19 @@ class Request:
 
 @runtime_checkable
 class Artifact(Protocol):
-    """What a stage yields. Most engines' artifacts also have ``.program``, an ``ExportedProgram``."""
+    """The result of a stage. Most engines' artifacts also have ``.program``, an ``ExportedProgram``."""
 
     def callable(self) -> Callable[..., Any]:
-        """Something to call with the user's arguments. May share storage with the artifact."""
+        """Return a callable that takes the user's arguments. It may share storage with the artifact."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProgramArtifact:
     """A program, and the request that it answers.
 
-    A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
-    again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``other_readers`` is
-    what further engines made of the same file, by their names.
+    A serdes edge adds ``saved``, a digest of each record of the archive that it wrote, and ``resave``, which saves the
+    result again and returns the digests of that. ``reader`` is the engine that read the file, where that is another
+    engine; ``other_readers`` are the results of further engines for the same file, by their names.
     """
 
     program: Any
@@ -57,7 +57,7 @@ class ProgramArtifact:
 
 @dataclass(frozen=True, eq=False)
 class ModuleArtifact:
-    """A module without a program behind it, such as ``unflatten`` makes."""
+    """A module without a program, such as ``unflatten`` makes."""
 
     module: torch.nn.Module
     request: Request
@@ -72,7 +72,7 @@ Edge: TypeAlias = Callable[[Any], Artifact]
 
 @runtime_checkable
 class Engine(Protocol):
-    """What can capture and transform. ``edits_input`` names the edges that edit what they are given."""
+    """An engine that captures and transforms programs. ``edits_input`` names the edges that edit their input."""
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Snapshots: a module's state, and the global modes of the process, as they were, and putting them back."""
+"""Snapshots of a module's state and of the global modes of the process, and their restoration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pytest_exportcheck.records import StateKind
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a module holds a tensor: ``holder[key]``, and how the state calls it."""
+    """The place where a module holds a tensor: ``holder[key]``, and the name that the state gives it."""
 
     name: str
     kind: StateKind
@@ -41,7 +41,9 @@ class Slot:
 
     @property
     def can_be_rebound(self) -> bool:
-        """Return True if another tensor can be put there: tables and containers of a compiled module are bound for good."""
+        """Return True if another tensor can be put there: tables and containers of a compiled module cannot be
+        changed.
+        """
         return self.kind != "parameter" and isinstance(self.holder, dict)
 
     @property
@@ -53,7 +55,7 @@ class Slot:
 
 
 def slots_of(module: torch.nn.Module) -> list[Slot]:
-    """Every place where a module holds a tensor, under every name (tied ones and shared submodules included)."""
+    """Return every place where a module holds a tensor, under every name (tied ones and shared submodules included)."""
     found: list[Slot] = []
     for prefix, owner in module.named_modules(remove_duplicate=False):
         dot = f"{prefix}." if prefix else ""
@@ -72,7 +74,9 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
 
 
 def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]:
-    """A tensor attribute, or the tensors in an attribute that is a container of tensors and plain data."""
+    """Return the slot of a tensor attribute, or the slots of an attribute that is a container of tensors and plain
+    data.
+    """
     if isinstance(value, torch.Tensor):
         return [Slot(name, "attribute", False, holder, key)]
     if not _is_container(value) or isinstance(value, set):
@@ -82,7 +86,9 @@ def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]
 
 
 def _is_container(value: Any) -> bool:
-    """A container of plain data and tensors alone; a graph's list of nodes, or of submodules, is not ours to touch."""
+    """Return whether a value is a container of plain data and tensors only; other containers, such as a graph's list of
+    nodes or of submodules, must not be changed.
+    """
     if type(value) in (list, tuple, set):
         return all(_is_ours(each) for each in value)
     return type(value) is dict and all(type(key) in ATOMS and _is_ours(each) for key, each in value.items())
@@ -93,12 +99,13 @@ def _is_ours(value: Any) -> bool:
 
 
 class ModuleSnapshot:
-    """A module as it was: values, bindings, ``.grad``, ``requires_grad``, training flags and plain Python attributes.
+    """The state of a module at one time: values, bindings, ``.grad``, ``requires_grad``, training flags and plain
+    Python attributes.
 
-    ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
-    that the weights of a case are copied once however many programs hold them. ``by_version``, for many calls in a row: a
-    parameter whose version counter stands still is taken for unchanged, which misses writes through ``.data`` (buffers are
-    compared: batch norm writes past their counters), and only the places that hold a tensor now are looked at.
+    ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so that
+    the weights of a case are copied once however many programs hold them. ``by_version``, for many calls in a row: a
+    parameter whose version counter has not moved counts as unchanged, which misses writes through ``.data`` (buffers
+    are compared: batch norm writes past their counters), and only the places that hold a tensor now are compared.
     """
 
     def __init__(
@@ -124,19 +131,19 @@ class ModuleSnapshot:
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
         self._by_version = by_version
-        self._unchanged: set[str] = set()  # according to the last look, until they are put back
+        self._unchanged: set[str] = set()  # according to the last comparison, until they are put back
         parameters = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
         self._versions = {slot.name: (tensor, version_of(tensor)) for slot, tensor in parameters}
 
     def _stands_still(self, name: str, tensor: torch.Tensor) -> bool:
-        """Whether this is the tensor that had the name, and nothing was written to it."""
+        """Return whether this is the tensor that had the name, and nothing was written to it."""
         before, version = self._versions.get(name, (None, None))
         return before is tensor and version is not None and version == version_of(tensor)
 
     def changed(self) -> dict[str, torch.Tensor]:
-        """Clones of the tensors that now differ from the snapshot, by name.
+        """Return clones of the tensors that now differ from the snapshot, by name.
 
-        A buffer that was None counts; an attribute that first appeared since does not: it was no state before.
+        A buffer that was None counts; an attribute that is new since the snapshot does not: it was not state before.
         """
         found = {
             slot.name: detached_clone(slot.tensor)
@@ -156,7 +163,7 @@ class ModuleSnapshot:
         return {slot.name: slot.kind for slot in self._places()}
 
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
-        """The tensors whose ``requires_grad`` is another now: name -> (before, now)."""
+        """Return the tensors whose ``requires_grad`` has changed: name to (before, now)."""
         return {
             slot.name: (self._requires_grad[slot.name], tensor.requires_grad)
             for slot, tensor in self._slots
@@ -165,7 +172,8 @@ class ModuleSnapshot:
 
     def aliased(self) -> None:
         """Put an alias of the same memory into every place that holds a tensor which does not require grad, until
-        :meth:`restore`: what autograd notes of the alias, a tensor that others hold as well never learns."""
+        :meth:`restore`: what autograd records on the alias does not reach the tensor that other code holds.
+        """
         aliases: dict[int, torch.Tensor] = {}
         for slot, tensor in self._slots:
             if slot.can_be_rebound and _is_plain_view(tensor):
@@ -173,19 +181,23 @@ class ModuleSnapshot:
                 slot.holder[slot.key] = self._aliases[slot.name]
 
     def rebound(self) -> frozenset[str]:
-        """The names of the module's own attributes that hold another tensor object now."""
+        """Return the names of the module's own attributes that hold another tensor object now."""
         own = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "attribute" and "[" not in slot.name]
         return frozenset(slot.name for slot, tensor in own if slot.tensor is not self._aliases.get(slot.name, tensor))
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the module's state holds now, by name; not those that forward() put into an attribute."""
+        """Return the tensors that the module's state holds now, by name; not those that forward() put into an
+        attribute.
+        """
         rebound = self.rebound()
         return [
             (slot.name, slot.tensor) for slot in self._places() if self._is_state(slot) and slot.name not in rebound
         ]
 
     def _is_state(self, slot: Slot) -> bool:
-        """Exclude a plain attribute that first appeared since: forward sets it for others to look at."""
+        """Return whether a slot is state, which a plain attribute that is new since the snapshot is not: forward sets
+        it for other code to read.
+        """
         return slot.kind != "attribute" or slot.name in self.values
 
     def _places(self) -> list[Slot]:
@@ -221,20 +233,24 @@ def _is_plain_view(tensor: torch.Tensor) -> bool:
 
 @as_plain
 def make_leaf(tensor: torch.Tensor) -> None:
-    """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
-    runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
+    """Make a tensor a leaf again after a value that requires grad was written to it. A view cannot become one in place:
+    runs are given aliases that are not views (:meth:`ModuleSnapshot.aliased`).
+    """
     if not tensor.is_leaf and not is_view(tensor):
         tensor.detach_()
 
 
 class _OwnerSnapshot:
-    """What one module binds: parameters, buffers, public attributes that are plain or tensors, and the insides of
-    containers of such."""
+    """The bindings of one module: parameters, buffers, public attributes that are plain or tensors, and the contents of
+    containers of such.
+    """
 
     def __init__(self, owner: torch.nn.Module) -> None:
         self._owner = owner
         tables: tuple[dict[str, Any], ...] = state_tables(owner)
-        if isinstance(owner, torch.jit.ScriptModule):  # its tables are views of the compiled module, bound for good
+        if isinstance(
+            owner, torch.jit.ScriptModule
+        ):  # its tables are views of the compiled module, which cannot be changed
             tables = ()
         self._tables = [(table, dict(table)) for table in tables]
         self._names = set(vars(owner))
@@ -257,7 +273,7 @@ class _OwnerSnapshot:
 
 
 def _insides(value: Any) -> list[tuple[Any, Any]]:
-    """The mutable containers in a value, each with a shallow copy."""
+    """Return the mutable containers in a value, each with a shallow copy."""
     if not isinstance(value, (list, tuple, set, dict)):
         return []
     own = [] if isinstance(value, tuple) else [(value, copy.copy(value))]
@@ -276,7 +292,9 @@ def write_count(tensor: torch.Tensor) -> int | None:
 
 @as_plain
 def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """Return what changes when a tensor is written to or gets another storage; None if it has no count or no storage."""
+    """Return a value that changes when a tensor is written to or gets another storage; None if it has no count or no
+    storage.
+    """
     count = write_count(tensor)
     try:
         return None if count is None else (count, tensor.data_ptr())
@@ -286,8 +304,9 @@ def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
 
 @as_plain
 def write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a tensor its values back, in place and past its version counter; a tensor that nothing can be written to keeps
-    what it has."""
+    """Give a tensor its values back, in place and past its version counter; a tensor that cannot be written to keeps
+    its values.
+    """
     if same_bits(tensor, value):
         return
     for write in (_write, _write_elements, _replace):
@@ -313,7 +332,9 @@ def _write(tensor: torch.Tensor, value: torch.Tensor) -> None:
 
 
 def _write_elements(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """For elements that share memory, as expanded and overlapping ones do: one by one, by their place in the storage."""
+    """Write elements that share memory, as expanded and overlapping ones do, one by one, by their place in the
+    storage.
+    """
     places = torch.zeros((), dtype=torch.int64)
     for size, step in zip(tensor.shape, tensor.stride(), strict=True):
         places = places.unsqueeze(-1) + torch.arange(size) * step
@@ -333,7 +354,7 @@ def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> to
 
 @contextmanager
 def preserved_globals() -> Iterator[None]:
-    """Whatever happens inside: generators, grad mode, dtype, device, threads and autocast are as before."""
+    """Restore generators, grad mode, dtype, device, threads and autocast, whatever happens inside."""
     before = {name: read() for name, (read, _) in _MODES.items()}
     generators = _generators()
     try:
@@ -346,13 +367,13 @@ def preserved_globals() -> Iterator[None]:
 
 
 def changed_globals(before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The global modes that differ from ``before`` (of :func:`global_modes`): name -> (before, now)."""
+    """Return the global modes that differ from ``before`` (of :func:`global_modes`): name to (before, now)."""
     now = global_modes()
     return {name: (value, now[name]) for name, value in before.items() if now[name] != value}
 
 
 def global_modes() -> dict[str, Any]:
-    """The process-wide modes that a capture or a model can leave changed."""
+    """Return the process-wide modes that a capture or a model can leave changed."""
     return {name: read() for name, (read, _) in _MODES.items()}
 
 
@@ -401,7 +422,7 @@ def _restore_generators(states: Mapping[str, Any]) -> None:
 
 
 def generator_digest() -> str:
-    """A short text that changes when torch's default generators advance."""
+    """Return a short text that changes when torch's default generators advance."""
     states = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state_all() if _uses_cuda() else ())]
     return hashlib.sha1(b"".join(bytes(state.tolist()) for state in states)).hexdigest()[:12]
 

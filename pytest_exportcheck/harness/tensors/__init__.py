@@ -1,9 +1,9 @@
-"""Facts, copies and comparisons of one tensor, of whatever kind.
+"""Facts, copies and comparisons of one tensor, of any kind.
 
-Nothing here raises for a tensor that a model may hold or take, writes to it, or asks a tensor subclass for more than its
-own class offers. A tensor is read by its *parts*: plain strided tensors that together hold its elements. A wrapper subclass
-has the tensors that it wraps, a sparse tensor its indices and values, a nested tensor its components. A tensor without
-parts (:func:`has_values` is false) is compared by its facts only.
+The functions here do not raise for a tensor that a model may hold or take, do not write to it, and do not use more of a
+tensor subclass than its own class offers. A tensor is read by its *parts*: plain strided tensors that together hold its
+elements. A wrapper subclass has the tensors that it wraps, a sparse tensor its indices and values, a nested tensor its
+components. A tensor without parts (:func:`has_values` is false) is compared by its facts only.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ _COMPRESSED: Mapping[torch.layout, tuple[str, str]] = {
 }
 
 
-#: Classes of tensors that answer no question themselves.
+#: Classes of tensors that do not define their own answers.
 _ORDINARY = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
 def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its class."""
+    """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its
+    class.
+    """
 
     @wraps(function)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -61,7 +63,7 @@ def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
 @as_plain
 def facts_of(tensor: torch.Tensor) -> TensorFacts:
-    """Type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
+    """Return type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
     return TensorFacts(
         type=type(tensor).__name__,
         shape=tuple(tensor.shape) if not tensor.is_nested else (),
@@ -81,7 +83,9 @@ def is_strided(tensor: torch.Tensor) -> bool:
 
 
 def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
-    """A leaf of a pytree as it is now: a tensor with its facts, and a storage of its own unless ``clone`` is False."""
+    """Return a leaf of a pytree as it is now: a tensor with its facts, and in a new storage unless ``clone`` is
+    False.
+    """
     if not isinstance(value, torch.Tensor):
         return Leaf(place, value)
     return Leaf(place, detached_clone(value) if clone else value, facts_of(value))
@@ -89,7 +93,7 @@ def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
 
 @as_plain
 def storage_key(tensor: torch.Tensor) -> Hashable:
-    """Return what two tensors have in common when they share storage; None if there is no storage to share.
+    """Return a key that two tensors have in common when they share storage; None if a tensor has no storage to share.
 
     A wrapper subclass shares storage with another one that wraps tensors of the same storages.
     """
@@ -109,8 +113,10 @@ def storage_key(tensor: torch.Tensor) -> Hashable:
 
 @as_plain
 def has_values(tensor: torch.Tensor) -> bool:
-    """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
-    capture, of a storage that was given back, or of a wrapper that does not say what it wraps."""
+    """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that
+    leaked out of a capture, of a storage that was given back, or of a wrapper that does not expose the tensors that it
+    wraps.
+    """
     if tensor.is_meta or isinstance(tensor, (FakeTensor, FunctionalTensor)):
         return False
     inner = _wrapped(tensor)
@@ -121,13 +127,14 @@ def has_values(tensor: torch.Tensor) -> bool:
 
 @as_plain
 def parts_of(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
-    """The plain, dense, detached tensors that hold the elements, with a name for each; the name is empty where the tensor is
-    its own only part. Empty for a tensor without values."""
+    """Return the plain, dense, detached tensors that hold the elements, with a name for each; the name is empty where
+    the tensor is its own only part. Empty for a tensor without values.
+    """
     if not has_values(tensor):
         return ()
     try:
         return tuple(_parts("", tensor))
-    except UNREADABLE:  # a kind that has no kernel for what reads it
+    except UNREADABLE:  # a kind that has no kernel to read it
         return ()
 
 
@@ -160,7 +167,7 @@ def _coordinates(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
-    """The tensors that a wrapper subclass says it wraps; None for a tensor that is no such wrapper."""
+    """Return the tensors that a wrapper subclass exposes; None for a tensor that is not such a wrapper."""
     flatten = getattr(type(tensor), "__tensor_flatten__", None)
     if flatten is None or not has_own_kernels(tensor):
         return None
@@ -169,12 +176,12 @@ def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
 
 
 def has_own_kernels(tensor: torch.Tensor) -> bool:
-    """Return True if the class of a tensor answers for the operators itself."""
+    """Return True if the class of a tensor implements the operators itself."""
     return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
 
 
 def _is_opaque(tensor: torch.Tensor) -> bool:
-    """Return True if the class answers for the operators and does not say what it wraps."""
+    """Return True if the class implements the operators and does not expose the tensors that it wraps."""
     return has_own_kernels(tensor) and _wrapped(tensor) is None
 
 
@@ -185,19 +192,21 @@ def _is_emptied(tensor: torch.Tensor) -> bool:
         return False
     try:
         return tensor.untyped_storage().nbytes() < (tensor.storage_offset() + extent(tensor)) * tensor.element_size()
-    except UNREADABLE:  # an opaque layout has no storage of its own
+    except UNREADABLE:  # an opaque layout has no storage
         return False
 
 
 def extent(tensor: torch.Tensor) -> int:
-    """How many elements of its storage a strided tensor spans, from its first to its last."""
+    """Return how many elements of its storage a strided tensor spans, from its first to its last."""
     if tensor.numel() == 0:
         return 0
     return 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def _dense(tensor: torch.Tensor) -> torch.Tensor:
-    """A detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers they mean."""
+    """Return a detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers
+    they mean.
+    """
     if _is_dense(tensor):
         return tensor
     if tensor.layout is not torch.strided:
@@ -231,7 +240,9 @@ _COMPUTING = frozenset(
 
 
 def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
-    """The values of a tensor in a storage of their own; a tensor that cannot be cloned, such as a tracing tensor, as it is."""
+    """Return the values of a tensor in a new storage; return a tensor that cannot be cloned, such as a tracing tensor,
+    unchanged.
+    """
     if isinstance(tensor, FunctionalTensor) or _is_emptied(tensor):
         return tensor
     with torch.no_grad():
@@ -248,12 +259,12 @@ def _clone(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _clone_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """For packed dtypes, which have no kernel to copy."""
+    """Clone packed dtypes, which have no kernel to copy."""
     return tensor.detach().view(torch.uint8).clone().view(tensor.dtype)
 
 
 def _clone_wrapped(tensor: torch.Tensor) -> torch.Tensor:
-    """For a wrapper subclass whose class does not clone."""
+    """Clone a wrapper subclass whose class does not clone."""
     names, context = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
     inner = {name: detached_clone(getattr(tensor, name)) for name in names}
     clone: torch.Tensor = type(tensor).__tensor_unflatten__(inner, context, tensor.shape, tensor.stride())  # type: ignore[attr-defined]
@@ -261,9 +272,9 @@ def _clone_wrapped(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def copy_tree(tree: Any) -> Any:
-    """A copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
+    """Return a copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
 
-    Leaves that cannot be copied are passed on as they are.
+    Leaves that cannot be copied are returned unchanged.
     """
     memo: dict[int, Any] = {}
     for leaf in _tensors_in(tree):
@@ -271,12 +282,14 @@ def copy_tree(tree: Any) -> Any:
             memo[id(leaf)] = copied(leaf, memo)
     try:
         return copy.deepcopy(tree, memo)
-    except Exception:  # an object among the inputs refuses, in words of its own
+    except Exception:  # an object among the inputs refuses, in its own words
         return pytree.tree_map(lambda leaf: _copied_leaf(leaf, memo), tree)
 
 
 def copied(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
-    """A copy with the strides of a tensor, as a leaf; tensors that share storage share it in copies of one ``memo``."""
+    """Return a copy with the strides of a tensor, as a leaf; tensors that share storage share it in copies of one
+    ``memo``.
+    """
     if isinstance(tensor, (FakeTensor, FunctionalTensor)) or _is_emptied(tensor):
         return tensor
     try:
@@ -303,7 +316,7 @@ def set_requires_grad(tensor: torch.Tensor, requires_grad: bool) -> None:
 
 
 def _tensors_in(tree: Any) -> list[torch.Tensor]:
-    """The tensors among the leaves of a pytree; none where a class of the user's cannot be taken apart."""
+    """Return the tensors among the leaves of a pytree; none where a class of the user's cannot be taken apart."""
     try:
         return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
     except Exception:
@@ -324,10 +337,10 @@ def _copied_leaf(leaf: Any, memo: Mapping[int, Any]) -> Any:
 
 @as_plain
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors of equal shape and dtype hold the same values, sign of zero included.
+    """Return whether two tensors of equal shape and dtype hold the same values, sign of zero included.
 
-    Any nan equals any nan: which payload an operation leaves is not specified. Tensors without values are the same where
-    their class and device are.
+    Any nan equals any nan: the payload of a nan that an operation returns is not specified. Tensors without values are
+    the same where their class and device are.
     """
     if one is other:
         return True
@@ -352,7 +365,7 @@ def _same_elements(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _is_same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors of equal shape and dtype are views of the very same elements."""
+    """Return whether two tensors of equal shape and dtype are views of the very same elements."""
     if (
         not (is_strided(one) and is_strided(other))
         or one.is_quantized
@@ -371,7 +384,9 @@ def _is_same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 @as_plain
 def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Flat indices (int64, 1-D) of the elements that differ, for two parts (:func:`parts_of`) of equal shape and dtype."""
+    """Return flat indices (int64, 1-D) of the elements that differ, for two parts (:func:`parts_of`) of equal shape and
+    dtype.
+    """
     left, right = _dense(one), _dense(other)
     if _same_bytes(as_bytes(left), as_bytes(right)):
         return torch.empty(0, dtype=torch.int64)
@@ -380,7 +395,9 @@ def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 @as_plain
 def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of the elements of a part in order: uint8, 1-D (bool for a bool tensor), from the start of a word."""
+    """Return the bytes of the elements of a part in order: uint8, 1-D (bool for a bool tensor), from the start of a
+    word.
+    """
     tensor = _dense(tensor)
     if tensor.storage_offset() * tensor.element_size() % 8:
         tensor = _dense(detached_clone(tensor))
@@ -391,7 +408,7 @@ def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:
-    """As ``left.equal(right)``, eight bytes at a time where memory allows: eight times as fast."""
+    """Compare as ``left.equal(right)`` does, eight bytes at a time where memory allows: eight times as fast."""
     whole = left.numel() // 8 * 8
     if left.dtype is not torch.uint8 or left.storage_offset() % 8 or right.storage_offset() % 8:
         return left.equal(right)
@@ -419,7 +436,7 @@ def _differs(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
-    """Places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
+    """Yield places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
     try:
         leaves = pytree.tree_flatten_with_path(tree)[0]
     except ValueError:  # a class that was registered without names for its children
@@ -435,7 +452,7 @@ def mapped(change: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Map
     Raises
     ------
     InputsRefused
-        When a class among the arguments refuses what it is given.
+        When a class among the arguments refuses the new leaves.
     """
     leaves, spec = pytree.tree_flatten_with_path((tuple(args), dict(kwargs)))
     made = [change(path, leaf) for path, leaf in leaves]
@@ -449,6 +466,6 @@ def mapped(change: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Map
 
 
 def input_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Places and leaves of the arguments of a call."""
+    """Yield places and leaves of the arguments of a call."""
     yield from named_leaves(args, "args")
     yield from named_leaves(dict(kwargs), "kwargs")
