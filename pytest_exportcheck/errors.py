@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="ExportcheckError")
 
 
 class ExportcheckError(Exception):
@@ -92,3 +95,9 @@ def internal_error_text(error: BaseException) -> str:
     ]
     trace = "".join(traceback.format_list(frames) + traceback.format_exception_only(error))
     return f"internal error of pytest-exportcheck; please report it with this text:\n{trace}"
+
+
+def with_message(error: _Error, message: str) -> _Error:
+    """Give an error another message, such as one that says where; its class, its attributes and its cause stay."""
+    error.args = (message, *error.args[1:])
+    return error.with_traceback(None)

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError
+from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
 from pytest_exportcheck.modes import CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
@@ -147,7 +147,7 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
             problems=problems,
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
-        raise type(error)("\n".join([str(error), *problems])) from None
+        raise with_message(error, "\n".join([str(error), *problems])) from None
 
 
 def _tree(engine: Engine) -> ModeTree:

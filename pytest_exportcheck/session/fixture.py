@@ -92,7 +92,7 @@ class Exportcheck:
             with _same_mode(module):
                 outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
         except ExportcheckError as error:  # a reader wants the message, not where in the plugin it was raised
-            raise type(error)(str(error)) from None
+            raise error.with_traceback(None) from None
         failing = [outcome for outcome in outcomes if outcome.status.fails]
         if failing:
             raise AssertionError(self._text(failing, len(outcomes), settings(self._config)))

@@ -46,7 +46,7 @@ def test_it_fails_under_conformance_and_shows_where(broken, run_faulty, pytester
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "  internal: the state of the module: failed  [[]gap[]]",
+            "  internal: the state of the module: failed  [[]engine_error[]]",
             "    expected: pytest-exportcheck looks at it without an error",
             "    got:      ValueError: no such layout",
             "    at pytest_exportcheck/describe/modules.py:* in state_of",
@@ -74,7 +74,7 @@ def test_a_check_that_fails_leaves_the_others_judged(monkeypatch, run_faulty, py
     pytester.makepyfile(case_linear=linear)
     result = run_faulty(WRONG, "--exportcheck-modes=nonstrict-serdes")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["serdes broke outputs*", "  internal: the check aliasing: failed  [[]gap[]]"])
+    result.stdout.fnmatch_lines(["serdes broke outputs*", "  internal: the check aliasing: failed  [[]engine_error[]]"])
 
 
 def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):
@@ -86,8 +86,8 @@ def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):
     result.stdout.fnmatch_lines(["  stage: decompose: raised", "    got:      ZeroDivisionError: division by zero*"])
 
 
-@pytest.mark.parametrize(("failing", "gaps"), [(1, 3), (3, 2), (4, 1)], ids=["set-up", "capture", "edge"])
-def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_faulty, pytester, linear, failing, gaps):
+@pytest.mark.parametrize(("failing", "errors"), [(1, 3), (3, 2), (4, 1)], ids=["set-up", "capture", "edge"])
+def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_faulty, pytester, linear, failing, errors):
     """Eager is described twice, then the capture, then its edges."""
     from pytest_exportcheck.run import oracle, stage_maker
 
@@ -104,7 +104,7 @@ def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_fau
     pytester.makepyfile(case_linear=linear)
     result = run_faulty("pass", "--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict_postdispatch")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{gaps} engine_error*"])
+    result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{errors} engine_error*"])
 
 
 def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_faulty, pytester, linear):

@@ -421,7 +421,7 @@ def test_the_reference_engine_is_the_second_opinion_on_a_short_set_of_modes(pyte
     named.stdout.fnmatch_lines(["  Right           . . ."])
 
 
-def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
+def test_an_error_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     pytester.makepyfile(case_opinions=OPINIONS)
     pytester.makeconftest(BREAKS_DOWN)
     modes = "--exportcheck-modes=nonstrict,nonstrict-serdes"
@@ -429,15 +429,15 @@ def test_a_gap_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     shipped.assert_outcomes(passed=3, skipped=1, deselected=4)
     shipped.stdout.fnmatch_lines(
         [
-            "  Right           g b",
-            "*g internal failure of an engine or of the plugin, not of the model*",
+            "  Right           i b",
+            "*i internal failure of an engine or of the plugin, not of the model*",
             "engine error in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
             "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
         ]
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
     judged.assert_outcomes(passed=2, failed=1, skipped=1, deselected=4)
-    judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]gap[]]"])
+    judged.stdout.fnmatch_lines(["  stage: nonstrict: raised  [[]engine_error[]]"])
 
 
 #: A second opinion with a defect at each of its steps that raises nothing: a stack trace is dropped, a weight is changed in the file.
@@ -476,7 +476,7 @@ class Two(torch.nn.Module):
 
 
 @pytest.mark.parametrize("engines", ["torch,reference", "reference"])
-def test_differences_that_only_the_reference_engine_has_are_gaps(pytester, engines):
+def test_differences_that_only_the_reference_engine_has_are_engine_errors(pytester, engines):
     pytester.makepyfile(case_two=TWO)
     pytester.makeconftest(DIFFERS)
     options = ("--exportcheck-modes=nonstrict,nonstrict-serdes,nonstrict-interop", f"--exportcheck-engines={engines}")

@@ -6,7 +6,7 @@ import keyword
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_exportcheck.errors import SchemaError, UnsupportedError
+from pytest_exportcheck.errors import SchemaError, UnsupportedError, with_message
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.arguments import Argument, read_argument
 from pytest_exportcheck.reference.pt2.convert.metadata import read_metadata
@@ -46,7 +46,7 @@ class _Reader:
             try:
                 self._call(node, number)
             except (SchemaError, UnsupportedError) as error:
-                raise type(error)(f"node {node.name or number} ({node.target}): {error}") from None
+                raise with_message(error, f"node {node.name or number} ({node.target}): {error}") from None
         self._output()
         return {
             "order": list(self._nodes),

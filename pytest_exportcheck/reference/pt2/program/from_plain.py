@@ -11,7 +11,7 @@ import torch.fx
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec
 
-from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
+from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError, with_message
 from pytest_exportcheck.reference._torch.sizes import ShapeEnv, ValueRanges, unbacked_bindings
 from pytest_exportcheck.reference._torch.values import (
     ASSERT_SCALAR,
@@ -220,7 +220,7 @@ class _Builder:
                 check_node(name, given["nodes"][name], given["graphs"])
                 self._add(graph, name, given["nodes"][name])
             except SerializationError as error:
-                raise type(error)(f"node {str(name)[:60]!r}: {error}") from error.__cause__
+                raise with_message(error, f"node {str(name)[:60]!r}: {error}") from error.__cause__
             except _REFUSALS as error:
                 raise SchemaError(f"node {str(name)[:60]!r} {_fault(error)}") from error
         module = torch.fx.GraphModule(root, graph)
