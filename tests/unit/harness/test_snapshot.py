@@ -7,15 +7,15 @@ import random
 import pytest
 import torch
 
-from pytest_exportcheck.harness.snapshot import (
-    ModuleSnapshot,
+from pytest_exportcheck.harness.process_state import (
     changed_globals,
     generator_digest,
     global_modes,
     preserved_globals,
     seed_everything,
-    slots_of,
 )
+from pytest_exportcheck.harness.slots import slots_of
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 
 
 class Net(torch.nn.Module):
