@@ -202,7 +202,7 @@ def test_a_branch_on_data_is_refused_with_its_line():
         return x + 1 if x.sum().item() > 0 else x
 
     with pytest.raises(
-        reference.DataDependent, match=r"(?s)zuf0 > 0.0.*test_exporter.py:\d+: return x \+ 1 if x.sum\(\).*torch.cond"
+        reference.DataDependent, match=r"(?s)zuf0 > 0.0.*test_export.py:\d+: return x \+ 1 if x.sum\(\).*torch.cond"
     ):
         reference.export(Calls(branches), (torch.ones(2),))
 
