@@ -19,7 +19,7 @@ from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
 from pytest_exportcheck.fuzz.setup import Ground, ground_of
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
-from pytest_exportcheck.harness.snapshot import preserved_globals
+from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation

@@ -11,25 +11,13 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.describe import (
-    call_spec_of,
-    module_types_of,
-    node_runs,
-    program_of,
-    run_digest,
-    state_of,
-)
+from pytest_exportcheck.describe import call_spec_of, module_types_of, node_runs, program_of, run_digest, state_of
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.harness.fingerprint import edited, fingerprint
 from pytest_exportcheck.harness.internal import EDITS, call_foreign
 from pytest_exportcheck.harness.isolation import last_line_of_model, quiet, raised_from
-from pytest_exportcheck.harness.snapshot import (
-    ModuleSnapshot,
-    changed_globals,
-    global_modes,
-    preserved_globals,
-    seed_everything,
-)
+from pytest_exportcheck.harness.process_state import changed_globals, global_modes, preserved_globals, seed_everything
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.modes import Mode, stage_name
 from pytest_exportcheck.policy import contract_for, without_grad
