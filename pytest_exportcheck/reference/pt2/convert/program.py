@@ -23,7 +23,8 @@ from pytest_exportcheck.reference.pt2.expressions import SymbolTable, parse
 from pytest_exportcheck.reference.pt2.expressions import write as write_expression
 from pytest_exportcheck.reference.pt2.json.codec import encode_program
 from pytest_exportcheck.reference.pt2.plain.difference import difference, restored
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 from pytest_exportcheck.reference.pt2.treespec import describe_spec, dumps, loads, spec_of
 
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
