@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_exportcheck.checks.at_node import at_node
+from pytest_exportcheck.checks.circumstances import results_of, separators
 from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.checks.compare.metadata import equal, fates, key_of
 from pytest_exportcheck.checks.compare.rendering import side_by_side, user_line
 from pytest_exportcheck.checks.metadata_present import FINDING, missing, present, user_operations
-from pytest_exportcheck.records import Cause, Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord
+from pytest_exportcheck.records import Evidence, Finding, GraphPair, GraphRecord, NodeRecord, ProgramRecord
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -88,7 +89,7 @@ def _finding(
         "none" if key not in one.meta else expected,
         "none" if key not in other.meta else actual,
         made,
-        causes=(*(() if made else _results_of(pair.before, one)), *_separators(key, one.meta.get(key))),
+        causes=(*(() if made else results_of(pair.before, one)), *separators(key, one.meta.get(key))),
         line=user_line(one) or user_line(other),
     )
 
@@ -99,26 +100,6 @@ def _same_as_json(one: Any, other: Any) -> bool:
         return equal(json.loads(json.dumps(one)), other)
     except (TypeError, ValueError):
         return False
-
-
-def _results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
-    """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
-    if "getitem" not in node.facts:
-        return
-    source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
-    if source is None or source.op != "call_function":
-        return
-    yield Cause("result_of" if "." in source.target else "result_of_region", source.target)
-    function = node.meta.get("torch_fn")
-    if isinstance(function, tuple) and function[1:] == ("builtin_function_or_method.getitem",):
-        yield Cause("fetched_again", source.target)
-
-
-def _separators(key: str, stack: Any) -> Iterator[Cause]:
-    """Name the paths of a module stack that hold a separator of the text that torch saves it as."""
-    if key == "nn_module_stack" and isinstance(stack, tuple):
-        paths = [str(entry[1]) for entry in stack if isinstance(entry, tuple) and len(entry) > 1]
-        yield from (Cause("separator_in_path", path) for path in paths if any(sign in path for sign in ",;()"))
 
 
 def _shown(value: Any) -> Any:

@@ -144,10 +144,7 @@ def test_a_file_of_torch_that_the_reference_engine_cannot_read_fails_nobody_who_
     shipped = check_all(pytester, "--exportcheck-modes=nonstrict-interop", "--exportcheck-engines=torch")
     shipped.assert_outcomes(passed=1)
     shipped.stdout.fnmatch_lines(
-        [
-            "engine error in reference: Two[[]torch-nonstrict-interop[]]: *InteropError: reference cannot load what torch saved: "
-            "AttributeError: no such thing*"
-        ]
+        ["engine error in reference: Two[[]torch-nonstrict-interop[]]: AttributeError: no such thing"]
     )
 
 
