@@ -16,8 +16,6 @@ from pytest_exportcheck.describe.freeze import target_text
 from pytest_exportcheck.harness._torch import OpOverload, schema_of_operator
 from pytest_exportcheck.records.programs import OperatorFact
 
-_NO_FACTS: frozenset[OperatorFact] = frozenset()
-
 #: Arguments that switch off the drawing of random numbers if they are False or zero.
 _SWITCHES = ("train", "training", "dropout", "dropout_p")
 

@@ -147,7 +147,7 @@ def _text(failure: Failure, narrowed: Entry | None = None) -> str:
         "check": failure.check,
         "error": said.error if said else "",
         "torch": said.torch if said else "",
-        "reason": said.reason if said else f"on board since this file was written: {failure.found}",
+        "reason": said.reason if said else f"known since this file was written: {failure.found}",
     }
     lines = [FORM, *(f"{key} = {_string(value)}" for key, value in values.items() if value)]
     return "\n".join(lines) + "\n"

@@ -13,9 +13,6 @@ from pytest_exportcheck.harness.module_attributes import ATOMS
 from pytest_exportcheck.harness.tensors import as_bytes, as_plain, is_strided, parts_of, storage_key
 from pytest_exportcheck.harness.tensors.writes import write_count
 
-#: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
-TORCHS_CUSTOM = "_torchdynamo_disable"
-
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
     """Return a digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.

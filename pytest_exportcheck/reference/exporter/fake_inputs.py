@@ -32,8 +32,6 @@ from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
-_STRICT, _RELAXED = "strict", "relaxed"
-
 
 @dataclass
 class Declarations:

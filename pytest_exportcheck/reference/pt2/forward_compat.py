@@ -1,11 +1,8 @@
-"""Fields of a file of a newer minor version that this version does not know: kept with the program, and written back
-with it.
-"""
+"""Fields of a file of a newer minor version that are not known here: kept on the program, and written back with it."""
 
 from __future__ import annotations
 
 import warnings
-import weakref
 from dataclasses import dataclass
 
 import msgspec
@@ -26,7 +23,8 @@ class Newer:
     program: bytes
 
 
-_KEPT: weakref.WeakKeyDictionary[ExportedProgram, Newer] = weakref.WeakKeyDictionary()
+#: The attribute of a program that holds them, so that they go where the program goes, into its copies too.
+_ATTRIBUTE = "_exportcheck_newer"
 
 
 def keep(
@@ -40,7 +38,7 @@ def keep(
             f"{_fields(unknown)} cannot be kept: here the program is written otherwise.", SerializationWarning, 5
         )
         return
-    _KEPT[program] = Newer(unknown, read.schema_version, _bare(written))
+    vars(program)[_ATTRIBUTE] = Newer(unknown, read.schema_version, _bare(written))
 
 
 def with_newer(
@@ -49,7 +47,7 @@ def with_newer(
     """Return the structures under the version of the file that the program was loaded from, and the unknown fields to
     write with them.
     """
-    kept = _KEPT.get(program)
+    kept: Newer | None = vars(program).get(_ATTRIBUTE)
     if kept is None:
         return written, None
     if _bare(written) != kept.program:

@@ -16,9 +16,10 @@ from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
 from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
-from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, decode_config, decode_extras, encode
 from pytest_exportcheck.reference.pt2.payloads.example_inputs import example_records, read_example
+from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
+from pytest_exportcheck.reference.pt2.payloads.store import store
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
 

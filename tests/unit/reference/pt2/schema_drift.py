@@ -10,12 +10,35 @@ from typing import Any
 import msgspec
 
 from pytest_exportcheck.reference.pt2 import schema
+from pytest_exportcheck.reference.pt2.schema import Node
 from pytest_exportcheck.reference.pt2.schema.base import Record, Tagged, fields, type_name
 
 OWN_FIELDS: Mapping[str, frozenset[str]] = types.MappingProxyType({"ExportedProgram": frozenset({"exportcheck"})})
-"""What this project adds to torch's schema."""
+"""Additions of this project to torch's schema."""
 
 VERSIONS = ("SCHEMA_VERSION", "TREESPEC_VERSION")
+
+
+class AOTInductorModelPickleData(Record, frozen=True):
+    library_basename: str
+    input_names: list[str]
+    output_names: list[str]
+    floating_point_input_dtype: int | None = None
+    floating_point_output_dtype: int | None = None
+    aot_inductor_model_is_cpu: bool | None = None
+
+
+class ExternKernelNode(Record, frozen=True):
+    name: str
+    node: Node
+
+
+class ExternKernelNodes(Record, frozen=True):
+    nodes: list[ExternKernelNode]
+
+
+#: Records that torch's schema also has, and that only the packages of AOTInductor hold.
+PACKAGES = (AOTInductorModelPickleData, ExternKernelNode, ExternKernelNodes)
 
 
 def drift(installed: Mapping[str, Any]) -> list[str]:
@@ -63,7 +86,8 @@ def _words(field: object) -> str:
 
 def _described() -> dict[str, Mapping[str, Any]]:
     """Return this schema in the form of ``schema.yaml``."""
-    return {name: _type(name, each) for name, each in vars(schema).items() if _is_of_schema(each)}
+    records = {**vars(schema), **{each.__name__: each for each in PACKAGES}}
+    return {name: _type(name, each) for name, each in records.items() if _is_of_schema(each)}
 
 
 def _is_of_schema(value: object) -> bool:
