@@ -28,7 +28,7 @@ VERBS = re.compile(
     r"Make|Map|Mark|Match|Move|Name|Note|Observe|Open|Pair|Parse|Plan|Put|Quote|Raise|Read|Rebuild|"
     r"Receive|Record|Refuse|Register|Remember|Remove|Render|Replace|Report|Resolve|Restore|Return|Rewrite|"
     r"Run|Save|Seed|Set|Show|Shut|Solve|Spell|Split|Stop|Store|Take|Treat|Turn|Use|Visit|Warn|Watch|Wrap|"
-    r"Write|Yield"
+    r"Word|Write|Yield"
     r")\b"
 )
 #: Words that no docstring and no description of a constant begins with, because no noun or verb follows.
