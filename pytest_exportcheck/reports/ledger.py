@@ -11,8 +11,9 @@ Ledgers = Mapping[str, Sequence[FieldSurvival]]
 
 
 def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False) -> Iterator[str]:
-    """A table of the fields that did not survive everywhere, and the names of those that did. Of fields that no table
-    promises only ``verbose`` shows more than their number."""
+    """Yield a table of the fields that did not survive everywhere, and the names of those that did. Fields that no
+    table promises are listed with ``verbose`` only; without it they are counted.
+    """
     totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
     fields = sorted({field for stage in totals.values() for field in stage})
     losing = [field for field in fields if any(not _whole(stage[field]) for stage in totals.values() if field in stage)]
@@ -55,6 +56,6 @@ def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, FieldSurviva
 
 
 def _cell(line: FieldSurvival) -> str:
-    """``12/14``: of fourteen places twelve have it unchanged."""
+    """Return ``12/14``: twelve of fourteen places have the field unchanged."""
     parts = [f"{line.kept}/{line.before}"] if line.before else []
     return " ".join([*parts, *([f"+{line.gained}"] if line.gained else [])])

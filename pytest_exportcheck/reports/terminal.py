@@ -68,7 +68,7 @@ def _cells(rows: Sequence[Outcome]) -> dict[tuple[str, str], dict[str, Status]]:
 def _folded(
     cells: Mapping[tuple[str, str], Mapping[str, Status]], verbose: bool
 ) -> tuple[dict[tuple[str, str], Mapping[str, Status]], int]:
-    """Of a long list, only the rows that say something, and how many were left out."""
+    """Fold a long list: return the rows that are not all passed, and how many were left out."""
     if verbose or len(cells) <= _FOLD_ABOVE:
         return dict(cells), 0
     shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {Status.PASSED}}
@@ -76,7 +76,7 @@ def _folded(
 
 
 def _staircase(title: str, modes: Sequence[Mode], width: int) -> Iterator[Line]:
-    """A heading in which each mode's name starts above its column."""
+    """Yield a heading in which each mode's name starts above its column."""
     for place, mode in enumerate(modes):
         head = title if place == 0 else ""
         is_next = place > 0 and mode == modes[place - 1].fuzzed
@@ -100,7 +100,7 @@ def _known(rows: Sequence[Outcome]) -> Iterator[Line]:
 
 
 def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
-    """The known defects that explain findings, each with the number of items that it is in."""
+    """Return the known defects that explain findings, each with the number of items that have it."""
     counts: Counter[KnownAs] = Counter()
     for row in rows:
         counts.update({each.known: 1 for each in row.findings if each.known and each.verdict == "known"})
@@ -108,7 +108,7 @@ def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
 
 
 def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
-    """Findings for which an engine or the plugin is at fault, one line for each difference or error."""
+    """Yield findings for which an engine or the plugin is at fault, one line for each difference or error."""
     found: dict[tuple[str, str], list[Outcome]] = {}
     for row in rows:
         for finding in row.findings:
@@ -134,7 +134,7 @@ def _in_a_line(finding: Finding) -> str:
 
 
 def _second_opinions(rows: Sequence[Outcome]) -> Iterator[Line]:
-    """Where a case fails with one engine, what the others make of it in the same modes."""
+    """Yield, for each case that fails with one engine, the results of the others in the same modes."""
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
     engines = dict.fromkeys(row.engine for row in rows)
@@ -158,7 +158,7 @@ def _notes(rows: Sequence[Outcome]) -> Iterator[Line]:
 
 
 def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
-    """One table per engine."""
+    """Yield one table per engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
         ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
@@ -168,7 +168,7 @@ def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
 
 
 def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
-    """The captures (a stage without an edge) that took longest."""
+    """Yield the captures (a stage without an edge) that took longest."""
     captures = [
         (seconds, row.case, stage)
         for row in rows
@@ -182,7 +182,7 @@ def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
 
 
 def counts_line(rows: Sequence[Outcome]) -> Line:
-    """The last line: how many items of each status."""
+    """Return the last line: how many items have each status."""
     counts = Counter(row.status for row in rows)
     cases = len({(row.path, row.case) for row in rows})
     total = f"exportcheck: {count(cases, 'case')}, {count(len(rows), 'item')}: "
@@ -195,7 +195,7 @@ def counts_line(rows: Sequence[Outcome]) -> Line:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 item``, ``2 items``."""
+    """Return ``1 item``, ``2 items``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
