@@ -115,7 +115,7 @@ def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, va
 
 
 def sentence(change: Outside) -> str:
-    """Return ``forward() changes self.calls, a Python number; a program keeps its first value.``"""
+    """Word a change: ``forward() changes self.calls, a Python number; a program keeps its first value.``"""
     if change.added:
         kept = "has no such attribute"
     elif isinstance(change.before, torch.Tensor):

@@ -67,7 +67,7 @@ _LOWER = 16
 
 
 def code_constants(module: torch.nn.Module) -> list[int]:
-    """Return whole numbers in the source of a module's own code: what its forward may compare a size with."""
+    """Return whole numbers in the source of a module's own code, which forward() may compare a size with."""
     codes = {code for owner in module.modules() for code in _codes(owner)}
     return _sizes_among(number for code in codes for number in _numbers(code.co_consts))
 

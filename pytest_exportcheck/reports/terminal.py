@@ -195,7 +195,7 @@ def counts_line(rows: Sequence[Outcome]) -> Line:
 
 
 def count(number: int, noun: str) -> str:
-    """Return ``1 item``, ``2 items``."""
+    """Return a number with its noun: ``1 item``, ``2 items``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

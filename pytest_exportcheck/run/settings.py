@@ -29,7 +29,7 @@ Interrupted: TypeAlias = Callable[[Case, str, Mode], Entry | None]
 
 
 def nothing_interrupted(*_: object) -> Entry | None:
-    """Return None: a run without a journal knows of no interrupted stage."""
+    """Return None: a run without a journal has no record of interrupted stages."""
     return None
 
 

@@ -71,7 +71,7 @@ class SummaryPlugin:
             terminalreporter.write_line(text)
 
     def _told(self) -> list[str]:
-        """Return lines for the end of the summary."""
+        """Return the lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
         return [*self._collection.told(), *(session.expectations.told() if session else ())]
 

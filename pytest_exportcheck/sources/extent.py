@@ -42,7 +42,7 @@ class Extent:
         return self.usual[0] if self.given is None else self.given
 
     def draw(self) -> int:
-        """Return its length for one set of inputs, from torch's generator."""
+        """Draw the length for one set of inputs, from torch's generator."""
         low, high = self.usual
         if self.given is not None or not self.dynamic:
             return self.given if self.given is not None else low
