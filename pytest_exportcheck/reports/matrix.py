@@ -15,6 +15,7 @@ _MOST = 20  # cases shown if none of the others fails
 _GAP = "  "  # between groups of columns
 _SHORTEST_NAME = 24  # to which the names of cases are cut at most
 _NO_EDGE = "-"
+_TITLES = ("engine", "capture", "edges")
 
 _Case = tuple[str, str]  # path and name
 _Signs = Mapping[tuple[str, Mode], Status]
@@ -67,7 +68,7 @@ def matrix_lines(rows: Sequence[Outcome], *, verbose: bool, width: int) -> Itera
     if shown:
         edges = _edge_names(rows)
         groups = list(_groups(rows, edges))
-        longest = max(len(name) for _, name in shown) + 2
+        longest = max(*(len(title) for title in _TITLES), *(len(name) + 2 for _, name in shown))
         names = min(longest, max(_SHORTEST_NAME, width - len(_GAP) - _width(groups)))
         for packed in _packed(groups, width - names - len(_GAP)):
             yield from _table(packed, shown, names)
@@ -186,7 +187,7 @@ def _both(column: _Column) -> tuple[Mode, Mode]:
 
 
 def _header(groups: Sequence[_Group], names: int) -> Iterator[str]:
-    lines = [[f"{title:<{names}}"] for title in ("engine", "capture", "edges")]
+    lines = [[f"{title:<{names}}"] for title in _TITLES]
     for engine, members in _by_engine(groups):
         captures = _GAP.join(f"{group.title:<{group.width}}" for group in members)
         labels = _GAP.join(f"{_labels(group):<{group.width}}" for group in members)
