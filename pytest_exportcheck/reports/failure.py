@@ -119,7 +119,8 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
     yield plain(f"  {_title(finding)}{on}{verdict}", "" if finding.verdict == "broken" else _KNOWN)
     yield from _value("expected", finding.expected, _EXPECTED, verbose)
-    yield from _value("got", finding.actual, _GOT, verbose)
+    where = finding.error.where if finding.error else ""
+    yield from (_with_place(line, where) for line in _value("got", finding.actual, _GOT, verbose))
     yield from (plain(f"    {line}" if line.strip() else line) for line in detail_of(finding).splitlines())
     if finding.line:
         yield Line((("    at ", ""), (finding.line, _USER_CODE)))
@@ -142,6 +143,12 @@ def _value(label: str, text: str, style: str, verbose: bool) -> Iterator[Line]:
     cut: Sequence[str] = lines if verbose or len(lines) <= LONGEST else _without_middle(lines)
     yield Line(((f"    {label + ':':<10}", ""), (cut[0], style)))
     yield from (Line(((f"    {'':<10}", ""), (line, style))) for line in cut[1:])
+
+
+def _with_place(line: Line, where: str) -> Line:
+    """The line, which may say where the user's code raised: that place gets a style of its own."""
+    label, (text, _) = line.pieces
+    return Line((label, (text, _USER_CODE))) if where and where in text else line
 
 
 def _without_middle(lines: Sequence[str]) -> list[str]:

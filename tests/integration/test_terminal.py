@@ -194,7 +194,7 @@ def test_quiet_shows_failures_and_a_line(pytester, run_faulty, linear):
     assert "signs:" not in text
 
 
-def test_verbose_shows_every_case_and_every_field(pytester, run_faulty):
+def test_verbose_shows_every_case(pytester, run_faulty):
     pytester.makepyfile(
         case_many="""
             import torch
@@ -205,10 +205,8 @@ def test_verbose_shows_every_case_and_every_field(pytester, run_faulty):
     )
     short = run_faulty("pass", "--exportcheck-modes=nonstrict-serdes")
     short.stdout.fnmatch_lines(["9 cases passed in every mode (-v lists them)"])
-    short.stdout.fnmatch_lines(["  * kept in every place* (-v lists them)"])
     full = run_faulty("pass", "--exportcheck-modes=nonstrict-serdes", "-v")
     full.stdout.fnmatch_lines([f"  net{number}   ." for number in range(9)], consecutive=True)
-    full.stdout.fnmatch_lines(["  kept in every place: *"])
     full.stdout.no_fnmatch_line("*(-v lists them)*")
 
 

@@ -31,8 +31,15 @@ def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
     result.assert_outcomes(passed=16)
     result.stdout.fnmatch_lines(
         [
-            "  normalizer  . . . . . . . . . . . .",
-            "  normalizer      . . . .",
+            "engine        torch                          reference",
+            "capture       nonstrict          np  strict  nonstrict",
+            "edges         - d ds s sr r i u  -   - s r   - s r i",
+            "case_shop.py",
+            "  normalizer  . . .  . .  . . .  .   . . .   . . . .",
+            "",
+            "signs: . passed",
+            "edges: - none, d decompose, s serdes, r retrace, i interop, u unflatten",
+            "captures: np nonstrict_postdispatch",
             "exportcheck: 1 case, 16 items: 16 passed",
         ]
     )
@@ -131,7 +138,7 @@ def test_known_defects_are_warnings_for_who_ships_and_failures_for_who_builds_en
     modes = "--exportcheck-modes=nonstrict,nonstrict-serdes"
     shipped = check(pytester, modes)
     shipped.assert_outcomes(passed=2)
-    shipped.stdout.fnmatch_lines(["  Tied        . k", "known torch defect serdes-splits-tied-parameters: *: 1 item"])
+    shipped.stdout.fnmatch_lines(["  serdes-splits-tied-parameters (1 item): *", "  Tied   . k"])
     judged = check(pytester, modes, "--exportcheck-profile=conformance")
     judged.assert_outcomes(passed=1, failed=1)
     judged.stdout.fnmatch_lines(["  state: a.weight: untied  [[]known: serdes-splits-tied-parameters[]]"])
@@ -409,18 +416,21 @@ def test_the_reference_engine_is_the_second_opinion_on_a_short_set_of_modes(pyte
     result.stdout.fnmatch_lines(
         [
             "*NotTraceable: the model seeds torch's generator*",
-            "engine reference  nonstrict",
-            "  Right           . .",
-            "  SeedInside      F b",
             "second opinion on SeedInside, which fails with torch: reference fails nonstrict",
+            "engine        torch      reference",
+            "capture       nonstrict  nonstrict",
+            "edges         - d r      - r",
+            "  SeedInside  F b b      F b",
+            "  Right       . . .      . .",
             "exportcheck: 2 cases, 10 items: 5 passed, 2 failed, 3 blocked",
         ]
     )
     assert "which fails with reference" not in result.stdout.str()
     named = check_all(pytester, modes, "--exportcheck-engines=reference", "-k", "Right")
-    named.stdout.fnmatch_lines(["  Right           . . ."])
+    named.stdout.fnmatch_lines(["  Right  . . ."])
 
 
+@pytest.mark.usefixtures("wide")
 def test_an_error_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     pytester.makepyfile(case_opinions=OPINIONS)
     pytester.makeconftest(BREAKS_DOWN)
@@ -476,6 +486,7 @@ class Two(torch.nn.Module):
 
 
 @pytest.mark.parametrize("engines", ["torch,reference", "reference"])
+@pytest.mark.usefixtures("wide")
 def test_differences_that_only_the_reference_engine_has_are_engine_errors(pytester, engines):
     pytester.makepyfile(case_two=TWO)
     pytester.makeconftest(DIFFERS)
@@ -508,6 +519,7 @@ reference.load = broken
 """
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_file_of_torch_that_the_reference_engine_cannot_read_fails_nobody_who_ships(pytester):
     pytester.makepyfile(case_two=TWO)
     pytester.makeconftest(CANNOT_READ)
