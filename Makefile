@@ -8,14 +8,20 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test faults sound lint bench clean
+.PHONY: help exportcheck test test-quick examples faults sound coverage mutants lint docs dist bench clean
 
 help:
 	@echo "make exportcheck   check the corpus in cases/ and two torchvision models"
 	@echo "make test          run the tests of the plugin"
+	@echo "make test-quick    run the unit tests and the tests on a cheap engine: a few minutes"
+	@echo "make examples      check the models of the example repo in examples/shop"
 	@echo "make faults        inject every fault of the fault library and print who finds it"
 	@echo "make sound         run all sound models, slow ones too: no false alarm"
 	@echo "make lint          ruff, mypy --strict, import-linter"
+	@echo "make docs          build the site of the docs into site/"
+	@echo "make coverage      run the quick tests, and fail if they cover too few lines"
+	@echo "make mutants       change the code in small ways, and print which changes no test notices (hours)"
+	@echo "make dist          build the sdist and the wheel into dist/, and check what they hold"
 	@echo "make bench         measure what the performance claims rest on"
 
 $(READY): pyproject.toml
@@ -33,6 +39,12 @@ exportcheck: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest tests -n $(WORKERS)
 
+test-quick: $(READY)
+	$(BIN)/python -m pytest tests/unit tests/integration -m quick -n $(WORKERS)
+
+examples: $(READY)
+	cd examples/shop && $(CURDIR)/$(BIN)/python -m pytest --exportcheck -p no:cacheprovider
+
 faults: $(READY)
 	$(BIN)/python -m tests.faults
 
@@ -45,6 +57,26 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+coverage: $(READY)
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests/unit tests/integration -m quick -n $(WORKERS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	$(BIN)/mutmut run --max-children $(WORKERS)
+	$(BIN)/mutmut results
+
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python scripts/check_dist.py dist
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.check_cost
@@ -56,4 +88,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.export_cost
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist site mutants .coverage .coverage.*

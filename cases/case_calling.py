@@ -1,4 +1,4 @@
-"""Calling conventions and containers (B01 to B29)."""
+"""Calling conventions and containers."""
 
 from collections import namedtuple
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ batch = Dim("batch", min=1, max=32)
     dynamic_shapes=lambda: {"xs": [{0: batch}, {0: batch}]},
 )
 class ListArgument(torch.nn.Module):
-    """B01: a list argument."""
+    """A list argument."""
 
     def forward(self, xs):
         return xs[0] + xs[1]
@@ -24,7 +24,7 @@ class ListArgument(torch.nn.Module):
 
 @export_case(args=lambda: ({"a": [torch.randn(4, 3), (torch.randn(4, 3),)], "b": torch.randn(3)},))
 class NestedArgument(torch.nn.Module):
-    """B02: nested list, tuple and dict arguments. B03: a dict output that holds a tuple."""
+    """Nested list, tuple and dict arguments, and a dict output that holds a tuple."""
 
     def forward(self, tree):
         first, (second,) = tree["a"]
@@ -33,7 +33,7 @@ class NestedArgument(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),), kwargs=lambda: {"scale": torch.randn(3), "shift": torch.randn(3)})
 class KeywordArguments(torch.nn.Module):
-    """B04: keyword arguments. B08: keyword-only. B06: a default that is not given."""
+    """Keyword-only arguments, and a default that is not given."""
 
     def forward(self, x, *, scale, shift, power=2):
         return (x * scale + shift) ** power
@@ -41,7 +41,7 @@ class KeywordArguments(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(3), torch.randn(3), torch.randn(3)), kwargs=lambda: {"last": torch.randn(3)})
 class VariadicArguments(torch.nn.Module):
-    """B07: ``*args``. B09: ``**kwargs``."""
+    """``*args`` and ``**kwargs``."""
 
     def forward(self, *args, **kwargs):
         return sum(args) * kwargs["last"]
@@ -49,7 +49,7 @@ class VariadicArguments(torch.nn.Module):
 
 @export_case()
 class NoInputs(torch.nn.Module):
-    """B12: no inputs at all."""
+    """A model without inputs."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +61,7 @@ class NoInputs(torch.nn.Module):
 
 @export_case(random=True)
 class RandomOutput(torch.nn.Module):
-    """B13: no inputs and a random output: shape and dtype are compared, not values."""
+    """A model without inputs and with a random output: shape and dtype are compared, not values."""
 
     def forward(self):
         return torch.rand(3, 4)
@@ -69,7 +69,7 @@ class RandomOutput(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3), None, None))
 class NoneArguments(torch.nn.Module):
-    """B14: an unused None input. B15: a None input that is returned. B16: None and int among the outputs."""
+    """An unused None input, a None input that is returned, and None and int among the outputs."""
 
     def forward(self, x, unused, returned):
         return x + 1, returned, 7, None
@@ -88,7 +88,7 @@ register_dataclass(Box, serialized_type_name="exportcheck.cases.Box")
 
 @export_case(args=lambda: (Box(torch.randn(4, 3), torch.randn(3)),))
 class DataclassArgument(torch.nn.Module):
-    """B18: a dataclass input and output (registered)."""
+    """A dataclass input and output (registered)."""
 
     def forward(self, box):
         return Box(box.value * box.weight, box.weight + 1)
@@ -100,7 +100,7 @@ torch.utils._pytree._register_namedtuple(Pair, serialized_type_name="exportcheck
 
 @export_case(args=lambda: (Pair(torch.randn(4, 3), torch.randn(4, 3)),))
 class NamedtupleArgument(torch.nn.Module):
-    """B20: a namedtuple in and out."""
+    """A namedtuple as input and output."""
 
     def forward(self, pair):
         return Pair(pair.left + pair.right, pair.left - pair.right)
@@ -111,7 +111,7 @@ class NamedtupleArgument(torch.nn.Module):
     dynamic_shapes=lambda: {"x": {0: batch}, "unused": {0: Dim("other", min=1, max=32)}},
 )
 class UnusedInput(torch.nn.Module):
-    """B22: an unused input keeps its declared dynamism."""
+    """An unused input keeps its declared dynamism."""
 
     def forward(self, x, unused):
         return x.relu()
@@ -119,7 +119,7 @@ class UnusedInput(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3), torch.randn(4, 3)))
 class SameOutputTwice(torch.nn.Module):
-    """B28: an input is returned unchanged. B29: the same output twice."""
+    """An input that is returned unchanged, and an output that is returned twice."""
 
     def forward(self, x, y):
         z = x + y

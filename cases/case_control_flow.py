@@ -1,4 +1,4 @@
-"""Control flow (C01 to C14)."""
+"""Control flow."""
 
 import torch
 from torch.export import Dim
@@ -8,7 +8,7 @@ from pytest_exportcheck import export_case
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class CondOnTensor(torch.nn.Module):
-    """C01: cond on a tensor predicate. Fresh inputs may take the other branch."""
+    """``cond`` on a tensor predicate. Fresh inputs may take the other branch."""
 
     def forward(self, x):
         return torch.cond(x[0, 0] > 0, lambda x: x.sin(), lambda x: x.cos(), (x,))
@@ -19,7 +19,7 @@ class CondOnTensor(torch.nn.Module):
     dynamic_shapes=lambda: {"x": {0: Dim("batch", min=2, max=16)}},
 )
 class CondOnShape(torch.nn.Module):
-    """C02: cond on a shape."""
+    """``cond`` on a shape."""
 
     def forward(self, x):
         return torch.cond(x.shape[0] > 4, lambda x: x + 1, lambda x: x - 1, (x,))
@@ -27,7 +27,7 @@ class CondOnShape(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class CondOverState(torch.nn.Module):
-    """C03: branches that close over parameters and buffers."""
+    """Branches that close over parameters and buffers."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ class CondOverState(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class NestedCond(torch.nn.Module):
-    """C05: a cond inside a branch of a cond."""
+    """A ``cond`` inside a branch of a ``cond``."""
 
     def forward(self, x):
         def positive(x):
@@ -51,7 +51,7 @@ class NestedCond(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3), torch.randn(3)))
 class MapOverRows(torch.nn.Module):
-    """C08: map."""
+    """``map`` over a leading dim."""
 
     def forward(self, xs, y):
         from torch._higher_order_ops.map import map as map_rows
@@ -61,7 +61,7 @@ class MapOverRows(torch.nn.Module):
 
 @export_case(args=lambda: (torch.tensor(5), torch.randn(3)))
 class WhileLoop(torch.nn.Module):
-    """C10: while_loop."""
+    """``while_loop``."""
 
     def forward(self, steps, x):
         from torch._higher_order_ops.while_loop import while_loop
@@ -71,7 +71,7 @@ class WhileLoop(torch.nn.Module):
 
 @export_case(args=lambda: (torch.zeros(3), torch.randn(4, 3)))
 class Scan(torch.nn.Module):
-    """C11: scan."""
+    """``scan``."""
 
     def forward(self, start, xs):
         from torch._higher_order_ops.scan import scan

@@ -1,4 +1,4 @@
-"""Dynamic shapes (D01 to D41)."""
+"""Dynamic shapes."""
 
 import torch
 from torch.export import Dim
@@ -20,7 +20,7 @@ def two_of_one_size():
 
 @export_case(args=two_of_one_size, dynamic_shapes=lambda: {"x": {0: batch}, "y": {0: batch}})
 class SharedDim(torch.nn.Module):
-    """D01: a named dim shared by two inputs. D02: min and max."""
+    """A named dim with a range, shared by two inputs."""
 
     def forward(self, x, y):
         return x + y
@@ -28,7 +28,7 @@ class SharedDim(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(rows(3, 9), 4),), dynamic_shapes=lambda: {"x": {0: Dim.AUTO, 1: Dim.STATIC}})
 class AutomaticDim(torch.nn.Module):
-    """D04: ``Dim.AUTO`` and ``Dim.STATIC`` in a spec."""
+    """``Dim.AUTO`` and ``Dim.STATIC`` in a spec."""
 
     def forward(self, x):
         return x.softmax(-1)
@@ -44,7 +44,7 @@ length = Dim("length", min=3, max=30)
 
 @export_case(args=neighbours, dynamic_shapes=lambda: {"x": {0: length}, "y": {0: length + 1}})
 class DerivedDim(torch.nn.Module):
-    """D05: a derived dim, ``d + 1``."""
+    """A derived dim, ``d + 1``."""
 
     def forward(self, x, y):
         return x + y[1:]
@@ -52,7 +52,7 @@ class DerivedDim(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(2 * rows(2, 8), 3),), dynamic_shapes=lambda: {"x": {0: 2 * Dim("half", max=16)}})
 class EvenDim(torch.nn.Module):
-    """D06: a derived dim, ``2 * d``."""
+    """A derived dim, ``2 * d``."""
 
     def forward(self, x):
         return x.reshape(-1, 2, 3).sum(1)
@@ -60,7 +60,7 @@ class EvenDim(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(rows(4, 9), 3),), dynamic_shapes=lambda: {"x": {0: Dim("n", min=4, max=20)}})
 class BranchOnShape(torch.nn.Module):
-    """D22: a branch on a dynamic shape that goes one way in the whole range."""
+    """A branch on a dynamic shape that goes one way in the whole range."""
 
     def forward(self, x):
         return x.sin() if x.shape[0] > 3 else x.cos()
@@ -68,7 +68,7 @@ class BranchOnShape(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(rows(2, 8), 3, 4),), dynamic_shapes=lambda: {"x": {0: batch}})
 class ViewWithDynamicBatch(torch.nn.Module):
-    """D25: ``view(-1, ...)`` with a dynamic leading dim."""
+    """``view(-1, ...)`` with a dynamic leading dim."""
 
     def forward(self, x):
         return x.view(-1, 12)
@@ -76,7 +76,7 @@ class ViewWithDynamicBatch(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(rows(2, 8), 3, 8, 8),), dynamic_shapes=lambda: {"x": {0: batch}})
 class ConvolutionAndPool(torch.nn.Module):
-    """D28: convolution and pooling with a dynamic batch, checked at other batches."""
+    """Convolution and pooling with a dynamic batch, checked at other batches."""
 
     def __init__(self):
         super().__init__()
@@ -88,7 +88,7 @@ class ConvolutionAndPool(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(rows(2, 8), 3),), dynamic_shapes=lambda: {"x": {0: batch}})
 class ShapesReturned(torch.nn.Module):
-    """D29: a shape returned as output. D30: arithmetic on shapes returned."""
+    """A shape and arithmetic on shapes, returned as outputs."""
 
     def forward(self, x):
         return x + 1, x.shape[0], x.shape[0] * 2 + 1

@@ -1,4 +1,4 @@
-"""Mutation and state (M01 to M33)."""
+"""Mutation and state."""
 
 import torch
 from torch.export import Dim
@@ -10,7 +10,7 @@ batch = Dim("batch", min=1, max=32)
 
 @export_case(args=lambda: (torch.randn(4, 3),), dynamic_shapes=lambda: {"x": {0: batch}})
 class InputMutated(torch.nn.Module):
-    """M02: an input mutated in place, with a dynamic dim. M03: through a view."""
+    """An input mutated in place, with a dynamic dim, and through a view."""
 
     def forward(self, x):
         x[0].mul_(2)
@@ -20,7 +20,7 @@ class InputMutated(torch.nn.Module):
 
 @export_case(args=lambda: ([torch.randn(4), torch.randn(4)],))
 class InputInContainerMutated(torch.nn.Module):
-    """M05: an input inside a container mutated. M04: by slice assignment."""
+    """An input inside a container, mutated by slice assignment."""
 
     def forward(self, xs):
         xs[0][1:3] = 0
@@ -29,7 +29,7 @@ class InputInContainerMutated(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class BufferMutated(torch.nn.Module):
-    """M07: a buffer mutated. M10: its state over two calls. M06: an input too."""
+    """A buffer and an input mutated; the buffer keeps its state over two calls."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ class Counter(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class NestedBuffers(torch.nn.Module):
-    """M08: several buffers in nested modules. M09: a child's buffer updated after the child ran."""
+    """Several buffers in nested modules; a child's buffer is updated after the child ran."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ class NestedBuffers(torch.nn.Module):
 @export_case(args=lambda: (torch.randn(8, 3, 4, 4),), train=True)
 @export_case(args=lambda: (torch.randn(8, 3, 4, 4),), name="BatchNormInEval")
 class BatchNormInTraining(torch.nn.Module):
-    """M12: batch norm in training and in eval."""
+    """Batch norm in training and in eval."""
 
     def __init__(self):
         super().__init__()
@@ -81,7 +81,7 @@ class BatchNormInTraining(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class LayerUsedTwice(torch.nn.Module):
-    """M16: one layer used twice."""
+    """One layer used twice."""
 
     def __init__(self):
         super().__init__()
@@ -93,7 +93,7 @@ class LayerUsedTwice(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randint(0, 10, (2, 5)),))
 class TiedWeights(torch.nn.Module):
-    """M17: tied weights, as language models tie their embedding and their output layer."""
+    """Tied weights, as language models tie their embedding and their output layer."""
 
     def __init__(self):
         super().__init__()
@@ -107,7 +107,7 @@ class TiedWeights(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),))
 class NonPersistentBuffer(torch.nn.Module):
-    """M20: a non-persistent buffer. M22: a tensor attribute as constant. M21: a tensor made in forward."""
+    """A non-persistent buffer, a tensor attribute as constant, and a tensor made in forward."""
 
     def __init__(self):
         super().__init__()
@@ -120,7 +120,7 @@ class NonPersistentBuffer(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(3, requires_grad=True),))
 class GradientFlags(torch.nn.Module):
-    """M30: requires_grad of parameters and inputs is kept."""
+    """``requires_grad`` of parameters and inputs is kept."""
 
     def __init__(self):
         super().__init__()

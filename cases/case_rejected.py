@@ -1,4 +1,4 @@
-"""What must be refused: groups B, D and U of the behaviours."""
+"""Inputs and models that must be refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_exportcheck import export_case, rejection
     ],
 )
 class ScalarInput(torch.nn.Module):
-    """B17: another value of a scalar is refused. B24, B25: so is another number of inputs, or another structure."""
+    """Another value of a scalar, another number of inputs, and another structure are refused."""
 
     def forward(self, x: torch.Tensor, n: int) -> torch.Tensor:
         return x + n
@@ -29,7 +29,7 @@ class ScalarInput(torch.nn.Module):
     rejects=[rejection("capture", kind="constraint", error=r"4 not in range \[5, 9\]")],
 )
 class OutsideItsRange(torch.nn.Module):
-    """D17: an example outside its declared range."""
+    """An example outside its declared range."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 1
@@ -41,7 +41,7 @@ class OutsideItsRange(torch.nn.Module):
     rejects=[rejection("capture", kind="constraint", error="must always be equal")],
 )
 class TiedDims(torch.nn.Module):
-    """D18: dims declared independent that the model ties."""
+    """Dims declared independent that the model ties."""
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
@@ -53,7 +53,7 @@ class TiedDims(torch.nn.Module):
     rejects=[rejection("capture", kind="constraint", error=r"specialized it to be a constant \(4\)")],
 )
 class SpecialisedDim(torch.nn.Module):
-    """D19: a dim that must specialise."""
+    """A dim that must specialise."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + torch.ones(4, 1)
@@ -65,7 +65,7 @@ class SpecialisedDim(torch.nn.Module):
     rejects=[rejection("capture", kind="constraint", error="different definitions")],
 )
 class TwoDefinitions(torch.nn.Module):
-    """D20: two definitions of one name."""
+    """Two definitions of one name."""
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x.sum() + y.sum()
@@ -81,7 +81,7 @@ class TwoDefinitions(torch.nn.Module):
     ],
 )
 class SharedDim(torch.nn.Module):
-    """D39: a size outside the range is refused. D40: so are sizes that break the equality of a shared dim."""
+    """A size outside the range, and sizes that break the equality of a shared dim, are refused."""
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
@@ -93,7 +93,7 @@ class SharedDim(torch.nn.Module):
     rejects=[rejection("call", kind="guard", args=lambda: (torch.randn(5, 3),))],
 )
 class Divisible(torch.nn.Module):
-    """D10: an odd size is refused."""
+    """An odd size is refused."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(-1, 2)
@@ -101,7 +101,7 @@ class Divisible(torch.nn.Module):
 
 @export_case(args=lambda: (torch.randn(4, 3),), rejects=[rejection("capture", kind="data_dependent")])
 class BranchOnData(torch.nn.Module):
-    """U08: a branch on data."""
+    """A branch on data."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.sum().item() > 0 else x
@@ -109,7 +109,7 @@ class BranchOnData(torch.nn.Module):
 
 @export_case(args=lambda: (torch.tensor([7]),), rejects=[rejection("capture")])
 class ContradictoryChecks(torch.nn.Module):
-    """U04: checks that contradict each other."""
+    """Checks that contradict each other."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n = x.sum().item()
@@ -123,7 +123,7 @@ class ContradictoryChecks(torch.nn.Module):
     rejects=[rejection("call", kind="guard", args=(torch.tensor([50]),))],
 )
 class ValueOutside(torch.nn.Module):
-    """U03: a value outside the checks is refused at the call."""
+    """A value outside the checks is refused at the call."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n = x.sum().item()

@@ -37,11 +37,13 @@ class EngineError(ExportcheckError):
 
 
 class InteropError(ExportcheckError):
-    """An engine, ``reader``, cannot load what another one saved."""
+    """An engine, ``reader``, raised ``error`` where it loads what another one, ``saver``, saved."""
 
-    def __init__(self, message: str, reader: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, saver: str, reader: str, error: Exception) -> None:
+        super().__init__(f"{reader} cannot load what {saver} saved: {type(error).__name__}: {error}")
+        self.saver = saver
         self.reader = reader
+        self.error = error
 
 
 class SerializationError(ExportcheckError, RuntimeError):

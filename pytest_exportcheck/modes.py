@@ -213,18 +213,37 @@ def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
     SelectionError
         As :func:`select`.
     """
-    fuzzed = {str(mode.fuzzed) for each in trees for mode in each.to_depth(ALL_DEPTH)}
-    plain = [name for name in names if name != "*" and not any(fnmatchcase(mode, name) for mode in fuzzed)]
+    plain = [name for name in names if name != "*" and not any(_is_fuzzed_in(each, name) for each in trees)]
     select(plain, trees)
 
 
 def narrow(modes: Sequence[Mode], globs: Sequence[str], tree: ModeTree, *, may_add: bool) -> list[Mode]:
-    """Of the session's modes, those that a case's globs admit; with ``may_add`` also those it names in full."""
+    """Return those of the session's modes that a case's globs select; with ``may_add`` also the modes that it names in full.
+
+    A name or glob that matches fuzzed modes only (``*-serdes-fuzz``) selects these of the session's modes.
+    """
     if not globs:
         return list(modes)
-    kept = [mode for mode in modes if any(fnmatchcase(str(mode), glob) for glob in globs)]
+    fuzzed = [glob for glob in globs if _is_fuzzed_in(tree, glob)]
+    kept = [mode for mode in modes if _any_matches(globs, mode)]
+    kept += [mode.fuzzed for mode in modes if _any_matches(fuzzed, mode.fuzzed)]
     named = [Mode.parse(glob) for glob in globs if not _is_glob(glob)]
-    return kept + [mode for mode in named if may_add and tree.has(mode)]
+    return kept + [mode for mode in named if may_add and tree.has(mode.unfuzzed)]
+
+
+def _is_fuzzed_in(tree: ModeTree, glob: str) -> bool:
+    """Return True if a name or glob matches fuzzed modes of an engine, and no mode before its sizes are fuzzed."""
+    if not _is_glob(glob):
+        mode = Mode.parse(glob)
+        return mode.is_fuzz and tree.has(mode.unfuzzed)
+    every = list(tree.to_depth(ALL_DEPTH))
+    return any(fnmatchcase(str(mode.fuzzed), glob) for mode in every) and not any(
+        fnmatchcase(str(mode), glob) for mode in every
+    )
+
+
+def _any_matches(globs: Sequence[str], mode: Mode) -> bool:
+    return any(fnmatchcase(str(mode), glob) for glob in globs)
 
 
 def _matches(name: str, every: Sequence[Mode], trees: Sequence[ModeTree]) -> list[Mode]:

@@ -165,9 +165,7 @@ def of_source(text):
     (case,) = cases_from(text).cases.values()
     engines = all_engines()
     wanted = [
-        (case, name, mode)
-        for name, engine in engines.items()
-        for mode in map(mode_of, getattr(engine, "default_modes", ()) or DEFAULT)
+        (case, name, mode) for name, engine in engines.items() for mode in map(mode_of, engine.default_modes or DEFAULT)
     ]
     runner = Runner(engines, threads=1)
     runner.select(wanted)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from pytest_exportcheck.records import Cause, Evidence, Observation, ProgramRecord, Record, TensorFacts
+from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.records import (
+    Cause,
+    Evidence,
+    GraphRecord,
+    NodeRecord,
+    Observation,
+    ProgramRecord,
+    Record,
+    TensorFacts,
+)
 
 _PLAIN = ("Tensor", "Parameter", "Buffer")
 
@@ -31,6 +42,26 @@ def tracing_tensor(kind: str) -> Iterator[Cause]:
     """Name a class of tensor that only a tracer makes."""
     if kind in ("FakeTensor", "FunctionalTensor"):
         yield Cause("tracing_tensor", kind)
+
+
+def results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
+    """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
+    if "getitem" not in node.facts:
+        return
+    source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)
+    if source is None or source.op != "call_function":
+        return
+    yield Cause("result_of" if "." in source.target else "result_of_region", source.target)
+    function = node.meta.get("torch_fn")
+    if isinstance(function, tuple) and function[1:] == ("builtin_function_or_method.getitem",):
+        yield Cause("fetched_again", source.target)
+
+
+def separators(key: str, stack: Any) -> Iterator[Cause]:
+    """Name the paths of a module stack that hold a separator of the text that torch saves it as."""
+    if key == "nn_module_stack" and isinstance(stack, tuple):
+        paths = [str(entry[1]) for entry in stack if isinstance(entry, tuple) and len(entry) > 1]
+        yield from (Cause("separator_in_path", path) for path in paths if any(sign in path for sign in ",;()"))
 
 
 def _is_subclass(facts: TensorFacts | None) -> bool:

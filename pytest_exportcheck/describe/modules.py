@@ -11,7 +11,7 @@ import torch
 from pytest_exportcheck.describe.freeze import frozen_metadata, qualified
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.harness._torch import compiled_module, has_hooks, pytree
-from pytest_exportcheck.harness.snapshot import slots_of
+from pytest_exportcheck.harness.slots import slots_of
 from pytest_exportcheck.harness.tensors import facts_of, storage_key
 from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 

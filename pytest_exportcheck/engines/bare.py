@@ -7,20 +7,21 @@ import inspect
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import torch
 
 from pytest_exportcheck.engines.archive import archive_records
+from pytest_exportcheck.engines.artifacts import on_program, program_of, wrapped_capture, wrapped_edge
+from pytest_exportcheck.engines.attributes import optional_attributes
 from pytest_exportcheck.engines.protocol import (
     Artifact,
-    Capture,
-    Edge,
     Engine,
     ModuleArtifact,
     ProgramArtifact,
     Request,
+    StageArtifact,
 )
 from pytest_exportcheck.errors import EngineError, Unsupported
 from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
@@ -35,71 +36,58 @@ _CAPTURES = {
 DEFAULT = {"strict": False, "pre_dispatch": True}
 
 
-@dataclass(frozen=True, eq=False)
-class BareEngine:
-    """The engine that a bare object amounts to. ``contract_of`` names, for an edge that a hook adds, the one by whose
-    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
-
-    A second opinion has ``default_modes``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
-    error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
-    wrong without a word: it fails whatever they do."""
-
-    name: str
-    captures: Mapping[str, Capture]
-    edges: Mapping[str, Edge]
-    edits_input: frozenset[str] = field(default_factory=frozenset)
-    contract_of: Mapping[str, str] = field(default_factory=dict)
-    delegates_to: Mapping[str, str] = field(default_factory=dict)
-    save: Callable[[Any, io.BytesIO], Any] | None = None
-    load: Callable[[io.BytesIO], Any] | None = None
-    default_modes: frozenset[str] = frozenset()
-    refusals: tuple[type[BaseException], ...] = ()
-    objections: tuple[type[BaseException], ...] = ()
-    format: str = ""
-    unportable: Callable[[Any], str] | None = None
+#: A capture and an edge before their results are wrapped.
+_Capture: TypeAlias = Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], Artifact]
+_Edge: TypeAlias = Callable[[StageArtifact], Artifact]
 
 
 def as_engine(candidate: Any) -> Engine:
-    """An engine as it is, or a bare object adapted.
+    """Make an engine of a bare object, or of one that has mappings ``captures`` and ``edges``. An ``Engine`` stays as it is.
 
     Raises
     ------
     EngineError
-        When the object has no usable name, or neither ``export`` nor ``captures``.
+        When the object has no usable name, neither ``export`` nor ``captures``, or an attribute of another type.
     """
+    if isinstance(candidate, Engine):
+        return candidate
     name = getattr(candidate, "name", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
         raise EngineError(
             f"an engine has a name of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
         )
-    if isinstance(getattr(candidate, "captures", None), Mapping):
-        if not isinstance(getattr(candidate, "edges", None), Mapping):
+    captures, edges = _stages(candidate, name)
+    return Engine(
+        name=name,
+        captures={
+            each: wrapped_capture(step, f"capture {each!r} of engine {name!r}") for each, step in captures.items()
+        },
+        edges={each: wrapped_edge(step, f"edge {each!r} of engine {name!r}") for each, step in edges.items()},
+        **optional_attributes(candidate, name),
+    )
+
+
+def _stages(candidate: Any, name: str) -> tuple[Mapping[str, _Capture], Mapping[str, _Edge]]:
+    """The captures and edges of an engine, which are its own or follow from its methods."""
+    captures, edges = getattr(candidate, "captures", None), getattr(candidate, "edges", None)
+    if isinstance(captures, Mapping):
+        if not isinstance(edges, Mapping):
             raise EngineError(f"engine {name!r} has captures but no mapping 'edges'; an empty one will do.")
-        engine: Engine = candidate
-        return engine
+        return captures, {each: _on_made(edge) for each, edge in edges.items()}
     if not callable(getattr(candidate, "export", None)):
         raise EngineError(
             f"engine {name!r} lacks export(module, args, kwargs=None, *, dynamic_shapes=None, strict=False, "
             "pre_dispatch=True); without it there is nothing to check."
         )
-    return BareEngine(
-        name=name,
-        captures=dict(_captures(candidate)),
-        edges=dict(_edges(candidate)),
-        edits_input=frozenset(getattr(candidate, "edits_input", ())),
-        delegates_to=dict(getattr(candidate, "delegates_to", {})),
-        save=candidate.save if _has(candidate, "save") else None,
-        load=candidate.load if _has(candidate, "load") else None,
-        default_modes=frozenset(getattr(candidate, "default_modes", ())),
-        refusals=tuple(getattr(candidate, "refusals", ())),
-        objections=tuple(getattr(candidate, "objections", ())),
-        format=str(getattr(candidate, "format", "")),
-        unportable=candidate.unportable if _has(candidate, "unportable") else None,
-    )
+    return dict(_captures(candidate)), dict(_edges(candidate))
 
 
-def _captures(bare: Any) -> Iterator[tuple[str, Capture]]:
+def _on_made(edge: Callable[[Any], Artifact]) -> _Edge:
+    """Give an engine's own edge the engine's own artifact."""
+    return lambda given: edge(given.made)
+
+
+def _captures(bare: Any) -> Iterator[tuple[str, _Capture]]:
     """Those that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
     lacking = {flag: DEFAULT[flag] for flag in DEFAULT if not _takes(bare.export, flag)}
     for capture, flags in _CAPTURES.items():
@@ -115,7 +103,7 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
     return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
-def _capture(bare: Any, flags: Mapping[str, bool]) -> Capture:
+def _capture(bare: Any, flags: Mapping[str, bool]) -> _Capture:
     def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
         return _export(
             bare, module, Request(args, kwargs, shapes, specs_by_position(module, args, kwargs, shapes), **flags)
@@ -131,14 +119,14 @@ def _export(bare: Any, module: Any, request: Request) -> ProgramArtifact:
     return ProgramArtifact(program, request)
 
 
-def _edges(bare: Any) -> list[tuple[str, Edge]]:
-    edges: list[tuple[str, Edge]] = [("retrace", lambda artifact: _retrace(bare, artifact))]
+def _edges(bare: Any) -> list[tuple[str, _Edge]]:
+    edges: list[tuple[str, _Edge]] = [("retrace", lambda given: _retrace(bare, given))]
     if _has(bare, "decompose"):
         edges.append(("decompose", on_program(lambda program: bare.decompose(program))))
     if _has(bare, "save") and _has(bare, "load"):
-        edges.append(("serdes", lambda artifact: _serdes(bare, with_program(artifact))))
+        edges.append(("serdes", lambda given: _serdes(bare, given)))
     if _has(bare, "unflatten"):
-        edges.append(("unflatten", lambda artifact: _unflatten(bare, artifact)))
+        edges.append(("unflatten", lambda given: _unflatten(bare, given)))
     return edges
 
 
@@ -146,34 +134,12 @@ def _has(bare: Any, method: str) -> bool:
     return callable(getattr(bare, method, None))
 
 
-def on_program(step: Callable[[Any], Any]) -> Edge:
-    """An edge that takes the program of an artifact to another program."""
-
-    def edge(artifact: Any) -> Artifact:
-        return ProgramArtifact(step(with_program(artifact).program), artifact.request)
-
-    return edge
-
-
-def with_program(artifact: Any) -> ProgramArtifact:
-    """The artifact, if it holds a program.
-
-    Raises
-    ------
-    Unsupported
-        Where it is a module without one.
-    """
-    if not isinstance(artifact, ProgramArtifact):
-        raise Unsupported(f"{type(artifact).__name__} holds no program to transform.")
-    return artifact
-
-
-def _serdes(bare: Any, artifact: ProgramArtifact) -> Artifact:
-    buffer = _saved(bare, artifact.program)
+def _serdes(bare: Any, given: StageArtifact) -> Artifact:
+    buffer = _saved(bare, program_of(given))
     records = archive_records(buffer)
     buffer.seek(0)
     program = bare.load(buffer)
-    return replace(artifact, program=program, saved=records, resave=lambda: archive_records(_saved(bare, program)))
+    return ProgramArtifact(program, given.request, saved=records, resave=lambda: archive_records(_saved(bare, program)))
 
 
 def _saved(bare: Any, program: Any) -> io.BytesIO:
@@ -182,10 +148,14 @@ def _saved(bare: Any, program: Any) -> io.BytesIO:
     return buffer
 
 
-def _retrace(bare: Any, artifact: Any) -> Artifact:
-    run = artifact.callable()
-    request = replace(artifact.request, dynamic_shapes=_shapes_for(run, artifact.request))
-    return ProgramArtifact(_export(bare, run, request).program, artifact.request)
+def _retrace(bare: Any, given: StageArtifact) -> Artifact:
+    if given.request is None:
+        raise Unsupported(
+            "a retrace needs the arguments of the capture, and the artifact that it is given does not have them."
+        )
+    run = given.callable()
+    request = replace(given.request, dynamic_shapes=_shapes_for(run, given.request))
+    return ProgramArtifact(_export(bare, run, request).program, given.request)
 
 
 def _shapes_for(run: Any, request: Request) -> Any:
@@ -216,5 +186,5 @@ def _by_position(request: Request, specs: tuple[Any, ...]) -> dict[str, Any]:
     return {"args": tuple(specs[:count]), **({"kwargs": keywords} if keywords else {})}
 
 
-def _unflatten(bare: Any, artifact: Any) -> Artifact:
-    return ModuleArtifact(bare.unflatten(with_program(artifact).program), artifact.request)
+def _unflatten(bare: Any, given: StageArtifact) -> Artifact:
+    return ModuleArtifact(bare.unflatten(program_of(given)), given.request)

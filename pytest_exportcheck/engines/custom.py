@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_exportcheck.engines.bare import BareEngine, on_program
-from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine
+from pytest_exportcheck.engines.artifacts import described, on_program, wrapped_edge
+from pytest_exportcheck.engines.protocol import Edge, Engine
 from pytest_exportcheck.errors import EngineError
 
 JUDGED_AS = ("decompose", "serdes", "retrace", "unflatten")
@@ -46,7 +46,7 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
     if not added:
         return engine
     own: dict[str, Edge] = dict(engine.edges)
-    contract_of: dict[str, str] = dict(getattr(engine, "contract_of", {}))
+    contract_of = dict(engine.contract_of)
     for name, given in added.items():
         edge = given if isinstance(given, ProgramEdge) else ProgramEdge(given)
         if not callable(edge.run):
@@ -55,28 +55,20 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
             raise EngineError(
                 f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
             )
-        own[name] = _returning(name, on_program(edge.run))
+        own[name] = wrapped_edge(on_program(_returning_a_program(name, edge.run)), f"edge {name!r}")
         contract_of[name] = edge.contract_of
-    if isinstance(engine, BareEngine):
-        return replace(engine, edges=own, contract_of=contract_of)
-    edits = frozenset(getattr(engine, "edits_input", ()))
-    return BareEngine(name=engine.name, captures=engine.captures, edges=own, edits_input=edits, contract_of=contract_of)
+    return replace(engine, edges=own, contract_of=contract_of)
 
 
-def _returning(name: str, edge: Edge) -> Edge:
-    """The edge, which must return a program. A pass that works in place and returns nothing is the usual mistake."""
+def _returning_a_program(name: str, run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Hold a step to returning a program. A pass that works in place and returns nothing is the usual mistake."""
 
-    def checked(artifact: Any) -> Artifact:
-        made = edge(artifact)
-        program = getattr(made, "program", None)
+    def checked(given: Any) -> Any:
+        program = run(given)
         if not callable(getattr(program, "module", None)):
             raise EngineError(
-                f"edge {name!r} returned {_what(program)}, not a program: it returns a torch.export.ExportedProgram."
+                f"edge {name!r} returned {described(program)}, not a program: it returns a torch.export.ExportedProgram."
             )
-        return made
+        return program
 
     return checked
-
-
-def _what(value: Any) -> str:
-    return "None" if value is None else f"an object of type {type(value).__qualname__}"

@@ -8,22 +8,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pytest_exportcheck.engines.bare import BareEngine, with_program
-from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine, ProgramArtifact
+from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
+from pytest_exportcheck.engines.protocol import Artifact, Edge, Engine, Load, ProgramArtifact, Save, StageArtifact
 from pytest_exportcheck.errors import InteropError, Unsupported
-from pytest_exportcheck.harness.isolation import raised_from
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK
-
-Load = Callable[[io.BytesIO], Any]
 
 
 def with_interop(engines: Mapping[str, Engine]) -> dict[str, Engine]:
-    """The engines; those that save have an edge to each other one that loads files of the same format."""
-    bare = [each for each in engines.values() if isinstance(each, BareEngine) and each.format]
+    """Return the engines; those that save have an edge to each other one that loads files of the same format."""
+    formatted = [each for each in engines.values() if each.format]
     found = dict(engines)
-    for engine in bare:
+    for engine in formatted:
         readers = {
-            each.name: each.load for each in bare if each is not engine and each.load and each.format == engine.format
+            each.name: each.load
+            for each in formatted
+            if each is not engine and each.load and each.format == engine.format
         }
         if engine.save and readers and "interop" not in engine.edges:
             edge = _edge(engine.name, engine.save, readers, engine.unportable or _portable)
@@ -35,23 +34,21 @@ def _portable(_: Any) -> str:
     return ""
 
 
-def _edge(
-    saver: str, save: Callable[[Any, io.BytesIO], Any], readers: Mapping[str, Load], unportable: Callable[[Any], str]
-) -> Edge:
+def _edge(saver: str, save: Save, readers: Mapping[str, Load], unportable: Callable[[Any], str]) -> Edge:
     """Loaded by each of the readers: all that they make is judged, and what the first makes goes on."""
 
-    def edge(artifact: Any) -> Artifact:
-        given = with_program(artifact)
+    def edge(given: StageArtifact) -> Artifact:
+        program = program_of(given)
         buffer = io.BytesIO()
-        save(given.program, buffer)
-        beyond = partial(unportable, given.program)
+        save(program, buffer)
+        beyond = partial(unportable, program)
         first, *others = [
             (name, ProgramArtifact(_loaded(saver, name, load, buffer, beyond), given.request))
             for name, load in readers.items()
         ]
         return replace(first[1], reader=first[0], other_readers=dict(others))
 
-    return edge
+    return wrapped_edge(edge, f"edge 'interop' of engine {saver!r}")
 
 
 def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO, beyond: Callable[[], str]) -> Any:
@@ -65,4 +62,4 @@ def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO, beyond: Cal
             raise Unsupported(f"{reader} has no form for something in this program.") from error
         if what := beyond():
             raise Unsupported(f"{reader} cannot read {what}") from error
-        raise InteropError(f"{reader} cannot load what {saver} saved: {raised_from(error)}", reader) from error
+        raise InteropError(saver, reader, error) from error

@@ -1,9 +1,14 @@
-"""What an engine is: named captures that make artifacts, and named edges that turn one artifact into another."""
+"""Engines and artifacts: what an engine returns, and the two records with which the rest of the plugin works.
+
+An :class:`Engine` has named captures that make artifacts, and named edges that turn one artifact into another. The adapter
+(``bare.as_engine``) makes one of every object that a hook gives, and wraps what that object makes into a :class:`StageArtifact`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -11,7 +16,7 @@ import torch
 
 @dataclass(frozen=True)
 class Request:
-    """What was captured: example arguments, their dynamic shapes, and which capture it was.
+    """The question that a capture answers: example arguments, their dynamic shapes, and which capture it is.
 
     ``specs`` are the dynamic shapes by position: one for each of ``args``, then one for each of ``kwargs``.
 
@@ -28,7 +33,8 @@ class Request:
 
 @runtime_checkable
 class Artifact(Protocol):
-    """What a stage yields. Most engines' artifacts also have ``.program``, an ``ExportedProgram``."""
+    """The result of a stage, as an engine returns it. An artifact may also have ``program``, an ``ExportedProgram``, and the other
+    attributes of :class:`ProgramArtifact`."""
 
     def callable(self) -> Callable[..., Any]:
         """Something to call with the user's arguments. May share storage with the artifact."""
@@ -36,7 +42,7 @@ class Artifact(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ProgramArtifact:
-    """A program, and the request that it answers.
+    """A program, and the request that it answers; the request is None for a program that an added edge made of another engine's artifact.
 
     A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
     again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``other_readers`` is
@@ -44,7 +50,7 @@ class ProgramArtifact:
     """
 
     program: Any
-    request: Request
+    request: Request | None
     saved: Mapping[str, str] = field(default_factory=dict)
     resave: Callable[[], Mapping[str, str]] | None = None
     reader: str = ""
@@ -57,26 +63,68 @@ class ProgramArtifact:
 
 @dataclass(frozen=True, eq=False)
 class ModuleArtifact:
-    """A module without a program behind it, such as ``unflatten`` makes."""
+    """A module that comes without a program, such as ``unflatten`` makes."""
 
     module: torch.nn.Module
-    request: Request
+    request: Request | None
 
     def callable(self) -> Callable[..., Any]:
         return self.module
 
 
-Capture: TypeAlias = Callable[[torch.nn.Module, tuple[Any, ...], Mapping[str, Any], Any], Artifact]
-Edge: TypeAlias = Callable[[Any], Artifact]
+@dataclass(frozen=True, eq=False)
+class StageArtifact:
+    """An artifact with every attribute: those that the engine's own artifact lacks have their defaults.
+
+    ``made`` is the engine's own artifact, which the engine's own edges are given.
+    """
+
+    made: Artifact
+    program: Any | None = None
+    request: Request | None = None
+    saved: Mapping[str, str] = field(default_factory=dict)
+    resave: Callable[[], Mapping[str, str]] | None = None
+    reader: str = ""
+    other_readers: Mapping[str, StageArtifact] = field(default_factory=dict)
+
+    def callable(self) -> Callable[..., Any]:
+        """Return something to call with the user's arguments."""
+        return self.made.callable()
+
+    def resaved(self) -> Mapping[str, str]:
+        """Save the result again and return the digests of that; empty for an artifact that was not loaded from a file."""
+        return self.resave() if self.resave else {}
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """What can capture and transform. ``edits_input`` names the edges that edit what they are given."""
+Capture: TypeAlias = Callable[[torch.nn.Module, tuple[Any, ...], Mapping[str, Any], Any], StageArtifact]
+Edge: TypeAlias = Callable[[StageArtifact], StageArtifact]
+Save: TypeAlias = Callable[[Any, BytesIO], Any]
+Load: TypeAlias = Callable[[BytesIO], Any]
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def captures(self) -> Mapping[str, Capture]: ...
-    @property
-    def edges(self) -> Mapping[str, Edge]: ...
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """An engine with every attribute. ``as_engine`` makes it of what a hook gives.
+
+    ``edits_input`` names the edges that edit what they are given. ``contract_of`` names, for an edge that a hook adds, the edge by whose
+    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
+    other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
+
+    A second opinion has ``default_modes``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
+    error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
+    wrong without a word: it fails whatever they do.
+    """
+
+    name: str
+    captures: Mapping[str, Capture]
+    edges: Mapping[str, Edge]
+    edits_input: frozenset[str] = frozenset()
+    contract_of: Mapping[str, str] = field(default_factory=dict)
+    delegates_to: Mapping[str, str] = field(default_factory=dict)
+    save: Save | None = None
+    load: Load | None = None
+    default_modes: frozenset[str] = frozenset()
+    refusals: tuple[type[BaseException], ...] = ()
+    objections: tuple[type[BaseException], ...] = ()
+    format: str = ""
+    unportable: Callable[[Any], str] | None = None

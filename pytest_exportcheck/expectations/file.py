@@ -32,6 +32,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+#: The keys of an entry. The file has no version: a key keeps its meaning. Log, as in docs/stability.md:
+#:
+#: - 23 November 2026: the keys ``case``, ``mode``, ``engine``, ``check``, ``error``, ``torch`` and ``reason``.
 KEYS = ("case", "mode", "engine", "check", "error", "torch", "reason")
 FORM = "[[expect]]"
 _HEADER = re.compile(r"\s*\[\[\s*expect\s*\]\]\s*(#.*)?$")

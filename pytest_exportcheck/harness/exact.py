@@ -12,7 +12,9 @@ import torch
 
 from pytest_exportcheck.harness._torch import map_state, pytree
 from pytest_exportcheck.harness.observation import observe
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, preserved_globals, slots_of
+from pytest_exportcheck.harness.process_state import preserved_globals
+from pytest_exportcheck.harness.slots import slots_of
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import has_values, same_bits
 from pytest_exportcheck.records import Inputs, Observation, Rounding
 

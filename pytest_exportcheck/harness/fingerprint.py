@@ -10,8 +10,8 @@ import torch
 
 from pytest_exportcheck.harness._torch import DYNAMO_NOTE
 from pytest_exportcheck.harness.module_attributes import ATOMS
-from pytest_exportcheck.harness.snapshot import write_count
 from pytest_exportcheck.harness.tensors import as_bytes, as_plain, is_strided, parts_of, storage_key
+from pytest_exportcheck.harness.tensors.writes import write_count
 
 #: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
 TORCHS_CUSTOM = "_torchdynamo_disable"

@@ -15,7 +15,8 @@ from pytest_exportcheck.harness.containers import contents_of, updates_since
 from pytest_exportcheck.harness.gradients import gradients_of
 from pytest_exportcheck.harness.isolation import quiet, raised_from
 from pytest_exportcheck.harness.outside import Watched
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, generator_digest, preserved_globals, seed_everything
+from pytest_exportcheck.harness.process_state import generator_digest, preserved_globals, seed_everything
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import (
     copy_tree,
     detached_clone,

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.harness.reachable import MISSING, PLAIN, Reached, Spot, around, described, inside
-from pytest_exportcheck.harness.snapshot import make_leaf, version_of, write_back
 from pytest_exportcheck.harness.tensors import UNREADABLE, as_plain, detached_clone, same_bits
+from pytest_exportcheck.harness.tensors.writes import make_leaf, version_of, write_back
 from pytest_exportcheck.records import Outside
 
 #: Bytes of tensors that are cloned to be compared and put back.

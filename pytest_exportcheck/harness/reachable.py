@@ -17,7 +17,7 @@ import torch
 
 from pytest_exportcheck.harness._torch import forward_hooks
 from pytest_exportcheck.harness.module_attributes import ATOMS, is_set_by_author
-from pytest_exportcheck.harness.snapshot import slots_of
+from pytest_exportcheck.harness.slots import slots_of
 
 MISSING = object()
 

@@ -15,7 +15,9 @@ import torch
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.harness._torch import forward_hooks, pytree
 from pytest_exportcheck.harness.isolation import quiet, raised_from
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, preserved_globals, seed_everything, slots_of
+from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
+from pytest_exportcheck.harness.slots import slots_of
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import as_plain, has_values
 from pytest_exportcheck.harness.tensors.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import Case, Inputs, Rejection

@@ -1,95 +1,26 @@
-"""Snapshots: a module's state, and the global modes of the process, as they were, and putting them back."""
+"""Snapshots: a module's state as it was, and putting it back."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import random
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.harness import _torch as private
-from pytest_exportcheck.harness._torch import default_device, is_view, non_persistent_buffers, state_tables
-from pytest_exportcheck.harness.module_attributes import ATOMS, is_set_by_author
+from pytest_exportcheck.harness._torch import is_view, state_tables
+from pytest_exportcheck.harness.module_attributes import is_set_by_author
+from pytest_exportcheck.harness.slots import Slot, is_plain_data, slots_of
 from pytest_exportcheck.harness.tensors import (
-    UNREADABLE,
     as_plain,
     detached_clone,
     has_own_kernels,
     has_values,
-    is_strided,
     same_bits,
     set_requires_grad,
 )
+from pytest_exportcheck.harness.tensors.writes import make_leaf, version_of, write_back
 from pytest_exportcheck.records import StateKind
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where a module holds a tensor: ``holder[key]``, and how the state calls it."""
-
-    name: str
-    kind: StateKind
-    persistent: bool
-    holder: Any  # a dict, or a list or tuple in an attribute
-    key: Any
-
-    @property
-    def can_be_rebound(self) -> bool:
-        """Return True if another tensor can be put there: tables and containers of a compiled module are bound for good."""
-        return self.kind != "parameter" and isinstance(self.holder, dict)
-
-    @property
-    def tensor(self) -> Any:
-        try:
-            return self.holder[self.key]
-        except (KeyError, IndexError):
-            return None
-
-
-def slots_of(module: torch.nn.Module) -> list[Slot]:
-    """Every place where a module holds a tensor, under every name (tied ones and shared submodules included)."""
-    found: list[Slot] = []
-    for prefix, owner in module.named_modules(remove_duplicate=False):
-        dot = f"{prefix}." if prefix else ""
-        parameters, buffers = state_tables(owner)
-        for key, tensor in parameters.items():
-            if tensor is not None:
-                found.append(Slot(dot + key, "parameter", True, parameters, key))
-        for key, tensor in buffers.items():
-            if tensor is not None:
-                persistent = key not in non_persistent_buffers(owner)
-                found.append(Slot(dot + key, "buffer", persistent, buffers, key))
-        for key, value in vars(owner).items():
-            if is_set_by_author(key):
-                found += _attribute_slots(dot + key, vars(owner), key, value)
-    return found
-
-
-def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]:
-    """A tensor attribute, or the tensors in an attribute that is a container of tensors and plain data."""
-    if isinstance(value, torch.Tensor):
-        return [Slot(name, "attribute", False, holder, key)]
-    if not _is_container(value) or isinstance(value, set):
-        return []
-    entries = value.items() if isinstance(value, dict) else enumerate(value)
-    return [slot for inner, entry in entries for slot in _attribute_slots(f"{name}[{inner!r}]", value, inner, entry)]
-
-
-def _is_container(value: Any) -> bool:
-    """A container of plain data and tensors alone; a graph's list of nodes, or of submodules, is not ours to touch."""
-    if type(value) in (list, tuple, set):
-        return all(_is_ours(each) for each in value)
-    return type(value) is dict and all(type(key) in ATOMS and _is_ours(each) for key, each in value.items())
-
-
-def _is_ours(value: Any) -> bool:
-    return type(value) in ATOMS or isinstance(value, torch.Tensor) or _is_container(value)
 
 
 class ModuleSnapshot:
@@ -219,14 +150,6 @@ def _is_plain_view(tensor: torch.Tensor) -> bool:
     return is_view(tensor) and not tensor.requires_grad and not has_own_kernels(tensor) and has_values(tensor)
 
 
-@as_plain
-def make_leaf(tensor: torch.Tensor) -> None:
-    """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
-    runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
-    if not tensor.is_leaf and not is_view(tensor):
-        tensor.detach_()
-
-
 class _OwnerSnapshot:
     """What one module binds: parameters, buffers, public attributes that are plain or tensors, and the insides of
     containers of such."""
@@ -239,7 +162,7 @@ class _OwnerSnapshot:
         self._tables = [(table, dict(table)) for table in tables]
         self._names = set(vars(owner))
         self._attributes = {
-            name: value for name, value in vars(owner).items() if is_set_by_author(name) and _is_ours(value)
+            name: value for name, value in vars(owner).items() if is_set_by_author(name) and is_plain_data(value)
         }
         self._containers = [inside for value in self._attributes.values() for inside in _insides(value)]
 
@@ -265,153 +188,7 @@ def _insides(value: Any) -> list[tuple[Any, Any]]:
     return own + [inside for entry in entries for inside in _insides(entry)]
 
 
-@as_plain
-def write_count(tensor: torch.Tensor) -> int | None:
-    """Return how often a tensor was written to; None for an inference tensor, which does not count."""
-    try:
-        return private.write_count(tensor)
-    except UNREADABLE:
-        return None
-
-
-@as_plain
-def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """Return what changes when a tensor is written to or gets another storage; None if it has no count or no storage."""
-    count = write_count(tensor)
-    try:
-        return None if count is None else (count, tensor.data_ptr())
-    except UNREADABLE:
-        return None
-
-
-@as_plain
-def write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a tensor its values back, in place and past its version counter; a tensor that nothing can be written to keeps
-    what it has."""
-    if same_bits(tensor, value):
-        return
-    for write in (_write, _write_elements, _replace):
-        try:
-            with torch.inference_mode(tensor.is_inference()):
-                write(tensor, value)
-        except UNREADABLE:
-            continue
-        if same_bits(tensor, value):
-            return
-
-
-def _write(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    if not is_strided(tensor) or tensor.is_quantized:
-        tensor.copy_(value)
-    elif has_own_kernels(tensor):
-        for name in type(tensor).__tensor_flatten__(tensor)[0]:  # type: ignore[attr-defined]
-            write_back(getattr(tensor, name), getattr(value, name))
-    elif tensor.shape != value.shape:  # resized since
-        tensor.data = detached_clone(value)
-    else:
-        tensor.data.copy_(value)
-
-
-def _write_elements(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """For elements that share memory, as expanded and overlapping ones do: one by one, by their place in the storage."""
-    places = torch.zeros((), dtype=torch.int64)
-    for size, step in zip(tensor.shape, tensor.stride(), strict=True):
-        places = places.unsqueeze(-1) + torch.arange(size) * step
-    flat = tensor.data.as_strided((int(places.max()) + 1,), (1,))
-    flat[places.reshape(-1).to(tensor.device)] = value.reshape(-1)
-
-
-def _replace(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    tensor.data = detached_clone(value)
-
-
 def _unchanging_copy(tensor: torch.Tensor, candidate: torch.Tensor | None) -> torch.Tensor:
     if candidate is not None and candidate is not tensor and same_bits(tensor, candidate):
         return candidate
     return detached_clone(tensor)
-
-
-@contextmanager
-def preserved_globals() -> Iterator[None]:
-    """Whatever happens inside: generators, grad mode, dtype, device, threads and autocast are as before."""
-    before = {name: read() for name, (read, _) in _MODES.items()}
-    generators = _generators()
-    try:
-        yield
-    finally:
-        for name, (read, write) in _MODES.items():
-            if read() != before[name]:
-                write(before[name])
-        _restore_generators(generators)
-
-
-def changed_globals(before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The global modes that differ from ``before`` (of :func:`global_modes`): name -> (before, now)."""
-    now = global_modes()
-    return {name: (value, now[name]) for name, value in before.items() if now[name] != value}
-
-
-def global_modes() -> dict[str, Any]:
-    """The process-wide modes that a capture or a model can leave changed."""
-    return {name: read() for name, (read, _) in _MODES.items()}
-
-
-def _set_autocast(state: tuple[bool, torch.dtype]) -> None:
-    torch.set_autocast_enabled("cpu", state[0])
-    torch.set_autocast_dtype("cpu", state[1])
-
-
-_MODES: dict[str, tuple[Any, Any]] = {
-    "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "default device": (default_device, torch.set_default_device),
-    "deterministic algorithms": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-    "anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    "autocast": (
-        lambda: (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
-        _set_autocast,
-    ),
-}
-
-
-def _uses_cuda() -> bool:
-    return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
-def _generators() -> dict[str, Any]:
-    states: dict[str, Any] = {"python": random.getstate(), "torch": torch.random.get_rng_state()}
-    if "numpy" in sys.modules:
-        states["numpy"] = sys.modules["numpy"].random.get_state()
-    if _uses_cuda():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def _restore_generators(states: Mapping[str, Any]) -> None:
-    random.setstate(states["python"])
-    torch.random.set_rng_state(states["torch"])
-    if "numpy" in states:
-        sys.modules["numpy"].random.set_state(states["numpy"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def generator_digest() -> str:
-    """A short text that changes when torch's default generators advance."""
-    states = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state_all() if _uses_cuda() else ())]
-    return hashlib.sha1(b"".join(bytes(state.tolist()) for state in states)).hexdigest()[:12]
-
-
-def seed_everything(seed: int) -> None:
-    """Seed torch's, Python's and (where it is loaded) numpy's generators."""
-    if torch.accelerator.is_available():
-        torch.manual_seed(seed)
-    else:  # not manual_seed: without a device it still queues a call for one, with a stack trace
-        torch.default_generator.manual_seed(seed)
-    random.seed(seed)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % 2**32)

@@ -71,7 +71,7 @@ TOLERATED: tuple[Tolerated, ...] = (
         changes=("reordered",),
         keys=("state",),
         columns=("decompose",),
-        reason="state that no state_dict holds moves behind the rest",
+        reason="state that is not in a state_dict moves after the rest",
     ),
     Tolerated(
         check="constraints",
@@ -90,14 +90,14 @@ TOLERATED: tuple[Tolerated, ...] = (
         check="nodes",
         changes=("added",),
         keys=("unused_result",),
-        reason="a step may name the results of an operation that nobody uses",
+        reason="a stage may name unused results of an operation",
     ),
     Tolerated(
         check="nodes",
         changes=("dropped",),
         keys=("unused_result",),
         columns=("retrace",),
-        reason="a capture need not name the results of an operation that nobody uses",
+        reason="a capture need not name unused results of an operation",
     ),
     Tolerated(
         check="module_calls",

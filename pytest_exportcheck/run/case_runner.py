@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from pytest_exportcheck.checks import explained
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
 from pytest_exportcheck.modes import Mode
@@ -111,7 +111,7 @@ class CaseRunner:
         try:
             with log_of_torch(logged):
                 stage.artifact, findings = self._maker.artifact(engine, mode, parent)
-            stage.reader = getattr(stage.artifact, "reader", "")
+            stage.reader = stage.artifact.reader
             stage.record = self._maker.record(engine, stage.artifact, mode)
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
@@ -135,14 +135,19 @@ class CaseRunner:
     ) -> None:
         """Judge a stage that raised."""
         mode = stage.mode
-        found = self._judge.refused(mode, raised_from(error))
+        by_reader = error if isinstance(error, InteropError) else None
+        found = self._judge.refused(mode, raised_from(by_reader.error if by_reader else error))
         stage.refused = found == []
-        stage.reader = stage.reader or getattr(error, "reader", "")
+        stage.reader = by_reader.reader if by_reader else stage.reader
         if found is None:
-            found = [self._raised(engine, stage, parent, error, logged)]
+            found = [
+                _raised_by_reader(mode, by_reader, logged)
+                if by_reader
+                else self._raised(engine, stage, parent, error, logged)
+            ]
         operators = operators_of(parent.record.program if parent and parent.record else None)
         stage.findings = self._judge.judged(engine, mode, found, operators)
-        if _is_engine_error(engine, mode, error):
+        if not by_reader and _is_engine_error(engine, mode, error):
             stage.findings = [
                 replace(each, verdict="engine_error", fault_of=engine.name) if each.verdict == "broken" else each
                 for each in stage.findings
@@ -154,13 +159,13 @@ class CaseRunner:
         what = "a program that can be called" if stage.artifact is not None else "a program"
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
         raised = raised_finding(stage.mode.last, what, error, logged, line)
-        if isinstance(error, getattr(engine, "objections", ())):
+        if isinstance(error, engine.objections):
             raised = replace(raised, key=OBJECTION)
         return explained(raised, self._observed.oracles.with_grad.record) if parent is None else raised
 
     def _hold(self, engine: Engine, stage: StageResult, parent: StageResult | None, findings: list[Finding]) -> None:
         """Judge the record of a stage."""
-        if stage.record is None:
+        if stage.record is None or stage.artifact is None:
             return
         judgement = self._judge.of_record(
             engine, stage.mode, parent, stage.artifact, stage.record, findings, self._maker.record
@@ -184,8 +189,14 @@ class CaseRunner:
                 return
 
 
+def _raised_by_reader(mode: Mode, error: InteropError, logged: Sequence[str]) -> Finding:
+    """Report the error of an engine that loads what another one saved, with the names of both."""
+    what = f"a program that {error.reader} loads from the file that {error.saver} saved"
+    raised = raised_finding(mode.last, what, error.error, logged)
+    return replace(raised, place=f"{error.reader}: {raised.place}")
+
+
 def _is_engine_error(engine: Engine, mode: Mode, error: BaseException) -> bool:
     """Return True if an engine failed at its own work, with an error that is not one of its refusals."""
-    refusals = getattr(engine, "refusals", ())
-    own = mode.last not in getattr(engine, "delegates_to", {})
-    return bool(refusals) and own and not isinstance(error, refusals)
+    own = mode.last not in engine.delegates_to
+    return bool(engine.refusals) and own and not isinstance(error, engine.refusals)

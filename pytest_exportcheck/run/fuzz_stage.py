@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.checks import run_checks
-from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.fuzz.boundary_values import code_constants
 from pytest_exportcheck.fuzz.captured import Captured
@@ -20,7 +19,7 @@ from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
 from pytest_exportcheck.fuzz.setup import Ground, ground_of
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
-from pytest_exportcheck.harness.snapshot import preserved_globals
+from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
@@ -149,10 +148,9 @@ class FuzzStages:
         return self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
 
 
-def _captured_by(artifact: Artifact) -> Captured | None:
+def _captured_by(artifact: StageArtifact) -> Captured | None:
     """What the program of an artifact says of sizes; None if it has no program."""
-    program: Any = getattr(artifact, "program", None)
-    return Captured.of(program) if isinstance(program, ExportedProgram) else None
+    return Captured.of(artifact.program) if isinstance(artifact.program, ExportedProgram) else None
 
 
 def _unsound_sizes(error: CaseError) -> Finding:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 
 from pytest_exportcheck.checks import align, deduplicated, judged_refusal, ledger_of, run_checks
-from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.harness.internal import LEDGER, internal_finding, is_own
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import (
@@ -27,7 +27,7 @@ from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.recheck import Rechecked
 from pytest_exportcheck.run.stage import StageResult, raised_finding, unjudged, without_grad_only
 
-RecordOf: TypeAlias = Callable[[Engine, Artifact, Mode], Record]
+RecordOf: TypeAlias = Callable[[Engine, StageArtifact, Mode], Record]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Judge:
         engine: Engine,
         mode: Mode,
         parent: StageResult | None,
-        artifact: Artifact,
+        artifact: StageArtifact,
         record: Record,
         findings: Sequence[Finding],
         record_of: RecordOf,
@@ -83,14 +83,14 @@ class Judge:
         engine: Engine,
         mode: Mode,
         parent: StageResult | None,
-        artifact: Artifact,
+        artifact: StageArtifact,
         record_of: RecordOf,
         known: Sequence[Finding],
     ) -> list[Finding]:
         """What is wrong with what further engines made of the same file, unless the first one has shown it too."""
         shown = {(*each.identity, each.actual) for each in known}
         found = []
-        for reader, other in getattr(artifact, "other_readers", {}).items():
+        for reader, other in artifact.other_readers.items():
             operators: Collection[str] = ()
             try:
                 evidence = self._evidence(engine, mode, parent, record_of(engine, other, mode))
@@ -113,7 +113,7 @@ class Judge:
         """Give findings their verdicts. What is tolerated comes first: a known defect explains only what would be broken."""
         like, overrides = contract_stage(engine, mode), self._settings.overrides
         judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
-        maker = maker or getattr(engine, "delegates_to", {}).get(mode.last, engine.name)
+        maker = maker or engine.delegates_to.get(mode.last, engine.name)
         return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
@@ -159,8 +159,7 @@ def contract_stage(engine: Engine, mode: Mode) -> str:
 
 def contract_stage_of(engine: Engine, stage: str) -> str:
     """Return the stage by whose contract a stage is judged: itself, unless a hook added the edge."""
-    like: dict[str, str] = getattr(engine, "contract_of", {})
-    return like.get(stage, stage)
+    return engine.contract_of.get(stage, stage)
 
 
 def failure(stage: str, error: BaseException, logged: Sequence[str] = ()) -> Finding:

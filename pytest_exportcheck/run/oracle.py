@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from pytest_exportcheck.checks import changes_of, run_checks
-from pytest_exportcheck.describe import (
-    call_spec_of_call,
-    claimed_types_of,
-    module_types_of,
-    state_of,
-    untraced_of,
-)
+from pytest_exportcheck.describe import call_spec_of_call, claimed_types_of, module_types_of, state_of, untraced_of
 from pytest_exportcheck.harness.containers import contents_of
 from pytest_exportcheck.harness.observation import observe
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, slots_of, write_back
+from pytest_exportcheck.harness.slots import slots_of
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
+from pytest_exportcheck.harness.tensors.writes import write_back
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import BLOCKING, without_grad
 from pytest_exportcheck.records import Evidence, Inputs, Observation, Record

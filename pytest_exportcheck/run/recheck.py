@@ -22,8 +22,9 @@ from pytest_exportcheck.harness.gradients import custom_functions
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.observation import observe
 from pytest_exportcheck.harness.outside import Watched
+from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.setup import PreparedCase
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, preserved_globals, seed_everything
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.policy import BLOCKING
 from pytest_exportcheck.records import Cause, Evidence, Finding, Identity, Inputs, Observation, Record, Rounding

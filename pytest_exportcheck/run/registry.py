@@ -54,20 +54,20 @@ class Registry:
             if any(fnmatchcase(engine.name, glob) for glob in case.engines):
                 own = _tree(engine)
                 given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
+                is_fuzzed = self.fuzz and may_be_dynamic(case)
                 chosen = narrow(given, case.modes, own, may_add=self.may_add)
-                modes = [_up_to_refusal(case, mode) for mode in chosen]
-                if may_be_dynamic(case):
+                modes = [_up_to_refusal(case, mode) for mode in chosen if is_fuzzed or not mode.is_fuzz]
+                if is_fuzzed:
                     modes = [mode for mode in self._with_fuzzed(modes) if _up_to_refusal(case, mode) == mode]
                 for mode in in_order(modes):
                     yield engine, mode
 
     def _with_fuzzed(self, modes: Iterable[Mode]) -> Iterator[Mode]:
         for mode in modes:
-            yield from (mode, mode.fuzzed) if self.fuzz else (mode,)
+            yield from (mode, mode.unfuzzed.fuzzed) if self.fuzz else (mode,)
 
     def _wanted(self, engine: Engine, mode: Mode) -> bool:
-        default_modes = getattr(engine, "default_modes", None)
-        return self.asked or not default_modes or str(mode) in default_modes
+        return self.asked or not engine.default_modes or str(mode) in engine.default_modes
 
     def wrong_names(self, case: Case) -> str:
         """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""

@@ -20,7 +20,7 @@ _READ_BY_ANOTHER, _READ_BY_ITSELF = "interop", "serdes"
 
 def is_second_opinion(engine: Engine | None) -> bool:
     """Return True if an engine declares that it gives a second opinion: it has ``default_modes`` or ``refusals``."""
-    return bool(getattr(engine, "default_modes", ()) or getattr(engine, "refusals", ()))
+    return engine is not None and bool(engine.default_modes or engine.refusals)
 
 
 def suspects(engine: Engine, stage: StageResult, engines: Mapping[str, Engine]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, raised_from
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
@@ -21,7 +22,7 @@ class StageResult:
     was: it is not made again."""
 
     mode: Mode
-    artifact: Any = None
+    artifact: StageArtifact | None = None
     record: Record | None = None
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[FieldSurvival, ...] = ()
@@ -53,7 +54,7 @@ def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{mode}: the program can only be called under torch.no_grad(){known}; with grad it raises {first}"
 
 
-#: The key of an error by which an engine objects to a model, see ``BareEngine.objections``.
+#: The key of an error by which an engine objects to a model, see ``Engine.objections``.
 OBJECTION = "objection"
 
 

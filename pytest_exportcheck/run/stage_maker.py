@@ -11,25 +11,13 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.describe import (
-    call_spec_of,
-    module_types_of,
-    node_runs,
-    program_of,
-    run_digest,
-    state_of,
-)
-from pytest_exportcheck.engines.protocol import Artifact, Engine
+from pytest_exportcheck.describe import call_spec_of, module_types_of, node_runs, program_of, run_digest, state_of
+from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.harness.fingerprint import edited, fingerprint
 from pytest_exportcheck.harness.internal import EDITS, call_foreign
 from pytest_exportcheck.harness.isolation import last_line_of_model, quiet, raised_from
-from pytest_exportcheck.harness.snapshot import (
-    ModuleSnapshot,
-    changed_globals,
-    global_modes,
-    preserved_globals,
-    seed_everything,
-)
+from pytest_exportcheck.harness.process_state import changed_globals, global_modes, preserved_globals, seed_everything
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.modes import Mode, stage_name
 from pytest_exportcheck.policy import contract_for, without_grad
@@ -58,7 +46,7 @@ class StageMaker:
 
     # --- artifacts --------------------------------------------------------------------------
 
-    def artifact(self, engine: Engine, mode: Mode, parent: StageResult | None) -> tuple[Artifact, list[Finding]]:
+    def artifact(self, engine: Engine, mode: Mode, parent: StageResult | None) -> tuple[StageArtifact, list[Finding]]:
         """Run the last stage of a mode, and find what it edits: global modes, the module, the program that it is given."""
         what = f"running {engine.name}-{mode} of {self._observed.case.name}"
         with preserved_globals(), quiet(), self._observed.settings.progress(what):
@@ -74,13 +62,12 @@ class StageMaker:
             leaked = changed_globals(before_modes)
         return artifact, [*findings, *(edited_global(name, was, now) for name, (was, now) in leaked.items())]
 
-    def revived(self, engine: Engine, stage: StageResult) -> Artifact:
+    def revived(self, engine: Engine, stage: StageResult) -> StageArtifact:
         """Return the artifact of a stage, made again if it was spoiled."""
         if stage.artifact is None:
             parent = self._stages.get(engine.name, stage.mode.parent) if stage.mode.parent else None
             stage.artifact, _ = self.artifact(engine, stage.mode, parent)
-        artifact: Artifact = stage.artifact
-        return artifact
+        return stage.artifact
 
     def last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
         """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to one."""
@@ -89,7 +76,7 @@ class StageMaker:
             return ""  # Dynamo names the line itself
         return last_line_of_model(lambda: self.artifact(engine, mode, None))
 
-    def _capture(self, engine: Engine, mode: Mode) -> tuple[Artifact, list[Finding]]:
+    def _capture(self, engine: Engine, mode: Mode) -> tuple[StageArtifact, list[Finding]]:
         prepared = self._prepared
         module = prepared.fresh_module()
         snapshot, held = ModuleSnapshot(module, prepared.pristine), self._observer.attributes(module)
@@ -102,19 +89,18 @@ class StageMaker:
             held.restore()
         return artifact, edits
 
-    def _edge(self, engine: Engine, mode: Mode, parent: StageResult) -> tuple[Artifact, list[Finding]]:
+    def _edge(self, engine: Engine, mode: Mode, parent: StageResult) -> tuple[StageArtifact, list[Finding]]:
         edge = mode.last
         given = self.revived(engine, parent)
-        program = getattr(given, "program", None)
-        before = self._fingerprint(program)
+        before = self._fingerprint(given.program)
         try:
             with _normal_tensors():
                 artifact = call_foreign(engine.edges[edge], given)
         finally:
-            parts = edited(before, self._fingerprint(program))
+            parts = edited(before, self._fingerprint(given.program))
             if parts:
                 parent.artifact = None  # spoiled: the next stage that needs it makes it again
-        if edge in getattr(engine, "edits_input", ()):
+        if edge in engine.edits_input:
             return artifact, []
         return artifact, [edited_program(part, edge) for part in parts]
 
@@ -125,17 +111,16 @@ class StageMaker:
 
     # --- records ----------------------------------------------------------------------------
 
-    def record(self, engine: Engine, artifact: Artifact, mode: Mode) -> Record:
+    def record(self, engine: Engine, artifact: StageArtifact, mode: Mode) -> Record:
         """Describe an artifact, and observe its calls as the mode is judged by them."""
         with preserved_globals(), quiet():
-            program = getattr(artifact, "program", None)
-            exported = program if isinstance(program, ExportedProgram) else None
+            exported = artifact.program if isinstance(artifact.program, ExportedProgram) else None
             seed_everything(self._seed)
             run = call_foreign(artifact.callable)
             record = replace(
                 self._described(engine, mode, run, exported),
-                saved=getattr(artifact, "saved", {}),
-                resaved=call_foreign(_resaved, artifact, mode),
+                saved=artifact.saved,
+                resaved=call_foreign(artifact.resaved) if mode.repeats_last else {},
             )
         return replace(
             record,
@@ -211,10 +196,3 @@ def _normal_tensors() -> Iterator[None]:
         return
     with torch.inference_mode(False), torch.no_grad():
         yield
-
-
-def _resaved(artifact: Artifact, mode: Mode) -> Mapping[str, str]:
-    """What saving again writes, if the mode saves for the second time."""
-    resave = getattr(artifact, "resave", None)
-    repeated = mode.repeats_last
-    return resave() if resave is not None and repeated else {}

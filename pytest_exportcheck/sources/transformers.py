@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import SelectionError
-from pytest_exportcheck.harness.snapshot import preserved_globals, seed_everything
+from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.caches import register_caches
 from pytest_exportcheck.sources.extent import Extent, extent, with_fallbacks

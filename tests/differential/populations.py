@@ -29,8 +29,8 @@ from pytest_exportcheck import reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.setup import set_up
-from pytest_exportcheck.harness.snapshot import preserved_globals, seed_everything
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.sources import cases_from
 from tests.differential.captures import CHECKS, compared, lowered_alike

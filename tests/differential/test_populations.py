@@ -11,8 +11,9 @@ from populations_some import assert_sound, some
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.process_state import changed_globals, generator_digest, global_modes
 from pytest_exportcheck.harness.setup import set_up
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, changed_globals, generator_digest, global_modes
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.sources import cases_from
 from tests.differential.populations import corpus, declared

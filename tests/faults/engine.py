@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.engines.bare import BareEngine, as_engine
+from pytest_exportcheck.engines.artifacts import on_program, wrapped_edge
+from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from tests.faults.fault import Inject
@@ -51,14 +51,10 @@ def faulty_engine(stage: int, inject: Inject) -> Engine:
     """The engine, with ``exchange`` as a stage that is judged as serdes and loses nothing, not even what torch's does."""
     bare = Faulty(stage, inject)
     engine = as_engine(bare)
-
-    def exchange(artifact: Any) -> Any:
-        return replace(artifact, program=bare.exchange(artifact.program))
-
-    return BareEngine(
+    return Engine(
         name=engine.name,
         captures=engine.captures,
-        edges={**engine.edges, "exchange": exchange},
+        edges={**engine.edges, "exchange": wrapped_edge(on_program(bare.exchange), "exchange")},
         contract_of={"exchange": "serdes"},
     )
 

@@ -77,9 +77,9 @@ def test_dropped_and_false_module_stacks_are_found(pytester):
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
+            "  metadata: relu: nn_module_stack changed",
             "  metadata: linear: nn_module_stack dropped",
             "  metadata: relu: nn_module_stack dropped",
-            "  metadata: relu: nn_module_stack changed",
         ],
         consecutive=False,
     )

@@ -77,4 +77,13 @@ def test_what_a_later_reader_changes_is_found_and_it_is_named(run):
 def test_a_later_reader_that_raises_is_named(run):
     result = run("refused")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*third cannot load what first saved: ValueError: not today*"])
+    result.stdout.fnmatch_lines(
+        [
+            "interop raised ValueError*",
+            "  stage: third: interop: raised",
+            "    expected: a program that third loads from the file that first saved",
+            "    got:      ValueError: not today",
+            "              (raised at *conftest.py:* in refused: raise ValueError(*not today*))",
+            "FAILED *first-nonstrict-interop[]] - stage: third: *",
+        ]
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pytest_exportcheck.checks.metadata import fates, key_of
+from pytest_exportcheck.checks.compare.metadata import fates, key_of
 from pytest_exportcheck.checks.val import val_differences
 from pytest_exportcheck.policy import METADATA
 from pytest_exportcheck.records import Evidence, FieldSurvival, Finding, ProgramRecord

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from pytest_exportcheck.harness.tensors import as_plain, has_own_kernels, is_strided
+from pytest_exportcheck.harness.tensors.facts import as_plain, is_strided
+from pytest_exportcheck.harness.tensors.parts import has_own_kernels
 
 
 @as_plain

@@ -115,7 +115,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="attribute-mutation-dropped",
-        title="tensors in a list or dict attribute that forward fills anew are constants: what forward puts there is dropped",
+        title="a program treats tensors in a list or dict attribute as constants: tensors that forward() puts there are dropped",
         issue="https://github.com/pytorch/pytorch/pull/163809",
         torch=">=2.13",
         engines=ANY_ENGINE,  # no program can say it
@@ -173,7 +173,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="postdispatch-drops-unused-random",
-        title="capture below autograd deletes a random operation whose result nobody uses",
+        title="capture below autograd deletes a random operation whose result is not used",
         issue="https://github.com/pytorch/pytorch/pull/157981",
         torch=">=2.13",
         stages=POSTDISPATCH,
@@ -205,7 +205,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="one-tensor-as-two-arguments",
-        title="a capture takes one tensor that is passed as two arguments for one argument",
+        title="a capture treats one tensor that is passed as two arguments as one argument",
         issue="https://github.com/pytorch/pytorch/issues/144683",
         torch=">=2.13",
         check="outputs",

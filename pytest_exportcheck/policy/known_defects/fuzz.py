@@ -9,7 +9,7 @@ _STAGES = ("fuzz",)
 ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="guards-refuse-zero-and-one",
-        title="guards refuse a declared size of 0 or 1: capture takes every dynamic dim for longer",
+        title="guards refuse a declared size of 0 or 1: capture assumes that every dynamic dim is at least 2",
         issue="https://github.com/pytorch/pytorch/issues/181097",
         torch=">=2.13",
         engines=ANY_ENGINE,  # module() makes the guards

@@ -24,7 +24,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="lowering-drops-unused-random",
-        title="lowering deletes a random operation whose result nobody uses: the generator no longer advances",
+        title="lowering deletes a random operation whose result is not used: the generator no longer advances",
         issue="https://github.com/pytorch/pytorch/pull/157981",
         torch=">=2.13",
         stages=_STAGES,
@@ -45,7 +45,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="attention-lowered-renames-symbols",
-        title="decomposing attention replaces a symbol in the program that it is given, too",
+        title="decomposing attention also replaces a symbol in its input program",
         issue="docs/known-defects/attention-lowered-merges-lengths.md",
         torch=">=2.13",
         engines=ANY_ENGINE,

@@ -12,7 +12,7 @@ _REGIONS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="retrace-region-mutations",
-        title="retracing takes the result of a region without grad or with autocast for the buffer that it is, and copies it to itself",
+        title="retracing treats a buffer that a region without grad or with autocast mutates as the region's result, and copies the result to itself",
         issue="docs/known-defects/retrace-region-mutations.md",
         torch=">=2.13",
         stages=_STAGES,

@@ -92,7 +92,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="serdes-hop-results",
-        title="on load, the results of a higher-order operator get its provenance instead of their own, or none",
+        title="on load, the results of a higher-order operator get the provenance of the operator, or none",
         issue="docs/known-defects/serdes-hop-results.md",
         torch=">=2.13",
         stages=_STAGES,
@@ -102,7 +102,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="serdes-hop-results-function",
-        title="on load, the results of a region without grad or with autocast get its torch_fn and module path for their own",
+        title="on load, the results of a region without grad or with autocast get the torch_fn and module path of the region",
         issue="docs/known-defects/serdes-hop-results.md",
         torch=">=2.13",
         stages=_STAGES,

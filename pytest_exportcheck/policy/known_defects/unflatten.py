@@ -9,7 +9,7 @@ _STAGES = ("unflatten",)
 ROWS: tuple[KnownDefect, ...] = (
     KnownDefect(
         id="unflatten-unshares-views",
-        title="unflatten gives buffers that are views of one storage storages of their own",
+        title="unflatten gives separate storages to buffers that are views of one storage",
         issue="docs/known-defects/unflatten-unshares-views.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # unflatten is torch's

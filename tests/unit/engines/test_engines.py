@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from pytest_exportcheck.engines import all_engines, select_engines
+from pytest_exportcheck.engines.artifacts import as_artifact
 from pytest_exportcheck.engines.bare import as_engine
-from pytest_exportcheck.engines.protocol import Artifact, Engine, ModuleArtifact, ProgramArtifact, Request
+from pytest_exportcheck.engines.custom import ProgramEdge, with_edges
+from pytest_exportcheck.engines.protocol import Engine, ModuleArtifact, ProgramArtifact, Request, StageArtifact
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import EngineError, SelectionError, Unsupported
 from pytest_exportcheck.harness.fingerprint import edited, fingerprint
@@ -45,7 +47,7 @@ class Bare:
 
 
 REQUEST = Request((1,), {"k": 2}, "shapes", strict=True, pre_dispatch=False)
-ARTIFACT = ProgramArtifact(Program("given"), REQUEST)
+ARTIFACT = as_artifact(ProgramArtifact(Program("given"), REQUEST), "a test")
 
 
 def message_of(candidate):
@@ -94,7 +96,7 @@ def test_unflatten_yields_a_module():
 @pytest.mark.parametrize("edge", ["decompose", "serdes", "unflatten"])
 def test_what_needs_a_program_is_unsupported_without_one(edge):
     with pytest.raises(Unsupported, match=r"^ModuleArtifact holds no program to transform\.$"):
-        as_engine(Bare()).edges[edge](ModuleArtifact(torch.nn.Identity(), REQUEST))
+        as_engine(Bare()).edges[edge](as_artifact(ModuleArtifact(torch.nn.Identity(), REQUEST), "a test"))
 
 
 def test_a_bare_object_has_the_edges_for_which_it_has_methods():
@@ -108,14 +110,128 @@ def test_saving_without_loading_is_no_serdes():
     assert "serdes" not in as_engine(saver).edges
 
 
-def test_a_full_engine_is_taken_as_it_is():
-    engine = SimpleNamespace(name="full", captures={}, edges={})
+class Own:
+    """The artifact of an engine that has captures and edges: there is something to call, and nothing else."""
+
+    def __init__(self, *history):
+        self.history = history
+
+    def callable(self):
+        return self.history
+
+
+class OwnWithProgram(Own):
+    program = Program("its program")
+
+
+def full(capture=lambda *given: Own("captured"), **options):
+    """An engine with captures and edges. Its edge takes artifacts of its own only."""
+    edges = {"optimise": lambda own: Own("optimised", *own.history)}
+    return SimpleNamespace(**{"name": "full", "captures": {"nonstrict": capture}, "edges": edges, **options})
+
+
+def capture_of(engine):
+    return engine.captures["nonstrict"](torch.nn.Identity(), (), {}, None)
+
+
+def test_an_engine_with_captures_and_edges_has_every_attribute():
+    engine = as_engine(full(edits_input=("optimise",), delegates_to={"optimise": "torch"}, refusals=[ValueError]))
+    assert engine.edits_input == {"optimise"}
+    assert engine.delegates_to == {"optimise": "torch"}
+    assert engine.refusals == (ValueError,)
+    assert (engine.contract_of, engine.default_modes, engine.objections) == ({}, frozenset(), ())
+    assert (engine.save, engine.load, engine.format, engine.unportable) == (None, None, "", None)
+
+
+def test_an_engine_that_is_adapted_stays_as_it_is():
+    engine = as_engine(Bare())
+    assert isinstance(engine, Engine)
     assert as_engine(engine) is engine
 
 
-def test_what_is_adapted_answers_to_the_protocols():
-    assert isinstance(as_engine(Bare()), Engine)
-    assert isinstance(ARTIFACT, Artifact)
+def test_an_artifact_has_every_attribute():
+    artifact = capture_of(as_engine(full()))
+    assert isinstance(artifact, StageArtifact)
+    assert (artifact.callable(), artifact.program, artifact.request) == (("captured",), None, None)
+    assert (artifact.saved, artifact.resaved(), artifact.reader, artifact.other_readers) == ({}, {}, "", {})
+
+
+def test_an_attribute_that_means_something_else_to_an_engine_is_left_out():
+    odd = OwnWithProgram()
+    odd.saved, odd.resave, odd.reader, odd.other_readers, odd.request = True, "no", None, ["a"], "no"
+    artifact = capture_of(as_engine(full(lambda *given: odd)))
+    assert artifact.program is odd.program
+    assert (artifact.saved, artifact.resaved(), artifact.reader, artifact.other_readers) == ({}, {}, "", {})
+    assert artifact.request is None
+
+
+def test_the_edges_of_an_engine_get_its_own_artifacts():
+    engine = as_engine(full())
+    made = engine.edges["optimise"](capture_of(engine))
+    assert (made.callable(), type(made.made)) == (("optimised", "captured"), Own)
+
+
+def test_an_added_edge_transforms_the_program_of_an_engine_s_own_artifact():
+    def inlined(program):
+        return Program("inlined", *program.history)
+
+    engine = with_edges(as_engine(full(lambda *given: OwnWithProgram())), {"inline": ProgramEdge(inlined, "serdes")})
+    assert engine.edges["inline"](capture_of(engine)).callable() == ("inlined", "its program")
+    assert engine.contract_of == {"inline": "serdes"}
+
+
+def test_an_added_edge_is_unsupported_where_there_is_no_program():
+    engine = with_edges(as_engine(full()), {"inline": lambda program: program})
+    with pytest.raises(Unsupported) as raised:
+        engine.edges["inline"](capture_of(engine))
+    assert str(raised.value) == "Own holds no program to transform."
+
+
+def test_an_added_edge_leaves_every_attribute_of_the_engine():
+    engine = as_engine(full(edits_input=("optimise",), refusals=(ValueError,), default_modes=("nonstrict",)))
+    extended = with_edges(engine, {"inline": lambda program: program})
+    assert set(extended.edges) == {"optimise", "inline"}
+    assert (extended.edits_input, extended.refusals, extended.default_modes) == (
+        {"optimise"},
+        (ValueError,),
+        {"nonstrict"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "said"), [(None, "None"), (Program("bare"), "an object of type Program")], ids=["nothing", "a program"]
+)
+def test_an_engine_that_returns_no_artifact_is_refused(made, said):
+    wanted = (
+        f"returned {said}, not an artifact: it returns an object with a method callable(), which returns something to call with "
+        "the arguments of the model."
+    )
+    with pytest.raises(EngineError) as raised:
+        capture_of(as_engine(full(lambda *given: made)))
+    assert str(raised.value) == f"capture 'nonstrict' of engine 'full' {wanted}"
+    engine = as_engine(full(edges={"optimise": lambda own: made}))
+    with pytest.raises(EngineError) as raised:
+        engine.edges["optimise"](capture_of(engine))
+    assert str(raised.value) == f"edge 'optimise' of engine 'full' {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "wanted"),
+    [
+        ("edits_input", "unflatten", "a tuple of names, got 'unflatten'."),
+        ("default_modes", 3, "a tuple of names, got 3."),
+        ("refusals", ValueError, "a tuple of exception classes, got <class 'ValueError'>."),
+        ("objections", ("ValueError",), "a tuple of exception classes, got ('ValueError',)."),
+        ("delegates_to", ["interop"], "a mapping from stages to names, got ['interop']."),
+        ("contract_of", "serdes", "a mapping from stages to names, got 'serdes'."),
+        ("format", 2, "a string, got 2."),
+        ("load", "here", "a method, got 'here'."),
+    ],
+)
+def test_an_attribute_of_another_type_is_refused(attribute, value, wanted):
+    bare = SimpleNamespace(name="mine", export=print, **{attribute: value})
+    assert message_of(bare) == f"engine 'mine': {attribute} is {wanted}"
+    assert message_of(full(name="mine", **{attribute: value})) == f"engine 'mine': {attribute} is {wanted}"
 
 
 def test_edits_input_is_handed_on():

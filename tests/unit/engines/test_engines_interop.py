@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_exportcheck.engines import all_engines
+from pytest_exportcheck.engines.artifacts import as_artifact
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.interop import with_interop
 from pytest_exportcheck.engines.protocol import ProgramArtifact, Request
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK
 
-ARTIFACT = ProgramArtifact("program", Request((), {}, None))
+ARTIFACT = as_artifact(ProgramArtifact("program", Request((), {}, None)), "a test")
 
 
 def engine(name, load=lambda file: None, kind="pt2"):
@@ -44,15 +45,28 @@ def test_every_other_one_loads_and_the_first_is_judged():
     found = together(*(engine(name, load=lambda file, name=name: (name, file.read())) for name in "abc"))
     assert found["b"].edges["interop"](ARTIFACT).program == ("a", b"b")
     broken = together(engine("a"), engine("b"), engine("c", load=raising(ValueError("no"))))
-    with pytest.raises(InteropError, match="c cannot load what a saved"):
+    with pytest.raises(InteropError) as caught:
         broken["a"].edges["interop"](ARTIFACT)
+    assert str(caught.value) == "c cannot load what a saved: ValueError: no"
+
+
+def test_an_artifact_names_its_readers():
+    found = together(*(engine(name, load=lambda file, name=name: name) for name in "abc"))
+    made = found["a"].edges["interop"](ARTIFACT)
+    assert (made.reader, {name: other.program for name, other in made.other_readers.items()}) == ("b", {"c": "c"})
+
+
+def test_what_comes_after_an_interop_has_no_other_readers():
+    found = together(*(engine(name, load=lambda file, name=name: name) for name in "abc"))
+    loaded = found["a"].edges["serdes"](found["a"].edges["interop"](ARTIFACT))
+    assert (loaded.program, loaded.reader, loaded.other_readers) == ("a", "", {})
 
 
 def test_the_one_that_cannot_load_is_named():
     found = together(engine("a"), engine("b", load=raising(ValueError("odd bytes"))))
     with pytest.raises(InteropError) as caught:
         found["a"].edges["interop"](ARTIFACT)
-    assert str(caught.value).splitlines()[0] == "b cannot load what a saved: ValueError: odd bytes"
+    assert str(caught.value) == "b cannot load what a saved: ValueError: odd bytes"
 
 
 @pytest.mark.parametrize("error", [Unsupported("no sparse tensors"), RuntimeError(f"cannot resolve {MARK}")])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def closing_over():
     return add
 
 
-FILE = "test_outside.py"
+FILE = Path(__file__).name
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_tensors_beyond_the_room_are_watched_but_not_cloned():
 
 SEARCHED = """
 import torch
-from pytest_exportcheck.outside import surroundings_of
+from pytest_exportcheck.harness.outside import surroundings_of
 B, A, D, C, E, F = ([0] for _ in range(6))
 class Net(torch.nn.Module):
     def forward(self):

@@ -10,7 +10,8 @@ import torch
 
 from pytest_exportcheck.harness.isolation import raised_from
 from pytest_exportcheck.harness.observation import observe
-from pytest_exportcheck.harness.snapshot import ModuleSnapshot, generator_digest, global_modes
+from pytest_exportcheck.harness.process_state import generator_digest, global_modes
+from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.records import Inputs
 
 

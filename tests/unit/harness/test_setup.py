@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness.process_state import generator_digest
 from pytest_exportcheck.harness.setup import set_up
-from pytest_exportcheck.harness.snapshot import generator_digest
 from pytest_exportcheck.records import Case, Origin
 
 ORIGIN = Origin("shop", "case_shop.py", 7)

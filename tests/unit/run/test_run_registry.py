@@ -113,6 +113,37 @@ def test_a_case_may_name_what_is_fuzzed():
     )
 
 
+def test_a_case_that_names_what_is_fuzzed_has_that_item_alone():
+    assert planned(case(modes=("nonstrict-fuzz",))) == ["nonstrict-fuzz"]
+    assert planned(case(modes=("*-fuzz",))) == ["nonstrict-fuzz", "nonstrict-serdes-fuzz"]
+    assert planned(case(modes=("*-serdes-fu*",))) == ["nonstrict-serdes-fuzz"]
+    assert planned(case(modes=("nonstrict", "nonstrict-serdes-fuzz"))) == [
+        "nonstrict",
+        "nonstrict-fuzz",
+        "nonstrict-serdes-fuzz",
+    ]
+
+
+def test_a_glob_that_matches_modes_is_no_name_of_what_is_fuzzed():
+    assert planned(case(modes=("nonstrict-*",))) == ["nonstrict-serdes", "nonstrict-serdes-fuzz"]
+
+
+def test_a_case_may_add_what_is_fuzzed_to_the_default_modes():
+    deep = "nonstrict-serdes-serdes-serdes-fuzz"
+    assert registry("default").wrong_names(case(modes=(deep,))) == ""
+    assert planned(case(modes=(deep,)), "default") == [deep]
+    assert planned(case(modes=(deep,))) == []
+
+
+def test_what_is_fuzzed_has_no_item_where_nothing_is_fuzzed():
+    assert planned(case(modes=("nonstrict-fuzz",)), fuzz=False) == []
+    assert planned(case(modes=("nonstrict-fuzz",), dynamic_shapes=None)) == []
+
+
+def test_of_a_fuzzed_mode_behind_a_refusal_there_is_what_leads_to_it():
+    assert planned(case(rejects=(rejection("serdes"),), modes=("nonstrict-serdes-fuzz",))) == ["nonstrict-serdes"]
+
+
 def expectation(**options):
     return Expectation(reason="why", origin=ORIGIN, **options)
 

@@ -8,7 +8,7 @@ import torch
 from echo_session import Echo, Net, Session, case, modes
 
 from pytest_exportcheck.engines.torch_export import TorchExport
-from pytest_exportcheck.harness.snapshot import global_modes
+from pytest_exportcheck.harness.process_state import global_modes
 from pytest_exportcheck.reports.wording import kind_of
 
 

@@ -7,6 +7,7 @@ import torch
 from echo_session import Doubling, Echo, case, copied, modes
 
 from pytest_exportcheck.engines.bare import as_engine
+from pytest_exportcheck.engines.interop import with_interop
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.run.journal import Journal
@@ -109,6 +110,33 @@ def test_an_engine_under_test_is_no_second_opinion():
 
 def test_without_torch_nothing_is_excused():
     assert run(Wrong, of="opinion").status == "failed"
+
+
+class Saves(Stops):
+    """Saves a file that no other engine can load, and refuses with an error of its own type."""
+
+    name, format, default_modes = "saves", "echo", ()
+
+    def save(self, program, file):
+        file.write(b"saved")
+
+
+class Reads(Echo):
+    name, format = "reads", "echo"
+
+    def load(self, file):
+        raise LookupError("no table of contents")
+
+
+def test_an_error_of_the_engine_that_reads_is_shown_as_its_own_and_is_no_engine_error_of_the_one_that_saved():
+    engines = with_interop({each.name: as_engine(each) for each in (Saves(), Reads())})
+    runner, item, (mode,) = Runner(engines), case(), modes("nonstrict-interop")
+    runner.select([(item, "saves", mode)])
+    (finding,) = runner.run(item, "saves", mode).findings
+    assert (finding.place, finding.change, finding.verdict) == ("reads: interop", "raised", "broken")
+    assert finding.expected == "a program that reads loads from the file that saves saved"
+    assert finding.error.type == "LookupError"
+    assert finding.actual.splitlines()[0] == "LookupError: no table of contents"
 
 
 def test_torch_is_asked_only_when_the_second_opinion_differs():

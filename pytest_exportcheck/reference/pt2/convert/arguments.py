@@ -18,7 +18,8 @@ from pytest_exportcheck.reference.pt2.convert.dtypes import (
 )
 from pytest_exportcheck.reference.pt2.convert.numbers import read_device, write_device
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
 Argument = schema.Argument
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import is_packet_name
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
+from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
 _BETWEEN = ";"
 _LONGEST = 1000  # characters of a name that is looked up

@@ -8,7 +8,8 @@ from typing import Any
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.dtypes import read_dtype, write_dtype, write_layout
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
 
 def write_device(text: str) -> schema.Device:

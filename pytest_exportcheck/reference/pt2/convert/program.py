@@ -23,11 +23,15 @@ from pytest_exportcheck.reference.pt2.expressions import SymbolTable, parse
 from pytest_exportcheck.reference.pt2.expressions import write as write_expression
 from pytest_exportcheck.reference.pt2.json.codec import encode_program
 from pytest_exportcheck.reference.pt2.plain.difference import difference, restored
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 from pytest_exportcheck.reference.pt2.treespec import describe_spec, dumps, loads, spec_of
 
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
-#: Of what stands under the key ``exportcheck``.
+#: The version of the supplement, under the key ``exportcheck`` of the JSON. A reader leaves out a supplement of another version,
+#: so every change of its form needs a new number, a line here and a row in docs/stability.md.
+#:
+#: - 1, 23 November 2026: the first version.
 SUPPLEMENT_VERSION = 1
 
 

@@ -12,8 +12,8 @@ from pytest_exportcheck.reference.pt2.convert.arguments import Argument, read_ar
 from pytest_exportcheck.reference.pt2.convert.metadata import read_metadata
 from pytest_exportcheck.reference.pt2.convert.numbers import read_symbolic, read_tensor_meta
 from pytest_exportcheck.reference.pt2.convert.write_graph import GETITEM
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import schema_of
-from pytest_exportcheck.reference.pt2.plain.values import Plain
 
 _HIGHER_ORDER = "torch.ops.higher_order."
 _LISTS = ("as_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools")

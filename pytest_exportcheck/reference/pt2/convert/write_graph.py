@@ -18,8 +18,9 @@ from pytest_exportcheck.reference.pt2.convert.numbers import (
     write_tensor_meta,
 )
 from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Inexpressible
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import schema_of
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of
+from pytest_exportcheck.reference.pt2.plain.values import number_of
 
 GETITEM = "_operator.getitem"
 

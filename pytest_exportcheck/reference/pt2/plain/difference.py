@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
-from pytest_exportcheck.reference.pt2.plain.values import Plain, same
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import same
 
 Difference = dict[str, Any]
 

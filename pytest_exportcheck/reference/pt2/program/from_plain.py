@@ -23,8 +23,9 @@ from pytest_exportcheck.reference._torch.values import (
     set_guards,
 )
 from pytest_exportcheck.reference.pt2.expressions import SymbolTable, check_extent, check_tensor, parse
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import global_of, target_of
-from pytest_exportcheck.reference.pt2.plain.values import Plain, number_of, value_of
+from pytest_exportcheck.reference.pt2.plain.values import number_of, value_of
 from pytest_exportcheck.reference.pt2.program.call_safety import check_call, check_example, checked_guard
 from pytest_exportcheck.reference.pt2.program.node_safety import check_graph_name, check_node
 from pytest_exportcheck.reference.pt2.treespec import spec_of

@@ -14,7 +14,7 @@ from typing import Any
 import torch.fx
 
 from pytest_exportcheck.errors import SchemaError
-from pytest_exportcheck.reference.pt2.plain.values import Plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 
 #: Every name that FX makes is of these signs.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")

@@ -17,8 +17,9 @@ from torch.export import ExportedProgram
 from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
 from pytest_exportcheck.reference._torch.values import guards_of
 from pytest_exportcheck.reference.pt2 import expressions
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import target_name
-from pytest_exportcheck.reference.pt2.plain.values import Plain, plain
+from pytest_exportcheck.reference.pt2.plain.values import plain
 from pytest_exportcheck.reference.pt2.program.node_safety import CODE_KEYS
 from pytest_exportcheck.reference.pt2.treespec import describe_spec
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pytest_exportcheck.errors import SchemaError, UnsupportedError
-from pytest_exportcheck.reference.pt2.plain.values import Plain, plain, value_of
+from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.values import plain, value_of
 
 
 class _Alone:

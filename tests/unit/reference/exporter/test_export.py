@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-import contextlib
 import copy
 import io
-import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,6 +17,7 @@ from pytest_exportcheck import reference
 from tests.differential.captures import compared
 from tests.differential.populations import Model, run
 from tests.differential.roundtrips import difference_of, saved
+from tests.unit.reference.exporter.calls import Calls
 
 
 class Collisions(torch.nn.Module):
@@ -133,80 +131,6 @@ def test_additional_inputs_say_what_is_dynamic_and_are_tried():
     assert program.module()(torch.ones(7)).shape == (7,)
 
 
-class Calls(torch.nn.Module):
-    """``forward`` is a function; a buffer, a tensor and a list to do something with."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-        self.register_buffer("buffer", torch.zeros(2))
-        self.tensor, self.number, self.numbers = torch.ones(2), 0, [torch.ones(2)]
-
-    def forward(self, *args):
-        return self.function(self, *args)
-
-
-def assigns(self, x):
-    self.tensor = self.tensor + x
-    return x + self.tensor
-
-
-def assigns_in_list(self, x):
-    self.numbers[0] = self.numbers[0] + x
-    return x * 2
-
-
-def seeds(_, x):
-    torch.manual_seed(42)
-    return x + torch.rand(2)
-
-
-def seeds_for_a_while(self, x):
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        noise = torch.rand(2)
-    return x + noise
-
-
-def draws_from_a_generator(self, x):
-    return x + torch.rand(2, generator=torch.Generator())
-
-
-def differentiates(_, x):
-    return torch.func.grad(lambda value: (value**2).sum())(x)
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (assigns, "the model reads self.tensor and assigns it anew, .*register_buffer"),
-        (assigns_in_list, r"the model reads self.numbers\[0\] and assigns it anew"),
-        (seeds, r"the model seeds torch's generator \(torch.manual_seed\)"),
-        (seeds_for_a_while, r"the model seeds torch's generator \(torch.manual_seed\)"),
-        (draws_from_a_generator, r"the model uses a torch._C.Generator in a call, .*(?s:.)*in forward"),
-        (differentiates, r"the model computes with torch.func .*(?s:.)*in forward"),
-    ],
-)
-def test_what_no_program_can_say_is_refused_and_leaves_nothing_behind(function, message):
-    model, before = Calls(function), torch.random.get_rng_state()
-    tensor, numbers = model.tensor, list(model.numbers)
-    with pytest.raises(reference.NotTraceable, match=message):
-        reference.export(model, (torch.ones(2),))
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert model.tensor is tensor
-    assert all(one is other for one, other in zip(model.numbers, numbers, strict=True))
-
-
-def test_a_branch_on_data_is_refused_with_its_line():
-    def branches(_, x):
-        return x + 1 if x.sum().item() > 0 else x
-
-    with pytest.raises(
-        reference.DataDependent, match=r"(?s)zuf0 > 0.0.*test_exporter.py:\d+: return x \+ 1 if x.sum\(\).*torch.cond"
-    ):
-        reference.export(Calls(branches), (torch.ones(2),))
-
-
 def test_what_a_profiler_is_told_is_left_out():
     def recorded(_, x):
         with torch.profiler.record_function("part"):
@@ -214,50 +138,6 @@ def test_what_a_profiler_is_told_is_left_out():
 
     program = reference.export(Calls(recorded), (torch.ones(2),))
     assert [node.name for node in program.graph.nodes][-2:] == ["add", "output"]
-
-
-def test_a_script_object_is_refused():
-    weight = torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)
-    model = Calls(lambda self, x: torch.ops.quantized.linear_dynamic(x, self.packed))
-    model.packed = torch.ops.quantized.linear_prepack(weight, None)
-    with pytest.raises(reference.NotTraceable, match=r"a script object, .*LinearPackedParamsBase"):
-        reference.export(model, (torch.ones(1, 2),))
-
-
-def test_a_violation_of_sizes_that_a_collection_declares():
-    args, shapes = (torch.ones(4), torch.ones(4)), torch.export.ShapesCollection()
-    shapes[args[0]], shapes[args[1]] = {0: Dim("a")}, {0: Dim("b")}
-    with pytest.raises(reference.ConstraintViolation, match="b = a"):
-        reference.export(Calls(lambda _, x, y: x + y), args, dynamic_shapes=shapes)
-
-
-class Sizes(torch.nn.Module):
-    def forward(self, x, y):
-        if x.shape[0] > 5:
-            x = x + y
-        return x @ torch.ones(8)
-
-
-@pytest.mark.parametrize(
-    ("dims", "told"),
-    [
-        (
-            {"x": {0: Dim("a")}, "y": {0: Dim("b")}},
-            ["Suggested fixes:\n  a = 8\n  b = 8\n", "x = x + y\n    needs a == b\n"],
-        ),
-        ({"x": {0: Dim("a", min=6)}, "y": {0: 8}}, ["  a = 8\n", "x = x + y\n    needs a == 8"]),
-        (
-            {"x": {0: Dim.DYNAMIC}, "y": {0: Dim.DYNAMIC}},
-            ["x = x + y\n    needs L['x'].size()[0] == L['y'].size()[0]\n"],
-        ),
-    ],
-)
-def test_a_violation_of_sizes_says_which_line_of_the_model_needs_what(dims, told):
-    with pytest.raises(reference.ConstraintViolation) as refused:
-        reference.export(Sizes(), (torch.randn(8), torch.randn(8)), dynamic_shapes=dims)
-    assert [
-        text for text in (f"Where the model asks for it:\n  {__file__}", *told) if text not in str(refused.value)
-    ] == []
 
 
 def test_a_slice_that_ends_at_a_tensor():
@@ -303,52 +183,6 @@ def test_one_tensor_given_twice_is_two_inputs():
     assert program.module()(torch.ones(2), torch.zeros(2)).tolist() == [1, 1]
 
 
-class Branches(torch.nn.Module):
-    def forward(self, x):
-        return x * 2 if x.shape[0] == 1 else x
-
-
-def test_a_branch_on_size_one_inside_a_declared_range_is_refused():
-    with pytest.raises(
-        reference.ConstraintViolation,
-        match=r"(?s)x.shape\[0\] was declared as Dim\('b', min=1, max=10\).*x.shape\[0\] == 1 else x",
-    ):
-        reference.export(Branches(), (torch.ones(6),), dynamic_shapes=({0: Dim("b", min=1, max=10)},))
-
-
-def accepted(program, sizes):
-    module, found = program.module(), []
-    for size in sizes:
-        try:
-            module(torch.ones(size))
-        except AssertionError:
-            continue
-        found.append(size)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("model", "dim", "sizes"),
-    [
-        (Branches(), Dim("b"), [0, 2, 3, 11]),
-        (Branches(), Dim("b", min=2, max=10), [2, 3]),
-        (torch.nn.ReLU(), Dim("b", min=1, max=10), [1, 2, 3]),
-        (torch.nn.ReLU(), Dim("b", min=2, max=3), [2, 3]),
-        (torch.nn.ReLU(), Dim("b", min=3, max=10), [3]),
-        (torch.nn.ReLU(), Dim("b"), [0, 1, 2, 3, 11]),
-    ],
-    ids=str,
-)
-def test_a_call_outside_of_what_was_declared_is_refused(model, dim, sizes):
-    program = reference.export(model, (torch.ones(3),), dynamic_shapes=({0: dim},))
-    assert accepted(program, [0, 1, 2, 3, 11]) == sizes
-
-
-def test_what_holds_at_a_call_holds_after_saving():
-    program = reference.export(torch.nn.ReLU(), (torch.ones(3),), dynamic_shapes=({0: Dim("b", min=2, max=10)},))
-    assert accepted(torch.export.load(io.BytesIO(saved(program, reference.save))), [0, 1, 2, 3, 11]) == [2, 3]
-
-
 def test_a_second_retrace_has_the_module_stacks_of_the_first():
     def stacks(program):
         return [node.meta["nn_module_stack"] for node in program.graph.nodes if node.op == "call_function"]
@@ -358,28 +192,6 @@ def test_a_second_retrace_has_the_module_stacks_of_the_first():
     second = reference.export(first.module(), args)
     third = reference.export(second.module(), args)
     assert stacks(first) == stacks(second) == stacks(third)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "message"),
-    [
-        ([torch.ones(2)], None, "args is a tuple of positional arguments, got list"),
-        ((torch.ones(2),), [1], "kwargs is a mapping of keyword arguments, got list"),
-        (
-            (),
-            None,
-            r"ReLU.forward\(input: .*\) .*cannot be called with the example: missing a required argument: 'input'",
-        ),
-        (
-            ({"a": [object()]},),
-            None,
-            r"input\['a'\]\[0\] is of type builtins.object, which the reference exporter does not take",
-        ),
-    ],
-)
-def test_an_example_that_does_not_fit_is_refused(args, kwargs, message):
-    with pytest.raises(reference.InvalidInput, match=message):
-        reference.export(torch.nn.ReLU(), args, kwargs)
 
 
 def test_no_function_of_torchs_pipeline_is_called_directly():
@@ -405,29 +217,3 @@ def test_no_function_of_torchs_pipeline_is_called_directly():
     finally:
         sys.setprofile(None)
     assert found == set()
-
-
-def modes():
-    return (
-        torch.is_grad_enabled(),
-        torch.compiler.is_compiling(),
-        torch._C._get_mkldnn_enabled(),
-        torch._C._get_nnpack_enabled(),
-        torch._C._get_cudnn_enabled(),
-        builtins.max,
-        builtins.min,
-        math.pow,
-        torch.overrides._get_current_function_mode_stack(),
-        torch.random.get_rng_state().tolist(),
-    )
-
-
-@pytest.mark.parametrize("model", [torch.nn.Linear(2, 2), Calls(seeds), Calls(differentiates)], ids=str)
-def test_modes_and_state_are_as_before(model):
-    before = modes(), [(name, id(value), value._version) for name, value in model.named_buffers()], vars(model).copy()
-    parameters = [(name, id(value), value._version, value.grad) for name, value in model.named_parameters()]
-    with contextlib.suppress(reference.ExportError):
-        reference.export(model, (torch.ones(2),))
-    after = modes(), [(name, id(value), value._version) for name, value in model.named_buffers()], vars(model).copy()
-    assert after == before
-    assert [(name, id(value), value._version, value.grad) for name, value in model.named_parameters()] == parameters

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from hostile_files import WAYS, load, samples, spoil, watched
+
+from tests.hostile.programs import samples
+from tests.hostile.watching import watched
+from tests.hostile.ways import WAYS, load, spoil
 
 ROUNDS = 60 if not os.environ.get("EXPORTCHECK_SOUND") else 1800
 

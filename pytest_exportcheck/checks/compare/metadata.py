@@ -1,0 +1,49 @@
+"""Comparing the metadata of two paired nodes, key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from pytest_exportcheck.records import NodeRecord
+from pytest_exportcheck.records.levels import MetadataLevel
+
+Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
+
+
+def key_of(node: NodeRecord, key: str) -> str:
+    """What the tables call a key on this node: ``custom``, ``placeholder.custom``."""
+    return key if node.op == "call_function" else f"{node.op}.{key}"
+
+
+def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
+    """What became of every key of a node's metadata."""
+    for key in dict.fromkeys((*one.meta, *other.meta)):
+        if key not in other.meta:
+            yield key, "dropped"
+        elif key not in one.meta:
+            yield key, "gained"
+        else:
+            same = _COMPARED.get(levels.get(key_of(one, key), "equal"), equal)
+            yield key, "kept" if same(one.meta[key], other.meta[key]) else "changed"
+
+
+def equal(one: Any, other: Any) -> bool:
+    """By type and text, so that nan equals nan, and 1 is neither 1.0 nor True."""
+    return type(one) is type(other) and repr(one) == repr(other)
+
+
+def _kept(one: Any, other: Any) -> bool:
+    """Custom annotations may have been added to."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(name in other and equal(value, other[name]) for name, value in one.items())
+    return equal(one, other)
+
+
+def _same_paths(one: Any, other: Any) -> bool:
+    if not isinstance(one, tuple) or not isinstance(other, tuple):
+        return equal(one, other)
+    return [entry[1:] for entry in one] == [entry[1:] for entry in other]
+
+
+_COMPARED: Mapping[MetadataLevel, Callable[[Any, Any], bool]] = {"kept": _kept, "paths": _same_paths, "equal": equal}
