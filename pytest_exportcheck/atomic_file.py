@@ -1,4 +1,4 @@
-"""A file that is written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place at the path when the block ends; when the block raises, the old file is as it
-    was and nothing is left beside it. No reader ever sees half of it. Where the path is a link, what it leads to is
-    written; a device or a pipe is written as it stands, since nothing can take its place.
+    """Open a file that replaces the one at the path when the block ends; when the block raises, the old file is
+    unchanged and no other file remains. Readers never see a part of the file. If the path is a link, its target is
+    written; a device or a pipe is written directly, because it cannot be replaced.
 
     Raises
     ------

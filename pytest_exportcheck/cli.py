@@ -1,8 +1,14 @@
 """The console command ``exportcheck``; no part of it imports torch.
 
+<<<<<<< HEAD
 ``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample inputs
 and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins reports,
 ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch or a check is.
+=======
+``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
+inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
+reports, ``exportcheck schema`` prints the JSON Schema of a report.
+>>>>>>> main
 """
 
 from __future__ import annotations
@@ -22,8 +28,14 @@ CUT_SHORT = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+<<<<<<< HEAD
     """Run the console command. Returns the exit status: 0; 1 if merged reports contain a failure or lack items; 2 if a file
     cannot be read or written, or a name is unknown; 141 if the reader of the output stopped reading, as ``| head`` does."""
+=======
+    """Run the console command. Return the exit status: 0; 1 if merged reports contain a failure or lack items; 2 if a
+    file cannot be read or written; 141 if the reader of the output stopped reading, as ``| head`` does.
+    """
+>>>>>>> main
     try:
         try:
             return _run(arguments)
@@ -94,7 +106,7 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 def _shown(line: str) -> str:
-    """Escape what a terminal would obey, and what it cannot show: names in a file may hold any characters."""
+    """Escape characters that a terminal would obey or cannot show: names in a file may hold any characters."""
     if line.isprintable():
         return line
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)

@@ -1,8 +1,8 @@
 """The decorator, and the cases that a module declares.
 
 A case belongs to the module in which the decorator was *called*, so that ``mlp = export_case(...)(shop.MLP)`` in a case
-file leaves ``shop`` alone. That module keeps a list of its cases, so that none is lost: one declared in a loop, in a class
-or in a function counts too. The decorated object also carries its cases, in its own ``__exportcheck_cases__``.
+file does not change ``shop``. That module keeps a list of its cases, so that none is lost: one declared in a loop, in a
+class or in a function counts too. The decorated object also carries its cases, in its own ``__exportcheck_cases__``.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def export_case(
     Parameters
     ----------
     args, kwargs
-        The example inputs: a tuple and a dict, or zero-argument callables that return them. A callable is called
-        again, with another seed, for fresh inputs; of plain values the elements of each tensor are permuted.
+        The example inputs: a tuple and a dict, or zero-argument callables that return them. A callable is called again,
+        with another seed, for fresh inputs; of plain values the elements of each tensor are permuted.
     dynamic_shapes
         As for ``torch.export.export``, or a zero-argument callable that returns it.
     name
@@ -69,24 +69,27 @@ def export_case(
     tolerance
         Compare values with this tolerance on every edge, instead of bit by bit: ``rtol``, ``(rtol, atol)`` or a
         :class:`Tolerance`; both relative to the largest absolute value of the tensor.
+    tags
+        Words for the user's own selection of cases; the plugin does not use them.
     seed
-        Added to the session's seed.
+        A number that is added to the session's seed.
     context
         A context manager factory such as ``torch.no_grad``, entered around every capture and every run.
     train
         False: ``module.eval()`` first; True: ``module.train()``; None: the mode in which the factory left it.
     device
-        Where the module and the inputs are moved. Default: nowhere.
+        The device that the module and the inputs are moved to. Default: they are not moved.
     random
         True: the outputs are random; their structure, shapes and dtypes are compared, not their values.
     expect
         Expected failures, from :func:`expect_failure`.
     rejects
-        What must be refused, from :func:`rejection`. A case that is refused at its capture has no modes behind it.
+        Calls and stages that must be refused, from :func:`rejection`. A case that must be refused at its capture has no
+        further modes.
     inputs
-        For fuzzing, inputs that belong together: a callable that is given the size of every dim by the name of its ``Dim``,
-        and returns a tuple of positional arguments, a dict of keyword arguments, or a tuple of both. Default: tensors of
-        the example, resized.
+        For fuzzing, inputs that belong together: a callable that is given the size of every dim by the name of its
+        ``Dim``, and returns a tuple of positional arguments, a dict of keyword arguments, or a tuple of both. Default:
+        tensors of the example, resized.
     sizes
         For fuzzing, sizes that are always run: ``[{"batch": 7}]``. Dims that are not named have the example's size.
 
@@ -132,7 +135,7 @@ def export_case(
 
 
 def case_of(target: Callable[..., Any], origin: Origin, *, name: str = "", init: object = None, **given: Any) -> Case:
-    """The case that these options of :func:`export_case` make of a class or a factory.
+    """Return the case that these options of :func:`export_case` make of a class or a factory.
 
     Raises
     ------
@@ -166,9 +169,18 @@ def expect_failure(
 ) -> Expectation:
     """Declare that items whose mode matches the glob fail, and why.
 
-    The expectation is strict: an item that it names and that passes is reported as stale. ``torch`` limits it to
-    versions, such as ``">=2.13,<2.15"``. Only findings of ``check`` (a glob) are excused, and of these, where ``error``
-    is given, only those in whose text the regular expression is found.
+    The expectation is strict: an item that the expectation names and that passes is reported as stale.
+
+    Parameters
+    ----------
+    mode, engine, check
+        Globs on the names of modes, engines and checks. Only findings of these are excused. Default: all.
+    error
+        A regular expression that is searched for in the text of a finding. Only findings with a match are excused.
+    reason
+        Why the items fail. Required.
+    torch
+        A version specifier such as ``">=2.13,<2.15"``. With other versions of torch the expectation does not apply.
 
     Raises
     ------
@@ -192,17 +204,25 @@ def rejection(
     kwargs: object = None,
     **unknown: NoReturn,
 ) -> Rejection:
-    """Declare that something must be refused: a negative case.
+    """Declare a negative case: a stage or a call that must be refused.
 
-    ``at`` is ``"capture"``, an edge such as ``"serdes"``, or ``"call"``: then every program of the case is called with
-    ``args`` and ``kwargs`` (values, or zero-argument callables that return them), which it must refuse. ``kind`` says why:
-    ``constraint``, ``data_dependent``, ``guard``, ``input``, ``unsupported``, or any; ``error`` is a regular expression that
-    is searched for in ``Type: message`` of the error.
+    Parameters
+    ----------
+    at
+        ``"capture"``, an edge such as ``"serdes"``, or ``"call"``: then every program of the case is called with
+        ``args`` and ``kwargs``, and must refuse them.
+    kind
+        The kind of the refusal: ``constraint``, ``data_dependent``, ``guard``, ``input``, ``unsupported``, or ``*`` for
+        any.
+    error
+        A regular expression that is searched for in ``Type: message`` of the error.
+    args, kwargs
+        The inputs of the call: a tuple and a dict, or zero-argument callables that return them.
 
     Raises
     ------
     DeclarationError
-        When ``kind`` is unknown, the pattern cannot be read, or a call has no inputs.
+        When ``kind`` is unknown, the pattern is not valid, or a call has no inputs.
     """
     origin = _caller(sys._getframe(1))
     _only_known(rejection, origin, (), unknown)
@@ -221,18 +241,19 @@ def rejection(
 
 
 def cases_in(module: ModuleType) -> list[Case]:
-    """The cases declared in this module, in the order of their declarations. Imported ones belong elsewhere."""
+    """Return the cases declared in this module, in the order of their declarations. Imported ones belong elsewhere."""
     return list(vars(module).get(_DECLARED, ()))
 
 
 def cases_on(value: object, module_name: str) -> Iterable[Case]:
-    """The cases that an object itself (not its base class) carries and that were declared in that module."""
+    """Return the cases that an object itself (not its base class) carries and that were declared in that module."""
     return [case for case in cases_of(value) if case.origin.module == module_name]
 
 
 def cases_of(value: object) -> list[Case]:
-    """The cases that an object itself (not its base class) carries, wherever they were declared: for the hook
-    ``exportcheck_cases``, say."""
+    """Return the cases that a decorated object carries (not those of its base class), for the hook
+    ``exportcheck_cases`` for example.
+    """
     try:
         carried = vars(value).get(ATTRIBUTE, ())
     except TypeError:  # objects without a __dict__ carry no cases
@@ -250,12 +271,8 @@ def _declare(module: dict[str, Any], case: Case, before: Sequence[Case]) -> None
 def _only_known(
     function: Callable[..., Any], origin: Origin, positional: Sequence[object], unknown: Iterable[str]
 ) -> None:
-    """Refuse what Python would refuse with a TypeError that names neither the file nor the remedy.
-
-    Raises
-    ------
-    DeclarationError
-        For a positional argument (``@export_case`` without parentheses) or a keyword that the function does not have.
+    """Raise DeclarationError for a positional argument (``@export_case`` without parentheses) or an unknown keyword:
+    Python's own TypeError names neither the file nor the remedy.
     """
     if positional:
         decorated = getattr(positional[0], "__name__", "")
@@ -306,12 +323,8 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
 
 
 def globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
-    """Names or globs as they are kept. A plain string is a mistake: it would be taken letter by letter.
-
-    Raises
-    ------
-    DeclarationError
-        When the value is no sequence of strings.
+    """Return names or globs in the form that cases keep; raise DeclarationError for any other value. A plain string is
+    a mistake: it would be read letter by letter.
     """
     if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(each, str) for each in value):
         raise DeclarationError(f"{origin}: {label} takes a sequence of names or globs, got {value!r}.")
@@ -369,7 +382,7 @@ def _sizes(label: str, value: Any, origin: Origin) -> tuple[Mapping[str, int], .
     )
 
 
-#: Option -> what reads it: from its name, its value and where it stands.
+#: Option -> its reader: a function of the option's name, its value and the place of the declaration.
 _CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
     "modes": globs,
     "engines": globs,

@@ -1,4 +1,4 @@
-"""One error tree. Every message says what, where, expected, got, and what to do."""
+"""The errors of the plugin, in one tree. Every message says what, where, expected, got, and what to do."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class SelectionError(ExportcheckError):
 
 
 class ExpectationsError(ExportcheckError):
-    """The file of expected failures cannot be read or written, or an entry says what no entry may say."""
+    """The file of expected failures cannot be read or written, or has an invalid entry."""
 
 
 class EngineError(ExportcheckError):
-    """An object given as an engine lacks what every engine has."""
+    """An object given as an engine lacks a member that every engine has."""
 
 
 class InteropError(ExportcheckError):
@@ -47,19 +47,19 @@ class InteropError(ExportcheckError):
 
 
 class SerializationError(ExportcheckError, RuntimeError):
-    """A program cannot be written or read. A ``RuntimeError`` too, as what torch raises there."""
+    """A program cannot be written or read. Also a ``RuntimeError``, the class that torch raises in this case."""
 
 
 class ArchiveError(SerializationError):
-    """A file is no PT2 archive, or a damaged one."""
+    """A file is not a PT2 archive, or is damaged."""
 
 
 class SchemaError(SerializationError):
-    """The JSON of a program is not what the schema says, or a structure of the schema is built wrongly."""
+    """The JSON of a program does not follow the schema, or a structure of the schema is built wrongly."""
 
 
 class ExpressionError(SerializationError):
-    """A symbolic expression of a file is none, or one that no file may hold."""
+    """A text of a file is not a symbolic expression, or exceeds the limits for one."""
 
 
 class SchemaWarning(UserWarning):
@@ -67,11 +67,11 @@ class SchemaWarning(UserWarning):
 
 
 class SerializationWarning(UserWarning):
-    """Something of a program is left out of a file, or something of a file is not taken into a program."""
+    """A part of a program is left out of a file, or a part of a file is left out of a program."""
 
 
 class UnsupportedError(SerializationError):
-    """A program holds what the format cannot, or a file names what is not there to read it into."""
+    """A program holds something that the format cannot, or a file names something that does not exist here."""
 
 
 class PayloadError(SerializationError):
@@ -87,11 +87,11 @@ class UnknownNameError(ExportcheckError):
 
 
 class Unsupported(ExportcheckError):
-    """Raised by an engine for what it does not offer for one model: the item is skipped with this reason."""
+    """An engine does not offer something for one model: the item is skipped with this reason."""
 
 
 def internal_error_text(error: BaseException) -> str:
-    """What to show of an error that is the plugin's own: where it happened, without pytest's and pluggy's frames."""
+    """Return the text for an internal error of the plugin: where it happened, without pytest's and pluggy's frames."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -102,6 +102,6 @@ def internal_error_text(error: BaseException) -> str:
 
 
 def with_message(error: _Error, message: str) -> _Error:
-    """Give an error another message, such as one that says where; its class, its attributes and its cause stay."""
+    """Give an error another message, such as one with a place; its class, its attributes and its cause stay."""
     error.args = (message, *error.args[1:])
     return error.with_traceback(None)

@@ -18,13 +18,14 @@ from pytest_exportcheck.errors import SelectionError
 CAPTURES = ("nonstrict", "nonstrict_postdispatch", "strict", "strict_postdispatch")
 NONSTRICT = frozenset({"nonstrict", "nonstrict_postdispatch"})
 
-#: In this order siblings run. ``unflatten`` edits its input, so it comes last and spoils it for none of the others.
+#: Edges in the order in which siblings run. ``unflatten`` edits its input, so it comes last and spoils the input for no
+#: other.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
-#: What an item does after the last stage of its mode, where sizes are fuzzed: no edge, for nothing comes of it.
+#: The last step of an item whose sizes are fuzzed. It is not an edge, because it makes no artifact.
 FUZZ = "fuzz"
 
-#: What an edge needs of its input: a program, or just something to call.
+#: Edges whose input need not have a program and only has to be callable.
 NEEDS_CALLABLE_ONLY = frozenset({"retrace"})
 YIELDS_CALLABLE_ONLY = frozenset({"unflatten"})
 
@@ -56,7 +57,9 @@ class Mode:
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """Read a mode as ``str`` writes it. Any text is a mode; :meth:`ModeTree.has` knows which ones an engine can run."""
+        """Read a mode as ``str`` writes it. Any text is a mode; :meth:`ModeTree.has` knows which ones an engine can
+        run.
+        """
         return cls(tuple(text.split(_JOINT)))
 
     def __str__(self) -> str:
@@ -76,12 +79,12 @@ class Mode:
 
     @property
     def last(self) -> str:
-        """The last stage, which is the one that this mode judges."""
+        """Return the last stage, which is the one that this mode judges."""
         return self.stages[-1]
 
     @property
     def edge(self) -> str | None:
-        """The last stage, if it is not the capture."""
+        """Return the last stage, if it is not the capture."""
         return self.last if self.depth > 1 else None
 
     @property
@@ -115,23 +118,25 @@ class Mode:
 
     @property
     def fuzzed(self) -> Mode:
-        """The same path, with sizes fuzzed at its end."""
+        """Return the same path, with sizes fuzzed at its end."""
         return self.then(FUZZ)
 
     @property
     def unfuzzed(self) -> Mode:
-        """The path whose program is called: this mode without the fuzzing at its end."""
+        """Return the path whose program is called: this mode without the fuzzing at its end."""
         return self.up_to(self.depth - 1) if self.is_fuzz else self
 
     def is_prefix_of(self, other: Mode) -> bool:
-        """Return True if the other mode is this one or builds on it. A fuzzed mode builds on the one fuzzed before its last edge."""
+        """Return True if the other mode is this one or builds on it. A fuzzed mode builds on the one fuzzed before its
+        last edge.
+        """
         if self.is_fuzz and other.is_fuzz:
             return self.unfuzzed.is_prefix_of(other.unfuzzed)
         return other.stages[: self.depth] == self.stages
 
 
 def stage_name(engine: str, mode: Mode) -> str:
-    """Name the last stage of a mode of an engine: ``torch-nonstrict-serdes``."""
+    """Return the name of the last stage of a mode of an engine: ``torch-nonstrict-serdes``."""
     return f"{engine}{_JOINT}{mode}"
 
 
@@ -144,8 +149,8 @@ def parse_stage_name(text: str) -> tuple[str, Mode]:
 def in_order(modes: Iterable[Mode]) -> list[Mode]:
     """Return the modes in the order in which they are planned, run and reported, each once.
 
-    Modes are sorted depth first. Captures and edges come in their canonical order, others after them by name. A fuzzed mode
-    comes directly after the mode that it fuzzes.
+    Modes are sorted depth first. Captures and edges come in their canonical order, others after them by name. A fuzzed
+    mode comes directly after the mode that it fuzzes.
     """
     return sorted(
         set(modes), key=lambda mode: (_rank(mode.capture, CAPTURES), *(_rank(each, EDGES) for each in mode.edges))
@@ -187,8 +192,8 @@ class ModeTree:
 def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
     """Return the modes that names and globs select, over several engines.
 
-    ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three stages, of which a
-    glob selects some. A name without a glob may have more stages.
+    ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three
+    stages, of which a glob selects some. A name without a glob may have more stages.
 
     Raises
     ------
@@ -206,7 +211,7 @@ def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
 
 
 def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
-    """Refuse names and globs that no engine here can run. What is fuzzed has a name too: ``nonstrict-fuzz``.
+    """Refuse names and globs that no engine here can run. A fuzzed mode has a name too: ``nonstrict-fuzz``.
 
     Raises
     ------
@@ -218,7 +223,8 @@ def check_names(names: Sequence[str], trees: Sequence[ModeTree]) -> None:
 
 
 def narrow(modes: Sequence[Mode], globs: Sequence[str], tree: ModeTree, *, may_add: bool) -> list[Mode]:
-    """Return those of the session's modes that a case's globs select; with ``may_add`` also the modes that it names in full.
+    """Return those of the session's modes that a case's globs select; with ``may_add`` also the modes that it names in
+    full.
 
     A name or glob that matches fuzzed modes only (``*-serdes-fuzz``) selects these of the session's modes.
     """

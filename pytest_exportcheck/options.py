@@ -1,4 +1,4 @@
-"""Command line and ini file -> one frozen ``Options``."""
+"""The options of the command line and the ini file, as one frozen ``Options``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
 PROFILES = ("ship", "conformance")
 
 
-#: What can be drawn of inputs besides their sizes.
+#: Groups of properties of inputs that can be drawn besides their sizes.
 ALSO = ("layout", "special", "dtype", "rank")
 
 MOST_THREADS = 1024
@@ -26,7 +26,7 @@ EXAMPLES = 25
 
 @dataclass(frozen=True, kw_only=True)
 class Fuzzing:
-    """How many examples an item draws, and what besides sizes."""
+    """The number of examples that an item draws, and what they vary besides sizes."""
 
     examples: int = EXAMPLES
     also: frozenset[str] = frozenset()
@@ -34,8 +34,9 @@ class Fuzzing:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Settings that a session was asked for. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of cases
-    that are in no file, from the command line."""
+    """The settings of a session. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of
+    cases that are in no file, from the command line.
+    """
 
     active: bool = False
     modes: tuple[str, ...] = ("default",)
@@ -58,7 +59,7 @@ class Options:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The options of this session that an item needs to run again as it did, as on the command line."""
+        """Return the options that an item needs to run again with the same result, as on the command line."""
         words = ["--exportcheck"]
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
         words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines else []
@@ -160,7 +161,7 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(name, meaning, type=kind, default=default)
 
 
-#: Ini option -> what it means, and its default: a text, or a list of words.
+#: Ini option -> its meaning, and its default: a text, or a list of words.
 _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_modes": ("As --exportcheck-modes.", []),
     "exportcheck_engines": ("As --exportcheck-engines.", []),
@@ -185,7 +186,7 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
 
 
 def read_options(config: pytest.Config) -> Options:
-    """The session's options: the command line first, then the ini file.
+    """Return the session's options: the command line first, then the ini file.
 
     Raises
     ------
@@ -204,7 +205,7 @@ def settings(
     engines: Sequence[str] | None = None,
     fuzz: int | None = None,
 ) -> Options:
-    """The options as they are when the checks are asked for, with these modes, engines and examples where given.
+    """Return the options as they are when the checks are requested, with these modes, engines and examples where given.
 
     Raises
     ------
@@ -275,7 +276,9 @@ def _json_path(given: str | None) -> str:
 
 
 def _expectations(config: pytest.Config) -> str:
-    """The path of the file: the command line's relative to where pytest was called, the ini file's to where it stands."""
+    """Return the path of the file. That of the command line is relative to where pytest was called, that of the ini
+    file to the ini file's folder.
+    """
     given, ini = config.getoption("exportcheck_expectations"), str(config.getini("exportcheck_expectations"))
     if given == "":
         raise _usage_error("--exportcheck-expectations takes the path of a TOML file, got an empty one.")

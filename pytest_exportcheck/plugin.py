@@ -1,4 +1,4 @@
-"""pytest hooks only. Nothing heavy is imported before a session is asked for with ``--exportcheck``."""
+"""The pytest hooks of the plugin. Nothing heavy is imported before ``--exportcheck`` starts a session."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ MARKER = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the plugin."""
     add_options(parser)
 
 
@@ -36,13 +37,14 @@ _ITEM = re.compile(r"[^:]+::[\w.+-]+\[[a-z0-9_]+-(non)?strict(_postdispatch)?(-[
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Say which option is missing if pytest found nothing under an id of an item."""
+    """Name the missing option if pytest found nothing under an id of an item."""
     items = [argument for argument in config.args if _ITEM.fullmatch(argument)]
     if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
         terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and with ``--exportcheck`` the plugins of the session."""
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
     if options.active:

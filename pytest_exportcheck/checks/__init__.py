@@ -70,13 +70,15 @@ CHECKS: Mapping[str, Check] = {
 
 
 def run_checks(evidence: Evidence, added: Mapping[str, Check] | None = None) -> list[Finding]:
-    """The findings of every check that the contract of this stage names, and of the ``added`` ones, each difference once."""
+    """Return the findings of every check that the contract of this stage names, and of the ``added`` ones, each
+    difference once.
+    """
     checks = {name: CHECKS[name] for name in evidence.contract} | dict(added or {})
     return deduplicated(finding for name, check in checks.items() for finding in _run(name, check, evidence))
 
 
 def deduplicated(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding per identity: the first, with the calls of all."""
+    """Return one finding per identity: the first, with the calls of all."""
     kept: dict[Identity, Finding] = {}
     for finding in findings:
         first = kept.setdefault(finding.identity, finding)
@@ -90,12 +92,12 @@ def _run(name: str, check: Check, evidence: Evidence) -> list[Finding]:
         if not all(isinstance(each, Finding) for each in found):
             raise TypeError(f"a check returns a list of Finding, got {found!r}")
         return found
-    except Exception as error:  # a check that fails must not pass for a check that found nothing
+    except Exception as error:  # a check that fails must not look like a check that found nothing
         return [internal_finding(f"the check {name}", error) if CHECKS.get(name) is check else _crashed(name, error)]
 
 
 def _crashed(name: str, error: Exception) -> Finding:
-    """A check of a hook that raised."""
+    """Return the finding for a check of a hook that raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return Finding(
         check=name,

@@ -29,8 +29,9 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
 
 
 def _pairs(observation: Observation, own: StateRecord | None, others: StateRecord | None) -> set[tuple[str, str]]:
-    """Pairs of an output and what it shares storage with; state by a name that both sides have for it. Constants may be
-    called otherwise on the other side: then it is just state."""
+    """Return pairs of an output and the place that it shares storage with; state by a name that both sides have for it.
+    Constants may have another name on the other side: then the place is only "state".
+    """
     if own is None or others is None:
         return set(observation.aliases)
     return {(place, _owner(owner, own, others)) for place, owner in observation.aliases}

@@ -36,7 +36,7 @@ def at_node(
 
 
 def subject_of(node: NodeRecord) -> str:
-    """The kind of a node that is not an operation, such as ``placeholder``; empty for operations."""
+    """Return the kind of a node that is not an operation, such as ``placeholder``; empty for operations."""
     return "" if node.op == "call_function" else node.op
 
 

@@ -9,7 +9,7 @@ _FINDING = Finding.of("call_spec")
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Compare what both sides state; a side that states nothing is not judged."""
+    """Compare the call specifications of both sides; a side without one is not judged."""
     before, after = evidence.before.call_spec, evidence.after.call_spec
     if before is None or after is None:
         return []

@@ -29,7 +29,7 @@ def of_capture(eager: Record) -> Iterator[Cause]:
 
 
 def of_call(evidence: Evidence, before: Observation) -> Iterator[Cause]:
-    """Say what a program that raises at its call had to return, and what its operations lack."""
+    """Name the causes for a program that raises at its call: what it had to return, and what its operations lack."""
     for each in before.outputs:
         if each.facts is not None and _is_subclass(each.facts):
             yield Cause("subclass_output", f"{each.place} ({each.facts.type})")
@@ -45,7 +45,9 @@ def tracing_tensor(kind: str) -> Iterator[Cause]:
 
 
 def results_of(graph: GraphRecord, node: NodeRecord) -> Iterator[Cause]:
-    """For a node that takes one result of an operation with several: which, and if the exporter fetched it again."""
+    """Name, for a node that takes one result of an operation with several, which operation, and whether the exporter
+    fetched the result again.
+    """
     if "getitem" not in node.facts:
         return
     source = next((each for each in graph.nodes if refs(node) and each.name == refs(node)[0].name), None)

@@ -1,4 +1,4 @@
-"""How far apart the values of two tensors may lie."""
+"""Limits on the distance between the values of two tensors."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Limit:
 
 @dataclass(frozen=True)
 class Rule:
-    """How values are compared: ``bits``, ``close``, ``rounding`` (within eager's own) or ``structure`` (type, shape and dtype
-    only). ``unmeasured`` says why eager's own rounding is not known, where a comparison asked for it."""
+    """The rule for comparing values: ``bits``, ``close``, ``rounding`` (within eager's own) or ``structure`` (type,
+    shape and dtype only). ``unmeasured`` says why eager's own rounding is not known, where a comparison asked for it.
+    """
 
     level: ValueLevel
     tolerance: Tolerance | None
@@ -38,10 +39,11 @@ class Rule:
     unmeasured: str = ""
 
     def limit(self, dtype: str, largest: float) -> Limit | None:
-        """The limit for a tensor of this dtype whose largest expected value is ``largest``; None where values must be equal.
+        """Return the limit for a tensor of this dtype whose largest expected value is ``largest``; None where values
+        must be equal.
 
-        A tolerance that the user declares is the limit. Otherwise it is the bound of the dtype or, where that is more, a multiple of
-        eager's own rounding.
+        A tolerance that the user declares is the limit. Otherwise it is the bound of the dtype or, where that is more,
+        a multiple of eager's own rounding.
         """
         if self.tolerance is not None:
             return _relative(self.tolerance, largest)

@@ -1,4 +1,4 @@
-"""Constants: the tensors and objects that a program carries beside the state of its module."""
+"""Constants: the tensors and objects that a program carries in addition to the state of its module."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _text(value: Any) -> str:
 
 
 def _named_in_signature(program: ProgramRecord) -> Iterator[Finding]:
-    """Every constant that the signature names is there."""
+    """Yield a finding for each constant that the signature names and the program lacks."""
     for spec in program.signature.inputs:
         if spec.kind in ("CONSTANT_TENSOR", "CUSTOM_OBJ") and spec.target not in program.constants:
             yield _FINDING.at(str(spec.target), "missing", "", f"a constant for input {spec.name}", "no such constant")
@@ -66,7 +66,7 @@ def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Find
 
 
 def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every constant is there under some name."""
+    """Yield a finding for each constant whose value is missing under every name."""
     there = [value for value in after.values() if isinstance(value, torch.Tensor)]
     for name, old in before.items():
         if isinstance(old, torch.Tensor) and not any(same_bits(old, new) for new in there):

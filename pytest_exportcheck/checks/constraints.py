@@ -57,7 +57,7 @@ def _explained(lengths: Collection[frozenset[str]], finding: Finding) -> Finding
     return replace(finding, key="relation_of_keys_and_values") if of_attention else finding
 
 
-# --- what the case declares -----------------------------------------------------------------
+# --- the declarations of the case -----------------------------------------------------------
 
 
 def _declared(dims: tuple[DeclaredDim, ...], constraints: ConstraintsRecord) -> Iterator[Finding]:
@@ -84,7 +84,9 @@ def _range(place: str, declared: Interval, found: Interval | None) -> Iterator[F
 
 
 def interval_of(size: Size, ranges: Mapping[str, Interval]) -> Interval | None:
-    """The range of an expression: as the program says, or from that of its one symbol, as far as it is monotone."""
+    """Return the range of an expression: the program's own, or one derived from that of its one symbol, if the
+    expression is monotone.
+    """
     if size.text in ranges:
         return ranges[size.text]
     symbols = sorted(map(str, size.expr.free_symbols))
@@ -150,7 +152,7 @@ def _normal(guards: tuple[str, ...]) -> list[str]:
 
 
 def _lowered(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
-    """Shapes and ranges as before; lowering may word guards otherwise, and add such as always hold.
+    """Compare shapes and ranges; lowering may write guards in another form, and add guards that always hold.
 
     Where two dims were made one, that is the finding: ranges and settings that only follow from it are left out.
     """
@@ -178,7 +180,9 @@ def _merged(before: ConstraintsRecord, after: ConstraintsRecord) -> dict[str, Si
 
 
 def _follows(finding: Finding, merged: Mapping[str, Size], before: ConstraintsRecord, after: ConstraintsRecord) -> bool:
-    """Return True for a range that disappeared with its symbol, was left without one, or became the range that both merged dims allow."""
+    """Return True for a range that disappeared with its symbol, has no symbol left, or became the range that both
+    merged dims allow.
+    """
     sizes = {name for name in merged if name in finding.place}
     if finding.change == "added":
         return bool(merged) and finding.place in after.unused
@@ -211,7 +215,9 @@ def _parts(finding: Finding, before: ConstraintsRecord, after: ConstraintsRecord
 
 
 def _accepts(before: ConstraintsRecord, after: ConstraintsRecord) -> Iterator[Finding]:
-    """Dims stay dynamic in their ranges; guards accept the settings that they accepted."""
+    """Yield a finding for each dim that does not stay dynamic in its range, and for each setting that the guards no
+    longer accept.
+    """
     for place, old in before.shapes.items():
         for dim, (left, right) in enumerate(zip(old, after.shapes.get(place, ()), strict=False)):
             where = f"{place}.size({dim})"

@@ -21,7 +21,7 @@ _OF_RESULTS = ("type", "stride")
 
 
 def container_updates(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
-    """Compare what the containers of the caller hold after the call, wherever one side updated them."""
+    """Compare the containers of the caller after the call, wherever one side updated them."""
     by_argument: dict[str, list[Finding]] = {}
     captured = evidence.before is evidence.module
     for place in dict.fromkeys((*before.updates, *after.updates)):
@@ -40,7 +40,7 @@ def _entry(place: str, before: Observation, after: Observation, rule: Rule) -> F
     expected = old.after if old else _left(place, before, new)
     actual = new.after if new else _left(place, after, old)
     if rule.level == "structure" and (old is None or new is None):
-        rule = replace(rule, level="bits")  # one side left the entry alone: random numbers explain no difference
+        rule = replace(rule, level="bits")  # one side left the entry unchanged: random numbers explain no difference
     texts = _difference(expected, actual, rule)
     if texts is None:
         return None
@@ -49,7 +49,7 @@ def _entry(place: str, before: Observation, after: Observation, rule: Rule) -> F
 
 
 def _left(place: str, observation: Observation, update: Update | None) -> Leaf | None:
-    """The value of an entry that a call did not replace: as it was, or as it was written to in place."""
+    """Return the value of an entry that a call did not replace: as it was, or as the call mutated it in place."""
     if place in observation.inputs:
         return _of(place, observation.inputs[place])
     return update.before if update else None
@@ -60,7 +60,7 @@ def _of(place: str, value: object) -> Leaf:
 
 
 def _difference(expected: Leaf | None, actual: Leaf | None, rule: Rule) -> tuple[str, str, str] | None:
-    """The expected text, the actual text and the detail; None where the two agree."""
+    """Return the expected text, the actual text and the detail; None where the two agree."""
     if expected is None and actual is None:
         return None
     if expected is None or actual is None:
@@ -79,7 +79,7 @@ def _text(leaf: Leaf | None) -> str:
 
 
 def _hints(place: str, eager: Observation) -> Iterator[str]:
-    """The cause, and the remedy: a program unpacks the containers that it is given."""
+    """Yield the cause, and the remedy: a program unpacks the containers that it is given."""
     update = eager.updates[place]
     yield (
         f"forward() updates the {update.owner} that the caller passes; a program takes its tensors out and does not "
@@ -110,7 +110,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _shortened(argument: str, findings: list[Finding]) -> Iterator[Finding]:
-    """The findings of one argument, of which the last shown lists the rest."""
+    """Yield the findings of one argument, of which the last shown lists the rest."""
     shown, rest = findings[:_SHOWN], findings[_SHOWN:]
     if rest:
         places = [each.place.removeprefix("input ") for each in rest]

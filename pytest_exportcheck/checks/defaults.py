@@ -1,4 +1,6 @@
-"""Defaults: calls that take their dtype or device from the process, where it may be another one when the program is called."""
+"""Defaults: calls that take their dtype or device from the process, where these may be different when the program is
+called.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from pytest_exportcheck.records import Evidence, Finding, NodeRecord, TensorValu
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Name every such call of a captured program."""
+    """Return a finding for every such call of a captured program."""
     program = evidence.after.program
     return [
         Finding.of("defaults").at(
@@ -33,6 +35,6 @@ _REMEDY = {
 
 
 def _value(node: NodeRecord, what: str) -> str:
-    """The dtype or device of the first result that has one."""
+    """Return the dtype or device of the first result that has one."""
     results = node.val if isinstance(node.val, tuple) else (node.val,)
     return next((str(getattr(each, what)) for each in results if isinstance(each, TensorValue)), "a value")

@@ -35,8 +35,9 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _unread(evidence: Evidence, finding: Finding) -> Finding:
-    """A plain attribute to which forward() assigns another tensor, and on which no output depends: set for others to look
-    at, or filled before it is read, as weight normalisation does."""
+    """Mark a plain attribute to which forward() assigns another tensor, and on which no output depends: it is set for
+    other code to read, or filled before it is read, as weight normalisation does.
+    """
     name = finding.place.removeprefix("state ")
     set_anew = any(name in each.rebound for each in evidence.before.observations)
     if finding.key == "attribute_mutation" and set_anew:
@@ -74,8 +75,9 @@ def _draws(program: ProgramRecord) -> bool:
 
 
 def _is_another_name(evidence: Evidence, finding: Finding) -> bool:
-    """Return True if a mutation is of a tensor that had another name before, under which it is compared: a module that is called
-    twice becomes two that share their state."""
+    """Return True if a mutation is of a tensor that had another name before, under which it is compared: a module that
+    is called twice becomes two that share their state.
+    """
     before, after = evidence.before.state, evidence.after.state
     name = finding.place.removeprefix("state ")
     if before is None or after is None or name in before.entries or name not in after.entries:
@@ -99,7 +101,7 @@ def _entry(evidence: Evidence, finding: Finding) -> StateEntry | None:
 
 
 def _hint(evidence: Evidence, finding: Finding) -> str:
-    """What to do about a lost mutation of a tensor that is no buffer."""
+    """Return the remedy for a lost mutation of a tensor that is not a buffer."""
     entry = _entry(evidence, finding)
     if finding.key == "attribute_mutation":
         return "A plain tensor attribute is a constant to a program: use register_buffer, and update it in place."

@@ -14,7 +14,7 @@ from pytest_exportcheck.policy import CLOSE, FEW_ELEMENTS, LEAST_ROUNDOFFS, UNIT
 from pytest_exportcheck.records import Evidence, Finding, Gradients, Observation, StateRecord
 from pytest_exportcheck.records.levels import ValueLevel
 
-#: Below autograd nobody promises which outputs require grad.
+#: Below autograd the contract does not cover which outputs require grad.
 _FLAGS_MATTER = ("bits", "close")
 
 _FINDING = Finding.of("gradients")
@@ -23,7 +23,7 @@ _SUBJECTS = {"the call": "call", "backward": "backward"}
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Compare call by call, as far as both sides returned the same values: gradients of others mean nothing."""
+    """Compare call by call, as far as both sides returned the same values: gradients of other values mean nothing."""
     level = evidence.contract["gradients"]
     wrong = (
         {site.label for finding in outputs.check(evidence) if finding.key != "stride" for site in finding.on}
@@ -75,7 +75,7 @@ def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradien
     for name, expected in before.values.items():
         present, actual = _of_group(name, after, evidence)
         if not present:
-            continue  # the state check says that it is gone
+            continue  # the state check reports that it is gone
         if (expected is None) != (actual is None):
             texts = ["no gradient" if each is None else tensor_text(each) for each in (expected, actual)]
             yield _FINDING.at(name, "dropped" if actual is None else "gained", "", *texts)
@@ -89,7 +89,9 @@ def _gradients(evidence: Evidence, label: str, before: Gradients, after: Gradien
 
 
 def _own(evidence: Evidence, label: str, name: str, gradient: Any) -> Own | None:
-    """Eager's own rounding of a gradient. The distance from float64 says little of few elements that are zero but for rounding."""
+    """Return eager's own rounding of a gradient. The distance from float64 is not reliable for few elements that are
+    zero except for rounding.
+    """
     measured = evidence.rounding.get(label)
     named = [each for each in (name, *_tied(name, evidence.before.state)) if measured and each in measured.gradients]
     if measured is None or not named:
@@ -102,8 +104,9 @@ def _own(evidence: Evidence, label: str, name: str, gradient: Any) -> Own | None
 
 
 def _of_group(name: str, after: Gradients, evidence: Evidence) -> tuple[bool, Any]:
-    """Whether the tensor of this name, or one that was tied to it, is there, and the sum of their gradients: what was one
-    tensor may have become several."""
+    """Return whether a tensor of this name, or of a tied name, exists, and the sum of their gradients: one tensor may
+    have become several.
+    """
     names = _tied(name, evidence.before.state)
     entries = evidence.after.state.entries if evidence.after.state else {}
     roots = dict.fromkeys(entries[each].tied_to if each in entries else each for each in names)

@@ -1,4 +1,4 @@
-"""Layouts: which operators of a program determine the strides of an output."""
+"""Layouts: the operators of a program that determine the strides of an output."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pytest_exportcheck.records import NodeRecord, ProgramRecord
 
 
 def operators_of_layout(program: ProgramRecord, number: int) -> tuple[str, ...] | None:
-    """The operators between a user's output and the nearest results that have strides of their own, those included; None
-    where the program does not name the output."""
+    """Return the operators between a user's output and the nearest results with independent strides, those included;
+    None where the program does not name the output.
+    """
     outputs = [spec for spec in program.signature.outputs if spec.kind == _USER_OUTPUT]
     nodes = {node.name: node for node in program.graphs[""].nodes}
     if number >= len(outputs) or outputs[number].name not in nodes:

@@ -1,4 +1,4 @@
-"""Metadata of nodes, key by key: what must be there, what must be kept, what must be equal."""
+"""Metadata of nodes, key by key: which must be present, which must be kept, which must be equal."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def _pairs(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool:
-    """Whether a node that is said to be part of a decomposed operation stands for one that was there as it is: where both made
-    the same value, lowering keeps one of them."""
+    """Return whether a node that claims to be part of a decomposed operation is really one that was there before: where
+    both made the same value, lowering keeps one of them.
+    """
     return any(
         each.target == node.target and key in each.meta and equal(each.meta[key], node.meta.get(key))
         for each in before.nodes
@@ -57,8 +58,9 @@ def _is_of_its_own_kind(before: GraphRecord, node: NodeRecord, key: str) -> bool
 
 
 def _is_view_made_again(before: GraphRecord, one: NodeRecord, node: NodeRecord, key: str) -> bool:
-    """Whether a view says of itself what a node says that its origin uses: behind a mutation, functionalisation makes views
-    again where they are used, and they keep their own line of code."""
+    """Return whether a view has the metadata of a node that uses its origin: after a mutation, functionalisation makes
+    views again where they are used, and they keep their own line of code.
+    """
     if "view" not in node.facts:
         return False
     nodes = {each.name: each for each in before.nodes}
@@ -95,7 +97,7 @@ def _finding(
 
 
 def _same_as_json(one: Any, other: Any) -> bool:
-    """Whether all that is lost is what JSON does not have: tuples, keys that are no strings."""
+    """Return whether only what JSON does not have is lost: tuples, keys that are not strings."""
     try:
         return equal(json.loads(json.dumps(one)), other)
     except (TypeError, ValueError):
@@ -127,7 +129,7 @@ def _unpaired(evidence: Evidence, before: ProgramRecord, after: ProgramRecord) -
 
 
 def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]) -> Iterator[Finding]:
-    """Find nodes that do not say what they were made from, with a module stack that no operation had."""
+    """Find nodes that do not name their source, with a module stack that no operation had."""
     key = "nn_module_stack"
     stacks = {_paths(node.meta[key]) for _, node in user_operations(before) if key in node.meta}
     for graph, node in unpaired:
@@ -137,14 +139,16 @@ def _strange_stacks(before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord,
 
 
 def _paths(stack: Any) -> Any:
-    """The paths and classes of a module stack, without its keys."""
+    """Return the paths and classes of a module stack, without its keys."""
     return tuple(entry[1:] for entry in stack) if isinstance(stack, tuple) else repr(stack)
 
 
 def _vanished_annotations(
     before: ProgramRecord, unpaired: Sequence[tuple[GraphRecord, NodeRecord]]
 ) -> Iterator[Finding]:
-    """Of nodes that do not say what they were made from: annotations that every operation of their line of code had."""
+    """Yield, for nodes that do not name their source, lost annotations that every operation of their line of code
+    had.
+    """
     annotated: dict[Any, list[Any]] = {}
     for _, node in user_operations(before):
         annotated.setdefault(node.meta.get("stack_trace"), []).append(node.meta.get("custom"))

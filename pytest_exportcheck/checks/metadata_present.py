@@ -1,4 +1,4 @@
-"""Metadata of one program by itself: user operations say their lines of code, modules and functions."""
+"""Metadata of one program: operations of the user's code name their lines of code, modules and functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in ')
 
 
 def present(evidence: Evidence, program: ProgramRecord) -> Iterator[Finding]:
-    """Operations that the user's code called say where, and name modules that exist."""
+    """Yield findings for operations of the user's code that lack a place, or name modules that do not exist."""
     module = evidence.module or Record(observations=())
     if module.modules.get("", "").startswith(_TORCHS):
         return
@@ -59,13 +59,14 @@ def _accepted_types(module: Record) -> dict[str, tuple[str, ...]]:
     }
 
 
-#: torch leaves frames of its own files out of stack traces: of models that it ships beside its exporter, all of them.
+#: torch leaves frames of torch files out of stack traces: of models that it ships with its exporter, all of them.
 _TORCHS = "torch._export."
 
 
 def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
-    """A layer whose own parameters are used by operations of other modules alone, while its operations use those of
-    another: the two have traded places."""
+    """Yield a layer whose own parameters are used only by operations of other modules, while its operations use those
+    of another: the two have been exchanged.
+    """
     owners = {
         spec.name: str(spec.target).rpartition(".")[0] for spec in program.signature.inputs if spec.kind == "PARAMETER"
     }
@@ -89,6 +90,7 @@ def _misplaced(program: ProgramRecord) -> Iterator[Finding]:
 
 
 def user_operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeRecord]]:
+    """Yield each operation of the user's code, with its graph."""
     for graph in program.graphs.values():
         for node in graph.nodes:
             if _is_users(node):
@@ -96,8 +98,9 @@ def user_operations(program: ProgramRecord) -> Iterator[tuple[GraphRecord, NodeR
 
 
 def _is_users(node: NodeRecord) -> bool:
-    """Whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts of a
-    result, parts of a tensor subclass), nor what it inserts to detach constants."""
+    """Return whether the user's code called this operation: not what a capture adds (sizes, assertions, regions, parts
+    of a result, parts of a tensor subclass), nor what it inserts to detach constants.
+    """
     return node.op == "call_function" and "bookkeeping" not in node.facts
 
 
@@ -106,11 +109,12 @@ def _missing_everywhere(key: str) -> Finding:
 
 
 def missing(graph: GraphRecord, node: NodeRecord, key: str) -> Finding:
+    """Return the finding for a key that an operation lacks."""
     return at_node(FINDING, graph, node, "missing", key, _EXPECTED[key], "none")
 
 
 def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
-    """Paths that are no submodules, and classes that are not theirs. Empty where all is well."""
+    """Return paths that are not submodules, and classes that are not theirs. Empty where all entries are valid."""
     if not _is_stack(stack):
         return f"{stack!r}"
     for _, path, kind in stack:
@@ -125,8 +129,9 @@ def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _strangers(stack: Any, types: Mapping[str, tuple[str, ...]]) -> Iterator[Cause]:
-    """Name the first path of a wrong module stack that is not a submodule, or a wrapper of torch's exporter that it names as the
-    class of the root."""
+    """Name the first path of a wrong module stack that is not a submodule, or a wrapper of torch's exporter that the
+    stack names as the class of the root.
+    """
     if not _is_stack(stack):
         return
     for _, path, kind in stack:
@@ -147,12 +152,12 @@ def _is_stack(stack: Any) -> bool:
 
 
 def _is_computed(path: str) -> bool:
-    """A path that is an expression, such as that of a slice of a Sequential: ``layers.slice(0, 2, None)``."""
+    """Return whether a path is an expression, such as that of a slice of a Sequential: ``layers.slice(0, 2, None)``."""
     return any(sign in path for sign in "()[]:")
 
 
 def _wrong_trace(trace: Any, _types: object) -> str:
-    """A frame whose line of code is not what the file has there."""
+    """Return a frame whose line of code differs from that of the file."""
     lines = str(trace).splitlines()
     if not any(_FRAME.match(line) for line in lines):
         return "no frame"

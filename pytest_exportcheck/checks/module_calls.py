@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pytest_exportcheck.checks.compare.rendering import side_by_side
 from pytest_exportcheck.records import Evidence, Finding
 
-#: Submodules that a capture makes for itself.
+#: Submodules that a capture makes for its own use.
 _OWN = ("_guards_fn", "submod_")
 
 _FINDING = Finding.of("module_calls")
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Compare with before; after unflatten, with the modules that there are."""
+    """Compare with before; after unflatten, compare with the existing modules."""
     before, after = evidence.before.program, evidence.after.program
     if before is None:
         return []
@@ -52,14 +52,16 @@ def _calls(before: dict[str, str], after: dict[str, str], evidence: Evidence) ->
 
 
 def _has_state(name: str, evidence: Evidence) -> bool:
-    """Whether a parameter or buffer lies under this path: the module that a program makes of itself has no others."""
+    """Return whether a parameter or buffer is under this path: the module that a program makes of itself has no
+    others.
+    """
     entries = evidence.before.state.entries if evidence.before.state else {}
     path = name.partition("@")[0]
     return any(each.startswith(f"{path}.") for each in entries)
 
 
 def _submodules(called: list[str], evidence: Evidence) -> Iterator[Finding]:
-    """Every submodule that was called is there under its path."""
+    """Yield a finding for each submodule that was called and is missing under its path."""
     there = evidence.after.modules
     for name in called:
         path = name.partition("@")[0]

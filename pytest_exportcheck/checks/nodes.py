@@ -45,11 +45,13 @@ def check(evidence: Evidence) -> list[Finding]:
 _FINDING = Finding.of("nodes")
 
 
-# --- a program by itself --------------------------------------------------------------------
+# --- a program without one before -----------------------------------------------------------
 
 
 def _sane(program: ProgramRecord) -> Iterator[Finding]:
-    """Every value is made before it is used, names are unique, placeholders come first and one output last."""
+    """Yield findings where a value is used before it is made, names are not unique, placeholders are not first, or a
+    graph does not end in one output.
+    """
     for graph in program.graphs.values():
         seen: set[str] = set()
         operations_began = False
@@ -95,13 +97,13 @@ def _equal(alignment: Alignment, before: ProgramRecord) -> Iterator[Finding]:
 
 
 def _is_judged(path: str, alignment: Alignment) -> bool:
-    """A subgraph of a node that is itself dropped needs no finding of its own."""
+    """Return whether a subgraph is judged: that of a dropped node needs no separate finding."""
     dropped = [graph.before.place(node) for graph in alignment.graphs for node in graph.dropped]
     return not any(path.startswith(f"{place}[") for place in dropped)
 
 
 def _renamed(pair: GraphPair) -> Iterator[Finding]:
-    """Names that shifted are one finding: the first says which, the detail how many."""
+    """Yield one finding for all names that shifted: it names the first, and its detail says how many."""
     changed = [(one, other) for one, other in pair.nodes if one.name != other.name]
     if changed:
         one, other = changed[0]
@@ -110,7 +112,9 @@ def _renamed(pair: GraphPair) -> Iterator[Finding]:
 
 
 def _reordered(pair: GraphPair) -> Iterator[Finding]:
-    """Independent operations may trade places; what depends on another stays behind it."""
+    """Yield findings for reordered operations; independent ones may trade places, dependent ones must keep their
+    order.
+    """
     position = {id(node): place for place, node in enumerate(pair.after.nodes)}
     places = [(position[id(other)], one) for one, other in pair.nodes]
     moved = [one for (here, one), (there, _) in pairwise(places) if there < here]
@@ -137,7 +141,7 @@ def _node(
         yield at_node(_FINDING, graph, one, "changed", "target", node_text(one), node_text(other))
         return
     if any(ref.name in gone for ref in refs(one)):
-        return  # it lost an argument because a node is gone, which has its own finding
+        return  # it lost an argument because a node is gone, which is another finding
     ranges = before.constraints.ranges
     for place, (expected, actual) in _arguments(one, other).items():
         if not _same_argument(expected, actual, names, ranges):
@@ -153,7 +157,7 @@ _NOTHING = object()
 
 
 def _arguments(one: NodeRecord, other: NodeRecord) -> dict[Any, tuple[Any, Any]]:
-    """Place of each argument (position or keyword) -> what it is before and after."""
+    """Return each argument (position or keyword) as it is before and after."""
     count = max(len(one.args), len(other.args))
     pairs: dict[Any, tuple[Any, Any]] = {
         place: (_at(one.args, place), _at(other.args, place)) for place in range(count)
@@ -175,7 +179,7 @@ def _same_argument(one: Any, other: Any, names: Mapping[str, str], ranges: Any) 
     if isinstance(one, NodeRef):
         return isinstance(other, NodeRef) and names.get(one.name) == other.name
     if isinstance(one, GraphRef):
-        return isinstance(other, GraphRef)  # what is in it is compared node by node
+        return isinstance(other, GraphRef)  # its content is compared node by node
     if isinstance(one, tuple):
         return (
             isinstance(other, tuple)
@@ -190,7 +194,7 @@ def _same_argument(one: Any, other: Any, names: Mapping[str, str], ranges: Any) 
 
 
 def _renamed_text(text: str, names: Mapping[str, str]) -> str:
-    """The messages of assertions quote the name of a node."""
+    """Return the text with the node's name replaced: messages of assertions quote it."""
     head, quote, tail = text.rpartition("on node '")
     name = tail.removesuffix("'")
     return f"{head}{quote}{names.get(name, name)}'" if quote else text
@@ -237,8 +241,9 @@ def _sequence(alignment: Alignment, before: ProgramRecord, after: ProgramRecord)
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Context for the comparison of arguments: the names of paired nodes, the sizes of both graphs, and the placeholders before
-    that are buffers."""
+    """Context for the comparison of arguments: the names of paired nodes, the sizes of both graphs, and the
+    placeholders before that are buffers.
+    """
 
     names: Mapping[str, str]
     ranges: Mapping[str, Interval]
@@ -263,7 +268,9 @@ class _Known:
 
 
 def _traded_places(dropped: list[NodeRecord], added: list[NodeRecord]) -> list[NodeRecord]:
-    """The operations that are elsewhere in the order; takes them out of both lists. A fetch of something else is not moved."""
+    """Return the operations that are elsewhere in the order, and remove them from both lists. A fetch of another value
+    is not moved.
+    """
     moved = []
     for node in (each for each in list(dropped) if "fetch" not in each.facts):
         partner = next((other for other in added if other.target == node.target), None)
@@ -284,7 +291,9 @@ def _unpaired(graph: GraphRecord, nodes: Sequence[NodeRecord], fate: Literal["dr
 
 
 def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: _Known) -> Iterator[Finding]:
-    """Compare the paired operations, sizes and plain arguments that two nodes take. A retrace may fill in default arguments."""
+    """Compare the paired operations, sizes and plain arguments that two nodes take. A retrace may fill in default
+    arguments.
+    """
     for place, (expected, actual) in _arguments(one, other).items():
         if expected is _NOTHING or actual is _NOTHING:
             continue
@@ -297,8 +306,9 @@ def _same_constants(pair: GraphPair, one: NodeRecord, other: NodeRecord, known: 
 
 
 def _same_operands(node: NodeRecord, one: Any, other: Any, known: _Known) -> bool:
-    """Compare what the subgraphs of a higher-order operator are given, in any order: a capture lifts what they close over in
-    the order in which it meets them, and orders the placeholders of the subgraphs alike."""
+    """Compare the operands of the subgraphs of a higher-order operator, in any order: a capture lifts their free
+    variables in the order in which it meets them, and orders the placeholders of the subgraphs alike.
+    """
     if (
         not any(isinstance(each, GraphRef) for each in node.args)
         or not isinstance(one, tuple)
@@ -326,15 +336,16 @@ def _same_where_known(one: Any, other: Any, known: _Known) -> bool:
     if isinstance(one, NodeRef) and isinstance(other, NodeRef):
         return one.name not in known.names or other.name not in known.names.values()
     if isinstance(one, str) and isinstance(other, str) and " on node '" in one:
-        return True  # the message of an assertion, worded anew
+        return True  # the message of an assertion, in other words
     if type(one) is not type(other) or isinstance(one, Size):
         return True  # a symbolic size where a node or a number was
     return _same_argument(one, other, known.names, known.ranges)
 
 
 def _is_size(argument: Any, graph: SizeGraph) -> bool:
-    """Return True for a number that can be compared with a computed one: not ``-1`` for a size that is left open, and not the
-    largest integer for an end that is left open."""
+    """Return True for a number that can be compared with a computed one: not ``-1`` for a size that is left open, and
+    not the largest integer for an end that is left open.
+    """
     if isinstance(argument, int):
         return not isinstance(argument, bool) and 0 <= argument < _OPEN
     return graph.is_number(argument)

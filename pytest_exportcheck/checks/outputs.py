@@ -23,7 +23,7 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def rule_of(evidence: Evidence, check_name: Literal["outputs", "effects"], label: str, place: str) -> Rule:
-    """How the values of one place are compared, in the call of this label."""
+    """Return the rule for comparing the values of one place, in the call of this label."""
     level = "structure" if evidence.random else evidence.contract[check_name]
     measured = evidence.rounding.get(label)
     own = Own(measured.values[place], measured.scale) if measured and place in measured.values else None
@@ -68,13 +68,15 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
 
 
 def _layout_of(evidence: Evidence, number: int) -> tuple[str, ...] | None:
-    """The operators that determine the layout of an output; None where there is no program."""
+    """Return the operators that determine the layout of an output; None where there is no program."""
     program = evidence.before.program or evidence.after.program
     return None if program is None else operators_of_layout(program, number)
 
 
 def _passed_twice(evidence: Evidence) -> Iterator[Cause]:
-    """At a capture: which arguments of the example are one tensor, which a capture may take for one argument."""
+    """Name, at a capture, the arguments of the example that are one tensor, which a capture may treat as one
+    argument.
+    """
     if evidence.before is not evidence.module:
         return
     places: dict[int, list[str]] = {}
@@ -85,5 +87,5 @@ def _passed_twice(evidence: Evidence) -> Iterator[Cause]:
 
 
 def spec_text(spec: Any) -> str:
-    """A pytree spec in one line, types of containers included."""
+    """Return a pytree spec in one line, types of containers included."""
     return " ".join(str(spec).split())

@@ -1,4 +1,6 @@
-"""Changes that forward() makes to Python state of the module, and to values outside the module: programs keep neither."""
+"""Changes that forward() makes to Python state of the module, and to values outside the module: programs keep
+neither.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,10 @@ _MOST = 5
 
 
 def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator[Finding]:
-    """Name what eager changed and the capture did not keep: broken where later outputs depend on it, or where the program
-    writes to a constant that it took from there; else a difference that a table tolerates. ``wrong`` are the findings
-    about outputs."""
+    """Yield a finding for each change of eager that the capture did not keep: broken where later outputs depend on it,
+    or where the program writes to a constant that it took from there; else a difference that a table tolerates.
+    ``wrong`` are the findings about outputs.
+    """
     if not _is_judged(evidence):
         return
     changes = changes_of(evidence.before)
@@ -53,26 +56,28 @@ _UNSEEN = "Random values are not compared: eager's later outputs depend, or may 
 
 
 def may_depend(evidence: Evidence) -> bool:
-    """Return True if later outputs of a random case may depend on Python values that a call changed. Their values are not compared, so
-    the program does not show it."""
+    """Return True if later outputs of a random case may depend on Python values that a call changed. Their values are
+    not compared, so the program does not show it.
+    """
     return evidence.random and evidence.before.carries is not False
 
 
 def _more(names: Sequence[str]) -> Iterator[str]:
-    """A line about the changes that have no finding of their own."""
+    """Yield a line about the changes that have no separate finding."""
     if names:
         listed = ", ".join(names[:_MOST]) + (", ..." if len(names) > _MOST else "")
         yield f"and {len(names)} more: {listed}"
 
 
 def changes_of(eager: Record) -> list[Outside]:
-    """All changes that a series of calls made, the last word on each."""
+    """Return all changes that a series of calls made, the last state of each."""
     return list({change.name: change for each in eager.observations for change in each.outside}.values())
 
 
 def explained(raised: Finding, eager: Record) -> Finding:
-    """A finding about a capture that raised, with the tensor subclasses that the module holds, and the tensors outside
-    the module that forward() changes."""
+    """Return a finding about a capture that raised, with the tensor subclasses that the module holds, and the tensors
+    outside the module that forward() changes.
+    """
     tensors = [each for each in changes_of(eager) if _holds_tensor(each)]
     lines = [f"{sentence(each)} {_remedy(each)}" for each in tensors[:_MOST]]
     return replace(
@@ -81,8 +86,9 @@ def explained(raised: Finding, eager: Record) -> Finding:
 
 
 def later_hint(evidence: Evidence, before: Observation) -> str:
-    """The sentences for outputs that differ. On the first call, which is the one that was captured, Python values are as
-    the capture had them."""
+    """Return the sentences for outputs that differ. On the first call, which is the one that was captured, Python
+    values are as the capture had them.
+    """
     if not _is_judged(evidence):
         return ""
     first = before is evidence.before.observations[0] and not _is_run_twice(evidence)
@@ -91,7 +97,7 @@ def later_hint(evidence: Evidence, before: Observation) -> str:
 
 
 def _is_judged(evidence: Evidence) -> bool:
-    """At the capture of a program. What captures by copying the module keeps all of it."""
+    """Return whether the stage is the capture of a program. Captures that copy the module keep everything."""
     return evidence.before is evidence.module and evidence.after.program is not None
 
 
@@ -109,7 +115,7 @@ def is_taken_from_outside(evidence: Evidence, before: Observation, name: str, va
 
 
 def sentence(change: Outside) -> str:
-    """``forward() changes self.calls, a Python number; a program keeps its first value.``"""
+    """Word a change: ``forward() changes self.calls, a Python number; a program keeps its first value.``"""
     if change.added:
         kept = "has no such attribute"
     elif isinstance(change.before, torch.Tensor):
@@ -128,7 +134,7 @@ def _remedy(change: Outside) -> str:
 
 
 def _written_constants(evidence: Evidence) -> Collection[Any]:
-    """The values that the program's last call left in state that the module does not have."""
+    """Return the values that the program's last call left in state that the module does not have."""
     known = evidence.before.state.entries if evidence.before.state else {}
     last = evidence.after.observations[-1].state if evidence.after.observations else {}
     return [value for name, value in last.items() if name not in known]

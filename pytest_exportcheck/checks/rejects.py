@@ -1,4 +1,4 @@
-"""What a case says must be refused: at a stage, or at the call of a program with other inputs."""
+"""Rejections: stages and calls that must be refused according to the case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_exportcheck.records import Evidence, Finding, Raised, Rejection
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Judge what the program did with the inputs that it must refuse."""
+    """Judge the reaction of the program to the inputs that it must refuse."""
     refusals = evidence.after.refusals
     places = ["call"] if len(refusals) == 1 else [f"call {number}" for number in range(1, len(refusals) + 1)]
     found = [judged(each.rejection, place, each.raised) for place, each in zip(places, refusals, strict=True)]
@@ -17,7 +17,7 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def judged(rejection: Rejection, place: str, raised: Raised | None) -> Finding | None:
-    """A finding where nothing was raised, or something else; None where it was refused as the case says."""
+    """Return a finding where nothing was raised, or another error; None where the refusal is as the case declares."""
     text = str(raised) if raised else ""
     if raised and is_of_kind(rejection.kind, text) and re.search(rejection.error, text):
         return None

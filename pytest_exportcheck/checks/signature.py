@@ -49,11 +49,11 @@ def check(evidence: Evidence) -> list[Finding]:
 _FINDING = Finding.of("signature")
 
 
-# --- a program by itself --------------------------------------------------------------------
+# --- a program without one before -----------------------------------------------------------
 
 
 def _agrees_with_graph(program: ProgramRecord) -> Iterator[Finding]:
-    """Input specs are the placeholders in order, output specs the outputs in order."""
+    """Yield findings where input specs are not the placeholders in order, or output specs not the outputs in order."""
     nodes = program.graphs[""].nodes
     placeholders = [node.name for node in nodes if node.op == "placeholder"]
     inputs = [spec.name for spec in program.signature.inputs]
@@ -87,7 +87,7 @@ def _renamed(name: object, to: object) -> tuple[Cause, ...]:
 
 
 def _agrees_with_state(program: ProgramRecord, state: StateRecord) -> Iterator[Finding]:
-    """Targets are names of the module's state, of their kind and persistence."""
+    """Yield findings for targets that are not names of the module's state, or differ in kind or persistence."""
     for spec in program.signature.inputs:
         if spec.kind not in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR") or spec.target is None:
             continue
@@ -118,13 +118,13 @@ def _equal(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]
 
 
 def _inputs(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
-    """Input specs alike; what the outputs are called is the lowered program's business, what they are is not."""
+    """Compare input specs; of the outputs compare the kinds only, because the lowered program chooses their names."""
     yield from _specs("inputs", before.inputs, after.inputs)
     yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
 
 
 def _kinds(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
-    """Kinds and targets, whatever the nodes are called. Constants have no target that must last."""
+    """Compare kinds and targets, independent of the names of nodes. The targets of constants need not be kept."""
     old = Counter((spec.kind, spec.target) for spec in before.inputs if spec.kind in ("PARAMETER", "BUFFER"))
     new = Counter((spec.kind, spec.target) for spec in after.inputs if spec.kind in ("PARAMETER", "BUFFER"))
     for kind, target in old - new:
@@ -153,7 +153,7 @@ def _count(
 
 
 def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]) -> Iterator[Finding]:
-    """By name, then by target where a name changed; then the order."""
+    """Compare specs by name, then by target where a name changed; then compare the order."""
     rest = list(after)
     pairs: list[tuple[SpecRecord, SpecRecord]] = []
     for same in (_same_name_and_target, _same_name, _same_target):
@@ -201,7 +201,9 @@ def _same_order(
     pairs: Sequence[tuple[SpecRecord, SpecRecord]],
     after: Sequence[SpecRecord],
 ) -> Iterator[Finding]:
-    """The user's inputs and all outputs must stay in order; of state the order is told apart."""
+    """Compare the order: the user's inputs and all outputs must stay in order; the order of state is a separate
+    finding.
+    """
     position = {id(spec): number for number, spec in enumerate(after)}
     ranked = sorted(pairs, key=lambda pair: next(n for n, spec in enumerate(before) if spec is pair[0]))
     for key, wanted in (("state", True), ("", False)):

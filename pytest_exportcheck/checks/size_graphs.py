@@ -1,4 +1,4 @@
-"""Evaluates the sizes that the nodes of a graph compute, at given values of their symbols."""
+"""The evaluation of the sizes that the nodes of a graph compute, at given values of their symbols."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class SizeGraph:
 
     @staticmethod
     def of(graph: GraphRecord) -> SizeGraph:
+        """Collect the nodes of a graph, and those that compute sizes."""
         return SizeGraph({node.name: node for node in graph.nodes}, size_nodes(graph.nodes))
 
     def is_number(self, argument: Any) -> bool:
@@ -36,7 +37,7 @@ class SizeGraph:
         return is_number(argument) and not isinstance(argument, tuple)
 
     def number(self, argument: Any, values: Values) -> Number | None:
-        """Return the number that an argument is; None where a symbol has no value or an operation is not known."""
+        """Return the number of an argument; None where a symbol has no value or an operation is not known."""
         if isinstance(argument, NodeRef):
             node = self.nodes.get(argument.name)
             return None if node is None else self._yielded(node, values)
@@ -109,7 +110,7 @@ class SizeGraph:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """Assertion on a number: the node, and the bounds of the number if the node has any."""
+    """An assertion on a number: the node, and the bounds of the number if the node has any."""
 
     node: NodeRecord
     graph: SizeGraph
@@ -119,10 +120,12 @@ class Condition:
 
     @property
     def symbols(self) -> frozenset[str]:
+        """Return the symbols that the number depends on."""
         return self.graph.symbols(self.number)
 
     @property
     def constants(self) -> frozenset[int]:
+        """Return the integers that the number is computed with."""
         bounds = {bound for bound in (self.lower, self.upper) if isinstance(bound, int)}
         return self.graph.constants(self.number) | bounds
 

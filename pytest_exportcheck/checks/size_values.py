@@ -45,7 +45,7 @@ class SizeComparison:
     after: ProgramRecord
 
     def same(self, one: Any, ours: SizeGraph, other: Any, theirs: SizeGraph) -> bool | None:
-        """Compare two arguments at every setting where both can be evaluated; None if there is no such setting."""
+        """Compare two arguments at every setting where both can be evaluated; None if no setting allows it."""
         pairs = [(ours.number(one, left), theirs.number(other, right)) for left, right in self._settings]
         known = [(left, right) for left, right in pairs if left is not None and right is not None]
         return all(_close(left, right) for left, right in known) if known else None
@@ -64,7 +64,7 @@ class SizeComparison:
 
     @cached_property
     def _settings(self) -> tuple[Setting, ...]:
-        """Values of the symbols that both programs allow: those of the recorded runs, then drawn ones."""
+        """Return values of the symbols that both programs allow: those of the recorded runs, then drawn ones."""
         swapped = tuple((right, left) for left, right in self._relations)
         pair = self.alignment.graphs[0] if self.alignment.graphs else None
         asserted = conditions(pair.before, SizeGraph.of(pair.before)) if pair else []
@@ -77,7 +77,7 @@ class SizeComparison:
         return tuple(islice(kept, _KEPT))
 
     def _run(self, run: NodeRun) -> Values:
-        """Return the values that the symbols of the program after had in a run."""
+        """Return the values of the symbols of the program after in a run."""
         values: dict[str, Number] = dict(run.sizes)
         for graph in self.after.graphs.values():
             for node in graph.nodes:
@@ -94,7 +94,9 @@ class SizeComparison:
         return _not_implied(conditions(pair.before, ours), conditions(pair.after, theirs), swapped, {})
 
     def added(self, pair: GraphPair, ours: SizeGraph, theirs: SizeGraph) -> list[NodeRecord]:
-        """Return the assertions on unbacked symbols that do not follow from those of the program before and from its ranges."""
+        """Return the assertions on unbacked symbols that do not follow from those of the program before and from its
+        ranges.
+        """
         relations = self._named(ours, theirs, pair)
         ranges = self.before.constraints.ranges
         return _not_implied(conditions(pair.after, theirs), conditions(pair.before, ours), relations, ranges)
@@ -127,7 +129,9 @@ def _not_implied(
 
 
 def _is_unbacked(condition: Condition) -> bool:
-    """Return True if it depends on a symbol that no input fixes: an assertion on inputs may become a guard."""
+    """Return True if the condition depends on a symbol that no input fixes: an assertion on inputs may become a
+    guard.
+    """
     return any("[" not in name for name in condition.symbols)
 
 
@@ -183,7 +187,9 @@ def _names(size: int | Size) -> list[str]:
 
 
 def _drawn(relations: Sequence[Relation], ranges: Mapping[str, Interval]) -> Iterator[tuple[Values, Values]]:
-    """Draw settings of the symbols on the left from all over their ranges; yield each with the setting of the right that follows."""
+    """Draw settings of the symbols on the left from all over their ranges; yield each with the setting of the right
+    that follows.
+    """
     names = sorted({name for left, _ in relations for name in _names(left)})
     draw = Random(0)  # the same in every run
 

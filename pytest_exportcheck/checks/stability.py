@@ -1,5 +1,6 @@
-"""Stability: an edge that is taken again changes nothing more. Judged where a mode repeats its last edge
-(``nonstrict-serdes-serdes``, ``nonstrict-retrace-retrace``)."""
+"""Stability: an edge that is applied again changes nothing more. Judged where a mode repeats its last edge
+(``nonstrict-serdes-serdes``, ``nonstrict-retrace-retrace``).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _ROOTS = "L__self__" * 3
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """The second and third archive have the same records; the second retrace has the same program as the first."""
+    """Compare the records of the second and third archive, or the programs of the second and first retrace."""
     if not Mode.parse(evidence.mode).repeats_last:
         return []
     found = list(_archives(evidence.after.saved, evidence.after.resaved))
@@ -40,7 +41,9 @@ def _archives(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[F
 
 
 def _programs(before: ProgramRecord, after: ProgramRecord) -> Iterator[Finding]:
-    """Node for node by place: names, targets, module stacks with their keys; and the module call graph."""
+    """Yield differences node for node by place: names, targets, module stacks with their keys; and the module call
+    graph.
+    """
     fields: dict[str, tuple[list[object], list[object]]] = {
         "names": (_nodes(before, "name"), _nodes(after, "name")),
         "targets": (_nodes(before, "target"), _nodes(after, "target")),

@@ -34,7 +34,7 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _named(record: StateRecord) -> dict[str, StateEntry]:
-    """Parameters and buffers. Plain tensor attributes are constants to a program, under names of its own."""
+    """Return parameters and buffers. Plain tensor attributes are constants in a program, under other names."""
     return {name: entry for name, entry in record.entries.items() if entry.kind != "attribute"}
 
 
@@ -53,8 +53,9 @@ def _names(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
 
 
 def _dropped(entry: StateEntry, before: StateRecord, after: StateRecord) -> tuple[Change, str, str]:
-    """The change, key and text for a name that is gone: the tensor has a new name, another of its names is left, a nameless
-    constant, or nothing."""
+    """Return the change, key and text for a name that is gone: the tensor has a new name, another of its names is left,
+    a nameless constant, or nothing.
+    """
     heirs = [other for other in after.entries.values() if _is_same_tensor(other, entry)]
     new = [heir for heir in heirs if heir.name not in before.entries and heir.kind != "attribute"]
     if new and len(new) == len(heirs):
@@ -124,7 +125,9 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
 
 
 def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
-    """State that lies in another storage than before: twice the memory, and training one does not train the other."""
+    """Yield state that is in another storage than before: twice the memory, and training one does not train the
+    other.
+    """
     new = _named(after)
     for name, old in _named(before).items():
         if name in new and storage_key(old.value) != storage_key(new[name].value):
@@ -132,7 +135,7 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
 
 
 def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out: set[str]) -> Iterator[Finding]:
-    """The keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
+    """Compare the keys of the program's own state_dict, which its module need not show. Tied names may trade places."""
     before = [name for name in old_program.state_names if name not in left_out]
     after = [name for name in new_program.state_names if name not in left_out]
     for name in before:
@@ -152,7 +155,7 @@ def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out
 
 
 def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
-    """For every name the names of the same tensor object, itself included."""
+    """Return for every name the names of the same tensor object, itself included."""
     by_tensor: dict[str, list[str]] = {}
     for name in names:
         by_tensor.setdefault(record.entries[name].tied_to, []).append(name)
@@ -160,7 +163,7 @@ def _groups(names: Iterable[str], record: StateRecord) -> dict[str, list[str]]:
 
 
 def _still_shared(name: str, names: Iterable[str], before: StateRecord, after: StateRecord) -> bool:
-    """Whether different tensors that shared a storage with this one still do."""
+    """Return whether different tensors that shared a storage with this one still do."""
     return all(
         _share_storage([name, other], after)
         for other in names
@@ -186,8 +189,9 @@ def _tensor_count(group: list[str], entries: dict[str, StateEntry]) -> str:
 
 
 def _order(before: StateRecord, after: StateRecord, module: StateRecord | None) -> Iterator[Finding]:
-    """Compare the order of the state_dict among the names that both have. Tied names may trade places, and what has the order
-    of the user's module again has lost nothing."""
+    """Compare the order of the state_dict among the names that both have. Tied names may trade places, and an order
+    that is again that of the user's module is not a loss.
+    """
     tied = {name for name, group in _groups(before.entries, before).items() if len(group) > 1}
     both = set(before.order) & set(after.order) - tied
     old, new = _among(both, before), _among(both, after)
@@ -202,12 +206,14 @@ def _among(names: Collection[str], record: StateRecord) -> list[str]:
 
 
 def _parameters_first(names: Iterable[str], record: StateRecord) -> list[str]:
-    """The names in their order, those of parameters before all others."""
+    """Return the names in their order, those of parameters before all others."""
     return sorted(names, key=lambda name: name in record.entries and record.entries[name].kind != "parameter")
 
 
 def _is_made_dense(old: TensorFacts, new: TensorFacts) -> bool:
-    """Return True if a view with gaps, or of elements that share memory, has become what a copy of it is: dense, dims in order."""
+    """Return True if a view with gaps, or of elements that share memory, is now like a copy of the view: dense, dims in
+    order.
+    """
     return not is_dense(old) and is_dense(new) and list(strides(new) or ()) == sorted(strides(new) or (), reverse=True)
 
 

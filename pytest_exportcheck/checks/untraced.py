@@ -1,4 +1,6 @@
-"""Operations without a line of code because no ``forward`` of the user was running: those of hooks and generated code."""
+"""Operations without a line of code because no ``forward`` of the user was running: those of hooks and generated
+code.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,17 @@ from typing import Any
 
 from pytest_exportcheck.records import Cause, Finding, GraphRecord, NodeRecord
 
-#: The reason of the root whose inputs hold objects of registered classes: putting them together may call operations, before
-#: ``forward`` calls any.
+#: The reason of the root whose inputs hold objects of registered classes: putting them together may call operations
+#: before ``forward`` does.
 INPUTS = "inputs"
 
 
 def outside_forward(
     operations: Sequence[tuple[GraphRecord, NodeRecord]], untraced: Mapping[str, str]
 ) -> dict[str, str]:
-    """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to the reason."""
+    """Map the place of each operation that may have run outside a ``forward`` of the user, and has no line of code, to
+    the reason.
+    """
     found = {}
     begun = False  # whether a forward has called an operation
     for graph, node in operations:
@@ -30,8 +34,9 @@ def outside_forward(
 
 
 def _why_untraced(stack: Any, untraced: Mapping[str, str]) -> str:
-    """Return the reason, empty if some ``forward`` of the stack was running. Of a module with hooks, ``forward`` is running if
-    a module inside it is."""
+    """Return the reason, empty if some ``forward`` of the stack was running. Of a module with hooks, ``forward`` is
+    running if a module inside it is.
+    """
     entries = stack if isinstance(stack, tuple) and all(isinstance(each, tuple) for each in stack) else ()
     paths = [re.sub(r"@\d+$", "", entry[1]) for entry in entries if len(entry) == 3] or [""]
     reasons = [untraced.get(path, "") for path in paths]

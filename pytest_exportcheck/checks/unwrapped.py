@@ -11,14 +11,16 @@ import torch
 from pytest_exportcheck.harness.tensors import parts_of, storage_key
 from pytest_exportcheck.records import Finding, SignatureRecord, StateEntry, StateRecord
 
-#: How torch names the tensors that the parameter or buffer NAME of a module wraps: ``parametrizations.NAME.original0``.
+#: Names that torch gives the tensors that the parameter or buffer NAME of a module wraps:
+#: ``parametrizations.NAME.original0``.
 _PART = re.compile(r"(?P<module>(?:.*\.)?)parametrizations\.(?P<name>[^.]+)\.original(?P<number>\d+)")
 
 
 def unwrapped_names(before: StateRecord | None, after: StateRecord | None) -> dict[str, list[str]]:
-    """Name of a tensor before -> names of the tensors after that together hold its parts, bit for bit.
+    """Map the name of a tensor before to the names of the tensors after that together hold its parts, bit for bit.
 
-    A name is in the result only if every part is there, no other tensor is, and the program no longer has the name itself.
+    A name is in the result only if every part is there, no other tensor is, and the program no longer has the name
+    itself.
     """
     if before is None or after is None:
         return {}
@@ -57,14 +59,14 @@ def _is_part(part: torch.Tensor, candidate: StateEntry, entry: StateEntry) -> bo
 
 
 def unwrapped_findings(names: Mapping[str, list[str]]) -> Iterator[Finding]:
-    """One finding for each tensor that was unwrapped."""
+    """Yield one finding for each tensor that was unwrapped."""
     for name, parts in names.items():
         texts = "one tensor of a subclass", ", ".join(parts), "the tensors that it wraps, as they are"
         yield Finding.of("state").at(name, "unwrapped", "", *texts)
 
 
 def without(record: StateRecord, names: Mapping[str, list[str]]) -> StateRecord:
-    """The record without tensors that were unwrapped, and without their parts."""
+    """Return the record without tensors that were unwrapped, and without their parts."""
     left_out = {*names, *(part for parts in names.values() for part in parts)}
     if not left_out:
         return record
@@ -76,6 +78,6 @@ def without(record: StateRecord, names: Mapping[str, list[str]]) -> StateRecord:
 
 
 def signature_without(signature: SignatureRecord, names: Mapping[str, list[str]]) -> SignatureRecord:
-    """The signature without the inputs for tensors that were unwrapped, and without those for their parts."""
+    """Return the signature without the inputs for tensors that were unwrapped, and without those for their parts."""
     left_out = {*names, *(part for parts in names.values() for part in parts)}
     return replace(signature, inputs=tuple(spec for spec in signature.inputs if spec.target not in left_out))

@@ -1,4 +1,4 @@
-"""``val``: what metadata says of a node's value, against a real run, and against before the stage."""
+"""``val``: the metadata of a node's value, compared with a real run, and with the program before the stage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FINDING = Finding.of("val")
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Compare with what nodes yielded when the program ran, or pair by pair with before."""
+    """Compare with the values that nodes yielded when the program ran, or pair by pair with before."""
     program = evidence.after.program
     if program is None:
         return []
@@ -53,7 +53,7 @@ def _formats(field: str, stride: Any) -> Iterator[Cause]:
 
 
 def _text(value: Any) -> str:
-    """Shapes and strides in brackets, as they are written."""
+    """Render shapes and strides in brackets, as code writes them, and other values as usual."""
     plain = isinstance(value, tuple) and not any(isinstance(each, (tuple, TensorValue)) for each in value)
     return f"[{', '.join(map(str, value))}]" if plain else value_text(value)
 
@@ -62,7 +62,9 @@ def _text(value: Any) -> str:
 
 
 def _against_run(program: ProgramRecord, run: NodeRun) -> Iterator[Finding]:
-    """What follows from a wrong val, downstream of it, is no finding of its own."""
+    """Yield the differences from a real run; a wrong val that only follows from another one is not a separate
+    finding.
+    """
     known = dict(run.sizes)
     for graph in program.graphs.values():
         wrong: set[tuple[str, str]] = set()
@@ -77,8 +79,9 @@ def _against_run(program: ProgramRecord, run: NodeRun) -> Iterator[Finding]:
 
 
 def _run_differences(real: Any, said: Any, known: dict[str, int]) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between a real value and what was said of it. Unbacked symbols take their value where they first
-    stand alone."""
+    """Yield the differences between a real value and its val. Unbacked symbols take their value where they first are a
+    whole size.
+    """
     if real is None:
         return
     if isinstance(real, TensorValue):
@@ -120,7 +123,7 @@ def _tensor_run(real: TensorValue, said: TensorValue, known: dict[str, int]) -> 
 
 
 def _holds(said: int | Size, real: int | Size, known: dict[str, int]) -> bool:
-    """Whether a size can be this number; a bare symbol that is still unknown becomes it."""
+    """Return whether a size can be this number; a bare symbol that is still unknown becomes it."""
     if isinstance(real, Size):
         return True
     _learn(said, real, known)
@@ -149,7 +152,7 @@ def _against_before(evidence: Evidence, ranges: Mapping[str, Interval]) -> Itera
 
 
 def val_differences(one: Any, other: Any, ranges: Mapping[str, Interval]) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between two frozen values; sizes are equal if they are under the ranges."""
+    """Yield the differences between two frozen values; sizes are equal if they are equal for the ranges."""
     if isinstance(one, TensorValue) and isinstance(other, TensorValue):
         yield from _tensor(one, other, ranges)
     elif isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
@@ -185,7 +188,9 @@ def _same_sizes(one: tuple[Any, ...], other: tuple[Any, ...], ranges: Mapping[st
 
 
 def _same_strides(one: TensorValue, other: TensorValue, ranges: Mapping[str, Interval]) -> bool:
-    """Strides of dims of one element mean nothing, and strides of a tensor without elements neither."""
+    """Return whether strides agree: those of dims of one element mean nothing, and neither do those of a tensor without
+    elements.
+    """
     if one.stride is None or other.stride is None:
         return one.stride is other.stride
     ranges = {name: Interval(max(1, each.lower or 1), each.upper) for name, each in ranges.items()}

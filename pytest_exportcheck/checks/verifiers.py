@@ -10,7 +10,9 @@ _FINDING = Finding.of("verifiers")
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """The dialect that the contract names, or that of before; and a program that its verifiers accept."""
+    """Compare the dialect with that of the contract or that of before; and check that the verifiers accept the
+    program.
+    """
     return list(_found(evidence))
 
 

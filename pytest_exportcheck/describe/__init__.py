@@ -1,4 +1,4 @@
-"""Modules and programs -> frozen records that the checks compare."""
+"""Descriptions of modules and programs: frozen records that the checks compare."""
 
 from pytest_exportcheck.describe.declared import declared_dims, dims_in
 from pytest_exportcheck.describe.guards import guard_conditions

@@ -1,4 +1,4 @@
-"""What a case's ``dynamic_shapes`` promises, dim by dim."""
+"""Declared dims: the promises of a case's ``dynamic_shapes``, dim by dim."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
 
-#: ``Dim`` says "no upper bound" by infinity or by the largest int.
+#: ``Dim`` means "no upper bound" by infinity or by the largest int.
 _UNBOUNDED = 2**31
 
 
 def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, ...]:
-    """The dims of tensor inputs of which ``dynamic_shapes`` says something; none where it goes by tensors or further inputs."""
+    """Return the dims of tensor inputs that ``dynamic_shapes`` declares; none where it goes by tensors or further
+    inputs.
+    """
     try:
         specs = specs_by_position(module, call.args, call.kwargs, shapes)
     except TypeError:  # the inputs do not fit the signature: the call itself says so
@@ -34,7 +36,9 @@ def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, 
 
 
 def dims_in(shapes: Any, place: str = "") -> Iterator[DeclaredDim]:
-    """Every ``Dim`` and hint in dynamic shapes, without inputs beside them: what stands for a dim is a leaf."""
+    """Yield every ``Dim`` and hint in dynamic shapes, without inputs next to them: the declaration of a dim is a
+    leaf.
+    """
     if isinstance(shapes, Mapping):
         for key, spec in shapes.items():
             yield from dims_in(spec, f"{place}[{key!r}]")
@@ -61,13 +65,13 @@ def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
 
 
 def children_of(value: Any) -> list[tuple[str, Any]]:
-    """The direct children of a container, with their pytree paths; nothing for a leaf."""
+    """Return the direct children of a container, with their pytree paths; an empty list for a leaf."""
     leaves = pytree.tree_flatten_with_path(value, is_leaf=lambda each: each is not value)[0]
     return [(pytree.keystr(path), child) for path, child in leaves if path]
 
 
 def specs_of(spec: Any, value: Any) -> list[Any]:
-    """The specs of the children of a container, in their order."""
+    """Return the specs of the children of a container, in their order."""
     if isinstance(spec, Mapping):
         keys = value.keys() if isinstance(value, Mapping) else _field_names(value)
         return [spec.get(key) for key in keys]
@@ -79,7 +83,7 @@ def _field_names(value: Any) -> list[str]:
 
 
 def _declared(place: str, dim: int, size: Any) -> DeclaredDim:
-    """One dim: a ``Dim`` or a derived one, a hint such as ``Dim.AUTO``, or an int."""
+    """Return the declaration of one dim: a ``Dim`` or a derived one, a hint such as ``Dim.AUTO``, or an int."""
     if isinstance(size, int):
         return DeclaredDim(place=place, dim=dim, text=str(size), dynamic=False)
     hint = getattr(getattr(size, "type", None), "name", None)
@@ -106,7 +110,7 @@ def _declared(place: str, dim: int, size: Any) -> DeclaredDim:
 def _interval(size: Any) -> Interval | None:
     try:
         lower, upper = size.min, size.max
-    except Exception:  # a derived dim of an unbounded root has no bounds of its own
+    except Exception:  # a derived dim of an unbounded root has no bounds
         return None
     return Interval(_finite(lower), _finite(upper))
 

@@ -1,4 +1,4 @@
-"""Finds calls whose result depends on the default dtype or device at the time of the call."""
+"""Defaults: calls whose result depends on the default dtype or device at the time of the call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMESPACES = ("aten", "prims")
 
 
 def taken_from_defaults(node: torch.fx.Node) -> tuple[str, ...]:
-    """``dtype``, ``device``, both or neither: what a call takes from the process."""
+    """Return ``dtype``, ``device``, both or neither: the defaults of the process that a call uses."""
     target = node.target
     if node.op != "call_function" or not isinstance(target, OpOverload):
         return ()
@@ -46,7 +46,7 @@ def _depends_on_default_dtype(node: torch.fx.Node, target: Any, given: list[torc
 
 
 def _dtypes_under(default: torch.dtype, node: torch.fx.Node, target: Any) -> list[torch.dtype]:
-    """The dtypes of the results of a call, on tensors without data, under another default dtype."""
+    """Return the dtypes of the results of a call, on tensors without data, under another default dtype."""
     args, kwargs = pytree.tree_map(_without_data, (tuple(node.args), dict(node.kwargs)))
     if any(_is_of(argument, "Device") for argument in schema_of_operator(target).arguments):
         kwargs["device"] = torch.device("meta")
@@ -60,7 +60,7 @@ def _dtypes_under(default: torch.dtype, node: torch.fx.Node, target: Any) -> lis
 
 
 def _without_data(value: Any) -> Any:
-    """A tensor of the meta device for a node that yields a tensor, a number for one that yields a symbol."""
+    """Return a tensor of the meta device for a node that yields a tensor, a number for one that yields a symbol."""
     if not isinstance(value, torch.fx.Node):
         return value
     val = value.meta["val"]

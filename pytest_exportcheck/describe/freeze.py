@@ -1,7 +1,7 @@
-"""Arguments, values and metadata of nodes -> plain frozen data.
+"""Frozen data: arguments, values and metadata of nodes as plain data.
 
-A frozen value shares nothing with the program, so that a stage that edits its input cannot edit what was written down
-of it, and never holds a tensor, so that comparing two is safe.
+A frozen value shares nothing with the program, so that a stage that edits its input cannot edit the record of that
+input, and never holds a tensor, so that comparing two is safe.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def target_text(target: Any) -> str:
-    """The target of a node: ``aten.add.Tensor``, ``_operator.getitem``, ``cond``."""
+    """Return the target of a node: ``aten.add.Tensor``, ``_operator.getitem``, ``cond``."""
     if isinstance(target, (str, OpOverload)):
         return str(target)
     if isinstance(target, HigherOrderOperator):
@@ -31,14 +31,14 @@ def target_text(target: Any) -> str:
 
 
 def qualified(value: Any) -> str:
-    """A class or function by module and name."""
+    """Return a class or function as text by module and name."""
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     return f"{value.__module__}.{name}" if name else _without_addresses(repr(value))
 
 
 @as_plain
 def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
-    """Shape, dtype, device, layout, stride and offset of a tensor, real or fake."""
+    """Return shape, dtype, device, layout, stride and offset of a tensor, real or fake."""
     strided = is_strided(tensor)
     return TensorValue(
         shape=() if tensor.is_nested else tuple(map(symbols.size, tensor.shape)),
@@ -51,7 +51,7 @@ def tensor_value(tensor: torch.Tensor, symbols: Symbols) -> TensorValue:
 
 
 def frozen(value: Any, symbols: Symbols) -> Any:
-    """Any value as plain data: equal values freeze equal, and what freezes equal is equal for our purposes."""
+    """Return any value as plain data: equal values freeze equal, and what freezes equal is equal for the checks."""
     if type(value) in (str, int, bool, type(None)):
         return value
     if isinstance(value, torch.fx.Node):
@@ -72,7 +72,7 @@ def frozen(value: Any, symbols: Symbols) -> Any:
 
 
 def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]:
-    """The metadata of a node without ``val``, key by key."""
+    """Return the metadata of a node without ``val``, key by key."""
     kept: dict[str, Any] = {}
     for key, value in meta.items():
         if key == "val" or key in _PRESENCE_ONLY:
@@ -91,7 +91,7 @@ def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]
     return kept
 
 
-#: Long, internal to a capture, and compared by nobody: the ledger only says whether they are there.
+#: Keys that are long, internal to a capture, and not compared: the ledger only says whether they are present.
 _PRESENCE_ONLY = frozenset({"tensor_meta", "example_value", "eager_input_vals", "eager_input_kwargs", "grapharg"})
 
 
@@ -126,7 +126,7 @@ def _source(source: Any) -> Any:
 
 
 def origin_of(meta: Mapping[str, Any]) -> str:
-    """The node that ``from_node`` names last: the one of the program that a stage was given."""
+    """Return the node that ``from_node`` names last: the one of the program that a stage was given."""
     chain = meta.get("from_node")
     name = ""
     while isinstance(chain, (list, tuple)) and chain:
@@ -136,7 +136,7 @@ def origin_of(meta: Mapping[str, Any]) -> str:
 
 
 def _function(value: Any) -> Any:
-    """Two strings; anything else shows its type, for torch's own writer expects strings."""
+    """Freeze a pair of strings; represent any other value by its type, because torch's own writer expects strings."""
     if not isinstance(value, tuple):
         return _opaque(value)
     return tuple(each if isinstance(each, str) else (type(each).__name__, target_text(each)) for each in value)
@@ -152,7 +152,7 @@ def _source_functions(value: Any) -> Any:
 
 
 def _custom(value: Any) -> Any:
-    """The user's own annotations, with the types of containers and keys."""
+    """Freeze the user's own annotations, with the types of containers and keys."""
     if not isinstance(value, Mapping):
         return _opaque(value)
     return {
@@ -161,7 +161,7 @@ def _custom(value: Any) -> Any:
 
 
 def _typed(value: Any) -> Any:
-    """A value whose containers keep their types: what the user wrote is the user's business."""
+    """Freeze a value whose containers keep their types: the user decides what the annotations mean."""
     if isinstance(value, torch.Tensor):
         return _tensor_text(value)
     if isinstance(value, Mapping):
@@ -172,7 +172,7 @@ def _typed(value: Any) -> Any:
 
 
 def _tensor_text(tensor: torch.Tensor) -> str:
-    """A tensor that a user put into metadata: what it is, and its first values where they can be had."""
+    """Describe a tensor that a user put into metadata: its facts, and its first values where they can be read."""
     try:
         return f"tensor {tensor.dtype} {list(tensor.shape)} {tensor.detach().flatten()[:8].tolist()}"
     except (RuntimeError, NotImplementedError):  # layouts and devices without values to read
@@ -180,7 +180,9 @@ def _tensor_text(tensor: torch.Tensor) -> str:
 
 
 def _bindings(value: Any) -> Any:
-    """Which part of the node's value binds an unbacked symbol; the symbols' own names mean nothing elsewhere."""
+    """Return the parts of the node's value that bind unbacked symbols; the symbols' own names mean nothing
+    elsewhere.
+    """
     if not isinstance(value, Mapping):
         return _opaque(value)
     return tuple(sorted(pytree.keystr(path) if isinstance(path, tuple) else str(path) for path in value.values()))

@@ -1,4 +1,4 @@
-"""What a program's guards let pass: their text evaluated for a few settings of the inputs' sizes."""
+"""Guards: the text of a program's guards evaluated for a few settings of the inputs' sizes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Leaves = list[tuple[KeyPath, Any]]
 
 
 class _Unknown(Exception):
-    """The guard says something that is not evaluated here."""
+    """A guard has a part that is not evaluated here."""
 
 
 def acceptance(
@@ -30,7 +30,7 @@ def acceptance(
     guards: tuple[str, ...],
     declared: tuple[DeclaredDim, ...],
 ) -> dict[str, bool]:
-    """Setting -> whether every guard holds there. A setting gives the dims of one declared name another size.
+    """Return by setting whether every guard holds there. A setting gives the dims of one declared name another size.
 
     Guards that are not about sizes of inputs are left out.
     """
@@ -53,9 +53,10 @@ def acceptance(
 
 
 def guard_conditions(program: torch.export.ExportedProgram, dims: Mapping[tuple[str, int], Any]) -> list[Any]:
-    """The program's guards as sympy relations; ``dims`` is the size of each dim of each input, (place, dim) -> expression.
+    """Return the program's guards as sympy relations; ``dims`` is the size of each dim of each input, (place, dim) to
+    expression.
 
-    Guards that are about something else than sizes are left out.
+    Guards about anything other than sizes are left out.
     """
     inputs = [(path, _Shape(place_of(path), dims)) for path in input_paths(program)]
     trees = [_parsed(guard) for guard in guards_of(program)]
@@ -71,7 +72,7 @@ def _relation(tree: ast.expr | None, sources: _Sources) -> Any:
 
 
 class _Shape:
-    """Stands for a tensor of which only the sizes are known, as expressions."""
+    """A placeholder for a tensor of which only the sizes are known, as expressions."""
 
     def __init__(self, place: str, dims: Mapping[tuple[str, int], Any]) -> None:
         self._sizes = [expr for (owner, _), expr in sorted(dims.items()) if owner == place]
@@ -87,14 +88,14 @@ class _Shape:
 
 
 def _sizes(dim: DeclaredDim) -> list[int]:
-    """Both bounds and their neighbours, two and three and a few beyond."""
+    """Return both bounds and their neighbours, two and three and a few beyond."""
     bounds = [bound for bound in (dim.interval.lower, dim.interval.upper) if bound is not None] if dim.interval else []
     near = {bound + step for bound in bounds for step in (-1, 0, 1)}
     return sorted(size for size in {*near, 1, 2, 3, 4, 7, 8} if 0 <= size < 2**31)
 
 
 def _resized(program: torch.export.ExportedProgram, dims: Sequence[DeclaredDim], size: int) -> Leaves:
-    """The example inputs with these dims of another size; tensors without data."""
+    """Return the example inputs with these dims of another size, as tensors without data."""
     args, kwargs = program.example_inputs
     leaves = pytree.tree_leaves((args, {name: kwargs[name] for name in keyword_order(program)}))
     return [(path, _of_size(path, leaf, dims, size)) for path, leaf in zip(input_paths(program), leaves, strict=False)]
@@ -128,7 +129,7 @@ def _holds(tree: ast.expr | None, program: torch.export.ExportedProgram, inputs:
 
 
 class _Sources:
-    """What ``L[...]`` stands for in guards: arguments by name, or all of them."""
+    """The values of ``L[...]`` in guards: arguments by name, or all of them."""
 
     def __init__(self, program: torch.export.ExportedProgram, inputs: Leaves) -> None:
         tree = branch_of(inputs).entries
@@ -143,7 +144,7 @@ class _Sources:
         }
 
     def __getitem__(self, name: str) -> Any:
-        """An argument by name; of a parameter that takes any number of them, all."""
+        """Return an argument by name, or all arguments of a parameter that takes any number of them."""
         if name in self._named:
             return self._named[name]
         numbered = [value for key, value in self._named.items() if re.fullmatch(rf"{re.escape(name)}_\d+", key)]
@@ -170,7 +171,7 @@ def _compare(node: Any, sources: _Sources) -> Any:
 
 
 def _call(node: Any, sources: _Sources) -> Any:
-    """``size``, ``stride``, ``dim``, ``storage_offset``, ``numel`` of an input; ``min`` and ``max``."""
+    """Evaluate ``size``, ``stride``, ``dim``, ``storage_offset``, ``numel`` of an input; ``min`` and ``max``."""
     arguments = [_value(each, sources) for each in node.args]
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
     if name.removeprefix("sym_") in ("min", "max"):
@@ -186,7 +187,7 @@ def _call(node: Any, sources: _Sources) -> Any:
 
 
 def _attribute(node: Any, sources: _Sources) -> Any:
-    """A field of a class among the inputs."""
+    """Evaluate a field of a class among the inputs."""
     owner = _value(node.value, sources)
     if isinstance(owner, Branch) and node.attr in owner.entries:
         return owner[node.attr]

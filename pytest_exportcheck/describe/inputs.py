@@ -1,6 +1,6 @@
-"""The inputs of a case against what its ``dynamic_shapes`` declares, before anything is captured.
+"""Checks of a case's inputs against its ``dynamic_shapes``, before anything is captured.
 
-torch says these things late, in every mode again, and of the program instead of the case.
+torch reports these faults late, in every mode again, and about the program instead of the case.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 @dataclass(frozen=True, eq=False)
 class _Leaf:
-    """One leaf of the inputs: ``name`` is how the user calls it, ``source`` the option of the case that draws it."""
+    """One leaf of the inputs: ``name`` is the user's name for it, ``source`` the option of the case that draws it."""
 
     place: str
     name: str
@@ -44,8 +44,8 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
     Raises
     ------
     CaseError
-        When a size, a value or the structure varies that is not declared, a dim is declared that a tensor does not have, or
-        a size is outside its declared range: every such place, and what to do.
+        When a size, a value or the structure varies without a declaration, a declared dim does not exist in its tensor,
+        or a size is outside its declared range: every such place, and what to do.
     """
     if shapes is not None and not isinstance(shapes, (Mapping, tuple, list)):
         return  # AdditionalInputs and specifications declare in other ways
@@ -83,7 +83,7 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
 
 
 def _differ(one: Any, other: Any) -> bool:
-    """Return True if two Python values differ of which a program keeps one."""
+    """Return True if two Python values of a kind that a program keeps as constants differ."""
     plain = isinstance(one, _PLAIN) and isinstance(other, _PLAIN)
     return plain and (type(one), one) != (type(other), other)
 
@@ -98,7 +98,7 @@ def _tensor(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Iterato
         yield f"the number of dims of {leaf.name} varies between calls of {leaf.source} {pair}; draw one number."
         return
     if example.is_nested or fresh.is_nested:
-        return  # sizes of their own kind
+        return  # sizes of a special kind
     for dim, (one, other) in enumerate(zip(example.shape, fresh.shape, strict=True)):
         declared = dims.get((leaf.place, dim))
         where = f"dim {dim} of {leaf.name}"
@@ -134,7 +134,7 @@ def _holds(lower: int | None, size: int, upper: int | None) -> bool:
 
 
 def _wrong_dims(leaf: _Leaf) -> Iterator[str]:
-    """Dims of a spec that the tensor does not have."""
+    """Yield a message for each dim of a spec that the tensor does not have."""
     if not isinstance(leaf.example, torch.Tensor):
         return
     has = f"which has {leaf.example.dim()} {'dim' if leaf.example.dim() == 1 else 'dims'}"
@@ -150,7 +150,7 @@ def _wrong_dims(leaf: _Leaf) -> Iterator[str]:
 
 
 def _structure(example: Inputs, fresh: Inputs, names: Mapping[str, str]) -> Iterator[str]:
-    """Leaves that one call of ``args`` or ``kwargs`` gives and another does not."""
+    """Yield a message for each leaf that one call of ``args`` or ``kwargs`` gives and another does not."""
     for source in ("args", "kwargs"):
         one, other = (
             [place for place, _ in input_leaves(each.args, each.kwargs) if place.startswith(source)]
@@ -165,7 +165,9 @@ def _structure(example: Inputs, fresh: Inputs, names: Mapping[str, str]) -> Iter
 
 
 def _bound(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | None:
-    """The inputs by the parameters of ``forward``; None where they do not fit, or where it has no signature."""
+    """Return the inputs by the parameters of ``forward``; None where they do not fit, or where ``forward`` has no
+    signature.
+    """
     try:
         return inspect.signature(module.forward).bind(*call.args, **call.kwargs)
     except (TypeError, ValueError):
@@ -173,7 +175,7 @@ def _bound(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | No
 
 
 def _names(bound: inspect.BoundArguments, call: Inputs) -> dict[str, str]:
-    """``args[0]`` -> the name of the parameter that takes it; keyword arguments by their names."""
+    """Map ``args[0]`` to the name of the parameter that takes it; keyword arguments by their names."""
     signature = bound.signature
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [name for name, each in signature.parameters.items() if each.kind in kinds]
@@ -187,7 +189,7 @@ def _named(place: str, names: Mapping[str, str]) -> str:
 
 
 def _leaf_specs(module: torch.nn.Module, call: Inputs, shapes: Any) -> dict[str, Any]:
-    """Return what ``dynamic_shapes`` says of each leaf of the inputs, by place."""
+    """Return the declaration of ``dynamic_shapes`` for each leaf of the inputs, by place."""
     specs = specs_by_position(module, call.args, call.kwargs, shapes)
     if specs is None:
         return {}

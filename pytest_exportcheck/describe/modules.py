@@ -1,4 +1,4 @@
-"""Modules and programs -> frozen records that the checks compare."""
+"""Descriptions of modules: state, call specification and types of submodules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pytest_exportcheck.records import CallSpecRecord, StateEntry, StateRecord
 
 
 def state_of(module: torch.nn.Module) -> StateRecord:
-    """Every named tensor of a module, with who is tied to whom, and the order of its ``state_dict()``."""
+    """Return every named tensor of a module, with the names that it is tied to, and the order of its
+    ``state_dict()``.
+    """
     entries: dict[str, StateEntry] = {}
     same_object: dict[int, str] = {}
     same_storage: dict[Any, str] = {}
@@ -39,16 +41,17 @@ def state_of(module: torch.nn.Module) -> StateRecord:
 def call_spec_of_call(
     module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], structure: Any
 ) -> CallSpecRecord:
-    """How the eager module was called in an observation, and the structure that it returned."""
+    """Return how the eager module was called in an observation, and the structure that it returned."""
     return CallSpecRecord(pytree.tree_structure((args, dict(kwargs))), structure, _names(module, args, kwargs))
 
 
 def _names(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the parameters of ``forward`` that are given something, keywords in the order of the call; None where
-    it takes any number."""
+    """Return the names of the parameters of ``forward`` that the call passes, keywords in the order of the call; None
+    where ``forward`` takes any number.
+    """
     try:
         bound = inspect.signature(module.forward).bind(*args, **kwargs)
-    except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
+    except (TypeError, ValueError):  # a compiled forward does not describe its arguments
         return None
     parameters = bound.signature.parameters
     kinds = {each.kind for each in parameters.values()}
@@ -57,22 +60,22 @@ def _names(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, 
 
 
 def call_spec_of(program: torch.export.ExportedProgram) -> CallSpecRecord:
-    """How a program says that it is called."""
+    """Return how a program expects to be called."""
     signature = program.module_call_graph[0].signature if program.module_call_graph else None
     names = tuple(signature.forward_arg_names or ()) if signature else None
     return CallSpecRecord(program.call_spec.in_spec, program.call_spec.out_spec, names)
 
 
 def module_types_of(module: torch.nn.Module) -> dict[str, str]:
-    """Submodule path -> qualified class, under every path; the module itself under the empty one."""
+    """Return the qualified class of every submodule by path, under every path; the module itself has the empty one."""
     return {path: qualified(type(owner)) for path, owner in module.named_modules(remove_duplicate=False)}
 
 
 def claimed_types_of(module: torch.nn.Module) -> dict[str, frozenset[str]]:
     """Map submodule paths to further classes that a capture may name there.
 
-    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps them, or
-    puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
+    The nodes of a graph module name the modules that were traced, by paths from the graph module on: a capture keeps
+    them, or puts the path of the graph module before them. Dynamo sees through a compiled module, to the one inside.
     """
     claims: dict[str, set[str]] = {}
     for owner_path, owner in module.named_modules(remove_duplicate=False):
@@ -96,8 +99,9 @@ def _named_in(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def untraced_of(module: torch.nn.Module, *, holds_objects: bool = False) -> dict[str, str]:
-    """Map submodule paths to the reason why operations may run outside a Python function ``forward`` of the user. torch records
-    lines of code of such functions only. ``holds_objects``: the inputs hold objects of registered classes."""
+    """Map submodule paths to the reason why operations may run outside a Python function ``forward`` of the user. torch
+    records lines of code of such functions only. ``holds_objects``: the inputs hold objects of registered classes.
+    """
     reasons = ((path, _untraced(owner)) for path, owner in module.named_modules(remove_duplicate=False))
     found = {path: reason for path, reason in reasons if reason}
     return {"": "inputs", **found} if holds_objects else found

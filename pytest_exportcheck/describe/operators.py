@@ -1,4 +1,6 @@
-"""Facts about the operator that a node calls, from its schema and its tags; the few that neither says are in tables here."""
+"""Facts about the operator that a node calls, from its schema and its tags; tables here hold the few that neither
+states.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ from pytest_exportcheck.describe.freeze import target_text
 from pytest_exportcheck.harness._torch import OpOverload, schema_of_operator
 from pytest_exportcheck.records.programs import OperatorFact
 
-_NO_FACTS: frozenset[OperatorFact] = frozenset()
-
 #: Arguments that switch off the drawing of random numbers if they are False or zero.
 _SWITCHES = ("train", "training", "dropout", "dropout_p")
 
 
 def operator_facts(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> frozenset[OperatorFact]:
-    """Return the facts about a call of ``target`` with these arguments, in which values of other nodes may stand for tensors."""
+    """Return the facts about a call of ``target`` with these arguments, in which values of other nodes may take the
+    place of tensors.
+    """
     if not isinstance(target, OpOverload):
         return _of_function(target)
     facts = _of_operator(target)
@@ -50,7 +52,7 @@ def _of_operator(target: OpOverload) -> frozenset[OperatorFact]:
 def _from_schema(target: OpOverload) -> Iterator[OperatorFact]:
     schema = schema_of_operator(target)
     tensors = [argument for argument in schema.arguments if "Tensor" in str(argument.type)]
-    returned = str(schema).rpartition("->")[2].strip()  # the only text that tells SymInt from int
+    returned = str(schema).rpartition("->")[2].strip()  # the only text that distinguishes SymInt from int
     if torch.Tag.nondeterministic_seeded in target.tags:
         yield "random"
     if schema.is_mutable:
@@ -77,21 +79,21 @@ def _of_function(target: Any) -> frozenset[OperatorFact]:
     return frozenset({"bookkeeping", "interpreter_level"} if level else {"bookkeeping"})
 
 
-# --- what schema and tags do not say ----------------------------------------------------------
+# --- facts that schema and tags lack ----------------------------------------------------------
 
 
 def _aten(*names: str) -> frozenset[str]:
     return frozenset(f"aten::{name}" for name in names)
 
 
-#: Inserted by a capture to detach constants and to assert something of tensors. The schemas are those of views, copies and
-#: operators without results that a model may ask for.
+#: Inserted by a capture to detach constants and to assert facts about tensors. The schemas are those of views, copies
+#: and operators without results that a model may ask for.
 _INSERTED = _aten(
     *("lift_fresh", "lift_fresh_copy", "detach", "detach_", "detach_copy", "alias", "alias_copy"),
     *("_assert_async", "_assert_tensor_metadata"),
 )
 
-#: Begin and end a torch.func transform: the number that such a call returns is the interpreter's, and no program uses it.
+#: Calls that begin and end a torch.func transform: their number is the interpreter's, and programs do not use it.
 _LEVELS = (
     "torch._functorch.predispatch._vmap_increment_nesting",
     "torch._functorch.predispatch._vmap_decrement_nesting",
@@ -117,8 +119,8 @@ _NAMED: Mapping[OperatorFact, frozenset[str]] = MappingProxyType(
     {
         # A view that its schema hides from autograd.
         "view": _aten("_unsafe_view"),
-        # Writes a mutation back at the end of a functional program. The schema of the copy that returns its result is that of
-        # any operator of two tensors.
+        # Writes a mutation back at the end of a functional program. The schema of the copy that returns its result is
+        # that of any operator of two tensors.
         "copy": _aten("copy", "copy_"),
         # Fetches a tensor that a subclass wraps.
         "subclass_part": frozenset({"export::access_subclass_inner_tensor"}),
@@ -129,7 +131,7 @@ _NAMED: Mapping[OperatorFact, frozenset[str]] = MappingProxyType(
         "attention": _aten("scaled_dot_product_attention"),
         # One kernel for what eager computes in several operators.
         "fused_attention": _aten("_transformer_encoder_layer_fwd", "_native_multi_head_attention"),
-        # Results have strides of their own, whatever the strides of the arguments: a schema says nothing of strides.
+        # Results have strides that do not depend on the strides of the arguments: a schema does not describe strides.
         "settles_strides": _ATTENTION
         | _aten(
             *("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "embedding", "contiguous", "cumsum", "repeat"),

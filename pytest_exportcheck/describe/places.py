@@ -1,6 +1,7 @@
 """Places of a program's inputs in its arguments.
 
-A pytree spec is never unflattened here: a class of the user's may look at its leaves, and takes nothing but what it had.
+A pytree spec is never unflattened here: a class of the user's may look at its leaves, and accept only the original
+ones.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ KeyPath = tuple[Any, ...]
 
 
 def input_paths(program: torch.export.ExportedProgram) -> list[KeyPath]:
-    """The pytree paths of the user's inputs in ``(args, kwargs)``, in the order of the signature."""
+    """Return the pytree paths of the user's inputs in ``(args, kwargs)``, in the order of the signature."""
     spec = program.call_spec.in_spec
     if spec is None:
         return []
@@ -27,24 +28,26 @@ def input_paths(program: torch.export.ExportedProgram) -> list[KeyPath]:
 
 
 def input_places(program: torch.export.ExportedProgram) -> list[str]:
-    """The places of the user's inputs, in the order of the signature: ``args[0]``, ``kwargs['mask']``."""
+    """Return the places of the user's inputs, in the order of the signature: ``args[0]``, ``kwargs['mask']``."""
     return [place_of(path) for path in input_paths(program)]
 
 
 def keyword_order(program: torch.export.ExportedProgram) -> tuple[str, ...]:
-    """The names of the keyword arguments, in the program's own order."""
+    """Return the names of the keyword arguments, in the program's own order."""
     spec = program.call_spec.in_spec
     return () if spec is None else _keywords(spec)
 
 
 def place_of(path: Any) -> str:
-    """Name a leaf of ``(args, kwargs)`` as ``input_leaves`` does: the first key tells one from the other."""
+    """Return the place of a leaf of ``(args, kwargs)`` as ``input_leaves`` names it: the first key distinguishes the
+    two.
+    """
     return ("args" if path[0].idx == 0 else "kwargs") + pytree.keystr(path[1:])
 
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """A container among the inputs: what it holds, by index, key or attribute name."""
+    """A container among the inputs: its values, by index, key or attribute name."""
 
     entries: Mapping[Any, Any]
 
@@ -52,11 +55,12 @@ class Branch:
         return self.entries[key]
 
     def values(self) -> tuple[Any, ...]:
+        """Return the values of the container, in order."""
         return tuple(self.entries.values())
 
 
 def branch_of(leaves: Sequence[tuple[KeyPath, Any]]) -> Branch:
-    """The tree of some leaves with their paths, out of branches only."""
+    """Return the tree of some leaves with their paths, built of branches only."""
     groups: dict[Any, list[tuple[KeyPath, Any]]] = {}
     for path, leaf in leaves:
         groups.setdefault(_key(path[0]), []).append((path[1:], leaf))
@@ -64,7 +68,7 @@ def branch_of(leaves: Sequence[tuple[KeyPath, Any]]) -> Branch:
 
 
 def _key(entry: Any) -> Any:
-    """The index, key or attribute name that an entry of a pytree path holds."""
+    """Return the index, key or attribute name that an entry of a pytree path holds."""
     for field in ("idx", "key", "name"):
         if hasattr(entry, field):
             return getattr(entry, field)
@@ -80,7 +84,7 @@ def _paths_of_example(example: Any, spec: Any) -> list[KeyPath]:
     ordered = {name: kwargs[name] for name in _keywords(spec) if name in kwargs}
     try:
         return [path for path, _ in pytree.tree_flatten_with_path((args, ordered))[0]]
-    except ValueError:  # a class that was registered without names for what it holds
+    except ValueError:  # a class that was registered without names for its children
         return []
 
 
@@ -92,7 +96,7 @@ def _paths_of_spec(spec: Any) -> list[KeyPath]:
 
 
 def _keys(spec: Any) -> list[Any]:
-    """Name the children of a spec: mapping keys, fields of a namedtuple, else numbers."""
+    """Return names for the children of a spec: mapping keys, fields of a namedtuple, else numbers."""
     names = getattr(spec.type, "_fields", None) or getattr(spec.context, "_fields", None)
     if names is not None and len(names) == spec.num_children:
         return [pytree.GetAttrKey(name) for name in names]

@@ -1,4 +1,4 @@
-"""An exported program -> a :class:`ProgramRecord`."""
+"""The description of an exported program as a :class:`ProgramRecord`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def program_of(
     declared: tuple[DeclaredDim, ...] = (),
     runs: tuple[NodeRun, ...] = (),
 ) -> ProgramRecord:
-    """Everything that a program carries, except what ``state_of`` and ``call_spec_of`` say of its module."""
+    """Describe everything in a program, except what ``state_of`` and ``call_spec_of`` describe of its module."""
     symbols = Symbols()
     places = input_places(program)
     for spec, place in zip(_user_inputs(program), places, strict=False):
@@ -84,7 +84,7 @@ def _placeholder_value(program: torch.export.ExportedProgram, name: str) -> Any:
 
 
 def _graphs(path: str, module: Any, symbols: Symbols, regions: tuple[str, ...] = ()) -> Iterator[GraphRecord]:
-    """The graph of a module, then the subgraphs that its nodes are given."""
+    """Yield the graph of a module, then the subgraphs that its nodes are given."""
     subgraphs: list[tuple[str, Any, str]] = []
     nodes = []
     for node in module.graph.nodes:
@@ -96,7 +96,7 @@ def _graphs(path: str, module: Any, symbols: Symbols, regions: tuple[str, ...] =
 
 
 def _subgraph(owner: Any, node: torch.fx.Node) -> Any:
-    """The graph module that a node fetches, if it does."""
+    """Return the graph module that a ``get_attr`` node fetches, None for any other node."""
     if node.op != "get_attr":
         return None
     value = owner
@@ -135,7 +135,7 @@ def _node(
 
 
 def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
-    """What the val of an input says of its gradient; of what is computed, it is nobody's promise."""
+    """Return the ``requires_grad`` of an input's val; that of a computed value is not part of the contract."""
     value = node.meta.get("val")
     return (
         {"requires_grad": value.requires_grad} if node.op == "placeholder" and isinstance(value, torch.Tensor) else {}
@@ -143,7 +143,7 @@ def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
 
 
 def _tied(state: Mapping[str, Any]) -> frozenset[str]:
-    """The names whose tensor shares its storage with that of another name."""
+    """Return the names whose tensor shares its storage with that of another name."""
     keys = {name: key for name, value in state.items() if (key := storage_key(value)) is not None}
     count = Counter(keys.values())
     return frozenset(name for name, key in keys.items() if count[key] > 1)
@@ -197,7 +197,9 @@ def _constraints(
 
 
 def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
-    """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do not count."""
+    """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do
+    not count.
+    """
     values = (
         value for graph in graphs for node in graph.nodes for value in (node.val, node.args, *node.kwargs.values())
     )
@@ -223,7 +225,7 @@ def _examples(program: torch.export.ExportedProgram) -> tuple[Leaf, ...] | None:
 
 
 def _call_text(signature: Any) -> str:
-    """The preserved call signature of a submodule in one line; empty where none is preserved."""
+    """Return the preserved call signature of a submodule in one line; empty where none is preserved."""
     if signature is None:
         return ""
     return " ".join(
@@ -236,7 +238,7 @@ def _refused_by(program: torch.export.ExportedProgram) -> Raised | None:
     for verifier in program.verifiers:
         try:
             verifier().check(program)
-        except Exception as error:  # whatever a verifier raises is what it has to say
+        except Exception as error:  # any error of a verifier is its finding
             text = str(error).strip()
             return Raised(verifier.__name__, text.splitlines()[0] if text else type(error).__name__)
     return None

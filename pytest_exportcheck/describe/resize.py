@@ -20,11 +20,11 @@ Sizes = dict[tuple[str, int], int]
 def at_other_sizes(
     call: Inputs, declared: Sequence[DeclaredDim], symbolic: Mapping[tuple[str, int], Any] = MappingProxyType({})
 ) -> Inputs | None:
-    """The inputs with every dynamic dim by one longer, or shorter where the declared range ends, derived dims as their root
-    demands: elements are repeated, or left out. None where no dim is dynamic.
+    """Return the inputs with every dynamic dim longer by one, or shorter where the declared range ends, and derived
+    dims as their root requires: elements are repeated, or left out. None where no dim is dynamic.
 
-    ``symbolic``: (place, dim) -> the sympy expression that a program has for it; a dim of which no more is declared than a
-    hint has the size that it demands.
+    ``symbolic``: (place, dim) -> the sympy expression that a program has for it; a dim that is declared by a hint only
+    has the size that the expression requires.
 
     Raises
     ------
@@ -53,7 +53,7 @@ _WITH_KERNELS = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uin
 
 @as_plain
 def _resized(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """The tensor with this shape, in the same layout; elements are repeated, or left out."""
+    """Return the tensor with this shape, in the same layout; elements are repeated, or left out."""
     values = tensor.detach().as_subclass(torch.Tensor)
     signed = _WITH_KERNELS.get(values.dtype)
     values = values if signed is None else values.view(signed)
@@ -70,7 +70,7 @@ def _resized(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 def _following(
     sizes: Sizes, leaves: Mapping[str, Any], hinted: Sequence[DeclaredDim], symbolic: Mapping[tuple[str, int], Any]
 ) -> Sizes:
-    """The sizes of hinted dims that those of other dims determine."""
+    """Return the sizes of hinted dims that those of other dims determine."""
     fixed: dict[Any, Any] = {}
     theirs = {(dim.place, dim.dim) for dim in hinted}
     for at in sorted(symbolic, key=lambda at: (at in theirs, at not in sizes)):
@@ -81,7 +81,9 @@ def _following(
 
 
 def families(dims: Sequence[DeclaredDim]) -> list[list[DeclaredDim]]:
-    """Dims that change together, for they have one root; what a hint or a number declares has none."""
+    """Return groups of dims that change together because they have one root; dims declared by a hint or a number have
+    none.
+    """
     found: dict[Any, list[DeclaredDim]] = {}
     for dim in dims:
         found.setdefault(dim.root or (dim.place, dim.dim), []).append(dim)
@@ -89,7 +91,7 @@ def families(dims: Sequence[DeclaredDim]) -> list[list[DeclaredDim]]:
 
 
 def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], int]]:
-    """(place, dim) -> another size; dims of one root together."""
+    """Yield (place, dim) with another size; dims of one root change together."""
     for family in families(dims):
         now = _root_size(family, leaves)
         if now is None:

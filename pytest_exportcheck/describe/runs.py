@@ -1,4 +1,4 @@
-"""Runs a program node by node on its example inputs, and writes down what each node yielded."""
+"""Runs of a program node by node on its example inputs, and a record of what each node yielded."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 def node_runs(
     program: torch.export.ExportedProgram, example: Inputs, declared: Sequence[DeclaredDim]
 ) -> tuple[NodeRun, ...]:
-    """A run on the example inputs, and where dims are dynamic another at other sizes, at which a number that stands for a
-    symbol shows."""
+    """Return a run on the example inputs, and where dims are dynamic another at other sizes, which reveals a number in
+    place of a symbol.
+    """
     on_example = _run(program, example, "on the example inputs")
     try:
         other = at_other_sizes(example, declared, _symbolic(program, example))
@@ -37,8 +38,9 @@ def node_runs(
 
 
 def run_digest(program: torch.export.ExportedProgram) -> str | None:
-    """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs with the same
-    digest yield the same. None for a program that holds objects which cannot be compared."""
+    """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs
+    with the same digest yield the same. None for a program that holds objects which cannot be compared.
+    """
     held = [_state(program, spec) for spec in program.graph_signature.input_specs if spec.target is not None]
     if not all(isinstance(value, torch.Tensor) for value in held):
         return None
@@ -70,7 +72,7 @@ def _is_subgraph(program: torch.export.ExportedProgram, node: torch.fx.Node) -> 
 
 
 def _target_id(node: torch.fx.Node) -> str:
-    """Tell functions of one name apart; torch keeps its operators for good."""
+    """Return an id that distinguishes functions of one name; torch never frees its operators."""
     return str(id(node.target)) if callable(node.target) else ""
 
 
@@ -82,7 +84,9 @@ def _symbolic_shapes(program: torch.export.ExportedProgram) -> Iterator[str]:
 
 
 def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple[str, int], Any]:
-    """(place, dim) of the inputs -> the sympy expression that the program has for it, where it depends on symbols."""
+    """Map (place, dim) of the inputs to the sympy expression that the program has for it, where it depends on
+    symbols.
+    """
     leaves = _flat_inputs(program, call.args, call.kwargs)
     places = _places(leaves, list(input_leaves(call.args, call.kwargs)))
     vals = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
@@ -97,8 +101,9 @@ def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple
 
 
 def _places(leaves: Sequence[Any], placed: Sequence[tuple[str, Any]]) -> list[str]:
-    """The place of each leaf. One tensor may be passed twice, and a registered class may make new tensors whenever it is
-    flattened: those are paired in order."""
+    """Return the place of each leaf. One tensor may be passed twice, and a registered class may make new tensors
+    whenever it is flattened: those are paired in order.
+    """
     known = {id(leaf) for leaf in leaves}
     places: dict[int, list[str]] = {}
     for place, leaf in placed:
@@ -108,7 +113,7 @@ def _places(leaves: Sequence[Any], placed: Sequence[tuple[str, Any]]) -> list[st
 
 
 def _sizes(call: Inputs) -> dict[str, int]:
-    """The value of every symbol that an input fixes, as :class:`Symbols` names it."""
+    """Return the value of every symbol that an input fixes, as :class:`Symbols` names it."""
     return {
         f"{place}.size({dim})": size
         for place, leaf in input_leaves(call.args, call.kwargs)
@@ -118,10 +123,10 @@ def _sizes(call: Inputs) -> dict[str, int]:
 
 
 def _run(program: torch.export.ExportedProgram, call: Inputs, label: str) -> NodeRun:
-    """What each placeholder and call node yields: ``TensorValue``, a number, or a tuple of such, by place.
+    """Return what each placeholder and call node yields: ``TensorValue``, a number, or a tuple of such, by place.
 
-    Buffers, constants and inputs are copies; parameters too where a node may write to them. A program that cannot be
-    run this way has what was reached before, and where that was.
+    Buffers, constants and inputs are copies; parameters too where a node may write to them. The record of a program
+    that cannot be run this way has the values that were reached before, and where the run stopped.
     """
     run, stopped = _attempt(program, call)
     if stopped is not None:  # nodes that write to what requires grad run without grad only
@@ -133,8 +138,9 @@ def _run(program: torch.export.ExportedProgram, call: Inputs, label: str) -> Nod
 
 
 def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Progress, Stopped | None]:
-    """In the grad mode of the program's own call: attention takes another kernel, with other strides, where its mask
-    requires grad."""
+    """Run the program in the grad mode of the program's call: attention uses another kernel, with other strides, where
+    its mask requires grad.
+    """
     run = _Progress()
     try:
         _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
@@ -145,14 +151,16 @@ def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Prog
 
 @dataclass(eq=False)
 class _Progress:
-    """What was yielded so far, and the place of the node that runs."""
+    """The values that were yielded so far, and the place of the node that runs."""
 
     values: dict[str, Any] = field(default_factory=dict)
     place: str = "its inputs"
 
 
 class _Recorder(torch.fx.Interpreter):
-    """Keeps facts, not values. Subgraphs run under recorders of their own; of a loop the first round counts."""
+    """An interpreter that keeps facts, not values. Subgraphs run under separate recorders; of a loop the first round
+    counts.
+    """
 
     def __init__(self, module: torch.fx.GraphModule, path: str, progress: _Progress) -> None:
         super().__init__(module)
@@ -171,7 +179,9 @@ class _Recorder(torch.fx.Interpreter):
         return result
 
     def _place_in(self, owner: torch.fx.Node, graph: torch.fx.Node) -> str:
-        """As the record of the program calls the subgraph: the node that is given it, and in which argument."""
+        """Return the subgraph's path as the record of the program names it: the node that is given it, and in which
+        argument.
+        """
         keys = {f"[{place}]": value for place, value in enumerate(owner.args)}
         keys |= {f"[{key}]": value for key, value in owner.kwargs.items()}
         key = next((key for key, value in keys.items() if value is graph), "")
@@ -179,7 +189,7 @@ class _Recorder(torch.fx.Interpreter):
 
 
 class _Subgraph(torch.nn.Module):
-    """A subgraph that writes down what its nodes yield when it is called."""
+    """A subgraph that records what its nodes yield when it is called."""
 
     def __init__(self, module: torch.fx.GraphModule, path: str, progress: _Progress) -> None:
         super().__init__()
@@ -222,7 +232,7 @@ def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: 
 
 
 def _flat_inputs(program: torch.export.ExportedProgram, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
-    """The leaves of the arguments in the program's own order of keywords."""
+    """Return the leaves of the arguments in the program's own order of keywords."""
     ordered = {name: kwargs[name] for name in keyword_order(program) if name in kwargs}
     leaves: list[Any] = pytree.tree_leaves((args, {**ordered, **{k: v for k, v in kwargs.items() if k not in ordered}}))
     return leaves

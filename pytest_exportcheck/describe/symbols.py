@@ -13,7 +13,9 @@ _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 class Symbols:
-    """Names a program's symbols: a backed one after the input dim that fixes it, an unbacked one by order."""
+    """Names for a program's symbols: a backed one is named after the input dim that fixes it, an unbacked one by
+    order.
+    """
 
     def __init__(self) -> None:
         self._names: dict[Any, Any] = {}
@@ -21,7 +23,7 @@ class Symbols:
         self._unbacked = 0
 
     def introduce(self, place: str, shape: tuple[Any, ...]) -> None:
-        """Name the symbols that stand alone in the shape of an input, unless they have a name already."""
+        """Name the symbols that are the whole size of a dim of an input, unless they have a name already."""
         for dim, size in enumerate(shape):
             if isinstance(size, torch.SymInt):
                 expr = size.node.expr
@@ -30,11 +32,13 @@ class Symbols:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names given so far."""
+        """Return the names given so far."""
         return frozenset(map(str, self._names.values()))
 
     def size(self, value: Any) -> int | Size:
-        """An int as it is; a symbolic number or a sympy expression as an int where it is constant, else as a Size."""
+        """Return an int as it is; a symbolic number or a sympy expression as an int where it is constant, else as a
+        Size.
+        """
         if not isinstance(value, (*_SYMBOLIC, sympy.Basic)):
             number: int = value
             return number
@@ -62,13 +66,13 @@ class Symbols:
 
 
 def _role(symbol: Any, expr: Any) -> str:
-    """What a symbol does in an expression, whatever it and the others are called."""
+    """Return the role of a symbol in an expression, independent of its name and the names of the others."""
     other = sympy.Symbol("b")
     return str(expr.xreplace({each: sympy.Symbol("a") if each is symbol else other for each in expr.free_symbols}))
 
 
 def interval_of(bounds: Any) -> Interval:
-    """A value range as an interval of integers: rational bounds tightened, infinities as None."""
+    """Return a value range as an interval of integers: rational bounds tightened, infinities as None."""
     return Interval(_bound(bounds.lower, sympy.ceiling), _bound(bounds.upper, sympy.floor))
 
 

@@ -16,12 +16,12 @@ from pytest_exportcheck.errors import EngineError, SelectionError
 
 
 def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = None) -> dict[str, Engine]:
-    """The bundled engines and the added ones, by name, each with the added edges.
+    """Return the bundled engines and the added ones, by name, each with the added edges.
 
     Raises
     ------
     EngineError
-        When an added object is no engine, or it or an edge takes a name that is taken.
+        When an added object is not an engine, or an engine or an edge has a name that is taken.
     """
     engines: dict[str, Engine] = {}
     for candidate in (TorchExport(), Reference(), *added):
@@ -33,7 +33,7 @@ def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = Non
 
 
 def select_engines(engines: Mapping[str, Engine], globs: Sequence[str]) -> list[Engine]:
-    """The engines that names and globs stand for; without any, all.
+    """Return the engines that match the names and globs; without any, return all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an archive holds, record by record, without reading the weights again."""
+"""Digests of the records of an archive, without reading the weights again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import zipfile
 
 
 def archive_records(buffer: io.BytesIO) -> dict[str, str]:
-    """Name of each record -> checksum and size, as the archive's directory has them. The folder that all records share is
-    left out of the names. What is no zip archive is one record.
+    """Map the name of each record to its checksum and size, as the archive's directory has them. The folder that all
+    records share is left out of the names. A file that is not a zip archive is one record.
 
     The reader of PT2 archives is not used: an engine may save any file, and that reader refuses most of them.
     """

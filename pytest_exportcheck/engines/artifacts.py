@@ -1,4 +1,4 @@
-"""Wraps what engines return: whatever an engine makes, the rest of the plugin sees a ``StageArtifact``."""
+"""The wrapper of what engines return: the rest of the plugin sees a ``StageArtifact``, from every engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def as_artifact(made: Any, maker: str) -> StageArtifact:
     Raises
     ------
     EngineError
-        When there is nothing to call.
+        When the artifact cannot be called.
     """
     if not callable(getattr(made, "callable", None)):
         raise EngineError(

@@ -1,4 +1,4 @@
-"""Reads the optional attributes of an engine that a hook gives."""
+"""The optional attributes of an engine that a hook gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def optional_attributes(candidate: Any, name: str) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        When one of them is not what it has to be.
+        When one of them has the wrong type.
     """
     found = {attribute: getattr(candidate, attribute, None) for attribute in _READ}
     return {

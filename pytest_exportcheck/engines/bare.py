@@ -1,5 +1,6 @@
-"""Adapts a bare object with ``export`` (and as far as it can ``decompose``, ``save``, ``load``, ``unflatten``) to an
-engine. This is the form that users write."""
+"""The adapter that makes an engine of a bare object with ``export`` (and as far as it can ``decompose``, ``save``,
+``load``, ``unflatten``). Users write this form.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ _CAPTURES = {
     "strict": {"strict": True, "pre_dispatch": True},
     "strict_postdispatch": {"strict": True, "pre_dispatch": False},
 }
-#: Of an ``export`` without these parameters.
+#: The flags of an ``export`` without these parameters.
 DEFAULT = {"strict": False, "pre_dispatch": True}
 
 
@@ -42,7 +43,8 @@ _Edge: TypeAlias = Callable[[StageArtifact], Artifact]
 
 
 def as_engine(candidate: Any) -> Engine:
-    """Make an engine of a bare object, or of one that has mappings ``captures`` and ``edges``. An ``Engine`` stays as it is.
+    """Make an engine of a bare object, or of one that has mappings ``captures`` and ``edges``. An ``Engine`` stays as
+    it is.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def as_engine(candidate: Any) -> Engine:
 
 
 def _stages(candidate: Any, name: str) -> tuple[Mapping[str, _Capture], Mapping[str, _Edge]]:
-    """The captures and edges of an engine, which are its own or follow from its methods."""
+    """Return the captures and edges of an engine, which are its own or follow from its methods."""
     captures, edges = getattr(candidate, "captures", None), getattr(candidate, "edges", None)
     if isinstance(captures, Mapping):
         if not isinstance(edges, Mapping):
@@ -88,7 +90,7 @@ def _on_made(edge: Callable[[Any], Artifact]) -> _Edge:
 
 
 def _captures(bare: Any) -> Iterator[tuple[str, _Capture]]:
-    """Those that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
+    """Yield the captures that ``export`` has a parameter for: without ``strict``, non-strict ones only."""
     lacking = {flag: DEFAULT[flag] for flag in DEFAULT if not _takes(bare.export, flag)}
     for capture, flags in _CAPTURES.items():
         if lacking.items() <= flags.items():
@@ -98,7 +100,7 @@ def _captures(bare: Any) -> Iterator[tuple[str, _Capture]]:
 def _takes(function: Callable[..., Any], name: str) -> bool:
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # not of Python
+    except ValueError:  # a callable that is not written in Python
         return True
     return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
@@ -159,7 +161,7 @@ def _retrace(bare: Any, given: StageArtifact) -> Artifact:
 
 
 def _shapes_for(run: Any, request: Request) -> Any:
-    """The request's dynamic shapes in the names of another callable."""
+    """Return the request's dynamic shapes in the names of another callable."""
     shapes, specs = request.dynamic_shapes, request.specs
     if specs is None:
         return shapes
@@ -173,7 +175,7 @@ def _shapes_for(run: Any, request: Request) -> Any:
 
 
 def _takes_anything(run: Any) -> bool:
-    """Whether it is called as ``forward(*args, **kwargs)``, as unflattened modules are."""
+    """Return whether a callable is called as ``forward(*args, **kwargs)``, as unflattened modules are."""
     if not isinstance(run, torch.nn.Module):
         return False
     kinds = [parameter.kind for parameter in inspect.signature(run.forward).parameters.values()]

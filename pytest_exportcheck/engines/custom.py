@@ -1,4 +1,4 @@
-"""Edges that a hook adds: to every engine, beside its own."""
+"""Edges that a hook adds to every engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ JUDGED_AS = ("decompose", "serdes", "retrace", "unflatten")
 class ProgramEdge:
     """A step from a program to a program.
 
-    ``contract_of`` is the edge by whose contract it is judged: ``decompose`` (values may move a little, nodes may change),
-    ``serdes`` (nothing may change), ``retrace`` or ``unflatten``. For what it cannot do for one program, ``run`` raises
-    :class:`pytest_exportcheck.Unsupported`. It leaves the program that it is given as it was.
+    Parameters
+    ----------
+    run
+        A function from an ``ExportedProgram`` to another one. It must not modify the program that it is given. Where it
+        cannot transform one program, it raises :class:`pytest_exportcheck.Unsupported`.
+    contract_of
+        The edge by whose contract the step is judged: ``decompose`` (values may move a little, nodes may change),
+        ``serdes`` (nothing may change), ``retrace`` or ``unflatten``.
 
     Raises
     ------
     EngineError
-        When ``contract_of`` is none of these.
+        When ``contract_of`` is not one of these.
     """
 
     run: Callable[[Any], Any]
@@ -36,12 +41,12 @@ class ProgramEdge:
 
 
 def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
-    """The engine with further edges: ``ProgramEdge`` objects, or functions from a program to a program.
+    """Return the engine with further edges: ``ProgramEdge`` objects, or functions from a program to a program.
 
     Raises
     ------
     EngineError
-        When an edge has the name of one that the engine has, a name that no mode can hold, or is no function.
+        When an edge has the name of one that the engine has, a name that a mode cannot hold, or is not a function.
     """
     if not added:
         return engine
@@ -61,7 +66,9 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
 
 
 def _returning_a_program(name: str, run: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Hold a step to returning a program. A pass that works in place and returns nothing is the usual mistake."""
+    """Wrap a step so that it must return a program. A pass that works in place and returns None is the usual
+    mistake.
+    """
 
     def checked(given: Any) -> Any:
         program = run(given)

@@ -1,4 +1,4 @@
-"""The edge ``interop``: what one engine saves is loaded by every other one of its format."""
+"""The edge ``interop``: a file that one engine saves is loaded by every other one of its format."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def _portable(_: Any) -> str:
 
 
 def _edge(saver: str, save: Save, readers: Mapping[str, Load], unportable: Callable[[Any], str]) -> Edge:
-    """Loaded by each of the readers: all that they make is judged, and what the first makes goes on."""
+    """Return an edge that has each of the readers load the file: all results are judged, and later stages use the
+    first.
+    """
 
     def edge(given: StageArtifact) -> Artifact:
         program = program_of(given)

@@ -1,7 +1,8 @@
-"""Engines and artifacts: what an engine returns, and the two records with which the rest of the plugin works.
+"""The engines and artifacts: what an engine returns, and the two records with which the rest of the plugin works.
 
-An :class:`Engine` has named captures that make artifacts, and named edges that turn one artifact into another. The adapter
-(``bare.as_engine``) makes one of every object that a hook gives, and wraps what that object makes into a :class:`StageArtifact`.
+An :class:`Engine` has named captures that make artifacts, and named edges that turn one artifact into another. The
+adapter (``bare.as_engine``) makes an engine of every object that a hook gives, and wraps what that object makes into a
+:class:`StageArtifact`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import torch
 
 @dataclass(frozen=True)
 class Request:
-    """The question that a capture answers: example arguments, their dynamic shapes, and which capture it is.
+    """The request that a capture answers: example arguments, their dynamic shapes, and which capture it is.
 
-    ``specs`` are the dynamic shapes by position: one for each of ``args``, then one for each of ``kwargs``.
-
-    ``strict`` and ``pre_dispatch`` are as in ``export``; a retrace asks for the same again.
+    ``specs`` are the dynamic shapes by position: one for each of ``args``, then one for each of ``kwargs``. ``strict``
+    and ``pre_dispatch`` are as in ``export``; a retrace requests the same again.
     """
 
     args: tuple[Any, ...]
@@ -33,20 +33,22 @@ class Request:
 
 @runtime_checkable
 class Artifact(Protocol):
-    """The result of a stage, as an engine returns it. An artifact may also have ``program``, an ``ExportedProgram``, and the other
-    attributes of :class:`ProgramArtifact`."""
+    """The result of a stage, as an engine returns it. An artifact may also have ``program``, an ``ExportedProgram``,
+    and the other attributes of :class:`ProgramArtifact`.
+    """
 
     def callable(self) -> Callable[..., Any]:
-        """Something to call with the user's arguments. May share storage with the artifact."""
+        """Return a callable that takes the user's arguments. It may share storage with the artifact."""
 
 
 @dataclass(frozen=True, eq=False)
 class ProgramArtifact:
-    """A program, and the request that it answers; the request is None for a program that an added edge made of another engine's artifact.
+    """A program, and the request that it answers; the request is None for a program that an added edge made of another
+    engine's artifact.
 
-    A serdes edge adds ``saved``, a digest of each record of the archive it wrote, and ``resave``, which saves the result
-    again and gives the digests of that. ``reader`` is the engine that read the file, where that is another engine; ``other_readers`` is
-    what further engines made of the same file, by their names.
+    A serdes edge adds ``saved``, a digest of each record of the archive that it wrote, and ``resave``, which saves the
+    result again and returns the digests of that. ``reader`` is the engine that read the file, where that is another
+    engine; ``other_readers`` are the results of further engines for the same file, by their names.
     """
 
     program: Any
@@ -63,7 +65,7 @@ class ProgramArtifact:
 
 @dataclass(frozen=True, eq=False)
 class ModuleArtifact:
-    """A module that comes without a program, such as ``unflatten`` makes."""
+    """A module without a program, such as ``unflatten`` makes."""
 
     module: torch.nn.Module
     request: Request | None
@@ -76,7 +78,7 @@ class ModuleArtifact:
 class StageArtifact:
     """An artifact with every attribute: those that the engine's own artifact lacks have their defaults.
 
-    ``made`` is the engine's own artifact, which the engine's own edges are given.
+    ``made`` is the engine's own artifact, which is passed to the engine's own edges.
     """
 
     made: Artifact
@@ -88,11 +90,13 @@ class StageArtifact:
     other_readers: Mapping[str, StageArtifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
-        """Return something to call with the user's arguments."""
+        """Return a callable that takes the user's arguments."""
         return self.made.callable()
 
     def resaved(self) -> Mapping[str, str]:
-        """Save the result again and return the digests of that; empty for an artifact that was not loaded from a file."""
+        """Save the result again and return the digests of that; empty for an artifact that was not loaded from a
+        file.
+        """
         return self.resave() if self.resave else {}
 
 
@@ -104,15 +108,16 @@ Load: TypeAlias = Callable[[BytesIO], Any]
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """An engine with every attribute. ``as_engine`` makes it of what a hook gives.
+    """An engine with every attribute. ``as_engine`` makes it of an object that a hook gives.
 
-    ``edits_input`` names the edges that edit what they are given. ``contract_of`` names, for an edge that a hook adds, the edge by whose
-    contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save`` and ``load`` are for
-    other engines that have the same ``format``; ``unportable`` names what of a program other engines cannot read in such a file.
+    ``edits_input`` names the edges that edit their input. ``contract_of`` names, for an edge that a hook adds, the edge
+    by whose contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save``
+    and ``load`` are for other engines that have the same ``format``; ``unportable`` names the parts of a program that
+    other engines cannot read in such a file.
 
-    A second opinion has ``default_modes``: of the default modes, those that it runs where nobody names it. Where it has ``refusals``, an
-    error of another type is an engine error, and says nothing of the model. An error of its ``objections`` names what other engines get
-    wrong without a word: it fails whatever they do.
+    A second opinion has ``default_modes``: the default modes that the engine runs where the user does not name it.
+    Where it has ``refusals``, an error of another type is an engine error, and is not about the model. An error of its
+    ``objections`` names a fault that other engines ignore: it fails whatever they do.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The ``reference`` engine: our own exporter, reader and writer of programs."""
+"""The ``reference`` engine: an independent exporter, reader and writer of programs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class Reference:
     name = "reference"
     format = "pt2"
     default_modes = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
-    #: What it says of a model or a file, or what torch's tensors without data say. Anything else is its own fault.
+    #: Errors about a model or a file, and errors of torch's tensors without data. Any other error is the engine's own
+    #: fault.
     objections = (ConstraintViolation, NotTraceable)
     refusals = (ExportcheckError, *refusals_of_capture())
-    #: Stages that are another engine's work: its known defects explain them. What refuses sizes that are drawn are guards, which
+    #: Stages that are another engine's work: its known defects explain them. Drawn sizes are refused by guards, which
     #: torch makes of a program's symbols.
     delegates_to: Mapping[str, str] = {"interop": "torch", "fuzz": "torch"}
 

@@ -30,7 +30,7 @@ class TorchExport:
         strict: bool = False,
         pre_dispatch: bool = True,
     ) -> ExportedProgram:
-        """``torch.export.export``, or the inference IR with ``pre_dispatch=False``."""
+        """Capture by ``torch.export.export``, or in the inference IR with ``pre_dispatch=False``."""
         with _forgotten_by_dynamo() if strict else nullcontext():
             return self._export(module, args, kwargs, dynamic_shapes, strict, pre_dispatch)
 
@@ -67,11 +67,12 @@ class TorchExport:
 
 @contextmanager
 def _forgotten_by_dynamo() -> Iterator[None]:
-    """Dynamo's captures do not add up over cases: neither against its recompile limit nor in memory.
+    """Make Dynamo forget a capture, so that captures do not add up over cases: neither against its recompile limit nor
+    in memory.
 
-    For every object that a guard looks at, Dynamo registers a finalizer that holds all guards of the capture. Classes and
-    modules never die, so each strict capture would be kept: 0.6 MB for a small model (torch 2.13, 2.14). Dynamo has forgotten
-    the capture at the next reset; so are these.
+    For every object that a guard looks at, Dynamo registers a finalizer that holds all guards of the capture. Classes
+    and modules never die, so each strict capture would be kept: 0.6 MB for a small model (torch 2.13, 2.14). Dynamo
+    forgets the capture at the next reset; this context removes the finalizers.
     """
     torch.compiler.reset()
     before = set(weakref.finalize._registry)  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ def _classes(program: ExportedProgram) -> Iterator[str]:
 
 
 def _kinds(spec: Any) -> Iterator[Any]:
-    """The classes of the nodes of a spec; for a namedtuple its own class."""
+    """Yield the classes of the nodes of a spec; for a namedtuple its own class."""
     if spec is None or spec.is_leaf():
         return
     own = pytree.is_namedtuple_class(spec.context) if isinstance(spec.context, type) else False

@@ -1,2 +1,3 @@
-"""Expected failures: what an entry may say, the file that holds entries for cases that one cannot decorate, and writing
-that file anew."""
+"""Expected failures: the fields of an entry, the file that holds entries for cases that cannot be decorated, and its
+rewriting.
+"""

@@ -1,4 +1,4 @@
-"""The file of expected failures written anew from a run: what fails gets an entry, what no longer fails loses its own."""
+"""The rewriting of the file of expected failures after a run: new failures get an entry, and fixed ones lose theirs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 120  # characters of a reason
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """What an entry would excuse: a check of an item of a case, ``path::name``, and what it found."""
+    """A failure that an entry would excuse: a check of an item of a case, ``path::name``, and what it found."""
 
     case: str
     engine: str
@@ -32,7 +32,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class ExpectationDelta:
-    """What one item means for the file: ``excused`` by the entries of these lines, ``stale`` those of these lines."""
+    """The changes of one item to the file: ``excused`` by the entries of these lines, ``stale`` those of these
+    lines.
+    """
 
     failures: tuple[Failure, ...] = ()
     excused: tuple[tuple[int, Failure], ...] = ()
@@ -41,7 +43,7 @@ class ExpectationDelta:
 
 @dataclass(frozen=True)
 class Rewriting:
-    """The new text, how many of the entries stay in it, and how many join them."""
+    """The new text, how many of the entries stay in it, and how many are added."""
 
     text: str
     kept: int
@@ -49,14 +51,16 @@ class Rewriting:
 
 
 def delta_of(judgement: Judgement, path: str, partial: Collection[int] = ()) -> ExpectationDelta:
-    """What a judgement means for the file. ``path`` is where the case stands, as in the item's id; ``partial`` are the lines
-    of entries that also name items which are not part of this run: nobody knows whether they are stale."""
+    """Return the changes of a judgement to the file. ``path`` is the file of the case, as in the item's id; ``partial``
+    are the lines of entries that also name items which are not part of this run: whether these entries are stale is not
+    known.
+    """
     outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None:
         return ExpectationDelta()
 
     def failure(finding: Finding) -> Failure:
-        mode = "*" if finding.check == "case" else reckoning.mode  # whichever item comes first reports it
+        mode = "*" if finding.check == "case" else reckoning.mode  # the first item of the case reports it
         return Failure(f"{path}::{outcome.case}", outcome.engine, mode, finding.check, _found(finding))
 
     return ExpectationDelta(
@@ -69,8 +73,9 @@ def delta_of(judgement: Judgement, path: str, partial: Collection[int] = ()) -> 
 
 
 def accepted(judgement: Judgement, path: Path, partial: Collection[int] = ()) -> Outcome:
-    """The outcome of an item in a run that writes the file: what fails is expected from now on. What the file cannot
-    say stays: a stale entry in a decorator, or one that a part of its items cannot decide (``partial``)."""
+    """Return the outcome of an item in a run that writes the file: failures are expected from now on. A stale entry
+    that the file cannot fix stays: one in a decorator, or one that needs items outside this run (``partial``).
+    """
     outcome, reckoning = judgement.outcome, judgement.reckoning
     if reckoning is None or not all(_in_file(entry, partial) for entry in reckoning.stale):
         return outcome
@@ -86,9 +91,10 @@ def _in_file(entry: Expectation, partial: Collection[int]) -> bool:
 
 
 def rewritten(file: ExpectationsFile, deltas: Iterable[ExpectationDelta]) -> Rewriting:
-    """The new text. Entries that excused something, or whose items did not run, stay word for word with their comments;
-    one that is stale somewhere and excuses elsewhere is narrowed to where it does; new ones join them, sorted by case,
-    engine, mode and check."""
+    """Return the new text. Entries that excused something, or whose items did not run, stay word for word with their
+    comments; an entry that is stale for some items and excuses others is narrowed to the latter; new entries follow,
+    sorted by case, engine, mode and check.
+    """
     deltas = list(deltas)
     stale = {line for each in deltas for line in each.stale}
     kept = [((entry.case, *_key(entry)), entry.text) for entry in file.entries if entry.line not in stale]
@@ -141,19 +147,19 @@ def _text(failure: Failure, narrowed: Entry | None = None) -> str:
         "check": failure.check,
         "error": said.error if said else "",
         "torch": said.torch if said else "",
-        "reason": said.reason if said else f"on board since this file was written: {failure.found}",
+        "reason": said.reason if said else f"known since this file was written: {failure.found}",
     }
     lines = [FORM, *(f"{key} = {_string(value)}" for key, value in values.items() if value)]
     return "\n".join(lines) + "\n"
 
 
 def _string(value: str) -> str:
-    """A TOML basic string: JSON's, but for DEL, which TOML wants escaped."""
+    """Return a TOML basic string: JSON's, except that TOML requires DEL to be escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _found(finding: Finding) -> str:
-    """A finding in a line that is the same in every run: without the values that came, which may move."""
+    """Return a finding in a line that is the same in every run: without the actual values, which may vary."""
     if finding.change != "raised":
         return f"{finding.place}: {kind_of(finding)}"
     first: Sequence[str] = finding.actual.strip().splitlines()[:1]

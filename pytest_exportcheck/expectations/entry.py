@@ -1,4 +1,4 @@
-"""One expected failure: what it may say, and what it is about."""
+"""Entries of expected failures: validation, and matching with items and findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_exportcheck.reports.wording import text_of
 
 
 def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
-    """What is wrong with an entry: the key, and a message."""
+    """Yield the problems of an entry: the key, and a message."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not entry.reason.strip():
@@ -31,7 +31,7 @@ def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
 
 
 def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str) -> bool:
-    """Whether the entry speaks of this item of its case."""
+    """Return whether the entry is about this item of its case."""
     from packaging.specifiers import SpecifierSet
 
     return (
@@ -42,7 +42,9 @@ def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str
 
 
 def excuses(entry: Expectation, finding: Finding) -> bool:
-    """Whether the entry excuses the finding. What is tolerated needs no excuse; a failure of the plugin itself has none."""
+    """Return whether the entry excuses the finding. A tolerated finding needs no excuse, and a failure of the plugin
+    itself has none.
+    """
     return (
         finding.verdict != "tolerated"
         and finding.check != "internal"

@@ -1,8 +1,8 @@
-"""The file of expected failures: TOML tables ``[[expect]]``, each with the line that it stands on.
+"""The file of expected failures: TOML tables ``[[expect]]``, each with its line number.
 
 ```toml
 [[expect]]
-case = "case_shop.py::mlp"     # path::name or name alone; a glob
+case = "case_shop.py::mlp"     # path::name or only name; a glob
 mode = "strict*"               # glob; default: every mode
 engine = "torch"               # glob; default: every engine
 check = "outputs"              # glob; default: every check
@@ -42,33 +42,39 @@ _HEADER = re.compile(r"\s*\[\[\s*expect\s*\]\]\s*(#.*)?$")
 
 @dataclass(frozen=True)
 class Entry:
-    """One table of the file: which cases it is for and what it excuses, and its text with the comments above it."""
+    """One table of the file: the cases that it is for and the findings that it excuses, and its text with the comments
+    above it.
+    """
 
     expectation: Expectation
     text: str
 
     @property
     def case(self) -> str:
+        """Return the glob of the cases that the entry is for."""
         return self.expectation.case
 
     @property
     def line(self) -> int:
+        """Return the line of the entry's header."""
         return self.expectation.origin.line
 
     def place_of(self, key: str) -> str:
-        """Where the key stands; where the entry begins if it does not say it."""
+        """Return the place of the key; where the entry does not have the key, the place where the entry begins."""
         header = next(number for number, line in enumerate(self.text.splitlines()) if _HEADER.match(line))
         line = _line_of(self.text, key, self.line - header, self.line)
         return f"{self.expectation.origin.file}:{line}"
 
     def is_for(self, path: str, name: str) -> bool:
-        """Whether it is for the case of this name in the file ``path``."""
+        """Return whether the entry is for the case of this name in the file ``path``."""
         return fnmatchcase(f"{path}::{name}" if "::" in self.case else name, self.case)
 
 
 @dataclass(frozen=True)
 class ExpectationsFile:
-    """What the file says. ``preamble`` is its text before the first entry; ``line_end`` is how its lines end on disk."""
+    """The content of the file. ``preamble`` is its text before the first entry; ``line_end`` is the line end of the
+    file on disk.
+    """
 
     path: Path
     preamble: str = ""
@@ -76,7 +82,7 @@ class ExpectationsFile:
     line_end: str = "\n"
 
     def of(self, path: str, name: str) -> tuple[Expectation, ...]:
-        """The expected failures of one case."""
+        """Return the expected failures of one case."""
         return tuple(entry.expectation for entry in self.entries if entry.is_for(path, name))
 
 
@@ -86,7 +92,7 @@ def read(path: Path) -> ExpectationsFile:
     Raises
     ------
     ExpectationsError
-        When it cannot be read, is no TOML, or an entry says what no entry may say: with the line and the key.
+        When the file cannot be read, is not TOML, or has an invalid entry: with the line and the key.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with a mark
@@ -133,7 +139,7 @@ class _Block:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    """The text before the first entry, then the entries. A comment belongs to the entry that it stands right above."""
+    """Yield the text before the first entry, then the entries. A comment belongs to the entry directly below it."""
     lines = text.splitlines(keepends=True)
     headers = [number for number, line in enumerate(lines) if _HEADER.match(line)]
     starts = [_with_comments(lines, number) for number in headers]

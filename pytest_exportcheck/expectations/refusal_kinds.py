@@ -1,7 +1,8 @@
 """Kinds of refusal: how the error of an engine says why it refuses a model or a call.
 
-A kind is told by the text of the error, ``Type: message``. An engine of one's own that words its errors otherwise is held to
-the pattern of the rejection instead. Source: the errors of torch 2.13 and 2.14; the reference engine's derive from them.
+The text of the error, ``Type: message``, determines its kind. A user's engine with other error texts is compared with
+the pattern of the rejection instead. Source: the errors of torch 2.13 and 2.14; the reference engine's derive from
+them.
 """
 
 from __future__ import annotations
@@ -19,5 +20,5 @@ KINDS: Mapping[str, str] = {
 
 
 def is_of_kind(kind: str, text: str) -> bool:
-    """Whether an error of this text is of the kind; ``*`` is any."""
+    """Return whether an error of this text is of the kind; ``*`` is any."""
     return kind == "*" or re.search(KINDS[kind], text) is not None

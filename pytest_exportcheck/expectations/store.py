@@ -1,4 +1,6 @@
-"""The expected failures of one session: read at its start, matched with its cases, and written at its end when asked."""
+"""The expected failures of one session: read at its start, matched with its cases, and written at its end on
+request.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ class Named:
 
 
 class ExpectationStore:
-    """Holds the file, and what the items that ran mean for it. ``partial`` are the lines of entries that name items which
-    are not part of the run.
+    """The file, and the changes of the items that ran. ``partial`` are the lines of entries that name items which are
+    not part of the run.
 
     Raises
     ------
@@ -44,12 +46,12 @@ class ExpectationStore:
         self.file = read(Path(path)) if there else ExpectationsFile(Path(path))
 
     def add(self, delta: ExpectationDelta) -> None:
-        """Take in what an item means for the file."""
+        """Add the changes of an item to the file."""
         self._deltas.append(delta)
 
     def write(self, *, ended_early: bool = False) -> None:
-        """Write the file anew, if that was asked for and anything ran. Of a run that ended early nobody knows which items it
-        left out: only entries that name a single one can be stale then.
+        """Rewrite the file, if that was requested and any item ran. After a run that ended early it is not known which
+        items were left out: only entries that name a single item can be stale then.
 
         Raises
         ------
@@ -69,16 +71,17 @@ class ExpectationStore:
         )
 
     def told(self) -> Iterator[str]:
-        """Lines for the end of the summary."""
+        """Yield lines for the end of the summary."""
         yield from self._told
 
     def tell(self, text: str) -> None:
-        """A further line for the end of the summary."""
+        """Add a line to the end of the summary."""
         self._told.append(text)
 
     def collected(self, items: Sequence[Named], in_part: bool, whole: Collection[str] = ()) -> None:
-        """All items before any is deselected; ``in_part``: there may be cases that were not collected, but for those of the
-        files ``whole``. Entries that can be for no case are ``unmatched``."""
+        """Record all items before any is deselected; ``in_part``: there may be cases that were not collected, except
+        for those of the files ``whole``. Entries that cannot match any case are ``unmatched``.
+        """
         self._collected = items
         self.partial = {entry.line for entry in self.file.entries if in_part and glob.has_magic(entry.case)}
         self.unmatched = [
@@ -89,18 +92,18 @@ class ExpectationStore:
         ]
 
     def nearest(self, entry: Entry) -> str:
-        """The case that an unmatched entry may mean; empty where none is like it."""
+        """Return the case that an unmatched entry may mean; empty where none is similar."""
         names = {f"{item.path}::{item.case}" if "::" in entry.case else item.case for item in self._collected}
         return next(iter(difflib.get_close_matches(entry.case, sorted(names), n=1)), "")
 
     def selected(self, items: Collection[Named]) -> None:
-        """The items that are part of the run: what else an entry names is not known to be mended."""
+        """Record the items that are part of the run: the state of the other items that an entry names is not known."""
         left_out = set(self._collected) - set(items)
         self.partial |= {entry.line for entry in self.file.entries if any(_names(entry, item) for item in left_out)}
 
 
 def _is_of_a_source(entry: Entry) -> bool:
-    """Whether the case comes from a source, which another run may name."""
+    """Return whether the case comes from a source, which another run may name."""
     path, colons, _ = entry.case.partition("::")
     return bool(colons) and not path.endswith(".py") and not glob.has_magic(path)
 

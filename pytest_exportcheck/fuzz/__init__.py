@@ -1,4 +1,4 @@
-"""Sizes that a model says it accepts, and those it says it refuses, as hypothesis strategies and as a check."""
+"""Sizes that a model declares or refuses, as hypothesis strategies and as a check."""
 
 from pytest_exportcheck.fuzz.strategies import inputs_for, sizes_of
 

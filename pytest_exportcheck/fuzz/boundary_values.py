@@ -1,4 +1,6 @@
-"""The sizes at which models go wrong first: bounds, 0, 1, 2, the example's, powers of two, numbers that stand in the code."""
+"""Boundary values: the sizes at which models fail first, such as bounds, 0, 1, 2, the example's, powers of two, numbers
+in the code.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from pytest_exportcheck.fuzz.solver import Axis, Domain
 def boundaries(
     domain: Domain, example: Mapping[str, int], constants: Sequence[int], number: int
 ) -> list[dict[str, int]]:
-    """At most ``number`` choices of the domain's axes that are in the domain, the most telling ones first.
+    """Return at most ``number`` choices of the domain's axes that are in the domain, the most revealing ones first.
 
     ``example`` gives the sizes of the roots in the example inputs, ``constants`` numbers that may mean a size.
     """
@@ -33,8 +35,10 @@ def boundaries(
 
 
 def smaller(domain: Domain, found: Mapping[str, int], usual: Mapping[str, int], number: int) -> list[dict[str, int]]:
-    """At most ``number`` choices of several axes below ``found``: one axis smaller, those behind it anything telling. Where
-    one dim must grow for another to shrink, or sizes in between do not fail, step by step does not get there."""
+    """Return at most ``number`` choices of several axes below ``found``: one axis smaller, the axes after it at any
+    size. Shrinking one axis at a time does not get there if one dim must grow for another to shrink, or if sizes in
+    between do not fail.
+    """
     points: dict[tuple[int, ...], dict[str, int]] = {}
     for place, axis in enumerate(domain.axes):
         before = {each.name: found[each.name] for each in domain.axes[:place]}
@@ -58,18 +62,18 @@ def _anything(axis: Axis, found: int, usual: int) -> list[int]:
     return [*ends, found, usual, axis.first + 2 * axis.step]
 
 
-#: How many smaller sizes of an axis are tried with others.
+#: Number of smaller sizes of an axis that are tried with others.
 _LOWER = 16
 
 
 def code_constants(module: torch.nn.Module) -> list[int]:
-    """Whole numbers in the source of a module's own code: what its forward may compare a size with."""
+    """Return whole numbers in the source of a module's own code, which forward() may compare a size with."""
     codes = {code for owner in module.modules() for code in _codes(owner)}
     return _sizes_among(number for code in codes for number in _numbers(code.co_consts))
 
 
 def program_constants(program: torch.export.ExportedProgram) -> list[int]:
-    """Whole numbers among the arguments of the operations of a program."""
+    """Return whole numbers among the arguments of the operations of a program."""
     graphs = [each.graph for each in program.graph_module.modules() if isinstance(each, torch.fx.GraphModule)]
     return _sizes_among(
         number for graph in graphs for node in graph.nodes for number in _numbers((node.args, node.kwargs))
@@ -77,22 +81,22 @@ def program_constants(program: torch.export.ExportedProgram) -> list[int]:
 
 
 def condition_constants(conditions: Iterable[Any]) -> list[int]:
-    """Whole numbers in conditions."""
+    """Return whole numbers in conditions."""
     atoms = (atom for each in conditions for atom in getattr(each, "atoms", set)())
     return _sizes_among(int(atom) for atom in atoms if atom.is_Integer)
 
 
 def _sizes_among(numbers: Iterable[int]) -> list[int]:
-    """Those that may be a size which is not tried anyway, sorted."""
+    """Return the numbers that may be a size and are not tried in any case, sorted."""
     return sorted({number for number in numbers if 2 < number < _LARGEST})
 
 
-#: Constants above this are no sizes: ids of dtypes, largest ints.
+#: Constants above this are not sizes: ids of dtypes, largest ints.
 _LARGEST = 10**6
 
 
 def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
-    """Sizes of one axis, the most telling ones first."""
+    """Yield sizes of one axis, the most revealing ones first."""
     last = axis.last if axis.last is not None else usual * 4 + 64
     near = [0, 1, 2, axis.first, last, usual, axis.first + axis.step, last - axis.step, usual + axis.step]
     named = chain.from_iterable((number, number + 1, number - 1) for number in constants)
@@ -105,17 +109,17 @@ def _telling(axis: Axis, usual: int, constants: Sequence[int]) -> Iterator[int]:
             yield size
 
 
-#: How many sizes in a row are tried from the smallest on.
+#: Number of sizes in a row that are tried from the smallest on.
 _RUN = 256
 
-#: How many numbers of the code are tried with each other on several axes.
+#: Number of constants in the code that are combined with each other on several axes.
 _NAMED = 6
 
 
 def _points(
     axes: Sequence[Axis], usual: Mapping[str, int], tell: Mapping[str, Sequence[int]], constants: Sequence[int]
 ) -> Iterator[dict[str, int]]:
-    """Choices of all axes: one axis away from the example at a time, all together, and all equal."""
+    """Yield choices of all axes: one axis away from the example at a time, all together, and all equal."""
     yield dict(usual)
     if len(axes) > 1:
         yield {axis.name: axis.first for axis in axes}
@@ -131,20 +135,20 @@ def _points(
 
 
 def _common(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterator[int]:
-    """Sizes that every axis can have."""
+    """Yield sizes that every axis can have."""
     every = dict.fromkeys(size for axis in axes for size in tell[axis.name])
     yield from (size for size in every if all(axis.has(size) for axis in axes))
 
 
 def _together(axes: Sequence[Axis], tell: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, ...]]:
-    """The n-th size of every axis at once: smallest with smallest, largest with largest."""
+    """Yield the n-th size of every axis at once: smallest with smallest, largest with largest."""
     ordered = [sorted(tell[axis.name])[:_RUN] for axis in axes]
     yield from zip(*ordered, strict=False)
     yield from zip(ordered[0], *(sizes[::-1] for sizes in ordered[1:]), strict=False)
 
 
 def _codes(owner: torch.nn.Module) -> Iterator[CodeType]:
-    """The code of a module's own methods, and of functions that it holds, torch's left out."""
+    """Yield the code of a module's own methods, and of functions that it holds, without torch's."""
     kind = type(owner)
     methods = [] if kind.__module__.startswith("torch.") else list(vars(kind).values())
     for value in [*methods, *vars(owner).values()]:
@@ -160,7 +164,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _numbers(tree: Any) -> Iterator[int]:
-    """Whole numbers in nested tuples, lists and dicts."""
+    """Yield whole numbers in nested tuples, lists and dicts."""
     if isinstance(tree, int) and not isinstance(tree, bool):
         yield tree
     elif isinstance(tree, (tuple, list, frozenset)):

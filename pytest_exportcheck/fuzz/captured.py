@@ -1,4 +1,4 @@
-"""What a captured program says of sizes: symbolic shapes of its inputs, ranges and guards."""
+"""The facts of a captured program about sizes: symbolic shapes of its inputs, ranges and guards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from pytest_exportcheck.records import Interval
 
 @dataclass(frozen=True)
 class Captured:
-    """What a program says of sizes, and the numbers in it that may mean one. Holds nothing of the program."""
+    """The facts of a program about sizes, and the numbers in it that may mean one. Holds no reference to the
+    program.
+    """
 
     facts: Facts
     constants: tuple[int, ...] = ()
@@ -31,7 +33,9 @@ class Captured:
 
 
 def captured_facts(program: torch.export.ExportedProgram) -> Facts:
-    """What capture made of the shapes: a symbol that stands alone is named after the first dim that has it."""
+    """Return the facts that capture made of the shapes. A symbol that is the whole size of a dim is named after the
+    first such dim.
+    """
     shapes = dict(_shapes(program))
     names = _names(shapes)
     dims: dict[Dim, Any] = {}
@@ -52,7 +56,7 @@ def captured_facts(program: torch.export.ExportedProgram) -> Facts:
 
 
 def _shapes(program: torch.export.ExportedProgram) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Place of every tensor input -> its shape in the program, symbols included."""
+    """Yield the place of every tensor input with its shape in the program, symbols included."""
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     spec = program.call_spec.in_spec
     inputs = list(program.graph_signature.user_inputs)
@@ -65,7 +69,7 @@ def _shapes(program: torch.export.ExportedProgram) -> Iterator[tuple[str, tuple[
 
 
 def _names(shapes: dict[str, tuple[Any, ...]]) -> dict[Any, Any]:
-    """Symbols -> the symbols of their roots; one that stands nowhere alone keeps its own name."""
+    """Map symbols to the symbols of their roots; a symbol that is not the whole size of any dim keeps its own name."""
     names: dict[Any, Any] = {}
     for place, shape in shapes.items():
         for number, size in enumerate(shape):

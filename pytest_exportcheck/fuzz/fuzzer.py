@@ -1,4 +1,4 @@
-"""Fuzzes one program: every declared size must give what eager gives, every other one must be refused."""
+"""The fuzzer of one program: every declared size must give what eager gives, and every other size must be refused."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity,
 from pytest_exportcheck.reports.wording import kind_of
 
 Run: TypeAlias = Callable[[Inputs], Observation]
-#: What differs between what eager did and what the program did with these inputs, judged.
+#: Judged differences between what eager did and what the program did with these inputs.
 Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
 
 
 @dataclass(frozen=True)
 class FuzzTarget:
-    """What is fuzzed: eager, and a program that should do the same. ``captured`` is what the program says of sizes, if it is known."""
+    """The target of fuzzing: eager, and a program that should do the same. ``captured`` are the program's facts about
+    sizes, if they are known.
+    """
 
     eager: Run
     run: Run
@@ -39,7 +41,7 @@ class FuzzTarget:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What came of it. ``statistics`` is hypothesis's text."""
+    """The result of fuzzing. ``statistics`` is hypothesis's text."""
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
@@ -48,7 +50,7 @@ class Fuzzed:
 
 
 class Disagreement(Exception):
-    """A drawn example at which something is broken. Each kind is shrunk by itself."""
+    """A drawn example at which something is broken. Each kind is shrunk separately."""
 
 
 class Differs(Disagreement):
@@ -60,13 +62,14 @@ class Refuses(Disagreement):
 
 
 class Accepts(Disagreement):
-    """The program takes sizes that nobody declared, and computes something else."""
+    """The program accepts sizes that are not declared, and computes something else."""
 
 
 @dataclass
 class _Tally:
-    """What became of the examples so far. ``broken`` holds the last findings of each kind, which are the smallest ones when
-    hypothesis is done."""
+    """The results of the examples so far. ``broken`` holds the last findings of each kind, which are the smallest ones
+    when hypothesis is done.
+    """
 
     broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
     excused: dict[Identity, Finding] = field(default_factory=dict)
@@ -78,7 +81,7 @@ class _Tally:
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
 
     def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
-        """Keep what is known or tolerated once; raise for what is broken."""
+        """Keep known and tolerated findings once; raise for broken ones."""
         broken = [each for each in findings if each.verdict == "broken"]
         for each in findings:
             if each.verdict != "broken":
@@ -88,12 +91,12 @@ class _Tally:
             raise kind
 
 
-#: How many more examples are tried for sizes below those that were found.
+#: Number of further examples for sizes below those that were found.
 _POLISH = 150
 
 
 def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing) -> Fuzzed:
-    """Run so many examples of declared sizes, and at most as many of others, pinned ones before them."""
+    """Run this many examples of declared sizes, and at most as many of others, pinned ones before them."""
     return _Fuzzer(ground, subject, key, options.examples, options.also).run()
 
 
@@ -107,7 +110,7 @@ class _Fuzzer:
         self._facts = (
             joined(ground.facts, captured.facts)
             if captured
-            else without_hints(ground.facts, ground.usual(ground.facts))  # nobody knows what became of them
+            else without_hints(ground.facts, ground.usual(ground.facts))  # their meaning in the program is not known
         )
         self._variations = variations_of(ground.example, also)
         self._tally = _Tally()
@@ -134,7 +137,7 @@ class _Fuzzer:
         )
 
     def _ledger(self) -> tuple[FieldSurvival, ...]:
-        """Of the ways out of the declared sizes, how many the program bars."""
+        """Return how many of the ways out of the declared sizes the program refuses."""
         accepted = len(self._tally.accepted)
         refused = len(self._tally.refused - self._tally.accepted)
         return (FieldSurvival(field="sizes.undeclared_refused", kept=refused, dropped=accepted),)
@@ -142,7 +145,7 @@ class _Fuzzer:
     # --- declared sizes ---------------------------------------------------------------------
 
     def _explore_declared(self, domain: Domain) -> Explored:
-        """Sizes of the domain, and a variation where some are asked for: none at first."""
+        """Explore sizes of the domain, with a variation where variations are requested: none at first."""
         telling = boundaries(domain, self._usual, self._constants, max(10, self._examples * 2 // 3))
         usual = {axis.name: axis.nearest(self._usual[axis.name]) for axis in domain.axes}
         first = [self._choices(domain, chosen, 0) for chosen in telling]
@@ -170,7 +173,7 @@ class _Fuzzer:
         return explored
 
     def _choices(self, domain: Domain, chosen: Mapping[str, int], number: int) -> list[int]:
-        """What is drawn to get these sizes and this variation."""
+        """Return the numbers that must be drawn to get these sizes and this variation."""
         indices = [axis.index(chosen[axis.name]) for axis in domain.axes if axis.count != 1]
         return [*indices, number] if self._variations else indices
 
@@ -187,7 +190,7 @@ class _Fuzzer:
             yield explore(test, key=f"{self._key} pinned {number}", examples=1, failures=Disagreement)
 
     def _declared(self, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
-        """One example. Inputs that eager refuses are counted and dropped."""
+        """Run one example. Inputs that eager refuses are counted and dropped."""
         call = self._ground.inputs(self._facts, sizes, draw.value)
         must_agree = True
         if number:
@@ -215,7 +218,7 @@ class _Fuzzer:
             self._tally.found(Refuses, self._subject.judge([finding]))
 
     def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
-        """What differs, and does not differ between two runs of eager itself."""
+        """Return the differences, without those that two runs of eager itself have."""
         findings = self._subject.compare(call, expected, got)
         if any(each.verdict == "broken" for each in findings):
             noise = {each.identity for each in self._subject.compare(call, expected, self._subject.eager(call))}
@@ -294,7 +297,7 @@ def _with_detail(finding: Finding, detail: str) -> Finding:
 
 
 def _merged(*groups: Sequence[int]) -> list[int]:
-    """Numbers of several groups, those that are in several first."""
+    """Return numbers of several groups, those that are in several first."""
     counted: dict[int, int] = {}
     for group in groups:
         for number in dict.fromkeys(group):

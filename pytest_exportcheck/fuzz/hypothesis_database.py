@@ -1,4 +1,6 @@
-"""An example database that has some choices to try first, beside those of failures that the user's own keeps."""
+"""An example database that has some choices to try first, in addition to the failures that the user's own database
+keeps.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,19 @@ from hypothesis.database import ExampleDatabase, choices_to_bytes
 
 
 class FirstChoices(ExampleDatabase):
-    """hypothesis tries what the database holds under a test's key before it draws anything, and shrinks from there.
+    """A database of choices to try first: hypothesis tries what the database holds under a test's key before it draws
+    anything, and shrinks from there.
 
-    ``first`` are sequences of choices in the order in which the strategy draws them; ``kept`` is where failures are saved,
-    if anywhere. Both together are ``most``, so that none of the failures is left out: hypothesis tries short ones first.
+    ``first`` are sequences of choices in the order in which the strategy draws them; ``kept`` is where failures are
+    saved, if anywhere. Both together are ``most``, so that none of the failures is left out: hypothesis tries short
+    ones first.
     """
 
     def __init__(self, key: bytes, first: Iterable[Sequence[int]], kept: ExampleDatabase | None, most: int) -> None:
         super().__init__()
         self._key = key
-        # One choice more than is drawn: an example that is replayed exactly is taken for one that was shrunk before.
+        # One choice more than is drawn: hypothesis treats an example that is replayed exactly as one that was shrunk
+        # before.
         self._first = [choices_to_bytes([*choices, 0]) for choices in first]
         self._kept = kept
         self._most = most

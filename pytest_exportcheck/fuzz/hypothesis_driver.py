@@ -1,4 +1,4 @@
-"""Runs a test function over drawn choices with hypothesis: some choices first, then random ones, then shrinking."""
+"""The driver of hypothesis: runs a test function over some choices first, then over random ones, then shrinks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from pytest_exportcheck.fuzz.hypothesis_database import FirstChoices
 
 
 class Draw:
-    """What a test function draws with."""
+    """The source of the values that a test function draws."""
 
     def __init__(self, data: st.DataObject) -> None:
         self._data = data.conjecture_data
 
     def number(self, low: int, high: int) -> int:
-        """A number of a range, both ends included; nothing is drawn where there is only one."""
+        """Draw a number of a range, both ends included; draw nothing where there is only one."""
         return low if low == high else int(self._data.draw(st.integers(low, high)))
 
     def value(self, strategy: st.SearchStrategy[Any]) -> Any:
-        """A value of any strategy."""
+        """Draw a value of any strategy."""
         return self._data.draw(strategy)
 
 
 @dataclass(frozen=True)
 class Explored:
-    """``failed``: the test raised for some choice; ``flaky``: and did not when it was repeated; ``statistics`` as hypothesis
-    tells them."""
+    """The result of an exploration. ``failed``: the test raised for some choice; ``flaky``: and did not when it was
+    repeated; ``statistics`` as hypothesis reports them.
+    """
 
     failed: bool
     flaky: bool = False
@@ -50,16 +51,16 @@ def explore(
     examples: int,
     failures: type[Exception],
 ) -> Explored:
-    """Call ``test`` for ``examples`` examples, with what draws them; ``failures`` are what it may raise.
+    """Call ``test`` for ``examples`` examples, with the object that draws them; ``failures`` are what it may raise.
 
-    hypothesis's profile, seed and example database hold; ``key`` names the database entry. ``first`` are sequences of
-    numbers to be drawn before all others, as many as there are examples. The example that is run last is the smallest one
-    that fails.
+    hypothesis's profile, seed and example database are in force; ``key`` names the database entry. ``first`` are
+    sequences of numbers to be drawn before all others, as many as there are examples. The example that is run last is
+    the smallest one that fails.
 
     Raises
     ------
     DeadlineExceeded
-        Where a profile sets a deadline of its own, and an example takes longer.
+        Where a profile sets a deadline explicitly, and an example takes longer.
     """
     told: list[str] = []
 
@@ -69,9 +70,9 @@ def explore(
 
     name = key.encode()
     profile = _profile()
-    if profile.derandomize:  # it does not go with a database, and ours holds what is tried first
+    if profile.derandomize:  # it cannot be combined with a database, and the database here holds what is tried first
         wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
-    wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed takes the database away
+    wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed disables the database
     wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
     outcome = Explored(failed=False)
     note: Any = lambda stats: told.append(describe_statistics(stats | {"nodeid": key}))  # noqa: E731
@@ -80,7 +81,7 @@ def explore(
             wrapped()
         except Unsatisfiable:
             pass
-        except Flaky as error:  # a group of what was raised, or what hypothesis itself says of the draws
+        except Flaky as error:  # a group of what was raised, or hypothesis's own report about the draws
             if hasattr(error, "exceptions") and not _are_all(error, (failures, Flaky)):
                 raise
             outcome = Explored(failed=True, flaky=True)
@@ -92,7 +93,7 @@ def explore(
 
 
 def _are_all(error: BaseException, kind: type[Exception] | tuple[type[Exception], ...]) -> bool:
-    """Whether an exception, or every one of a group, is of a kind, or of one of several."""
+    """Return whether an exception, or every one of a group, is of a kind, or of one of several."""
     members = getattr(error, "exceptions", None)
     return all(_are_all(each, kind) for each in members) if members else isinstance(error, kind)
 
@@ -104,7 +105,7 @@ def _profile() -> hypothesis.settings:
     return profile
 
 
-#: The deadline of every profile that says nothing of it: meant for tests of a few lines, not for models.
+#: The deadline of every profile that sets none: meant for tests of a few lines, not for models.
 _INHERITED = timedelta(milliseconds=200)
 
 

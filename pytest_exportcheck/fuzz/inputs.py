@@ -1,4 +1,6 @@
-"""Inputs of other sizes, made of the example: dtype, device, requires_grad, memory format and the range of values are kept."""
+"""Inputs of other sizes, made of the example: dtype, device, requires_grad, memory format and the range of values are
+kept.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ from pytest_exportcheck.records import Inputs
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
-    """The inputs with dims of these sizes. Elements are drawn from those of the example, so that indices stay valid, floating
-    ones from their range; what was one tensor stays one. Tensors of other layouts than strided stay as they are."""
+    """Return the inputs with dims of these sizes. Elements are drawn from those of the example, so that indices stay
+    valid, and floating ones from their range; a tensor that is given twice stays one. Tensors of other layouts than
+    strided stay as they are.
+    """
     generator = torch.Generator().manual_seed(seed)
     made: dict[tuple[int, tuple[int, ...]], Any] = {}
 
@@ -36,12 +40,12 @@ def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) ->
 
 
 def is_resizable(leaf: Any) -> bool:
-    """Whether a leaf is a tensor that can be made anew with another shape."""
+    """Return whether a leaf is a tensor that can be made again with another shape."""
     return isinstance(leaf, torch.Tensor) and can_be_laid_out(leaf) and (leaf.is_meta or has_values(leaf))
 
 
 def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
-    """Place of every tensor that can be resized -> its shape."""
+    """Return the shape of every tensor that can be resized, by place."""
     return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
 
 
@@ -63,11 +67,11 @@ def _drawn(leaf: torch.Tensor, shape: tuple[int, ...], generator: torch.Generato
 
 
 def _is_measured(source: torch.Tensor) -> bool:
-    """Whether elements are numbers of a range, rather than codes such as 0 and 1, or infinities."""
+    """Return whether elements are numbers of a range, rather than codes such as 0 and 1, or infinities."""
     if source.is_meta or not source.is_floating_point() or source.element_size() < 2:
         return False
     return bool(source.isfinite().all()) and len(set(source[:_FEW].tolist())) > 2
 
 
-#: How many elements tell whether there are more than two kinds.
+#: Number of elements that are read to decide whether there are more than two kinds.
 _FEW = 1000

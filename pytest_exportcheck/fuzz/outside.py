@@ -1,4 +1,4 @@
-"""Sizes that nobody declared: beyond a bound, a relation between dims broken, another size of a dim that is not dynamic."""
+"""Undeclared sizes: beyond a bound, with a broken relation between dims, another size of a dim that is not dynamic."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_exportcheck.records import Inputs
 
 @dataclass(frozen=True)
 class Direction:
-    """A way out of what is declared: the dims that change, by how much at each step, and up to which step.
+    """A way out of the declared sizes: the dims that change, by how much at each step, and up to which step.
 
-    ``about`` is what it is about, as a message names it; ``beyond`` tells bounds from dims that change alone; ``start`` are the
-    sizes one step before the first.
+    ``about`` is the subject as a message names it; ``beyond`` distinguishes bounds from dims that change one at a time;
+    ``start`` are the sizes one step before the first.
     """
 
     about: str
@@ -25,12 +25,12 @@ class Direction:
     steps: int = 1
 
     def at(self, number: int) -> dict[Dim, int]:
-        """The sizes of the changed dims at a step, counted from one."""
+        """Return the sizes of the changed dims at a step, counted from one."""
         return {dim: size + self.step[dim] * number for dim, size in self.start.items()}
 
 
 def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[Direction]:
-    """Every way out of the declared sizes, from the example's. Only promised roots have an outside."""
+    """Return every way out of the declared sizes, from the example's. Only promised roots have an outside."""
     shapes = shapes_of(call)
     return [
         *_beyond_bounds(facts, example),
@@ -39,12 +39,12 @@ def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[D
     ]
 
 
-#: How far out sizes are drawn.
+#: Number of steps out to which sizes are drawn.
 _STEPS = 8
 
 
 def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
-    """Whether these dims, with all others as in the example, are what some sizes of the roots give."""
+    """Return whether some sizes of the roots give these dims, with all others as in the example."""
     if any(dim not in facts.dims for dim in dims):
         return False
     shapes = shapes_of(call)
@@ -60,7 +60,7 @@ def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
 
 
 def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:
-    """A root below its lower bound, or above its upper one, and all dims of it with it."""
+    """Yield a root below its lower bound, or above its upper one, and all dims of it with it."""
     for name in sorted(facts.promised):
         interval, symbol = facts.roots[name], root_symbol(name)
         dims = {dim: expr for dim, expr in facts.dims.items() if symbol in expr.free_symbols}
@@ -76,7 +76,7 @@ def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Directi
 
 
 def _apart(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Direction]:
-    """One dim alone longer, or shorter, than its relation to the others allows."""
+    """Yield one dim longer, or shorter, than its relation to the others allows, while the others stay."""
     for (place, number), expr in facts.dims.items():
         others = [other for dim, other in facts.dims.items() if dim != (place, number)]
         tied = any(expr.free_symbols & other.free_symbols for other in others)
@@ -87,7 +87,7 @@ def _apart(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Dire
 
 
 def _static(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Direction]:
-    """A dim of which nothing is declared at another size than the example's."""
+    """Yield an undeclared dim at another size than the example's."""
     for place, shape in shapes.items():
         for number, size in enumerate(shape):
             if (place, number) not in facts.dims:

@@ -1,4 +1,4 @@
-"""What else can be drawn of inputs, on request: layouts, special values, dtypes and ranks."""
+"""Perturbations of inputs that can be drawn on request: layouts, special values, dtypes and ranks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Variation:
 
 
 def varied(call: Inputs, place: str, variation: Variation) -> Inputs:
-    """The inputs with one tensor changed; named in their label."""
+    """Return the inputs with one tensor changed, and the change in their label."""
 
     def change(path: Any, leaf: Any) -> Any:
         if place_of(path) != place or not is_resizable(leaf) or not variation.fits(leaf):
@@ -39,7 +39,7 @@ def varied(call: Inputs, place: str, variation: Variation) -> Inputs:
 
 
 def variations_of(call: Inputs, also: frozenset[str]) -> list[tuple[str, Variation]]:
-    """Places of the tensors of these inputs, with each variation of the groups ``also`` that fits there."""
+    """Return places of the tensors of these inputs, with each variation of the groups ``also`` that fits there."""
     return list(_fitting(call, also))
 
 
@@ -59,12 +59,12 @@ def _every_second(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _transposed(tensor: torch.Tensor) -> torch.Tensor:
-    """The last dim outermost in memory."""
+    """Return the tensor with the last dim outermost in memory."""
     return tensor.movedim(-1, 0).contiguous().movedim(0, -1)
 
 
 def _expanded(tensor: torch.Tensor) -> torch.Tensor:
-    """The first row in every row, without a copy."""
+    """Return the tensor with the first row in every row, without a copy."""
     return tensor[:1].clone().expand(tensor.shape)
 
 
@@ -85,7 +85,7 @@ def _with_denormals(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _sown(tensor: torch.Tensor, value: float) -> torch.Tensor:
-    """A copy with this value at a few places."""
+    """Return a copy with this value at a few places."""
     changed = tensor.clone()
     changed.reshape(-1)[:: max(1, changed.numel() // 3)] = value  # dense: a view
     return changed
@@ -117,7 +117,8 @@ def _is_dense_float(tensor: torch.Tensor) -> bool:
     return tensor.is_floating_point() and tensor.is_contiguous()
 
 
-#: Group -> its variations. Of a dtype or a rank nobody declared anything: a program may refuse, but not compute something else.
+#: Group -> its variations. A dtype or a rank is never declared: a program may refuse another one, but not compute
+#: something else.
 GROUPS: Mapping[str, tuple[Variation, ...]] = {
     "layout": (
         Variation("every second element of a tensor", _every_second, _has_dims),

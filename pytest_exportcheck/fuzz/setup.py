@@ -1,4 +1,6 @@
-"""What fuzzing a case stands on: its declared facts, its example, how inputs of other sizes are made, and pinned sizes."""
+"""The setup for fuzzing a case: its declared facts, its example, how inputs of other sizes are made, and pinned
+sizes.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,10 @@ from pytest_exportcheck.records import Case, DeclaredDim, Inputs
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """``facts`` are those declared; ``example`` the example inputs; ``redraw(seed)`` gives fresh inputs of the example's
-    sizes; ``made(sizes)`` is the case's own way to make inputs, if it has one; ``pins`` are sizes that are always run;
-    ``constants`` are numbers in the code of the module."""
+    """The setup of one case. ``facts`` are those declared; ``example`` the example inputs; ``redraw(seed)`` gives fresh
+    inputs of the example's sizes; ``made(sizes)`` is the case's own way to make inputs, if it has one; ``pins`` are
+    sizes that are always run; ``constants`` are numbers in the code of the module.
+    """
 
     facts: Facts
     example: Inputs
@@ -33,12 +36,14 @@ class Ground:
     seed: int = 0
 
     def usual(self, facts: Facts) -> dict[str, int]:
-        """The sizes of the roots in the example; the smallest one where it does not say."""
+        """Return the sizes of the roots in the example; the smallest size where the example does not determine it."""
         sizes = _root_sizes(facts, self.example)
         return {name: sizes.get(name, interval.lower or 0) for name, interval in facts.roots.items()}
 
     def inputs(self, facts: Facts, sizes: Mapping[str, int], draw: Callable[[SearchStrategy[Any]], Any]) -> Inputs:
-        """Inputs at declared sizes. ``draw`` draws the arguments for which the case's ``inputs`` gives a strategy."""
+        """Return inputs at declared sizes. ``draw`` draws the arguments for which the case's ``inputs`` gives a
+        strategy.
+        """
         label = ", ".join(f"{name}={size}" for name, size in sizes.items())
         if self.made is None:
             return replace(self._resized(label, facts.at(sizes)), sizes=tuple(sizes.items()))
@@ -47,7 +52,7 @@ class Ground:
         return Inputs(label, args, kwargs, tuple(sizes.items()))
 
     def inputs_of(self, dims: Mapping[Dim, int]) -> Inputs:
-        """The example's inputs with some dims of sizes that nobody declared."""
+        """Return the example's inputs with some dims of undeclared sizes."""
         sizes = tuple((f"{place}.size({number})", size) for (place, number), size in dims.items())
         label = ", ".join(f"{name}={size}" for name, size in sizes)
         return replace(self._resized(label, dims), sizes=sizes)
@@ -67,13 +72,13 @@ def ground_of(
     constants: Sequence[int],
     seed: int,
 ) -> Ground:
-    """Read what a case says of sizes.
+    """Read the facts of a case about sizes.
 
     Raises
     ------
     CaseError
-        When its dynamic shapes admit no size, a pinned size is not among the declared ones, or its ``inputs`` callable does
-        not take the dims that it has.
+        When its dynamic shapes admit no size, a pinned size is not among the declared ones, or its ``inputs`` callable
+        does not take the dims of the case.
     """
     facts = declared_facts(declared)
     where = f"case {case.name!r} ({case.origin})"
@@ -99,13 +104,13 @@ def ground_of(
 
 
 def described(facts: Facts) -> str:
-    """The declared sizes in words: ``batch 1..16, length 2..oo``."""
+    """Return the declared sizes in words: ``batch 1..16, length 2..oo``."""
     names = [name for name in facts.roots if name in facts.promised] or list(facts.roots)
     return ", ".join(f"{name} {facts.roots[name]}" for name in names)
 
 
 def _root_sizes(facts: Facts, example: Inputs) -> dict[str, int]:
-    """The sizes of roots that give dims of the example the sizes that they have."""
+    """Return the sizes of roots that give dims of the example their sizes."""
     shapes = shapes_of(example)
     sizes: dict[str, int] = {}
     for (place, number), expr in facts.dims.items():
@@ -118,7 +123,7 @@ def _root_sizes(facts: Facts, example: Inputs) -> dict[str, int]:
 
 
 def _check_names(inputs: Callable[..., Any], facts: Facts, where: str) -> None:
-    """The ``inputs`` callable must take the dims by their names."""
+    """Check that the ``inputs`` callable takes the dims by their names."""
     try:
         signature = inspect.signature(inputs)
         signature.bind(**dict.fromkeys((name for name in facts.roots if name.isidentifier()), 0))
@@ -127,5 +132,5 @@ def _check_names(inputs: Callable[..., Any], facts: Facts, where: str) -> None:
             f"{where}: its inputs callable is called with the sizes of {', '.join(facts.roots) or 'no dim'} by name, and "
             f"takes {signature}: {error}."
         ) from None
-    except ValueError:  # a builtin says nothing of its parameters
+    except ValueError:  # a builtin does not describe its parameters
         return

@@ -1,4 +1,4 @@
-"""How large inputs may become: in elements, relative to the example."""
+"""The size budget: how many elements inputs may have, relative to the example."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from pytest_exportcheck.records import Inputs
 #: Elements of all inputs together that are always allowed; sizes that a program is to refuse may be larger.
 FEW, MANY = 2**18, 2**24
 
-#: Inputs may have so many times the elements of the example, and a root without an upper bound so many times its size.
+#: Inputs may have at most this many times the elements of the example, and a root without an upper bound this many
+#: times its size.
 TIMES = 16
 
-#: A root without an upper bound may have this size at least.
+#: A root without an upper bound may always have this size.
 UNBOUNDED = 257
 
 
 class Limits:
-    """What is not tried, and why."""
+    """The sizes that are not tried, and why."""
 
     def __init__(self, facts: Facts, example: Inputs, usual: Mapping[str, int]) -> None:
         self._facts = facts
@@ -32,20 +33,20 @@ class Limits:
         self._cut: dict[str, int] = {}
 
     def capped(self, domain: Domain) -> Domain:
-        """The domain without the sizes of one root that are too large while the others are as in the example."""
+        """Return the domain without the sizes of one root that are too large while the others are as in the example."""
         axes = [self._capped(axis) for axis in domain.axes]
         return Domain(tuple(axes), domain.follows, domain.filters, domain.empty)
 
     def allow(self, sizes: Mapping[str, int]) -> bool:
-        """Whether inputs of these sizes are small enough."""
+        """Return whether inputs of these sizes are small enough."""
         return self._elements(self._facts.at(sizes)) <= self._most
 
     def hold(self, way: Direction) -> bool:
-        """Whether the first step out is small enough to be tried."""
+        """Return whether the first step out is small enough to be tried."""
         return self._elements(way.at(1)) <= MANY
 
     def notes(self) -> list[str]:
-        """Declared sizes that were left out."""
+        """Return a note for each set of declared sizes that was left out."""
         return [
             f"fuzz: sizes of {name} above {size} were not tried: inputs would have more than {self._most} elements"
             for name, size in self._cut.items()

@@ -1,4 +1,4 @@
-"""What is known of sizes: roots with their intervals, dims as expressions of roots, and conditions, in sympy."""
+"""Facts about sizes: roots with their intervals, dims as expressions of roots, and conditions, in sympy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ANY = Interval(0, None)
 class Facts:
     """One set of facts about sizes.
 
-    ``roots`` are the sizes that one may choose, by name, with the interval of each; ``dims`` gives the size of a dim as an
-    expression of roots (a symbol bears the name of its root); ``conditions`` are relations between roots that must hold;
-    ``promised`` names the roots that the author of a case promises, the others are what a capture made of a hint.
+    ``roots`` are the sizes that one may choose, by name, with the interval of each; ``dims`` gives the size of a dim as
+    an expression of roots (a symbol has the name of its root); ``conditions`` are relations between roots that must
+    hold; ``promised`` names the roots that the author of a case promises, the others are what a capture made of a hint.
     """
 
     roots: Mapping[str, Interval]
@@ -32,27 +32,27 @@ class Facts:
     promised: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        """Ranges, then conditions."""
+        """Return ranges, then conditions."""
         ranges = [f"{name} {interval}" for name, interval in self.roots.items()]
         return "; ".join([", ".join(ranges) or "nothing dynamic", *map(str, self.conditions)])
 
     def at(self, sizes: Mapping[str, int]) -> dict[Dim, int]:
-        """The size of every dim where the roots have these sizes."""
+        """Return the size of every dim where the roots have these sizes."""
         return {dim: evaluated(expr, sizes) for dim, expr in self.dims.items()}
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether these sizes of all roots lie within the intervals and meet the conditions."""
+        """Return whether these sizes of all roots are within the intervals and meet the conditions."""
         inside = all(self.roots[name].holds(Interval(size, size)) for name, size in sizes.items() if name in self.roots)
         return inside and all(is_true(condition, sizes) for condition in self.conditions)
 
 
 def root_symbol(name: str) -> Any:
-    """The symbol that stands for a root: one name, one symbol."""
+    """Return the symbol of a root: one name, one symbol."""
     return sympy.Symbol(name, integer=True)
 
 
 def evaluated(expr: Any, sizes: Mapping[str, int]) -> int:
-    """An expression at these sizes of its roots."""
+    """Evaluate an expression at these sizes of its roots."""
     if not isinstance(expr, sympy.Basic):
         return int(expr)
     return int(expr.xreplace({root_symbol(name): sympy.Integer(size) for name, size in sizes.items()}))
@@ -71,7 +71,7 @@ def root_giving(expr: Any, size: int) -> tuple[str, int] | None:
 
 
 def is_true(condition: Any, sizes: Mapping[str, int]) -> bool:
-    """Whether a condition holds; one that cannot be decided there (a division by zero, say) does not."""
+    """Return whether a condition holds. A condition that cannot be decided (a division by zero, say) does not hold."""
     if not isinstance(condition, sympy.Basic):
         return bool(condition)
     try:
@@ -82,12 +82,14 @@ def is_true(condition: Any, sizes: Mapping[str, int]) -> bool:
 
 
 def name_of(place: str, dim: int) -> str:
-    """The name of a root that no ``Dim`` names: ``args[0].size(1)``."""
+    """Return the name of a root that no ``Dim`` names: ``args[0].size(1)``."""
     return f"{place}.size({dim})"
 
 
 def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
-    """What ``dynamic_shapes`` says: the roots of its ``Dim``s by their names; a hint such as ``Dim.DYNAMIC`` is a root by itself."""
+    """Return the facts that ``dynamic_shapes`` declares: the roots of its ``Dim``s by their names; a hint such as
+    ``Dim.DYNAMIC`` is a separate root.
+    """
     roots: dict[str, Interval] = {}
     dims: dict[Dim, Any] = {}
     promised: set[str] = set()
@@ -107,16 +109,16 @@ def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
 
 
 def without_hints(facts: Facts, sizes: Mapping[str, int]) -> Facts:
-    """The facts with these sizes for all roots that nobody promised."""
+    """Return the facts with these sizes for all roots that are not promised."""
     fixed = {name: Interval(sizes[name], sizes[name]) for name in facts.roots if name not in facts.promised}
     return Facts({**facts.roots, **fixed}, facts.dims, facts.conditions, facts.promised)
 
 
 def joined(declared: Facts, captured: Facts) -> Facts:
-    """Both sets of facts over one set of roots: those declared, and for hints what capture made of them.
+    """Return both sets of facts over one set of roots: those declared, and for hints what capture made of them.
 
-    Conditions of the captured program are taken over only where they say something of a root that nobody promised: what
-    capture made of a promise is not to be believed, but to be found out.
+    Conditions of the captured program are included only where they concern a root that is not promised: what capture
+    made of a promise must be checked, not believed.
     """
     dims = dict(declared.dims)
     roots = dict(declared.roots)
@@ -142,8 +144,9 @@ def joined(declared: Facts, captured: Facts) -> Facts:
 
 
 def translation(declared: Facts, captured: Facts) -> dict[Any, Any]:
-    """Symbols of the captured facts -> what they are in terms of the declared roots, where a dim says it: a promised one
-    rather than one of a hint."""
+    """Map symbols of the captured facts to expressions of the declared roots, where a dim determines them: a promised
+    dim before one of a hint.
+    """
     meaning: dict[Any, Any] = {}
     hinted = {root_symbol(name) for name in declared.roots if name not in declared.promised}
     known = [(expr, declared.dims[dim]) for dim, expr in captured.dims.items() if dim in declared.dims]
@@ -158,7 +161,7 @@ def translation(declared: Facts, captured: Facts) -> dict[Any, Any]:
 
 
 def _all_conditions(facts: Facts) -> Iterable[Any]:
-    """The conditions, and the intervals as conditions."""
+    """Yield the conditions, and the intervals as conditions."""
     yield from facts.conditions
     for name, interval in facts.roots.items():
         if interval.lower is not None:
@@ -168,7 +171,7 @@ def _all_conditions(facts: Facts) -> Iterable[Any]:
 
 
 def _within(interval: Interval | None) -> Interval:
-    """The interval as far as sizes go: none is negative."""
+    """Return the part of the interval that sizes can have: none is negative."""
     return ANY if interval is None else _meet(ANY, interval)
 
 

@@ -1,4 +1,6 @@
-"""Facts solved: which roots can be chosen freely, from which lattice, what follows from them, and what is left to filter."""
+"""The solver of facts: which roots can be chosen freely, from which lattice, what follows from them, and what is left
+to filter.
+"""
 
 from __future__ import annotations
 
@@ -23,24 +25,25 @@ class Axis:
 
     @property
     def count(self) -> int | None:
-        """How many sizes there are; None where there is no end."""
+        """Return how many sizes there are; None where they have no end."""
         return None if self.last is None else max(0, (self.last - self.first) // self.step + 1)
 
     def has(self, size: int) -> bool:
+        """Return whether the root can have this size."""
         return size >= self.first and (size - self.first) % self.step == 0 and (self.last is None or size <= self.last)
 
     def index(self, size: int) -> int:
-        """The number of a size, counted from zero."""
+        """Return the number of a size, counted from zero."""
         return (size - self.first) // self.step
 
     def nearest(self, size: int) -> int:
-        """The size of the axis that is nearest from below, or its first."""
+        """Return the size of the axis that is nearest from below, or its first."""
         if self.last is not None:
             size = min(size, self.last)
         return self.first + max(0, size - self.first) // self.step * self.step
 
     def up_to(self, cap: int) -> Axis:
-        """The axis without the sizes above ``cap``; its first size always stays."""
+        """Return the axis without the sizes above ``cap``; its first size always stays."""
         end = self.first + max(0, cap - self.first) // self.step * self.step
         return replace(self, last=end if self.last is None else min(self.last, end))
 
@@ -49,8 +52,8 @@ class Axis:
 class Domain:
     """All the sizes that meet a set of facts.
 
-    Roots in ``axes`` are chosen; those in ``follows`` are expressions of them; ``filters`` could not be built in and are
-    looked at afterwards. ``empty`` says why there is none, where that is known without a search.
+    Roots in ``axes`` are chosen; those in ``follows`` are expressions of them; ``filters`` could not be built in and
+    are checked afterwards. ``empty`` says why no size meets the facts, where that is known without a search.
     """
 
     axes: tuple[Axis, ...]
@@ -59,18 +62,18 @@ class Domain:
     empty: str = ""
 
     def choose(self, number: Callable[[int, int], int]) -> dict[str, int]:
-        """A size for every axis; ``number(low, high)`` draws a number of a range, both ends included."""
+        """Return a size for every axis; ``number(low, high)`` draws a number of a range, both ends included."""
         return {axis.name: axis.first + axis.step * number(0, (axis.count or 1) - 1) for axis in self.axes}
 
     def complete(self, chosen: Mapping[str, int]) -> dict[str, int] | None:
-        """The sizes of all roots where the axes have these; None where a filter says no."""
+        """Return the sizes of all roots where the axes have these; None where a filter rejects them."""
         sizes = dict(chosen)
         for name, expr in self.follows.items():
             sizes[name] = evaluated(expr, chosen)
         return sizes if all(is_true(each, sizes) for each in self.filters) else None
 
     def chosen(self, sizes: Mapping[str, int]) -> dict[str, int] | None:
-        """The part of these sizes that is chosen; None where they are not in the domain."""
+        """Return the part of these sizes that is chosen; None where they are not in the domain."""
         own = {axis.name: sizes[axis.name] for axis in self.axes if axis.name in sizes}
         inside = len(own) == len(self.axes) and all(axis.has(own[axis.name]) for axis in self.axes)
         whole = self.complete(own) if inside else None
@@ -78,7 +81,7 @@ class Domain:
 
 
 def solve(facts: Facts) -> Domain:
-    """Intervals, divisibility and linear equalities become axes and roots that follow; the rest is filtered."""
+    """Turn intervals, divisibility and linear equalities into axes and roots that follow; filter the rest."""
     return _Solver(facts).domain()
 
 
@@ -109,12 +112,12 @@ class _Solver:
         return Domain(tuple(self._axes.values()), self._follows, tuple(map(self._rewritten, self._filters)))
 
     def _rewritten(self, condition: Any) -> Any:
-        """In terms of the roots that are still chosen."""
+        """Return the condition in terms of the roots that are still chosen."""
         meaning = {root_symbol(name): expr for name, expr in self._follows.items()}
         return condition.xreplace(meaning) if isinstance(condition, sympy.Basic) else sympy.sympify(condition)
 
     def _built_in(self, condition: Any) -> bool:
-        """Whether the condition is now a part of axes and followers, so that nothing is left to filter."""
+        """Build the condition into axes and followers; return whether nothing is left to filter."""
         if condition == sympy.true:
             return True
         if condition == sympy.false:
@@ -161,7 +164,9 @@ class _Solver:
         self._axes[axis.name] = axis
 
     def _divisible(self, condition: Any, symbol: Any) -> bool:
-        """``Eq(k*Mod(a*x + b, m), c)``: the sizes of some residues, where these are evenly spaced, or none."""
+        """Build in ``Eq(k*Mod(a*x + b, m), c)``, the sizes of some residues, where these are evenly spaced or none;
+        return whether it did.
+        """
         modulos = condition.atoms(sympy.Mod)
         modulo = next(iter(modulos))
         rest = condition.xreplace({modulo: sympy.Dummy()})
@@ -193,7 +198,7 @@ class _Solver:
         self._axes[axis.name] = replace(axis, first=first, step=step)
 
     def _equal(self, condition: Any, symbols: list[Any]) -> bool:
-        """An equality of several roots: the last one that stands alone with a factor of one follows from the others."""
+        """Build in an equality of several roots: the last root with a factor of one follows from the others."""
         expanded = sympy.expand(condition.lhs - condition.rhs)
         for symbol in reversed(symbols):
             factor = expanded.coeff(symbol)
@@ -220,12 +225,12 @@ _LARGEST_MODULUS = 2**16
 
 
 def _is_whole(expr: Any) -> bool:
-    """Whether an expression of whole numbers is one itself: sums and products of whole numbers."""
+    """Return whether an expression is a sum or product of whole numbers."""
     return all(number.is_Integer for number in expr.atoms(sympy.Number)) and not expr.has(sympy.Pow)
 
 
 def _linear(expr: Any, symbols: Iterable[Any]) -> tuple[list[Any], Any] | None:
-    """Rational factors of the symbols and the number beside them; None where the expression is not linear."""
+    """Return rational factors of the symbols and the constant term; None where the expression is not linear."""
     symbols = list(symbols)
     expanded = sympy.expand(expr)
     factors = [expanded.coeff(symbol) for symbol in symbols]

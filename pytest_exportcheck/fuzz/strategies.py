@@ -1,4 +1,6 @@
-"""Strategies for a user's own ``@given`` tests: sizes that a program or dynamic shapes declare, and inputs that have them."""
+"""Strategies for a user's own ``@given`` tests: sizes that a program or dynamic shapes declare, and inputs that have
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +25,21 @@ from pytest_exportcheck.records import Inputs
 
 
 def sizes_of(source: object, *, largest: int = UNBOUNDED) -> st.SearchStrategy[dict[str, int]]:
-    """Sizes that are declared, by the names of their dims.
+    """Return a strategy for declared sizes, by the names of their dims.
 
     Parameters
     ----------
     source
-        Dynamic shapes as for ``torch.export.export``: the names are those of its ``Dim``s, hints such as ``Dim.AUTO`` say
-        nothing. Or an ``ExportedProgram``: sizes that its ranges and guards admit, by names such as ``args[0].size(0)``.
+        Dynamic shapes as for ``torch.export.export``: the names are those of its ``Dim``s, and hints such as
+        ``Dim.AUTO`` declare nothing. Or an ``ExportedProgram``: sizes that its ranges and guards admit, by names such
+        as ``args[0].size(0)``.
     largest
         The largest size where there is no upper bound.
 
     Raises
     ------
     DeclarationError
-        When no size meets what the source says, or it is something else.
+        When no size meets the declarations of the source, or the source is something else.
     """
     _check_source(source)
     if isinstance(source, torch.export.ExportedProgram):
@@ -60,27 +63,28 @@ def inputs_for(
     also: tuple[str, ...] = (),
     seed: int = 0,
 ) -> st.SearchStrategy[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Arguments of declared sizes: ``(args, kwargs)``, made of example arguments.
+    """Return a strategy for arguments of declared sizes: ``(args, kwargs)``, made of example arguments.
 
     Parameters
     ----------
     source
         Dynamic shapes, or an ``ExportedProgram``.
     args, kwargs
-        The example arguments. Of a program its own by default. Elements are drawn from those of the example; dtype, device,
-        ``requires_grad``, and the order of dims in memory are kept.
+        The example arguments; by default the program's own. Elements are drawn from those of the example; dtype,
+        device, ``requires_grad``, and the order of dims in memory are kept.
     module
-        Whose ``forward`` takes the arguments, where dynamic shapes go by the names of parameters that are passed by position.
+        The module whose ``forward`` takes the arguments, where dynamic shapes go by the names of parameters that are
+        passed by position.
     also
-        What else to draw: ``layout``, ``special``. (``dtype`` and ``rank`` change what nobody declared.)
+        Further groups to draw: ``layout``, ``special``. (``dtype`` and ``rank`` change what is never declared.)
     seed
-        Of the values.
+        The seed of the values.
 
     Raises
     ------
     DeclarationError
-        When there are no example arguments, no size meets what the source says, its dims are not those of the arguments, or
-        ``also`` names something unknown.
+        When there are no example arguments, no size meets the declarations of the source, its dims are not those of the
+        arguments, or ``also`` names something unknown.
     """
     _check_source(source)
     unknown = sorted(set(also) - set(ALSO))
@@ -119,7 +123,9 @@ def _check_source(source: object) -> None:
 
 
 class _Unnamed:
-    """Stands for a module of which only the arguments are known: dynamic shapes go by position, and by keyword."""
+    """A placeholder for a module of which only the arguments are known: dynamic shapes go by position, and by
+    keyword.
+    """
 
     def __init__(self, call: Inputs) -> None:
         def forward(*_: Any, **__: Any) -> None: ...

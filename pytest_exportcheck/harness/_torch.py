@@ -1,8 +1,8 @@
 """The private torch names that are used outside the reference engine, under public names.
 
-No other file outside ``reference/`` names one; ``tests/unit/test_private_torch_names.py`` holds that. Each name says why it is
-needed, and in parentheses the torch version since which it has been checked. Dynamo and torch's exporter are loaded where a
-function here is called, not with this module.
+Other files outside ``reference/`` name none; ``tests/unit/test_private_torch_names.py`` holds that. Each name says why
+it is needed, and in parentheses the torch version since which it has been checked. Dynamo and torch's exporter are
+loaded where a function here is called, not with this module.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from torch._subclasses import fake_tensor as _fake_tensor
 from torch._subclasses import functional_tensor as _functional_tensor
 from torch.utils import _device, _pytree
 
-# Inputs and outputs of models are this module's; ``torch.utils.pytree`` has no key paths and no registered names (2.13).
+# Inputs and outputs of models are this module's; ``torch.utils.pytree`` has no key paths and no registered names
+# (2.13).
 pytree = _pytree
 
 # --- operators ------------------------------------------------------------------------------
 
-# The classes of operators, by which they are told from functions; torch.ops has no public ones (2.13).
+# The classes of operators, which distinguish operators from functions; torch.ops has no public ones (2.13).
 HigherOrderOperator = _ops.HigherOrderOperator
 OpOverload = _ops.OpOverload
 
@@ -42,7 +43,9 @@ DisableTorchFunctionSubclass = torch._C.DisableTorchFunctionSubclass
 
 
 def is_view(tensor: torch.Tensor) -> bool:
-    """Return True for a view, one made without a gradient too: ``Tensor.is_leaf`` and ``grad_fn`` do not say it (2.13)."""
+    """Return True for a view, one made without a gradient too: ``Tensor.is_leaf`` and ``grad_fn`` do not say it
+    (2.13).
+    """
     return tensor._is_view()
 
 
@@ -58,18 +61,21 @@ def coo_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 # --- modules --------------------------------------------------------------------------------
 
-# Begin of the names under which Dynamo notes something in the metadata of nodes (2.13).
+# Prefix of the names under which Dynamo notes something in the metadata of nodes (2.13).
 DYNAMO_NOTE = "_torchdynamo_disable"
 
 
 def state_tables(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the tables of the parameters and buffers that a module holds itself. The public iterators leave out tied ones, and
-    nothing public restores a table with its order (2.13)."""
+    """Return the tables of the parameters and buffers that a module holds itself. The public iterators leave out tied
+    ones, and nothing public restores a table with its order (2.13).
+    """
     return module._parameters, module._buffers
 
 
 def non_persistent_buffers(module: torch.nn.Module) -> set[str]:
-    """Return the names of a module's own buffers that its state dict leaves out; there is no public list (2.13)."""
+    """Return the names of the buffers that a module holds itself and its state dict leaves out; there is no public list
+    (2.13).
+    """
     return module._non_persistent_buffers_set
 
 
@@ -86,14 +92,17 @@ def has_hooks(module: torch.nn.Module) -> bool:
 
 
 def compiled_module(module: torch.nn.Module) -> torch.nn.Module | None:
-    """Return the module that ``torch.compile`` was given, None if this is not a compiled one: a graph names its modules (2.13)."""
+    """Return the module that ``torch.compile`` was given, None if this is not a compiled one: a graph names its modules
+    (2.13).
+    """
     inside = getattr(module, "_orig_mod", None)
     return inside if isinstance(inside, torch.nn.Module) else None
 
 
 def map_state(module: torch.nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """Replace the parameters and buffers of a module and of its submodules by what a function returns for them. ``Module.to`` takes a
-    dtype, and converts complex tensors to real ones (2.13)."""
+    """Replace the parameters and buffers of a module and of its submodules by what a function returns for them.
+    ``Module.to`` takes a dtype, and converts complex tensors to real ones (2.13).
+    """
     module._apply(function)  # type: ignore[no-untyped-call]
 
 
@@ -101,8 +110,9 @@ def map_state(module: torch.nn.Module, function: Callable[[torch.Tensor], torch.
 
 
 def guards_of(program: torch.export.ExportedProgram) -> tuple[str, ...]:
-    """Return the guards that ``program.module()`` checks at each call; they have no public attribute, and programs of other
-    engines may lack them (2.13)."""
+    """Return the guards that ``program.module()`` checks at each call; they have no public attribute, and programs of
+    other engines may lack them (2.13).
+    """
     return tuple(getattr(program, "_guards_code", None) or ())
 
 
@@ -110,8 +120,9 @@ def guards_of(program: torch.export.ExportedProgram) -> tuple[str, ...]:
 
 
 def default_device() -> Any:
-    """Return the device that ``torch.set_default_device`` set, None if none is set: the public getter names one in that case too, and
-    to set that one leaves a function mode behind (2.13)."""
+    """Return the device that ``torch.set_default_device`` set, None if none is set: the public getter names one in that
+    case too, and to set that one leaves a function mode behind (2.13).
+    """
     return _device.CURRENT_DEVICE
 
 
@@ -137,14 +148,17 @@ def refusals_of_capture() -> tuple[type[Exception], ...]:
 
 
 def holds_guards_of_dynamo(callback: Any) -> bool:
-    """Return True if the callback of a finalizer belongs to the guards of a capture by Dynamo. Their class is private and nothing
-    else distinguishes the callback (2.13)."""
+    """Return True if the callback of a finalizer belongs to the guards of a capture by Dynamo. Their class is private
+    and nothing else distinguishes the callback (2.13).
+    """
     owner = getattr(getattr(callback, "func", None), "__self__", None)
     return type(owner).__name__ == "CheckFunctionManager"
 
 
 def schema_version_of_torch() -> tuple[int, ...]:
-    """Return the version of the schema that torch writes: a file states it, but torch has no public name for it (2.13)."""
+    """Return the version of the schema that torch writes: a file states it, but torch has no public name for it
+    (2.13).
+    """
     from torch._export.serde import schema  # noqa: TID251 -- the version is reported, nothing is written by it
 
     return tuple(schema.SCHEMA_VERSION)

@@ -34,7 +34,9 @@ class Contents:
 
 
 def contents_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Contents:
-    """Flatten the arguments of a call. Nothing is put together again, so no class sees leaves that it did not hold."""
+    """Flatten the arguments of a call. No container is put together again, so no class sees leaves that it did not
+    hold.
+    """
     entries: dict[str, Entry] = {}
     contexts: dict[str, tuple[str, str]] = {}
     for place, argument in (*_children("args", args), *_children("kwargs", dict(kwargs))):
@@ -47,7 +49,7 @@ def contents_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Contents:
 
 
 def _walk(place: str, owner: str, tree: Any) -> Iterator[tuple[str, str, Any, str | None]]:
-    """Leaves, and registered classes with their context as text."""
+    """Yield leaves, and registered classes with their context as text."""
     spec = (
         None if isinstance(tree, torch.Tensor) else pytree.tree_structure(tree, is_leaf=lambda each: each is not tree)
     )
@@ -64,7 +66,7 @@ def _walk(place: str, owner: str, tree: Any) -> Iterator[tuple[str, str, Any, st
 
 
 def _children(place: str, tree: Any) -> list[tuple[str, Any]]:
-    """The children of one container, each with its place; by number where a class does not name them."""
+    """Return the children of one container, each with its place; by number where a class does not name them."""
     try:
         paths, _ = pytree.tree_flatten_with_path(tree, is_leaf=lambda each: each is not tree)
         return [(place + pytree.keystr(path), child) for path, child in paths]
@@ -83,10 +85,10 @@ def _text(context: Any) -> str:
 def updates_since(
     before: Contents, values: Mapping[int, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Update]:
-    """The entries that were added, removed or replaced by another object since ``before``.
+    """Return the entries that were added, removed or replaced by another object since ``before``.
 
-    ``values`` maps ``id(tensor)`` to a copy of its value before the call. A tensor that was written to in place is the same
-    entry, and is not an update.
+    ``values`` maps ``id(tensor)`` to a copy of its value before the call. A tensor that was mutated in place is the
+    same entry, and is not an update.
     """
     after = contents_of(args, kwargs)
     found = dict(_entry_updates(before, values, after))
@@ -94,7 +96,7 @@ def updates_since(
         told = any(inner.startswith(place) for inner in found)
         was = before.contexts.get(place, (owner, context))
         if told or was == (owner, context) or contents_of(args, kwargs).contexts.get(place) != (owner, context):
-            continue  # a context that is another text whenever it is made says nothing
+            continue  # a context whose text differs whenever it is made cannot be compared
         found[place] = Update(Leaf(place, was[1]), Leaf(place, context), owner, place, structure=True)
     return found
 
@@ -118,7 +120,9 @@ def _leaf(place: str, value: Any) -> Leaf:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    """Tensors go by identity, for writes in place are seen elsewhere; plain values by value."""
+    """Return whether two values are the same: tensors by identity, because mutations are found elsewhere; plain values
+    by value.
+    """
     if old is new:
         return True
     if isinstance(old, torch.Tensor) or isinstance(new, torch.Tensor) or type(old) is not type(new):

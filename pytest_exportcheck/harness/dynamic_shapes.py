@@ -1,4 +1,4 @@
-"""Dynamic shapes by position, whatever form the user gave them in."""
+"""Dynamic shapes by position, from any form that the user gave."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 def specs_by_position(
     module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any
 ) -> tuple[Any, ...] | None:
-    """One spec for each of ``args``, then for each of ``kwargs``; None where none are given, or where they go by tensors
-    (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
+    """Return one spec for each of ``args``, then for each of ``kwargs``; None where none are given, or where they go by
+    tensors (``ShapesCollection``) or further inputs (``AdditionalInputs``) instead of arguments.
 
-    A callable that an edge makes may have forgotten the names that the user's specs go by. A spec of another form than its
-    parameter takes counts for nothing: torch refuses it.
+    A callable that an edge makes may lack the names of the user's specs. A spec of another form than its parameter
+    takes is ignored: torch refuses it.
     """
     if not isinstance(shapes, (tuple, list, Mapping)):
         return None

@@ -1,4 +1,4 @@
-"""Runs eager in float64, which shows the rounding that eager has in its own dtype."""
+"""Runs of eager in float64, which show the rounding that eager has in its own dtype."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unmeasured(Exception):
 
 
 def module_in_double(module: torch.nn.Module) -> torch.nn.Module:
-    """A deep copy of a module whose floating state is float64, and whose complex state is complex128."""
+    """Return a deep copy of a module whose floating state is float64, and whose complex state is complex128."""
     made = copy.deepcopy(module)
     widen = _Widening()
     with torch.no_grad():
@@ -38,7 +38,9 @@ def module_in_double(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def inputs_in_double(call: Inputs) -> Inputs:
-    """The inputs of a call with every floating tensor in float64; a tensor that is passed twice stays one tensor."""
+    """Return the inputs of a call with every floating tensor in float64; a tensor that is passed twice stays one
+    tensor.
+    """
     args, kwargs = pytree.tree_map_only(torch.Tensor, _Widening(), (call.args, dict(call.kwargs)))
     return Inputs(call.label, args, kwargs, call.sizes)
 
@@ -46,7 +48,9 @@ def inputs_in_double(call: Inputs) -> Inputs:
 def observe_in_double(
     module: torch.nn.Module, calls: Sequence[Inputs], *, seed: int, context: Context | None, gradients: bool
 ) -> tuple[Observation, ...]:
-    """The same calls of a module that ``module_in_double`` made: tensors that forward makes are float64 by default too."""
+    """Observe the same calls of a module that ``module_in_double`` made: tensors that forward makes are float64 by
+    default too.
+    """
     widened = [inputs_in_double(call) for call in calls]
     with preserved_globals():
         torch.set_default_dtype(torch.float64)
@@ -55,7 +59,7 @@ def observe_in_double(
 
 
 def rounding_of(eager: Observation, exact: Observation) -> Rounding:
-    """How far eager lies from eager in float64, in one call.
+    """Return the distance of eager from eager in float64, in one call.
 
     Raises
     ------
@@ -90,7 +94,9 @@ def _both(what: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[t
 
 
 def _is_decision(value: Any) -> bool:
-    """Integers and truth values do not round: they change when a decision goes the other way."""
+    """Return whether a value is a decision: integers and truth values do not round, and change only when a decision
+    changes.
+    """
     return isinstance(value, torch.Tensor) and not (
         value.is_floating_point() or value.is_complex() or value.is_quantized
     )
@@ -104,7 +110,7 @@ def _distances(pairs: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[str, flo
 
 
 def _distance(one: torch.Tensor, exact: torch.Tensor) -> float | None:
-    """The largest distance between two tensors, the second in double precision; None where it means nothing."""
+    """Return the largest distance between two tensors, the second in double precision; None where it means nothing."""
     if exact.dtype not in (torch.float64, torch.complex128) or one.shape != exact.shape:
         return None
     left, right = _parts(one), _parts(exact)
@@ -140,7 +146,9 @@ def _parts(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class _Widening:
-    """Converts tensors to double precision, each once: what was one tensor stays one. Keeps the originals, whose ids it goes by."""
+    """A converter of tensors to double precision, each once: a tensor that is given twice stays one. It keeps the
+    originals, because it recognises them by id.
+    """
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Fingerprints of programs: whether a stage edited what it was given, and which part of it."""
+"""Fingerprints of programs, which show whether a stage edited its input, and which part."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from pytest_exportcheck.harness.module_attributes import ATOMS
 from pytest_exportcheck.harness.tensors import as_bytes, as_plain, is_strided, parts_of, storage_key
 from pytest_exportcheck.harness.tensors.writes import write_count
 
-#: Keys that torch puts into the ``custom`` metadata of programs for its own use, whenever Dynamo has run before.
-TORCHS_CUSTOM = "_torchdynamo_disable"
-
 
 def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
-    """A digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.
+    """Return a digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.
 
-    Only valid while the program is alive: metadata values that are no plain data are told apart by identity, tensors by identity,
-    version counter and a checksum of their bytes.
+    The digest is valid only while the program is alive: metadata values that are not plain data are identified by
+    identity, tensors by identity, version counter and a checksum of their bytes.
     """
     nodes = list(nodes_of(program.graph_module))
     return {
@@ -35,11 +32,12 @@ def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
 
 
 def edited(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """The parts in which two fingerprints of one program differ."""
+    """Return the parts in which two fingerprints of one program differ."""
     return tuple(part for part in before if before[part] != after[part])
 
 
 def digest_of(parts: Any) -> str:
+    """Return one digest of several texts."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part.encode())
@@ -48,19 +46,21 @@ def digest_of(parts: Any) -> str:
 
 
 def nodes_of(module: torch.nn.Module) -> Iterator[torch.fx.Node]:
+    """Yield the nodes of every graph module."""
     for owner in module.modules():
         if isinstance(owner, torch.fx.GraphModule):
             yield from owner.graph.nodes
 
 
 def _module_texts(module: torch.nn.Module) -> Iterator[str]:
-    """The metadata and the submodules of every graph module."""
+    """Yield the metadata and the submodules of every graph module."""
     for path, owner in module.named_modules():
         children = [f"{name}@{id(child)}" for name, child in owner.named_children()]
         yield f"{path} {type(owner).__name__} {children} {_value_text(getattr(owner, 'meta', {}))}"
 
 
 def node_text(node: torch.fx.Node) -> str:
+    """Return the operation and the arguments of a node as text."""
     return f"{node.name} {node.op} {node.target} {node.args} {node.kwargs}"
 
 
@@ -81,6 +81,7 @@ def _value_text(value: Any) -> str:
 
 @as_plain
 def facts_text(tensor: torch.Tensor) -> str:
+    """Return dtype, shape and strides of a tensor as text."""
     shape = "" if tensor.is_nested else f"{tuple(tensor.shape)}"
     return f"{tensor.dtype}{shape}{tuple(tensor.stride()) if is_strided(tensor) else ''}"
 
@@ -94,7 +95,7 @@ def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def checksum_of(tensor: torch.Tensor) -> str:
-    """The bytes of the elements, summed in two ways: cheap, and any single change shows."""
+    """Return the bytes of the elements, summed in two ways: cheap, and any single change shows."""
     return " ".join(_sums(part) for _, part in parts_of(tensor) if part.numel())
 
 

@@ -20,8 +20,8 @@ def gradients_of(
     *,
     like: Observation | None = None,
 ) -> Gradients | None:
-    """Gradients of a weighted sum of the outputs that require grad, for state and inputs that require it; None where no
-    output does. Consumes the outputs' graph.
+    """Return gradients of a weighted sum of the outputs that require grad, for state and inputs that require it; None
+    where no output does. Consumes the outputs' graph.
     """
     roots = [leaf for _, leaf in outputs if _differentiable(leaf)]
     targets = _targets([*(snapshot.current() if snapshot else []), *inputs])
@@ -65,7 +65,7 @@ def _differentiable(leaf: Any) -> bool:
 
 
 def _targets(tensors: Sequence[tuple[str, Any]]) -> dict[str, torch.Tensor]:
-    """Leaves that require grad, each once, under its first name."""
+    """Return leaves that require grad, each once, under its first name."""
     found: dict[int, tuple[str, torch.Tensor]] = {}
     for name, tensor in tensors:
         if isinstance(tensor, torch.Tensor) and tensor.requires_grad and tensor.is_leaf:
@@ -74,15 +74,17 @@ def _targets(tensors: Sequence[tuple[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 def _weights(root: torch.Tensor) -> torch.Tensor:
-    """An eighth to seven eighths, in turns: so that no gradient vanishes because all outputs count alike."""
+    """Return weights from an eighth to seven eighths, in turns, so that no gradient vanishes because all outputs count
+    alike.
+    """
     count = torch.arange(root.numel(), device=root.device) % 7 + 1
     return (count / 8).to(root.dtype).reshape(root.shape)
 
 
 def _interned(value: torch.Tensor | None, known: torch.Tensor | None) -> torch.Tensor | None:
-    """The known tensor where it holds the same bits, so that equal gradients are kept once."""
+    """Return the known tensor where it holds the same bits, so that equal gradients are kept once."""
     if value is None:
         return None
     if known is not None and known.shape == value.shape and same_bits(known, value):
         return known
-    return value.detach()  # nobody else writes to it: backward made it, and is over
+    return value.detach()  # no other code writes to it: backward made it, and is over

@@ -1,6 +1,6 @@
 """Failures of the plugin at its own work.
 
-They are findings of their own, never a stage that raised: they name the file and line of the plugin, ask for a report, and
+They are separate findings, never a stage that raised: they name the file and line of the plugin, ask for a report, and
 leave everything else about the stage judged.
 """
 
@@ -28,13 +28,13 @@ _ENGINES = ("engines", "reference")
 
 
 class Attempts:
-    """Does the parts of looking at an artifact, each by itself, and keeps what failed."""
+    """The attempts to read the parts of an artifact, each by itself, and the failures among them."""
 
     def __init__(self) -> None:
         self._failed: list[Finding] = []
 
     def at(self, what: str, act: Callable[[], _T], otherwise: _T) -> _T:
-        """Return what ``act`` returns; ``otherwise`` where it raises, which is remembered as a failure at ``what``."""
+        """Return what ``act`` returns; ``otherwise`` where it raises, which is recorded as a failure at ``what``."""
         try:
             return act()
         except _NO_MEMORY:
@@ -44,13 +44,13 @@ class Attempts:
             return otherwise
 
     def failed(self) -> list[Finding]:
-        """Return what failed since the last call, each failure once."""
+        """Return the failures since the last call, each once."""
         failed, self._failed = dict.fromkeys(self._failed), []
         return list(failed)
 
 
 def call_foreign(step: Callable[..., _T], *args: Any) -> _T:
-    """Call what is not the plugin's: an engine, or code of the user. What it raises is theirs."""
+    """Call foreign code: an engine, or code of the user. Its errors are not the plugin's."""
     return step(*args)
 
 
@@ -65,8 +65,9 @@ _WHOLE = (EDITS, LEDGER)
 
 
 def is_own(error: BaseException) -> bool:
-    """Return True if an error comes out of the plugin's own frames: the innermost frame of the package is not an engine's, nor the
-    call of one, and the error is not one that the plugin raises on purpose."""
+    """Return True if an error comes out of the plugin's own frames: the innermost frame of the package is not an
+    engine's, nor the call of one, and the plugin does not raise the error on purpose.
+    """
     if isinstance(error, (ExportcheckError, SystemExit, *_NO_MEMORY)):
         return False
     frame = _innermost(error)
@@ -76,7 +77,7 @@ def is_own(error: BaseException) -> bool:
 
 
 def internal_finding(what: str, error: BaseException) -> Finding:
-    """A failure of the plugin at ``what``, such as ``the state of the module``."""
+    """Return the finding for a failure of the plugin at ``what``, such as ``the state of the module``."""
     frame = _innermost(error)
     where = (
         f"{Path(frame.filename).relative_to(_PACKAGE.parent)}:{frame.lineno} in {frame.name}" if frame else "unknown"
@@ -94,6 +95,6 @@ def internal_finding(what: str, error: BaseException) -> Finding:
 
 
 def _innermost(error: BaseException) -> traceback.FrameSummary | None:
-    """The innermost frame of the package."""
+    """Return the innermost frame of the package."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame for frame in reversed(frames) if _PACKAGE in Path(frame.filename).parents), None)

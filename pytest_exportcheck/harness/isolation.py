@@ -1,4 +1,4 @@
-"""Exceptions as text, and a surrounding in which pytest does not make torch raise any."""
+"""Exceptions as text, and a context in which pytest does not make torch raise any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_LINES = 12
 
 
 class _Kept:
-    """A stream that a model may write to and not close: pytest reads what is captured from it."""
+    """A stream that a model may write to but not close: pytest reads what is captured from it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -40,7 +40,7 @@ class _Kept:
 
 @contextmanager
 def _kept_streams() -> Iterator[None]:
-    """Whatever a model does with ``sys.stdout`` and ``sys.stderr``, they are as before."""
+    """Restore ``sys.stdout`` and ``sys.stderr``, whatever a model does with them."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Kept(before[0]), _Kept(before[1])
     try:
@@ -51,12 +51,12 @@ def _kept_streams() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, nothing that pytest does with warnings, log records and captured output changes what torch does, and nothing
-    that a model does changes what pytest does.
+    """Isolate torch from pytest: its handling of warnings, log records and captured output does not change torch's
+    behaviour inside, and a model does not change pytest's.
 
-    Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured trace,
-    and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that the
-    weights-only unpickler refuses). torch's own handler still writes to stderr.
+    Under ``-W error`` a warning would end a capture. pytest's log handlers show every record of torch's structured
+    trace, and raise where a message does not fit its arguments, as one of torch's loader does (2.14.1, on inputs that
+    the weights-only unpickler refuses). torch's own handler still writes to stderr.
     """
     attached = _pytest_handlers_of_torch()
     for logger, handler in attached:
@@ -71,7 +71,7 @@ def quiet() -> Iterator[None]:
 
 
 def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
-    """pytest attaches its handlers to loggers that do not propagate; torch's do not."""
+    """Return the handlers that pytest attaches to loggers that do not propagate; torch's do not."""
     loggers = [
         logger
         for name, logger in logging.root.manager.loggerDict.items()
@@ -87,8 +87,9 @@ def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
 
 @contextmanager
 def log_of_torch(lines: list[str]) -> Iterator[None]:
-    """Collect what torch.export logs inside: the last line of each message. torch.export.load says there, and only there, why
-    it failed."""
+    """Collect the messages that torch.export logs inside: the last line of each. torch.export.load gives the reason of
+    a failure there only.
+    """
     logger, collector = logging.getLogger("torch.export"), _Collector(lines)
     logger.addHandler(collector)
     try:
@@ -112,7 +113,9 @@ class _Collector(logging.Handler):
 
 
 def raised_from(error: BaseException) -> Raised:
-    """An exception as text, with the last line of code that is neither torch's nor this plugin's, and torch's that raised."""
+    """Return an exception as text, with the last line of code that is neither torch's nor this plugin's, and torch's
+    that raised.
+    """
     where, after = _last_line(error)
     inside = [frame for frame in after if frame.filename.startswith(_TORCH)]
     last = inside[-1] if inside else None
@@ -121,7 +124,7 @@ def raised_from(error: BaseException) -> Raised:
 
 
 def causes_of(error: BaseException) -> tuple[Cause, ...]:
-    """Name what led to an error of torch that does not say so itself; empty for all others."""
+    """Name the causes of an error of torch that does not name them itself; empty for all others."""
     if isinstance(error, SyntaxError) and str(error.filename).startswith("<eval_with_key>"):
         paths = re.findall(r"self((?:\.\w+)+)", error.text or "")
         wrong = [path[1:] for path in paths if any(map(keyword.iskeyword, path.split(".")))]
@@ -138,7 +141,9 @@ def _is_taken(error: BaseException) -> bool:
 
 
 def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
-    """Name the lines that a thread was running when it was stopped: the user's, innermost last, then torch's that the last of them called."""
+    """Name the lines that a thread was running when it was stopped: the user's, innermost last, then torch's that the
+    last of them called.
+    """
     inside = [number for number, frame in enumerate(frames) if frame.filename.startswith(_OTHERS[0])]
     ours = frames[inside[0] :] if inside else frames
     users = [number for number, frame in enumerate(ours) if _is_users(frame.filename)]
@@ -150,7 +155,7 @@ def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
 
 
 def last_line_of_model(run: Callable[[], object]) -> str:
-    """The last line of the user's code that called something while ``run`` ran, whether it raised or not."""
+    """Return the last line of the user's code that called something while ``run`` ran, whether it raised or not."""
     last: list[tuple[str, int, str]] = []
 
     def profile(frame: FrameType, event: str, _: object) -> None:
@@ -162,7 +167,7 @@ def last_line_of_model(run: Callable[[], object]) -> str:
     sys.setprofile(profile)
     try:
         run()
-    except (Exception, SystemExit):  # the error is known: only the line is asked for
+    except (Exception, SystemExit):  # the error is known: only the line is needed
         return _frame_text(traceback.FrameSummary(*last[0])) if last else ""
     finally:
         sys.setprofile(before)
@@ -187,7 +192,9 @@ def _is_users(file: str) -> bool:
 
 
 def _last_line(error: BaseException) -> tuple[str, list[traceback.FrameSummary]]:
-    """The last line outside torch and this plugin, and the frames that follow it: all of them where there is none."""
+    """Return the last line outside torch and this plugin, and the frames that follow it: all of them where there is
+    none.
+    """
     frames = [*traceback.extract_tb(error.__traceback__)]
     own = [number for number, frame in enumerate(frames) if _is_users(frame.filename)]
     if not own:

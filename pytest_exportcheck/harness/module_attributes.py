@@ -7,10 +7,12 @@ import torch
 #: Scalars of Python itself.
 ATOMS = (bool, int, float, complex, str, bytes, type(None))
 
-#: What nn.Module keeps in every module; everything else was put there by the module's author.
+#: Attributes that nn.Module keeps in every module; the module's author set all others.
 _TORCHS_OWN = frozenset(vars(torch.nn.Module()))
 
 
 def is_set_by_author(name: str) -> bool:
-    """Return True if the attribute belongs to the module's author, as ``training`` does, and not to nn.Module or Python."""
+    """Return True if the attribute belongs to the module's author, as ``training`` does, and not to nn.Module or
+    Python.
+    """
     return name == "training" or not (name in _TORCHS_OWN or name.startswith("__"))

@@ -1,4 +1,4 @@
-"""Runs a callable under snapshot and restore, and writes down what it did."""
+"""Observations: runs of a callable under snapshot and restore, and records of what it did."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def observe(
     """Call ``run`` once for each of ``calls``, one after the other, and observe each call.
 
     State carries over from call to call, so that a buffer that is updated shows over two calls; afterwards the module
-    of ``snapshot``, the generators and the global modes are as before. The series ends early when a call raises.
+    of ``snapshot``, the generators and the global modes are restored. The series ends early when a call raises.
 
-    ``watched`` are further values whose changes are written down, and that are as before afterwards.
+    ``watched`` are further values whose changes are recorded, and that are restored afterwards.
 
-    The first call is followed by backward, where ``gradients`` are wanted. Gradients that hold the same bits as those of ``like`` are its tensors.
+    The first call is followed by backward, where ``gradients`` are requested. Gradients that hold the same bits as
+    those of ``like`` are its tensors.
     """
     observations: list[Observation] = []
     with preserved_globals(), quiet():
@@ -119,7 +120,7 @@ def _clone(leaf: Any) -> Any:
 def _aliases(
     outputs: Sequence[tuple[str, Any]], inputs: Sequence[tuple[str, Any]], snapshot: ModuleSnapshot | None
 ) -> frozenset[tuple[str, str]]:
-    """Pairs of an output and something else (an output, an input, a state tensor) that share storage."""
+    """Return pairs of an output and another place (an output, an input, a state tensor) that share storage."""
     owners: dict[Hashable, list[str]] = {}
     sharing: dict[Hashable, list[str]] = {}
     state = snapshot.current() if snapshot else []

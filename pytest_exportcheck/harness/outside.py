@@ -1,4 +1,4 @@
-"""Watches values that are not tensors of a module's state: what calls change of them, and putting them back."""
+"""A watch over values that are not tensors of a module's state: their changes by calls, and their restoration."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class _Version:
 class Watched:
     """Values as they were when the watch began. ``changed`` compares with them, ``restore`` puts them back.
 
-    Tensors of up to ``room`` bytes in all are cloned. Of the rest, the version counters and identities are watched: writes to
-    them are seen, and cannot be undone.
+    Tensors of up to ``room`` bytes in all are cloned. Of the rest, the version counters and identities are watched:
+    writes to them are seen, and cannot be undone.
     """
 
-    #: Whether ``restore`` puts everything back, and not data alone.
+    #: True if ``restore`` puts everything back, and not only data.
     everything = False
 
     def __init__(
@@ -54,7 +54,7 @@ class Watched:
         self._names = [(prefix, each, set(vars(each))) for prefix, each in _owners(owner)]
 
     def changed(self) -> tuple[Outside, ...]:
-        """The values that are others now. Of a module's own attributes, those that its code reads."""
+        """Return the values that have changed. Of a module's own attributes, only those count that its code reads."""
         contents = list(self._changed_contents())
         found = [*contents, *self._new_attributes()]
         whole = tuple(f"{each.name}[" for each in contents)  # an entry more moves the others
@@ -64,15 +64,18 @@ class Watched:
         return tuple({each.name: each for each in found}.values())
 
     def keep(self, changes: Iterable[Outside]) -> None:
-        """Watch only what these changes are about from now on; the other values do not change, and copies are dropped."""
+        """Watch only the values of these changes from now on; the other values do not change, and copies are
+        dropped.
+        """
         names = {each.name for each in changes}
         self._values = [entry for entry in self._values if entry[0].name in names]
         self._contents = [entry for entry in self._contents if entry[0].name in names]
 
     def restore(self) -> None:
-        """Put tensors and numbers back, containers that hold tensors, and dicts that count; with ``everything``, all else too.
-        A flag, or a table that is filled once, may guard what must not be done twice; a list of anything else may be what the
-        user collects."""
+        """Put tensors and numbers back, containers that hold tensors, and dicts that count; with ``everything``, all
+        other values too. A flag, or a table that is filled once, may guard an action that must not be done twice; a
+        list of other values may be what the user collects.
+        """
         for _, container, before in self._contents:
             if _same_entries(container, before):
                 continue
@@ -89,7 +92,7 @@ class Watched:
                     write_back(value, kept)
 
     def leaves_changes(self) -> bool:
-        """Whether anything is other than it was: after ``restore``, what that leaves alone."""
+        """Return whether any value differs from before: after ``restore``, those that it does not put back."""
         bound = any(spot.read() is not value for spot, value, _ in self._values)
         return bound or not all(_same_entries(container, before) for _, container, before in self._contents)
 
@@ -104,9 +107,7 @@ class Watched:
     def _changed_values(self) -> Iterator[Outside]:
         for spot, value, kept in self._values:
             now = spot.read()
-            is_held = now is value and not isinstance(
-                value, torch.Tensor
-            )  # entries have places, and contents, of their own
+            is_held = now is value and not isinstance(value, torch.Tensor)  # entries have separate places and contents
             if isinstance(kept, _Version):
                 if now is not value or kept != _Version.of(value):
                     yield Outside(spot.name, spot.what, value, None if now is MISSING else now, self._in_module)
@@ -130,7 +131,7 @@ class Watched:
 
     @cached_property
     def _loaded(self) -> frozenset[str]:
-        """Names of attributes that the code reads, and texts that it may look attributes up by."""
+        """Return names of attributes that the code reads, and texts that it may look attributes up by."""
         return frozenset(name for code in self._reached.codes() for name in _loaded_by(code))
 
 
@@ -158,8 +159,9 @@ def attributes_of(module: torch.nn.Module) -> Watched:
 
 
 def surroundings_of(module: torch.nn.Module) -> Watched:
-    """Watch what the code of a module names outside it. Tensors beyond ``ROOM`` bytes in all, such as a data set, are watched
-    by version counter and identity only."""
+    """Watch the values outside a module that its code names. Tensors beyond ``ROOM`` bytes in all, such as a data set,
+    are watched by version counter and identity only.
+    """
     return Watched(around(module), in_module=False)
 
 
@@ -174,7 +176,7 @@ def _owners(module: torch.nn.Module | None) -> list[tuple[str, torch.nn.Module]]
 
 
 def _attribute(name: str) -> str:
-    """The last attribute of a place: ``calls`` of ``self.block.calls[0]``."""
+    """Return the last attribute of a place: ``calls`` of ``self.block.calls[0]``."""
     return name.partition("[")[0].rpartition(".")[2]
 
 
@@ -185,14 +187,18 @@ def _names_in(value: Any) -> list[str]:
 
 
 def _kept(value: Any) -> tuple[Any, Any]:
-    """A value, and a copy that later writes leave alone: of a tensor its values, of a container its entries."""
+    """Return a value, and a copy that later writes do not change: of a tensor its values, of a container its
+    entries.
+    """
     if isinstance(value, torch.Tensor):
         return value, detached_clone(value)
     return value, copy.copy(value) if isinstance(value, (list, dict, set, deque)) else value
 
 
 def _kept_within(room: int, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Any, Any]]:
-    """Each place with its value and a copy; with the version of a tensor once the clones have no room left."""
+    """Yield each place with its value and a copy, or with the version of a tensor once the clones have used the
+    room.
+    """
     for spot in spots:
         value = spot.read()
         size = _bytes(value) if isinstance(value, torch.Tensor) else 0
@@ -205,7 +211,7 @@ def _kept_within(room: int, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Any, 
 
 @as_plain
 def _bytes(tensor: torch.Tensor) -> int:
-    """The size of a clone, as far as a tensor says it."""
+    """Return the size of a clone, if the tensor reports it."""
     try:
         return tensor.numel() * tensor.element_size()
     except UNREADABLE:
@@ -213,7 +219,7 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 
 def _is_data(value: Any) -> bool:
-    """Tensors and numbers, containers that hold tensors, and dicts of numbers."""
+    """Return whether a value is data: tensors and numbers, containers that hold tensors, and dicts of numbers."""
     if isinstance(value, dict) and value and all(map(_is_number, value.values())):
         return True
     return _is_number(value) or isinstance(value, torch.Tensor) or _holds_tensors(value)

@@ -16,7 +16,7 @@ from pytest_exportcheck.harness._torch import default_device
 
 @contextmanager
 def preserved_globals() -> Iterator[None]:
-    """Whatever happens inside: generators, grad mode, dtype, device, threads and autocast are as before."""
+    """Restore generators, grad mode, dtype, device, threads and autocast, whatever happens inside."""
     before = {name: read() for name, (read, _) in _MODES.items()}
     generators = _generators()
     try:
@@ -29,13 +29,13 @@ def preserved_globals() -> Iterator[None]:
 
 
 def changed_globals(before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The global modes that differ from ``before`` (of :func:`global_modes`): name -> (before, now)."""
+    """Return the global modes that differ from ``before`` (of :func:`global_modes`): name to (before, now)."""
     now = global_modes()
     return {name: (value, now[name]) for name, value in before.items() if now[name] != value}
 
 
 def global_modes() -> dict[str, Any]:
-    """The process-wide modes that a capture or a model can leave changed."""
+    """Return the process-wide modes that a capture or a model can leave changed."""
     return {name: read() for name, (read, _) in _MODES.items()}
 
 
@@ -84,7 +84,7 @@ def _restore_generators(states: Mapping[str, Any]) -> None:
 
 
 def generator_digest() -> str:
-    """A short text that changes when torch's default generators advance."""
+    """Return a short text that changes when torch's default generators advance."""
     states = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state_all() if _uses_cuda() else ())]
     return hashlib.sha1(b"".join(bytes(state.tolist()) for state in states)).hexdigest()[:12]
 

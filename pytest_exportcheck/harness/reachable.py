@@ -1,5 +1,6 @@
-"""Finds the values that a module's code can change besides the tensors of its state: plain attributes and containers of the
-module, and globals, closure variables, defaults, class attributes and attributes of other objects."""
+"""The search for values that a module's code can change besides the tensors of its state: plain attributes and
+containers of the module, and globals, closure variables, defaults, class attributes and attributes of other objects.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +25,10 @@ MISSING = object()
 #: Values that are compared as a whole.
 PLAIN = (*ATOMS, enum.Enum, torch.Size, torch.dtype, torch.device)
 
-#: Exactly these: what a subclass does when an entry is read is not known.
+#: Exactly these types: the effect of reading an entry of a subclass is not known.
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, set, deque)
 
-#: Packages whose code is not searched: what they change is theirs.
+#: Packages whose code is not searched: their changes are their own business.
 _FOREIGN = frozenset(
     {"torch", "numpy", "builtins", "pytest", "_pytest", "pluggy", "hypothesis", "sympy", "pytest_exportcheck"}
 ) | frozenset(sys.stdlib_module_names)
@@ -39,7 +40,7 @@ How = Literal["item", "attribute", "cell", "fixed"]
 
 @dataclass(frozen=True, eq=False)
 class Spot:
-    """A place that holds a value. ``name`` is how code writes it, ``what`` says what it is."""
+    """A place that holds a value. ``name`` is how code writes it, ``what`` describes it."""
 
     name: str
     what: str
@@ -48,7 +49,7 @@ class Spot:
     key: Any = None
 
     def read(self) -> Any:
-        """The value, or ``MISSING``."""
+        """Return the value, or ``MISSING``."""
         if self.how == "fixed":
             return self.holder
         try:
@@ -84,7 +85,9 @@ class Reached:
 
 
 def inside(module: torch.nn.Module) -> Reached:
-    """The plain attributes, containers and objects that a module and its submodules hold, state tensors excluded."""
+    """Return the plain attributes, containers and objects that a module and its submodules hold, state tensors
+    excluded.
+    """
     search = _Search({id(slot.tensor) for slot in slots_of(module)})
     for prefix, owner in module.named_modules():
         path = f"self.{prefix}." if prefix else "self."
@@ -96,7 +99,7 @@ def inside(module: torch.nn.Module) -> Reached:
 
 
 def around(module: torch.nn.Module) -> Reached:
-    """The values outside a module that the code of its classes, hooks and functions names."""
+    """Return the values outside a module that the code of its classes, hooks and functions names."""
     search = _Search({id(slot.tensor) for slot in slots_of(module)})
     for owner in module.modules():
         search.classes_of(owner, attributes=True)
@@ -107,7 +110,7 @@ def around(module: torch.nn.Module) -> Reached:
 
 
 class _Search:
-    """Visits values and functions, each once."""
+    """A search that visits values and functions, each once."""
 
     def __init__(self, excluded: set[int]) -> None:
         self.reached = Reached()
@@ -116,7 +119,7 @@ class _Search:
         self._followed = 0
 
     def visit(self, spot: Spot, value: Any, depth: int) -> None:
-        """Add a place and whatever its value holds."""
+        """Add a place and the places within its value."""
         if len(self.reached.spots) >= _MOST_SPOTS:
             return
         if _is(value, (torch.Tensor, *PLAIN)):
@@ -149,7 +152,7 @@ class _Search:
             self.visit(Spot(f"{spot.name}[{key!r}]", what, how, entry if how == "fixed" else value, key), entry, depth)
 
     def _module(self, spot: Spot, value: torch.nn.Module) -> None:
-        """A module that is not a submodule."""
+        """Add a module that is not a submodule."""
         for slot in slots_of(value):
             name, what = f"{spot.name}.{slot.name}", f"a {slot.kind} of {_root(spot)}"
             if id(slot.tensor) not in self._excluded:
@@ -167,7 +170,7 @@ class _Search:
             self.visit(Spot(f"{spot.name}.{key}", what, "item", held, key), each, depth)
 
     def classes_of(self, value: Any, *, attributes: bool) -> None:
-        """The functions of the classes of an object, and their attributes where wanted."""
+        """Add the functions of the classes of an object, and their attributes where requested."""
         for owner in type(value).__mro__:
             self._class(owner, attributes=attributes)
 
@@ -181,7 +184,7 @@ class _Search:
             self.visit(Spot(name, "a class attribute", "attribute", owner, key), value, _DEPTH)
 
     def function(self, value: Any) -> bool:
-        """Remember a function to be followed, and say whether the value is one."""
+        """Remember a function to be followed, and return whether the value is one."""
         for function in _functions_in(value):
             new = self._is_new(function) and not _is_foreign(function.__module__ or "")
             if new and len(self.reached.functions) < _MOST_FUNCTIONS:
@@ -189,7 +192,7 @@ class _Search:
         return bool(_functions_in(value))
 
     def follow(self) -> None:
-        """Visit what the functions name, and what the functions among that name in turn."""
+        """Visit the values that the functions name, and those of the functions among them in turn."""
         while self._followed < len(self.reached.functions):
             function = self.reached.functions[self._followed]
             self._followed += 1
@@ -198,7 +201,7 @@ class _Search:
 
 
 def _named_by(function: FunctionType) -> Iterator[Spot]:
-    """Globals, closure variables and defaults."""
+    """Yield globals, closure variables and defaults."""
     code, values = function.__code__, function.__globals__
     names = {name for each in _nested(code) for name in each.co_names}
     for name in sorted(names & values.keys()):
@@ -225,7 +228,7 @@ _CACHED = type(functools.cache(lambda: None))
 
 
 def _functions_in(value: Any) -> list[FunctionType]:
-    """The functions that a callable, a descriptor or a decorated function consists of."""
+    """Return the functions that a callable, a descriptor or a decorated function consists of."""
     if _is(value, functools.partial):
         return _functions_in(value.func)
     if _is(value, property):
@@ -242,7 +245,7 @@ def _functions_in(value: Any) -> list[FunctionType]:
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
-    """A code object and those of the functions defined in it."""
+    """Yield a code object and those of the functions defined in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -250,12 +253,14 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    """As isinstance, by the real type: a proxy may do anything when it is asked for its class."""
+    """Return whether a value is of a kind, by its real type: a proxy may run any code when it is asked for its
+    class.
+    """
     return issubclass(type(value), kinds)
 
 
 def _attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes of an object, whatever it does when it is asked for one; none where it has slots."""
+    """Return the attributes of an object without running its code; none where it has slots."""
     try:
         held = object.__getattribute__(value, "__dict__")
     except AttributeError:
@@ -272,14 +277,14 @@ def _file(values: dict[str, Any]) -> str:
 
 
 def _root(spot: Spot) -> str:
-    """``STATE, a global of net.py``; of an inner place, what its root is."""
+    """Return ``STATE, a global of net.py``; for an inner place, the description of its root."""
     if spot.what.startswith(("an entry of ", "an attribute of ")):
         return spot.what.partition(" of ")[2]
     return f"{spot.name}, {spot.what}"
 
 
 def described(value: Any) -> str:
-    """The kind of a plain value or container in words."""
+    """Return the kind of a plain value or container in words."""
     for kinds, text in _WORDS:
         if _is(value, kinds):
             return text

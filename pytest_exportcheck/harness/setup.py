@@ -1,4 +1,4 @@
-"""Sets a case up: builds the module and its inputs, and keeps the user's own module out of harm's way."""
+"""The setup of a case: builds the module and its inputs, and protects the user's own module."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ EXAMPLE, FRESH = "the example inputs", "fresh inputs"
 class PreparedCase:
     """A case that is ready to be captured and run.
 
-    ``module`` is a deep copy of what the factory built, where it allows one (``copied``); then the user's own module
-    is never touched, and the weights exist twice in all. ``redraw(seed)`` gives further inputs like the example, from
-    callables where the case has some; ``made(sizes)`` is the case's own way to make inputs of other sizes.
+    ``module`` is a deep copy of what the factory built, where the module allows one (``copied``); then the user's own
+    module is never touched, and the weights exist twice in all. ``redraw(seed)`` gives further inputs like the example,
+    from callables where the case has some; ``made(sizes)`` is the case's own way to make inputs of other sizes.
     """
 
     module: torch.nn.Module
@@ -45,7 +45,7 @@ class PreparedCase:
     made: Callable[[Mapping[str, int]], Inputs] | None = None
 
     def fresh_module(self) -> torch.nn.Module:
-        """The module with attributes of its own and the weights of ``module``."""
+        """Return a module with separate attributes and the weights of ``module``."""
         return _copy_structure(self.module) if self.copied else self.module
 
 
@@ -93,7 +93,7 @@ def _values(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _build(case: Case) -> tuple[torch.nn.Module, tuple[Any, ...]]:
-    """The module, and what the factory returned beside it."""
+    """Return the module, and the further values that the factory returned."""
     try:
         built = case.build()
     except (Exception, SystemExit) as error:
@@ -156,7 +156,9 @@ def _redrawn(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> 
 
 
 def _made(case: Case, seed: int, sizes: Mapping[str, int]) -> Inputs:
-    """What the case's ``inputs`` callable returns for these sizes, from the same generators every time."""
+    """Return the inputs that the case's ``inputs`` callable makes for these sizes, from the same generators every
+    time.
+    """
     named = {name: size for name, size in sizes.items() if name.isidentifier()}
     with preserved_globals(), quiet():
         seed_everything(seed)
@@ -174,13 +176,13 @@ def _made(case: Case, seed: int, sizes: Mapping[str, int]) -> Inputs:
 
 
 def _rejected_call(case: Case, rejection: Rejection, seed: int) -> Inputs:
-    """The inputs that every program of the case must refuse."""
+    """Return the inputs that every program of the case must refuse."""
     given = replace(case, args=rejection.args or (), kwargs=rejection.kwargs or {}, origin=rejection.origin)
     return _inputs(given, (), "inputs that must be refused", seed)
 
 
 def _value(case: Case, what: str, value: Any) -> Any:
-    """A value as given, or what the callable returns."""
+    """Return a value as given, or the result of the callable."""
     if not callable(value):
         return value
     try:
@@ -198,7 +200,7 @@ def _moved(tree: Any, device: str | None) -> Any:
 
 
 def _fresh(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> Inputs:
-    """Other inputs: callables are called again, the elements of plain tensors permuted."""
+    """Return other inputs: callables are called again, the elements of plain tensors permuted."""
     drawn = _inputs(case, given, FRESH, seed)
     args = drawn.args if callable(case.args) else _permuted(example.args)
     kwargs = drawn.kwargs if callable(case.kwargs) else _permuted(dict(example.kwargs))
@@ -206,7 +208,7 @@ def _fresh(case: Case, given: tuple[Any, ...], example: Inputs, seed: int) -> In
 
 
 def _permuted(tree: Any) -> Any:
-    """Every tensor anew, so that a tensor that was passed twice becomes two."""
+    """Return the tree with every tensor permuted separately, so that a tensor that was passed twice becomes two."""
     return pytree.tree_map_only(torch.Tensor, _permute, tree)
 
 
@@ -233,12 +235,12 @@ def _by_argument(case: Case, module: torch.nn.Module, shapes: torch.export.Shape
 
 
 def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inputs) -> None:
-    """Dynamic shapes by name must name arguments; torch's own message comes late and per mode."""
+    """Check that dynamic shapes by name name arguments; torch's own message comes late and per mode."""
     if not isinstance(shapes, dict):
         return
     try:
         parameters = inspect.signature(module.forward).parameters
-    except (TypeError, ValueError):  # a compiled forward says nothing of its arguments
+    except (TypeError, ValueError):  # a compiled forward does not describe its arguments
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
@@ -253,14 +255,14 @@ def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inp
 
 
 def _deep_copy(module: torch.nn.Module) -> torch.nn.Module | None:
-    """A copy that shares nothing with the module; None where there can be none."""
+    """Return a copy that shares nothing with the module; None where none can be made."""
     if any(_closes_over_module(value) for owner in module.modules() for value in _functions(owner)):
         return None
     if any(map(_is_lazily_flipped, (*module.parameters(), *module.buffers()))):
-        return None  # deepcopy would resolve them, and hide from us what a file makes of such a view
+        return None  # deepcopy would resolve them, and hide what a file makes of such a view
     try:
         return copy.deepcopy(module)
-    except (Exception, SystemExit):  # the module says in its own words that it cannot be copied
+    except (Exception, SystemExit):  # the module reports in its own words that it cannot be copied
         return None
 
 
@@ -271,7 +273,9 @@ def _is_lazily_flipped(tensor: torch.Tensor) -> bool:
 
 
 def _functions(owner: torch.nn.Module) -> list[Callable[..., Any]]:
-    """Functions that an instance holds, hooks included: deepcopy leaves what they close over as it is."""
+    """Return functions that an instance holds, hooks included: deepcopy does not copy the variables that they close
+    over.
+    """
     return [value for value in (*vars(owner).values(), *forward_hooks(owner)) if isinstance(value, FunctionType)]
 
 
@@ -288,7 +292,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _copy_structure(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose parameters and buffers are the same tensors."""
+    """Return a copy whose parameters and buffers are the same tensors."""
     shared = [*module.parameters(), *module.buffers()]
     memo: dict[int, Any] = {id(tensor): tensor for tensor in shared}
     return copy.deepcopy(module, memo)

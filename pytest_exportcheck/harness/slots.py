@@ -14,7 +14,7 @@ from pytest_exportcheck.records import StateKind
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a module holds a tensor: ``holder[key]``, and how the state calls it."""
+    """The place where a module holds a tensor: ``holder[key]``, and the name that the state gives it."""
 
     name: str
     kind: StateKind
@@ -24,7 +24,9 @@ class Slot:
 
     @property
     def can_be_rebound(self) -> bool:
-        """Return True if another tensor can be put there: tables and containers of a compiled module are bound for good."""
+        """Return True if another tensor can be put there: tables and containers of a compiled module cannot be
+        changed.
+        """
         return self.kind != "parameter" and isinstance(self.holder, dict)
 
     @property
@@ -36,7 +38,7 @@ class Slot:
 
 
 def slots_of(module: torch.nn.Module) -> list[Slot]:
-    """Every place where a module holds a tensor, under every name (tied ones and shared submodules included)."""
+    """Return every place where a module holds a tensor, under every name (tied ones and shared submodules included)."""
     found: list[Slot] = []
     for prefix, owner in module.named_modules(remove_duplicate=False):
         dot = f"{prefix}." if prefix else ""
@@ -55,7 +57,9 @@ def slots_of(module: torch.nn.Module) -> list[Slot]:
 
 
 def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]:
-    """A tensor attribute, or the tensors in an attribute that is a container of tensors and plain data."""
+    """Return the slot of a tensor attribute, or the slots of an attribute that is a container of tensors and plain
+    data.
+    """
     if isinstance(value, torch.Tensor):
         return [Slot(name, "attribute", False, holder, key)]
     if not _is_container(value) or isinstance(value, set):
@@ -65,11 +69,14 @@ def _attribute_slots(name: str, holder: Any, key: Any, value: Any) -> list[Slot]
 
 
 def _is_container(value: Any) -> bool:
-    """A container of plain data and tensors alone; a graph's list of nodes, or of submodules, is not ours to touch."""
+    """Return whether a value is a container of plain data and tensors only; other containers, such as a graph's list of
+    nodes or of submodules, must not be changed.
+    """
     if type(value) in (list, tuple, set):
         return all(is_plain_data(each) for each in value)
     return type(value) is dict and all(type(key) in ATOMS and is_plain_data(each) for key, each in value.items())
 
 
 def is_plain_data(value: Any) -> bool:
+    """Return whether a value is a scalar, a tensor, or a container of plain data and tensors."""
     return type(value) in ATOMS or isinstance(value, torch.Tensor) or _is_container(value)

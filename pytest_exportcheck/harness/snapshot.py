@@ -1,4 +1,4 @@
-"""Snapshots: a module's state as it was, and putting it back."""
+"""Snapshots of a module's state, and their restoration."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from pytest_exportcheck.records import StateKind
 
 
 class ModuleSnapshot:
-    """A module as it was: values, bindings, ``.grad``, ``requires_grad``, training flags and plain Python attributes.
+    """The state of a module at one time: values, bindings, ``.grad``, ``requires_grad``, training flags and plain
+    Python attributes.
 
-    ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so
-    that the weights of a case are copied once however many programs hold them. ``by_version``, for many calls in a row: a
-    parameter whose version counter stands still is taken for unchanged, which misses writes through ``.data`` (buffers are
-    compared: batch norm writes past their counters), and only the places that hold a tensor now are looked at.
+    ``pristine`` maps names to tensors that never change: where one holds the same bits, it serves as the copy, so that
+    the weights of a case are copied once however many programs hold them. ``by_version``, for many calls in a row: a
+    parameter whose version counter has not moved counts as unchanged, which misses writes through ``.data`` (buffers
+    are compared: batch norm writes past their counters), and only the places that hold a tensor now are compared.
     """
 
     def __init__(
@@ -55,19 +56,19 @@ class ModuleSnapshot:
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
         self._by_version = by_version
-        self._unchanged: set[str] = set()  # according to the last look, until they are put back
+        self._unchanged: set[str] = set()  # according to the last comparison, until they are put back
         parameters = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
         self._versions = {slot.name: (tensor, version_of(tensor)) for slot, tensor in parameters}
 
     def _stands_still(self, name: str, tensor: torch.Tensor) -> bool:
-        """Whether this is the tensor that had the name, and nothing was written to it."""
+        """Return whether this is the tensor that had the name, and nothing was written to it."""
         before, version = self._versions.get(name, (None, None))
         return before is tensor and version is not None and version == version_of(tensor)
 
     def changed(self) -> dict[str, torch.Tensor]:
-        """Clones of the tensors that now differ from the snapshot, by name.
+        """Return clones of the tensors that now differ from the snapshot, by name.
 
-        A buffer that was None counts; an attribute that first appeared since does not: it was no state before.
+        A buffer that was None counts; an attribute that is new since the snapshot does not: it was not state before.
         """
         found = {
             slot.name: detached_clone(slot.tensor)
@@ -87,7 +88,7 @@ class ModuleSnapshot:
         return {slot.name: slot.kind for slot in self._places()}
 
     def changed_flags(self) -> dict[str, tuple[bool, bool]]:
-        """The tensors whose ``requires_grad`` is another now: name -> (before, now)."""
+        """Return the tensors whose ``requires_grad`` has changed: name to (before, now)."""
         return {
             slot.name: (self._requires_grad[slot.name], tensor.requires_grad)
             for slot, tensor in self._slots
@@ -96,7 +97,8 @@ class ModuleSnapshot:
 
     def aliased(self) -> None:
         """Put an alias of the same memory into every place that holds a tensor which does not require grad, until
-        :meth:`restore`: what autograd notes of the alias, a tensor that others hold as well never learns."""
+        :meth:`restore`: what autograd records on the alias does not reach the tensor that other code holds.
+        """
         aliases: dict[int, torch.Tensor] = {}
         for slot, tensor in self._slots:
             if slot.can_be_rebound and _is_plain_view(tensor):
@@ -104,19 +106,23 @@ class ModuleSnapshot:
                 slot.holder[slot.key] = self._aliases[slot.name]
 
     def rebound(self) -> frozenset[str]:
-        """The names of the module's own attributes that hold another tensor object now."""
+        """Return the names of the module's own attributes that hold another tensor object now."""
         own = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "attribute" and "[" not in slot.name]
         return frozenset(slot.name for slot, tensor in own if slot.tensor is not self._aliases.get(slot.name, tensor))
 
     def current(self) -> list[tuple[str, torch.Tensor]]:
-        """The tensors that the module's state holds now, by name; not those that forward() put into an attribute."""
+        """Return the tensors that the module's state holds now, by name; not those that forward() put into an
+        attribute.
+        """
         rebound = self.rebound()
         return [
             (slot.name, slot.tensor) for slot in self._places() if self._is_state(slot) and slot.name not in rebound
         ]
 
     def _is_state(self, slot: Slot) -> bool:
-        """Exclude a plain attribute that first appeared since: forward sets it for others to look at."""
+        """Return whether a slot is state, which a plain attribute that is new since the snapshot is not: forward sets
+        it for other code to read.
+        """
         return slot.kind != "attribute" or slot.name in self.values
 
     def _places(self) -> list[Slot]:
@@ -151,13 +157,16 @@ def _is_plain_view(tensor: torch.Tensor) -> bool:
 
 
 class _OwnerSnapshot:
-    """What one module binds: parameters, buffers, public attributes that are plain or tensors, and the insides of
-    containers of such."""
+    """The bindings of one module: parameters, buffers, public attributes that are plain or tensors, and the contents of
+    containers of such.
+    """
 
     def __init__(self, owner: torch.nn.Module) -> None:
         self._owner = owner
         tables: tuple[dict[str, Any], ...] = state_tables(owner)
-        if isinstance(owner, torch.jit.ScriptModule):  # its tables are views of the compiled module, bound for good
+        if isinstance(
+            owner, torch.jit.ScriptModule
+        ):  # its tables are views of the compiled module, which cannot be changed
             tables = ()
         self._tables = [(table, dict(table)) for table in tables]
         self._names = set(vars(owner))
@@ -180,7 +189,7 @@ class _OwnerSnapshot:
 
 
 def _insides(value: Any) -> list[tuple[Any, Any]]:
-    """The mutable containers in a value, each with a shallow copy."""
+    """Return the mutable containers in a value, each with a shallow copy."""
     if not isinstance(value, (list, tuple, set, dict)):
         return []
     own = [] if isinstance(value, tuple) else [(value, copy.copy(value))]

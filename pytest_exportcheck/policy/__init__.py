@@ -1,4 +1,4 @@
-"""Which difference is broken, known or tolerated: tables, not code."""
+"""The policy that decides which difference is broken, known or tolerated: tables, not code."""
 
 from pytest_exportcheck.policy.contract import (
     ALIGNMENT,

@@ -1,6 +1,7 @@
-"""The contract table: what each edge must preserve, and how strictly.
+"""The contract table: the checks that each edge must pass, and how strictly.
 
-Rows are checks, columns are stages (several share one). Source: measured on 21 ordinary models, train and eval, torch 2.13.
+Rows are checks, columns are stages (several share one). Source: measured on 21 ordinary models, train and eval, torch
+2.13.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ COLUMNS = ("capture", "postdispatch", "decompose", "serdes", "retrace", "unflatt
 
 
 def _row(*levels: _Level | Literal["-"]) -> Mapping[str, _Level]:
-    """The levels of a row in the order of the columns; a dash is not judged."""
+    """Return the levels of a row in the order of the columns; a dash is not judged."""
     return {column: level for column, level in zip(COLUMNS, levels, strict=True) if level != "-"}
 
 
 class _Table(TypedDict):
-    """The contract: of each check a row of levels that it has, by column."""
+    """The contract: a row of levels for each check, by column."""
 
     outputs: Mapping[str, ValueLevel]
     effects: Mapping[str, ValueLevel]
@@ -75,8 +76,8 @@ class _Table(TypedDict):
 
 #: check -> column -> how strict. A missing entry means: not judged there.
 #:
-#: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8 without
-#: grad), so ``postdispatch`` is compared closely, not bit by bit.
+#: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8
+#: without grad), so ``postdispatch`` is compared closely, not bit by bit.
 _TABLE: _Table = {
     #                  capture          postdispatch     decompose   serdes   retrace     unflatten
     "outputs": _row("bits", "close", "close", "bits", "bits", "bits"),
@@ -99,21 +100,20 @@ _TABLE: _Table = {
     "stability": _row("-", "-", "-", "repeated", "repeated", "-"),
 }
 
-#: The same, for code that takes checks by their names.
+#: The same table, for code that looks checks up by name.
 CONTRACT: Mapping[str, Mapping[str, str]] = cast(Mapping[str, Mapping[str, str]], _TABLE)
 
-#: What can be judged, and where: sizes are drawn behind a mode, which is no stage of its own and has no column.
+#: Checks that can be judged. Sizes are drawn after a mode, which is not a stage and has no column.
 JUDGED = (*CONTRACT, "sizes")
 JUDGED_AT = (*COLUMNS, "fuzz")
 
-#: How the nodes before and after a stage are paired.
+#: Rules for pairing the nodes before and after a stage.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
 
-#: How strictly each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: its fate shows in the
-#: ledger only. On nodes that are no calls a key goes by the node's kind: ``placeholder.custom``.
-#:
-#: ``present``: there, and sane. ``kept``: as on the node that this one was made from; annotations may be added. ``paths``:
-#: paths and types alone.
+#: Level at which each key of node metadata is judged. A key without a row is ``tolerated`` everywhere: only the ledger
+#: shows it. On nodes that are not calls a key goes by the node's kind: ``placeholder.custom``.
+#: ``present``: there, and valid. ``kept``: as on the node that this one was made from; annotations may be added.
+#: ``paths``: paths and types only.
 METADATA: Mapping[str, Mapping[str, MetadataLevel]] = {
     "stack_trace": _row("present", "present", "kept", "equal", "-", "-"),
     "nn_module_stack": _row("present", "present", "paths", "equal", "paths", "-"),
@@ -127,7 +127,7 @@ METADATA: Mapping[str, Mapping[str, MetadataLevel]] = {
     "output.custom": _row("-", "-", "-", "equal", "-", "-"),
 }
 
-#: How far "close" lets a tensor lie from the expected one: relative to its largest absolute value, and absolute.
+#: Largest distance of a "close" tensor from the expected one: relative to its largest absolute value, and absolute.
 #: Measured: decomposing a 12-layer transformer moves float32 outputs by 3e-7 of the largest value.
 CLOSE: Mapping[str, Tolerance] = {
     "float64": Tolerance(rtol=1e-10, atol=1e-14),
@@ -138,11 +138,12 @@ CLOSE: Mapping[str, Tolerance] = {
     "bfloat16": Tolerance(rtol=3e-2, atol=1e-6),
 }
 
-#: Columns whose programs are for inference: what they compute is judged under ``torch.no_grad()``, theirs and that of every
-#: program made of them; their gradients are reported only.
+#: Columns whose programs are for inference: what they compute is judged under ``torch.no_grad()``, theirs and that of
+#: every program made of them; their gradients are reported only.
 WITHOUT_GRAD = frozenset({"postdispatch"})
-#: Where eager also runs in float64, "close" allows this many times the distance between the two runs, if that is more.
-#: Measured: attention key biases, whose true gradient is zero, move by 0.6 to 2.6 times it when decomposed; outputs by up to 2.8.
+#: Factor of eager's own rounding: where eager also runs in float64, "close" allows this many times the distance of the
+#: two runs, if that is more. Measured: attention key biases, whose true gradient is zero, move by 0.6 to 2.6 times it
+#: when decomposed; outputs by up to 2.8.
 OWN_ROUNDING = 4
 
 #: The unit roundoff of each dtype that eager is compared with float64 in.
@@ -153,30 +154,33 @@ UNIT_ROUNDOFF: Mapping[str, float] = {
     "bfloat16": 2**-8,
 }
 
-#: A distance from float64 counts as rounding up to this many unit roundoffs of the largest value of the call (of the largest
-#: gradient of the model), or up to the bound of ``CLOSE``. A larger one comes from a decision that float64 makes otherwise, and allows nothing.
+#: A distance from float64 counts as rounding up to this many unit roundoffs of the largest value of the call (of the
+#: largest gradient of the model), or up to the bound of ``CLOSE``. A larger distance comes from a decision that is
+#: different in float64, and allows nothing.
 BELIEVED_ROUNDOFFS = 8
 
-#: In a gradient with fewer elements than this, the largest distance says little: it counts as at least so many unit roundoffs
-#: of the largest gradient. Measured: 4 to 8 key biases move by up to 9 times their distance from float64, and by 0.45 roundoffs.
+#: In a gradient with fewer elements than this, the largest distance is not reliable: it counts as at least this many
+#: unit roundoffs of the largest gradient. Measured: 4 to 8 key biases move by up to 9 times their distance from
+#: float64, and by 0.45 roundoffs.
 FEW_ELEMENTS, LEAST_ROUNDOFFS = 16, 1 / 8
 
-#: A gradient is zero in exact arithmetic where float64 has no more than this part of the largest gradient: only such a one has
-#: that minimum.
+#: A gradient is zero in exact arithmetic where float64 has no more than this part of the largest gradient: only such a
+#: gradient has that minimum.
 ZERO_GRADIENT = 2**-30
 
-#: Findings of these checks block what lies behind the mode.
+#: Findings of these checks block the stages after the mode.
 BLOCKING = frozenset({"outputs", "effects"})
 
 
 def is_known_layout(finding: Finding) -> bool:
-    """Return True if a known defect explains the finding, and it is only about strides: the values are right, so that users may
-    ship the program, and what comes after it can be judged."""
+    """Return True if a known defect explains the finding, and it is only about strides: the values are right, so that
+    users may ship the program, and the stages after it can be judged.
+    """
     return finding.verdict == "known" and finding.check == "outputs" and finding.key == "stride"
 
 
 def column_of(stage: str) -> str:
-    """The column of the contract table that a stage is judged by."""
+    """Return the column of the contract table that a stage is judged by."""
     return COLUMN.get(stage, stage)
 
 
@@ -185,16 +189,17 @@ def without_grad(stages: Collection[str]) -> bool:
     return any(column_of(stage) in WITHOUT_GRAD for stage in stages)
 
 
-#: Of an edge that a hook adds: it may copy the program, and need not lower it.
+#: The contract of an edge that a hook adds: the edge may copy the program, and need not lower it.
 ADDED: Mapping[str, Levels] = {"decompose": {"state": "equal", "verifiers": "before or ATEN"}}
 
 
 def contract_for(
     stage: str, *, unstable: Collection[str] = (), path: Collection[str] = (), added: bool = False
 ) -> Levels:
-    """The column of the contract table for a stage; for checks of which eager itself is not bit-stable, bits become
-    closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only. ``added``: the
-    stage is an edge that a hook added, judged as this one."""
+    """Return the column of the contract table for a stage; for checks of which eager itself is not bit-stable, bits
+    become closeness. ``path`` is the mode that the stage ends: gradients of inference programs are reported only.
+    ``added``: the stage is an edge that a hook added, and is judged as such.
+    """
     column = column_of(stage)
     levels = {check: row[column] for check, row in CONTRACT.items() if column in row}
     levels |= cast(Mapping[str, str], ADDED.get(column, {}) if added else {})
@@ -205,7 +210,9 @@ def contract_for(
 
 
 def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> Levels:
-    """How strictly these checks may compare eager with what several stages made: close, once one of them is."""
+    """Return how strictly these checks may compare eager with the programs of several stages: close, if one of them
+    is.
+    """
     levels = [contract_for(stage, unstable=unstable) for stage in stages]
     close = {check for check in checks if any(each.get(check) == "close" for each in levels)}
     return all_at(sorted(close), "close") | all_at(sorted(set(checks) - close), "bits")

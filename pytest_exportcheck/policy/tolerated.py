@@ -1,4 +1,4 @@
-"""What an edge may lose: tolerated, and reported in the ledger.
+"""Tolerated losses: what an edge may lose, reported in the ledger.
 
 Node metadata has its own table (``METADATA``), in which a key without a level is tolerated.
 """
@@ -17,8 +17,9 @@ from pytest_exportcheck.records.levels import MetadataLevel
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerated:
-    """Findings of a check that the stages of some columns may have, and why. Empty ``changes``, ``keys`` and ``columns`` are all of
-    them. ``inherited``: the stages that come after them in a mode may have them too."""
+    """Findings of a check that the stages of some columns may have, and why. Empty ``changes``, ``keys`` and
+    ``columns`` match all. ``inherited``: the stages after them in a mode may have the findings too.
+    """
 
     check: str
     reason: str
@@ -38,7 +39,7 @@ class Tolerated:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """``check.field`` of all that they are."""
+        """Return ``check.field`` for every field that the row tolerates."""
         fields = [
             field
             for (change, key), field in FIELDS[self.check].items()
@@ -198,6 +199,7 @@ class Override:
         return Override(field, stage if colon else "*")
 
     def names(self, field: str, stage: str) -> bool:
+        """Return whether the override is about this field at this stage."""
         return fnmatchcase(field, self.field) and (
             fnmatchcase(stage, self.stage) or fnmatchcase(column_of(stage), self.stage)
         )
@@ -208,24 +210,25 @@ _STAGES = (*COLUMN, *(column for column in JUDGED_AT if column not in COLUMN))
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a repo tolerates, and what it forbids; a field that is named in both is forbidden."""
+    """The fields that a repo tolerates, and those that it forbids; a field that is named in both is forbidden."""
 
     allow: tuple[Override, ...] = ()
     forbid: tuple[Override, ...] = ()
 
     @staticmethod
     def of(allow: Iterable[str], forbid: Iterable[str]) -> Overrides:
+        """Read the words of the two ini options."""
         return Overrides(tuple(map(Override.of, allow)), tuple(map(Override.of, forbid)))
 
 
 NO_OVERRIDES = Overrides()
 
-#: What "must not be lost" means for a key of node metadata that has no level of its own.
+#: The strictest level of a stage for a key of node metadata without a level.
 _STRICTEST: Mapping[str, MetadataLevel] = {"decompose": "kept", "serdes": "equal", "retrace": "equal"}
 
 
 def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, MetadataLevel]:
-    """Key of node metadata -> how strictly it is judged at this stage."""
+    """Return by key of node metadata how strictly it is judged at this stage."""
     column = column_of(stage)
     levels = {
         key: row[column]
@@ -243,8 +246,9 @@ def fields_for(stage: str, overrides: Overrides = NO_OVERRIDES) -> dict[str, Met
 def tolerated(
     findings: Iterable[Finding], stage: str, overrides: Overrides = NO_OVERRIDES, *, path: Collection[str] = ()
 ) -> list[Finding]:
-    """The findings; those that this stage may lose are ``tolerated``. The repo's own words come before the table. ``path`` is
-    the mode that the stage ends."""
+    """Return the findings; those that this stage may lose are ``tolerated``. The repo's own settings come before the
+    table. ``path`` is the mode that the stage ends.
+    """
     return [replace(finding, verdict=_verdict(finding, stage, overrides, path)) for finding in findings]
 
 

@@ -1,6 +1,6 @@
 """The frozen data that passes between the layers. Standard library only.
 
-Tensors appear here as ``Any``: a record may hold one, but no record knows torch.
+Tensors appear here as ``Any``: a record may hold a tensor, but no record imports torch.
 """
 
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance

@@ -1,4 +1,4 @@
-"""What a user declares."""
+"""Cases: the data that a user declares."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-#: What every random generator takes as a seed, and still takes when a few are added.
+#: The largest seed that every random generator accepts, also after a few are added.
 LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where something was declared."""
+    """The place of a declaration."""
 
     module: str
     file: str
@@ -25,7 +25,15 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far outputs may lie apart: ``|got - expected| <= atol + rtol * max|expected|`` per tensor."""
+    """The largest allowed distance of outputs: ``|got - expected| <= atol + rtol * max|expected|`` per tensor.
+
+    Parameters
+    ----------
+    rtol
+        The part of the largest absolute expected value of the tensor, without a unit.
+    atol
+        The absolute part, in the unit of the tensor.
+    """
 
     rtol: float
     atol: float
@@ -35,9 +43,9 @@ class Tolerance:
 class Expectation:
     """A declared, reasoned, strict expected failure of (engine, mode, check, torch versions).
 
-    ``case`` is a glob on ``path::name`` or on the name alone, empty where the expectation stands on its case; ``mode``,
-    ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a
-    finding; ``torch`` a version specifier such as ``<2.15``. ``form`` is how it is written where it stands.
+    ``case`` is a glob on ``path::name`` or on the name only, empty where the expectation is part of the case; ``mode``,
+    ``engine`` and ``check`` are globs; ``error`` a regular expression that is searched for in the text of a finding;
+    ``torch`` a version specifier such as ``<2.15``. ``form`` is how it is written in its file.
     """
 
     reason: str
@@ -52,19 +60,20 @@ class Expectation:
 
     @property
     def names_several(self) -> bool:
-        """Whether it may name more than one item."""
+        """Return whether it may name more than one item."""
         return any(sign in glob for glob in (self.case, self.mode, self.engine) for sign in "*?[")
 
     @property
     def place(self) -> str:
-        """What to delete, and where."""
+        """Return the text to delete, and where it is."""
         words = f"{self.form}({self.mode!r}, ...)" if self.form == "expect_failure" else self.form
         return f"{words} at {self.origin}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rejection:
-    """What must be refused: ``at`` is ``capture``, an edge, or ``call``; a call is made with ``args`` and ``kwargs``.
+    """A refusal that must happen: ``at`` is ``capture``, an edge, or ``call``; a call is made with ``args`` and
+    ``kwargs``.
 
     ``kind`` is the kind of error, ``*`` any; ``error`` a regular expression that is searched for in ``Type: message``.
     """
@@ -79,7 +88,8 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fallback:
-    """A case that a source checks instead if a capture refuses the dynamic dims that the source gave a model by default.
+    """A case that a source checks instead if a capture refuses the dynamic dims that the source gave a model by
+    default.
 
     ``note`` says what is dynamic then: "length from 4 to 32".
     """
@@ -90,9 +100,9 @@ class Fallback:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """A model, example inputs, dynamic shapes and what is expected of them.
+    """A model, example inputs, dynamic shapes and the expectations on them.
 
-    ``fallbacks`` are for dynamic dims that nobody declared for this model; the first one that a capture accepts is used.
+    ``fallbacks`` are for dynamic dims that a source chose for this model; the first one that a capture accepts is used.
     """
 
     name: str
@@ -118,5 +128,5 @@ class Case:
     fallbacks: tuple[Fallback, ...] = ()
 
     def rejected_at(self, place: str) -> tuple[Rejection, ...]:
-        """What must be refused at ``capture``, at an edge, or at a ``call``."""
+        """Return the refusals that must happen at ``capture``, at an edge, or at a ``call``."""
         return tuple(each for each in self.rejects if each.at == place)

@@ -1,4 +1,4 @@
-"""What the checks look at, and what they report."""
+"""Evidence and findings: the input and the output of the checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal["broken", "known", "engine_error", "tolerated"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Refusal:
-    """What a program did with inputs that it must refuse: what it raised, or None."""
+    """The reaction of a program to inputs that it must refuse: what it raised, or None."""
 
     rejection: Rejection
     raised: Raised | None
@@ -32,8 +32,9 @@ class Record:
     ``modules`` has the class of every submodule by path, ``claimed`` further classes that graph modules name there, and
     ``untraced`` why operations of a module may have no line of code: "generated", "forward", "hooks" or "inputs".
 
-    ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None where
-    that is not known."""
+    ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None
+    where that is not known.
+    """
 
     observations: tuple[Observation, ...]
     state: StateRecord | None = None
@@ -50,13 +51,13 @@ class Record:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
-    """All that a check may look at: one stage of one mode, with the records before and after it.
+    """The evidence of one stage of one mode, with the records before and after it: all that a check may use.
 
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
-    same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of the
-    eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the example.
-    ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it; ``unmeasured`` says
-    why there is none.
+    same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of
+    the eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the
+    example. ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it;
+    ``unmeasured`` says why there is none.
     """
 
     case: str
@@ -77,11 +78,11 @@ class Evidence:
     unmeasured: str = ""
 
 
-#: What happened to the field that a finding is about.
+#: The change of the field that a finding is about.
 Change: TypeAlias = Literal[
     "accepted",  # inputs that must be refused
     "added",
-    "as_json",  # changed to what JSON has instead
+    "as_json",  # changed to the nearest value that JSON has
     "changed",
     "constant",  # became a constant of the program
     "copied",  # into another storage
@@ -159,11 +160,12 @@ class KnownAs:
 class Finding:
     """One difference.
 
-    ``change`` is what happened, ``key`` the field that it happened to: ``dtype``, ``stack_trace``, ``guard``; empty where the change
-    says it all. ``subject`` is the kind of thing that ``place`` is, where that matters: ``placeholder``, ``parameter``.
-    ``on`` are the calls that showed it, where it came from calls; ``error`` what was raised; ``causes`` what may explain it.
-    ``line`` is the line of user code that it is about; ``known`` the known defect that explains it; ``fault_of`` the engine that
-    has an ``engine_error``; ``operators`` are those that it is about, None where any operator of the program may be at fault.
+    ``change`` is what happened, ``key`` the field that it happened to: ``dtype``, ``stack_trace``, ``guard``; empty
+    where the change needs no field. ``subject`` is the kind of thing that ``place`` is, where that matters:
+    ``placeholder``, ``parameter``. ``on`` are the calls that showed it, where it came from calls; ``error`` what was
+    raised; ``causes`` what may explain it. ``line`` is the line of user code that it is about; ``known`` the known
+    defect that explains it; ``fault_of`` the engine that has an ``engine_error``; ``operators`` are those that it is
+    about, None where any operator of the program may be at fault.
     """
 
     check: str
@@ -185,32 +187,32 @@ class Finding:
 
     @staticmethod
     def of(check: str) -> FindingsOf:
-        """What makes the findings of one check."""
+        """Return the factory for the findings of one check."""
         return FindingsOf(check)
 
     @property
     def known_as(self) -> str:
-        """The id of the known defect that explains the finding; empty where none does."""
+        """Return the id of the known defect that explains the finding; empty where none does."""
         return self.known.id if self.known else ""
 
     @property
     def identity(self) -> Identity:
-        """What identifies the finding within an item."""
+        """Return the fields that identify the finding within an item."""
         return (self.check, self.place, self.change, self.key)
 
     @property
     def sort(self) -> Sort:
-        """What the finding is, wherever it is."""
+        """Return the kind of the finding, independent of its place."""
         return (self.check, self.change, self.key)
 
     @property
     def field(self) -> str:
-        """The name of what is different, as the vocabulary has it."""
+        """Return the name of the field that differs, from the vocabulary."""
         return field_of(self.check, self.change, self.key, self.subject)
 
     @property
     def name(self) -> str:
-        """``check.field``: what ini options call it."""
+        """Return ``check.field``, the finding's name in ini options."""
         return f"{self.check}.{self.field}"
 
 
@@ -220,7 +222,7 @@ Sort: TypeAlias = tuple[str, Change, str]
 
 @dataclass(frozen=True)
 class FindingsOf:
-    """Makes the findings of one check."""
+    """A factory for the findings of one check."""
 
     check: str
 
@@ -240,7 +242,7 @@ class FindingsOf:
         on: tuple[CallSite, ...] = (),
         operators: tuple[str, ...] | None = None,
     ) -> Finding:
-        """A finding about one place."""
+        """Return a finding about one place."""
         return Finding(
             check=self.check,
             place=place,

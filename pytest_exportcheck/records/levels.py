@@ -1,4 +1,4 @@
-"""How strictly each check may judge: the levels of the contract."""
+"""The levels of the contract: how strictly each check may judge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ StabilityLevel: TypeAlias = Literal["repeated"]
 
 
 class Levels(TypedDict, total=False):
-    """Check -> how strictly it judges a stage. A check that is missing does not judge it."""
+    """Check -> how strictly it judges a stage. A check that is missing does not judge the stage."""
 
     outputs: ValueLevel
     effects: ValueLevel
@@ -49,5 +49,5 @@ class Levels(TypedDict, total=False):
 
 
 def all_at(checks: Iterable[str], level: Literal["bits", "close", "rounding"]) -> Levels:
-    """One level for several checks of values."""
+    """Return one level for several checks of values."""
     return cast(Levels, dict.fromkeys(checks, level))

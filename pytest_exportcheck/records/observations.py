@@ -1,4 +1,4 @@
-"""What a run of a callable did."""
+"""Observations: what a run of a callable did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CallSite:
-    """One call of a series: what a message calls it, and the sizes that were chosen for it, by the name of the dim."""
+    """One call of a series: its name in messages, and the sizes that were chosen for it, by the name of the dim."""
 
     label: str
     sizes: tuple[tuple[str, int], ...] = ()
@@ -27,7 +27,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """What a tensor is besides its values. ``stride`` is None for layouts that have none."""
+    """The facts of a tensor besides its values. ``stride`` is None for layouts that have none."""
 
     type: str
     shape: tuple[int, ...]
@@ -50,9 +50,10 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the line of
-    torch that raised, empty where that line called no further into torch, and ``function`` the function of that line.
-    ``logged`` are the last lines that torch logged before."""
+    """An exception as text. ``where`` is the last line outside torch and this plugin, if there is one; ``inside`` the
+    line of torch that raised, empty where that line called no further into torch, and ``function`` the function of that
+    line. ``logged`` are the last lines that torch logged before.
+    """
 
     type: str
     message: str
@@ -66,13 +67,14 @@ class Raised:
 
     @property
     def detail(self) -> str:
-        """The line of torch, for the detail of a finding: no pattern is meant for the code of torch."""
+        """Return the line of torch, for the detail of a finding: patterns are not matched with the code of torch."""
         return f"torch raised this at {self.inside}" if self.inside else ""
 
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no entry.
+    """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no
+    entry.
 
     ``owner`` is the type of the container, ``argument`` the argument that the container is part of. With ``structure``,
     the values are the pytree context of a registered class, as text.
@@ -87,11 +89,11 @@ class Update:
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """A change that a call made to something that is not a tensor of the module's state: to a plain attribute of the module
-    (``in_module``), or to a value outside the module.
+    """A change that a call made to something that is not a tensor of the module's state: to a plain attribute of the
+    module (``in_module``), or to a value outside the module.
 
-    ``name`` is how code writes the place (``self.calls``, ``STATE['n']``), ``what`` says what it is. With ``entries``, the
-    values are the number of entries of a container; with ``added``, the place did not exist before.
+    ``name`` is how code writes the place (``self.calls``, ``STATE['n']``), ``what`` describes the value. With
+    ``entries``, the values are the number of entries of a container; with ``added``, the place did not exist before.
     """
 
     name: str
@@ -105,7 +107,8 @@ class Outside:
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """What backward gave: by name of the parameter (tied names together) or place of the input; or what it raised.
+    """The result of backward: gradients by name of the parameter (tied names together) or place of the input; or the
+    error that it raised.
 
     The loss is the sum of the outputs that require grad, each element weighted by a fixed number. ``raised_by`` is "the
     call" where the callable, whose outputs were observed without grad, cannot be called with it.
@@ -120,9 +123,10 @@ class Gradients:
 class Rounding:
     """The distance of eager from eager in float64, in one call: its own rounding.
 
-    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed state
-    tensor (``state count``), ``gradients`` for each gradient, whose largest value in float64 is in ``exact_gradients``.
-    ``scale`` is the largest value among outputs, ``gradient_scale`` among all gradients: rounding is relative to those.
+    ``values`` has the largest distance for each output (``output[0]``), changed input (``input args[0]``) and changed
+    state tensor (``state count``), ``gradients`` for each gradient, whose largest value in float64 is in
+    ``exact_gradients``. ``scale`` is the largest value among outputs, ``gradient_scale`` among all gradients: rounding
+    is relative to those.
     """
 
     values: Mapping[str, float]
@@ -134,13 +138,14 @@ class Rounding:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Observation:
-    """What one call of a callable did.
+    """The effects of one call of a callable.
 
     ``inputs`` holds the input leaves whose values changed, as they were after the call; ``updates`` the entries of the
-    caller's containers that are others now; ``outside`` what changed besides tensors of the state; ``state`` the state
-    tensors that differ from before the first call, ``rebound`` the attributes that hold another tensor object; ``aliases`` pairs of
-    places that share storage; ``generator`` a digest of the default generators' state after the call; ``gradients`` is None where no output requires
-    grad, or none was asked for. ``sizes`` are those that were chosen for the call.
+    caller's containers that changed; ``outside`` the changes besides tensors of the state; ``state`` the state tensors
+    that differ from before the first call, ``rebound`` the attributes that hold another tensor object; ``aliases``
+    pairs of places that share storage; ``generator`` a digest of the default generators' state after the call;
+    ``gradients`` is None where no output requires grad, or none was requested. ``sizes`` are those that were chosen for
+    the call.
     """
 
     label: str
@@ -159,5 +164,5 @@ class Observation:
 
     @property
     def site(self) -> CallSite:
-        """The call, as findings name it."""
+        """Return the call, as findings name it."""
         return CallSite(self.label, self.sizes)

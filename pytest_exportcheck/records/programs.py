@@ -1,4 +1,4 @@
-"""What a program carries: graphs, signature, constraints and the rest, as frozen data that can be compared."""
+"""Programs as frozen data that can be compared: graphs, signature, constraints and the rest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pytest_exportcheck.records.observations import Leaf, Raised
 @dataclass(frozen=True)
 class Size:
     """A number that depends on symbols. ``text`` names them by where a call fixes them (``args[0].size(0)``) or, for
-    unbacked ones, in order of appearance (``u0``), so that two programs agree on it whatever their symbols are called.
-    ``expr`` is the sympy expression over symbols of these names."""
+    unbacked ones, in order of appearance (``u0``), so that two programs agree on it whatever the names of their symbols
+    are. ``expr`` is the sympy expression over symbols of these names.
+    """
 
     text: str
     expr: Any = field(compare=False, repr=False)
@@ -25,7 +26,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Plain:
-    """A value that is no str, int or bool: its type, and how it is written. nan equals nan, 0.0 is not -0.0."""
+    """A value that is not a str, int or bool: its type, and its text. nan equals nan, 0.0 is not -0.0."""
 
     type: str
     text: str
@@ -36,7 +37,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class TensorValue:
-    """What a tensor is at run time, or what metadata says it will be. ``stride`` is None for layouts without."""
+    """The facts of a tensor at run time, or those that metadata predicts. ``stride`` is None for layouts without."""
 
     shape: tuple[int | Size, ...]
     dtype: str
@@ -92,9 +93,10 @@ OperatorFact: TypeAlias = Literal[
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NodeRecord:
     """A node. ``args`` and ``kwargs`` hold plain data, :class:`NodeRef`, :class:`GraphRef` and :class:`Size`, lists as
-    tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node`` names;
-    ``defaults`` says what the call takes from the process: its default ``dtype`` or ``device``; ``facts`` are those about the
-    operator that a ``call_function`` calls."""
+    tuples; ``meta`` is the metadata without ``val``; ``origin`` the node of the program before that ``from_node``
+    names; ``defaults`` are the defaults of the process that the call uses: ``dtype`` or ``device``; ``facts`` are those
+    about the operator that a ``call_function`` calls.
+    """
 
     name: str
     op: str
@@ -110,14 +112,16 @@ class NodeRecord:
 
 @dataclass(frozen=True, eq=False)
 class GraphRecord:
-    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost, as is
-    ``regions``: the targets of the higher-order operators that the graph is part of, outermost first."""
+    """The nodes of a graph, in order, without those that only fetch a subgraph. ``path`` is empty for the outermost, as
+    is ``regions``: the targets of the higher-order operators that the graph is part of, outermost first.
+    """
 
     path: str
     nodes: tuple[NodeRecord, ...]
     regions: tuple[str, ...] = ()
 
     def place(self, node: NodeRecord) -> str:
+        """Return the place of a node: its name after the path of the graph."""
         return f"{self.path}.{node.name}" if self.path else node.name
 
 
@@ -151,14 +155,15 @@ class Interval:
         return f"{'-oo' if self.lower is None else self.lower}..{'oo' if self.upper is None else self.upper}"
 
     def holds(self, other: Interval) -> bool:
-        """Whether every integer of the other interval lies in this one."""
+        """Return whether every integer of the other interval is in this one."""
         below = self.lower is None or (other.lower is not None and self.lower <= other.lower)
         return below and (self.upper is None or (other.upper is not None and other.upper <= self.upper))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredDim:
-    """What a case's ``dynamic_shapes`` says of one dim of one input. ``interval`` is None where it gives no bounds.
+    """The declaration of one dim of one input in a case's ``dynamic_shapes``. ``interval`` is None where it gives no
+    bounds.
 
     ``root`` names the dim whose size determines this one, by ``derive``, within ``root_interval``; a hint such as
     ``Dim.DYNAMIC`` has no root.
@@ -174,7 +179,7 @@ class DeclaredDim:
     derive: Callable[[int], int] | None = None
 
     def size_for(self, root: int) -> int:
-        """The size of this dim where its root has this one."""
+        """Return the size of this dim where its root has this one."""
         return self.derive(root) if self.derive else root
 
     def root_for(self, size: int) -> int | None:
@@ -185,7 +190,8 @@ class DeclaredDim:
 def linear_root(size_for: Callable[[int], int], size: int) -> int | None:
     """Solve ``factor * root + offset = size`` for a root that is a size, or return None if no root gives the size.
 
-    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never wrong.
+    ``Dim`` allows no other expressions than these. If the function is not linear, a root may be missed but is never
+    wrong.
     """
     offset = size_for(0)
     factor = size_for(1) - offset
@@ -199,7 +205,7 @@ def linear_root(size_for: Callable[[int], int], size: int) -> int | None:
 class ConstraintsRecord:
     """Symbolic shapes of the user's inputs by place, ranges by the text of the expression, and guards as text.
 
-    ``accepts`` says, for a few settings of the inputs' sizes, whether the guards let them pass; ``unused`` names the
+    ``accepts`` says, for a few settings of the inputs' sizes, whether the guards accept them; ``unused`` names the
     symbols that have a range and that no shape, stride, number or argument of a node depends on.
     """
 
@@ -212,7 +218,7 @@ class ConstraintsRecord:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stopped:
-    """Where a run node by node ended before its end."""
+    """The place where a run node by node ended early, and the error."""
 
     place: str
     error: Raised
@@ -220,7 +226,7 @@ class Stopped:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NodeRun:
-    """What nodes yielded in one run of a program, by place, and the values that symbols had there, by name."""
+    """The values that nodes yielded in one run of a program, by place, and the values of symbols there, by name."""
 
     label: str
     values: Mapping[str, Any]
@@ -232,9 +238,9 @@ class NodeRun:
 class ProgramRecord:
     """An exported program as data.
 
-    ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order, of which ``tied_names``
-    share a storage; ``example_structure`` the pytree of
-    the example inputs; ``refused_by`` is None where the program's own verifiers accept it, else the class of the verifier that refuses it, and its message.
+    ``runs`` are runs node by node; ``state_names`` the keys of its state_dict in order, of which ``tied_names`` share a
+    storage; ``example_structure`` the pytree of the example inputs; ``refused_by`` is None where the program's own
+    verifiers accept it, else the class of the verifier that refuses it, and its message.
     """
 
     graphs: Mapping[str, GraphRecord]
@@ -254,7 +260,7 @@ class ProgramRecord:
 
     @cached_property
     def operators(self) -> frozenset[str]:
-        """The names of the operators that the nodes call, in subgraphs as well."""
+        """Return the names of the operators that the nodes call, in subgraphs as well."""
         nodes = (node for graph in self.graphs.values() for node in graph.nodes)
         return frozenset(node.target for node in nodes if node.op == "call_function")
 
@@ -279,6 +285,7 @@ class Alignment:
     added: tuple[str, ...] = ()
 
     def pairs(self) -> Iterator[tuple[GraphPair, NodeRecord, NodeRecord]]:
+        """Yield each pair of nodes, with the pair of their graphs."""
         for graph in self.graphs:
             for before, after in graph.nodes:
                 yield graph, before, after

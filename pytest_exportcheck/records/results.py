@@ -30,9 +30,10 @@ _AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
 
 @dataclass(frozen=True, kw_only=True)
 class FieldSurvival:
-    """A line of the preservation ledger: what became of one field over an edge, in numbers of places that had it.
+    """A line of the preservation ledger: the numbers of places where an edge kept, changed or dropped one field.
 
-    ``promised``: whether the tables judge the field at all; most metadata that a capture leaves for itself they do not.
+    ``promised``: whether the tables judge the field at all; most metadata that a capture adds for its own use is not
+    judged.
     """
 
     field: str
@@ -44,6 +45,7 @@ class FieldSurvival:
 
     @property
     def before(self) -> int:
+        """Return the number of places that had the field before the edge."""
         return self.kept + self.changed + self.dropped
 
     def __add__(self: _AnySurvival, other: FieldSurvival) -> _AnySurvival:
@@ -59,12 +61,12 @@ class FieldSurvival:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One item, (case, engine, mode), and what became of it: the shape of an item in every report.
+    """The outcome of one item, (case, engine, mode): the shape of an item in every report.
 
-    The first ``failing`` of the ``findings`` are those for which the item fails. ``seconds`` has the stages that were made
-    for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``file`` and ``line``
-    say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item stands for it, as
-    in the fixture; ``run`` is an index into the report's runs.
+    The first ``failing`` of the ``findings`` are those for which the item fails. ``seconds`` has the stages that were
+    made for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``file`` and
+    ``line`` say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item has
+    this outcome, as in the fixture; ``run`` is an index into the report's runs.
     """
 
     nodeid: str = ""
@@ -87,14 +89,15 @@ class Outcome:
 
     @property
     def failing_findings(self) -> tuple[Finding, ...]:
-        """The findings for which the item fails: without those that are tolerated, known or excused."""
+        """Return the findings for which the item fails: without those that are tolerated, known or excused."""
         return self.findings[: self.failing]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectationMatch:
-    """Findings held against expected failures. ``mode`` is the one that the findings are about: the item's own, or the
-    one that blocks it; ``stale`` are expectations that name the item and excused nothing."""
+    """Findings compared with expected failures. ``mode`` is the one that the findings are about: the item's own, or the
+    one that blocks it; ``stale`` are expectations that name the item and excused nothing.
+    """
 
     mode: str
     unexcused: tuple[Finding, ...] = ()
@@ -104,7 +107,9 @@ class ExpectationMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """An outcome with what only the process that ran the item needs. ``statistics`` are hypothesis's of its examples."""
+    """An outcome with data that only the process that ran the item needs. ``statistics`` are hypothesis's of its
+    examples.
+    """
 
     outcome: Outcome
     reckoning: ExpectationMatch | None = None
@@ -113,7 +118,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The settings that a verdict depends on. Two runs with equal settings speak of the same thing."""
+    """The settings that a verdict depends on. Two runs with equal settings are comparable."""
 
     exportcheck: str
     torch: str
@@ -129,8 +134,9 @@ class RunSettings:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One session of pytest. ``seconds`` is how long it took; ``exit_status`` pytest's own, None where the session was
-    killed; ``stopped`` why it ended early. ``selected`` is the number of items that it meant to run, None where that is not
-    known; ``not_run`` are the ids of those that have no outcome."""
+    killed; ``stopped`` why it ended early. ``selected`` is the number of items that it meant to run, None where that is
+    not known; ``not_run`` are the ids of those that have no outcome.
+    """
 
     settings: RunSettings
     engines: tuple[str, ...]
@@ -163,8 +169,9 @@ class LedgerTotal(FieldSurvival):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The report as a whole. ``overruled`` are outcomes that a worse one of the same item replaces; only merged reports have
-    any."""
+    """The report as a whole. ``overruled`` are outcomes that a worse one of the same item replaces; only merged reports
+    have them.
+    """
 
     schema: str = SCHEMA
     version: str = f"{MAJOR}.{MINOR}"

@@ -1,4 +1,4 @@
-"""What a module holds and how it is called."""
+"""The state of a module and its call specification."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StateEntry:
 
 @dataclass(frozen=True, eq=False)
 class StateRecord:
-    """All named tensors of a module, and the keys of its ``state_dict()`` in order."""
+    """The named tensors of a module, and the keys of its ``state_dict()`` in order."""
 
     entries: Mapping[str, StateEntry]
     order: tuple[str, ...]
@@ -35,9 +35,9 @@ class StateRecord:
 
 @dataclass(frozen=True, eq=False)
 class CallSpecRecord:
-    """How a callable is called and what it returns: pytree specs of ``(args, kwargs)`` and of the outputs.
+    """The call specification of a callable: pytree specs of ``(args, kwargs)`` and of the outputs.
 
-    ``names`` are the names under which the program takes its inputs, None where it does not say.
+    ``names`` are the names under which the program takes its inputs, None where the program does not state them.
     """
 
     inputs: Any

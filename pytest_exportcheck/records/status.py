@@ -8,9 +8,9 @@ from enum import Enum
 class Status(str, Enum):
     """The status of an item. In JSON and in texts a status is its value; members are in the order of the legend.
 
-    ``sign`` stands for the status in the matrix, ``legend`` explains the sign, ``colour`` is the sign's in a terminal. An item
-    whose status ``fails`` makes the run red. ``judged`` is False where nothing was compared. Of two statuses that an item
-    had in several runs, the one of lower ``rank`` is the worse one.
+    ``sign`` represents the status in the matrix, ``legend`` explains the sign, ``colour`` is the sign's in a terminal.
+    An item whose status ``fails`` makes the run red. ``judged`` is False where nothing was compared. Of two statuses
+    that an item had in several runs, the one of lower ``rank`` is the worse one.
     """
 
     sign: str

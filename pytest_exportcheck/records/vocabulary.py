@@ -1,4 +1,4 @@
-"""The vocabulary of findings: what each check calls the fields that it judges. Ini options use these names."""
+"""The vocabulary of findings: the names of the fields that each check judges. Ini options use these names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNDECLARED = {
     for key in ("where_eager_refuses", "and_computed_otherwise")
 }
 
-#: check -> (change, key) -> field. A field that is not listed is called as its key is, or else as its change.
+#: check -> (change, key) -> field. A field that is not listed has the name of its key, or else of its change.
 FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
     "outputs": {("raised", ""): "raised", ("changed", "structure"): "structure", **_FACTS},
     "effects": {
@@ -156,8 +156,9 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
 
 
 def field_of(check: str, change: str, key: str, subject: str = "") -> str:
-    """What a check calls what is different. Metadata of a node that is not an operation goes by the node's kind, too:
-    ``placeholder.custom``."""
+    """Return the name of the field that differs. Metadata of a node that is not an operation has the node's kind in
+    front: ``placeholder.custom``.
+    """
     if check == "metadata" and subject:
         return f"{subject}.{key}"
     return FIELDS.get(check, {}).get((change, key)) or key or change

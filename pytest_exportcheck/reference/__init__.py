@@ -1,7 +1,8 @@
 """The reference exporter, reader and writer of programs as plain functions, with torch's names, positions and defaults.
 
-They are independent of torch's: where the two disagree, that shows who is wrong. ``docs/pt2-format.md`` describes what they read
-and write. Each name is loaded at its first use, so that a part of the package can be imported without the rest.
+They are independent of torch's own: where the two disagree, one of them is wrong. ``docs/pt2-format.md`` describes what
+they read and write. Each name is loaded at its first use, so that a part of the package can be imported without the
+rest.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ __all__ = [
     "serialize",
 ]
 
-#: Module of the package -> the names that it gives to this one.
+#: Module of the package -> the names that the module gives to this one.
 _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "exporter.errors": (

@@ -1,4 +1,6 @@
-"""A program as bytes, without an archive: the reference counterparts of torch's ``serialize``, ``deserialize`` and ``canonicalize``."""
+"""A program as bytes, without an archive: the reference counterparts of torch's ``serialize``, ``deserialize`` and
+``canonicalize``.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from pytest_exportcheck.reference.pt2.program_file import program_json, program_
 
 @dataclass(frozen=True)
 class SerializedArtifact:
-    """A program as bytes: ``exported_program`` is its JSON; the others are what ``torch.save`` makes of its tensors and its
-    example inputs, empty where there are none."""
+    """A program as bytes: ``exported_program`` is its JSON; the other fields are what ``torch.save`` makes of its
+    tensors and its example inputs, empty where there are none.
+    """
 
     exported_program: bytes
     state_dict: bytes = b""
@@ -26,7 +29,14 @@ class SerializedArtifact:
 
 
 def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> SerializedArtifact:
-    """The program as bytes, without an archive around them.
+    """Return the program as bytes, without an archive around them.
+
+    Parameters
+    ----------
+    exported_program
+        Any program; it is not modified.
+    opset_version
+        Operator namespace -> version, for namespaces other than ``aten``.
 
     Raises
     ------
@@ -44,16 +54,25 @@ def serialize(exported_program: ExportedProgram, opset_version: Mapping[str, int
 def deserialize(
     artifact: Any, expected_opset_version: Mapping[str, int] | None = None, *, trust: bool = False
 ) -> ExportedProgram:
-    """The program of an artifact, ours or torch's. Pickles that the weights-only unpickler refuses are read with ``trust`` only.
+    """Return the program of an artifact.
+
+    Parameters
+    ----------
+    artifact
+        The result of :func:`serialize`, or that of torch's ``serialize``.
+    expected_opset_version
+        Operator namespace -> the newest known version. A program with a newer one is read with a warning.
+    trust
+        Whether pickles that the weights-only unpickler refuses may be read, which may run code from the artifact.
 
     Raises
     ------
     SchemaError
-        For JSON that is not what the schema says: where, expected, got.
+        For JSON that does not follow the schema: where, expected, got.
     PayloadError
         For a pickle that may run code.
     UnsupportedError
-        For an operator or a class that is not there.
+        For an operator or a class that does not exist here.
     """
     return program_of(
         read_text(artifact.exported_program, "artifact.exported_program", expected_opset_version),
@@ -64,15 +83,21 @@ def deserialize(
 
 
 def canonicalize(exported_program: Any) -> Any:
-    """The canonical form of a program's JSON, as :func:`serialize` makes it, or of its structures.
+    """Return the canonical form of a program's JSON or of its structures.
 
-    Programs that differ in names, in the order of state in the signature, or in the order of nodes that do not depend on each
-    other have one canonical form. It is made for comparing: what only the supplement holds is not in it.
+    Programs that differ in names, in the order of state in the signature, or in the order of nodes that do not depend
+    on each other have one canonical form. The form is made for comparisons: it leaves out what only the supplement
+    holds.
+
+    Parameters
+    ----------
+    exported_program
+        The JSON bytes of :func:`serialize`, or the structures of the reference schema. The result is of the same type.
 
     Raises
     ------
     SchemaError
-        For JSON that is not what the schema says: where, expected, got.
+        For JSON that does not follow the schema: where, expected, got.
     """
     if isinstance(exported_program, ExportedProgram):
         raise TypeError("canonicalize takes serialize(program).exported_program, got the program itself.")

@@ -1,1 +1,1 @@
-"""Reports: what a user reads. They see records only."""
+"""Reports: the texts and files that a user reads. They use records only."""

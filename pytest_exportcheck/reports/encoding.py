@@ -1,4 +1,4 @@
-"""Text and records in a form that every encoding, and every process, can take."""
+"""Encodings of texts and records for any terminal, file or process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import msgspec
 
 
 def printable(text: str) -> str:
-    """Spell out what no encoding of Unicode can carry: a lone surrogate, as in the name of a file that is not UTF-8, becomes
-    ``\\udc80`` in letters."""
+    """Spell out what no encoding of Unicode can carry: a lone surrogate, as in the name of a file that is not UTF-8,
+    becomes ``\udc80`` in letters.
+    """
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def simple_types(record: object) -> Any:
-    """Turn a record into mappings, lists, numbers and printable text. JSON has no number that is not finite: such numbers
-    are left out of mappings, so that a field of a record has its default."""
+    """Turn a record into mappings, lists, numbers and printable text. JSON has no number that is not finite: such
+    numbers are left out of mappings, so that a field of a record has its default.
+    """
     return _simple(msgspec.to_builtins(record))
 
 

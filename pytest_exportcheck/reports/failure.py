@@ -1,4 +1,4 @@
-"""An outcome as text: what was expected, what came, and how to see it again."""
+"""An outcome as text: what was expected, what came, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pytest_exportcheck.records import Finding, Outcome, Status
 from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
 
-LONGEST = 20  # lines of one value before it is cut, unless all is asked for
+LONGEST = 20  # lines of one value before it is cut, unless all is requested
 
 _EXPECTED, _GOT, _KNOWN, _HEADLINE, _USER_CODE = "green", "red", "yellow", "red bold", "bold"
 
+<<<<<<< HEAD
 
 def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False, among: Sequence[Outcome] = ()) -> str:
     """The text under a failed item. ``verbose`` shows long values whole. A finding that several of the outcomes ``among``
@@ -38,6 +39,17 @@ def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
 def _body(outcome: Outcome, verbose: bool, among: Sequence[Outcome]) -> Iterator[Line]:
     if _says_reason_only(outcome):
         yield from (plain(line) for line in outcome.reason.splitlines())
+=======
+def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> str:
+    """Return the text under a failed item. ``verbose`` shows long values whole."""
+    return "\n".join([*body_lines(outcome, verbose), "", f"Reproduce with: {reproduce}"])
+
+
+def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
+    """Yield the failure, line by line: the findings, or the reason where it is sufficient."""
+    if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
+        yield from outcome.reason.splitlines()
+>>>>>>> main
         return
     yield plain(headline(outcome), _HEADLINE)
     elsewhere: list[Line] = []
@@ -80,7 +92,7 @@ def _stage(outcome: Outcome) -> str:
 
 
 def headline(outcome: Outcome) -> str:
-    """One line: which stage broke what, by the findings that fail the item."""
+    """Return one line: which stage failed in which checks, by the findings that fail the item."""
     if outcome.reason:
         return f"{outcome.reason}:"
     stage = Mode.parse(outcome.mode).last
@@ -92,7 +104,9 @@ def headline(outcome: Outcome) -> str:
 
 
 def summary_line(outcome: Outcome) -> str:
-    """Return what pytest's short summary says of a failed item: the first finding by its check and place, and what was found."""
+    """Return the text of pytest's short summary for a failed item: the first finding by its check and place, and what
+    was found.
+    """
     if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
         return first_line(outcome.reason)
     failing = outcome.failing_findings or outcome.findings
@@ -105,16 +119,20 @@ def summary_line(outcome: Outcome) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line of a text; empty where there is none."""
+    """Return the first line of a text; empty where there is none."""
     return next(iter(text.splitlines()), "")
 
 
 def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
+<<<<<<< HEAD
     """A finding in a few lines: where and what, then the two values, one below the other."""
     return (line.text for line in _finding(finding, verbose))
 
 
 def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
+=======
+    """Yield a finding in a few lines: where and what, then the two values side by side."""
+>>>>>>> main
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
     on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
     yield plain(f"  {_title(finding)}{on}{verdict}", "" if finding.verdict == "broken" else _KNOWN)

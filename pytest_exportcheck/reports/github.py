@@ -1,8 +1,8 @@
 """Annotations for GitHub: workflow commands that put a message on a line of the pull request.
 
 The format and its escapes: docs.github.com, "Workflow commands for GitHub Actions". GitHub shows ten errors and ten
-warnings of a step, so one annotation stands for all modes in which one case breaks at one stage, the worst come first,
-and what is left out is counted.
+warnings of a step. Therefore one annotation covers all modes in which one case breaks at one stage, the worst come
+first, and what is left out is counted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _FOREIGN = {"site-packages", "dist-packages"}
 
 
 def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterator[str]:
-    """The lines to print. ``root`` is pytest's root folder, to which the report's files are relative; ``workspace``
-    GitHub's, to which those of annotations are."""
+    """Yield the lines to print. ``root`` is pytest's root folder, to which the report's files are relative;
+    ``workspace`` GitHub's, to which those of annotations are.
+    """
     places = _Places(root, workspace)
     errors = [_of_error(error, places) for error in report.errors]
     failed = [item for item in report.items if item.status.fails]
@@ -41,7 +42,7 @@ def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterato
 
 
 def _groups(items: Sequence[Outcome]) -> list[list[Outcome]]:
-    """One group per case, engine and broken stage; the worst first, else in the order of ids."""
+    """Return one group per case, engine and broken stage; the worst first, else in the order of ids."""
     groups: dict[tuple[str, str, str, str], list[Outcome]] = {}
     for item in items:
         stage = Mode.parse(item.mode).last
@@ -91,14 +92,16 @@ def _short(text: str) -> str:
 
 
 class _Places:
-    """Where an annotation goes, as ``file`` and ``line`` of a workflow command."""
+    """The places of annotations, as ``file`` and ``line`` of a workflow command."""
 
     def __init__(self, root: Path, workspace: Path) -> None:
         self._root = root
         self._workspace = workspace
 
     def of_item(self, item: Outcome) -> dict[str, str]:
-        """The line of user code that a finding is about where it lies in the repo, else where the case is declared."""
+        """Return the line of user code that a finding is about where it is in the repo, else where the case is
+        declared.
+        """
         for finding in item.findings:
             line = _USER_LINE.match(finding.line)
             if line and (place := self.of(line["file"], int(line["line"]))):

@@ -18,7 +18,7 @@ _CASES = 40  # rows of a matrix before those without any failure are left out
 
 
 def job_summary(report: Report) -> str:
-    """The page. It ends in an empty line, so that another may follow."""
+    """Return the page. It ends in an empty line, so that another may follow."""
     return "\n".join([*_page(report), "", ""])
 
 
@@ -39,7 +39,7 @@ def _page(report: Report) -> Iterator[str]:
 
 
 def settings_text(settings: RunSettings) -> str:
-    """A run's settings in one line."""
+    """Return a run's settings in one line."""
     return (
         f"torch {settings.torch}, python {settings.python}, {settings.platform}, exportcheck {settings.exportcheck}, "
         f"profile {settings.profile}, seed {settings.seed}, threads {settings.threads}"
@@ -47,7 +47,7 @@ def settings_text(settings: RunSettings) -> str:
 
 
 def not_run_text(not_run: int, selected: int | None) -> str:
-    """How much of a run is missing."""
+    """Return how many items of a run have no outcome."""
     return "nobody knows which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
 
 
@@ -83,7 +83,7 @@ def _legend(report: Report) -> Iterator[str]:
 
 
 def _known(report: Report) -> Iterator[str]:
-    """A list of the known defects that explain findings."""
+    """Yield a list of the known defects that explain findings."""
     defects = defects_of(report.items)
     if defects:
         yield ""

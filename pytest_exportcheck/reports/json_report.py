@@ -15,14 +15,14 @@ from pytest_exportcheck.records.results import MAJOR, MINOR, SCHEMA
 
 
 class _Head(msgspec.Struct):
-    """What every version of the file begins with."""
+    """The first fields of every version of the file."""
 
     schema: str
     version: str
 
 
 def encoded(report: Report) -> bytes:
-    """The file's bytes: UTF-8, every element of a list on a line of its own, so that grep and diff work."""
+    """Return the file's bytes: UTF-8, every element of a list on a separate line, so that grep and diff work."""
     return "".join(_pieces(report)).encode()
 
 
@@ -65,9 +65,9 @@ def read_report(path: Path) -> Report:
     Raises
     ------
     ReportError
-        Where the file cannot be read, is no report, is damaged, or has another version.
+        Where the file cannot be read, is not a report, is damaged, or has another version.
     """
-    if path.exists() and not path.is_file():  # a pipe is read but once, and may never end
+    if path.exists() and not path.is_file():  # a pipe can be read only once, and may never end
         raise ReportError(f"{path} cannot be read: it is no file.")
     try:
         content = path.read_bytes()
@@ -113,5 +113,5 @@ def _refuse_other_version(path: Path, major: int, minor: int) -> None:
 
 
 def json_schema() -> bytes:
-    """The JSON Schema of the file, made from the types that write it."""
+    """Return the JSON Schema of the file, made from the types that write it."""
     return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2) + b"\n"

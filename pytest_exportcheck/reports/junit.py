@@ -8,7 +8,7 @@ from pytest_exportcheck.reports.wording import kind_of
 
 
 def properties(outcome: Outcome) -> list[tuple[str, str]]:
-    """Return what junit's XML says of an item: names and texts."""
+    """Return the properties of an item in junit's XML: names and texts."""
     known = dict.fromkeys(each.known_as for each in outcome.findings if each.known_as)
     texts = {
         "case": outcome.case,

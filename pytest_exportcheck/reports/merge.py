@@ -1,7 +1,8 @@
-"""Joins the reports of several runs: shards of one run, retries, or runs with other settings (a second torch, say).
+"""The merge of the reports of several runs: shards of one run, retries, or runs with other settings (a second torch,
+say).
 
-An item is told apart by its id and the settings of its run. Of one item, each outcome that runs came to stays: the worst
-among the items, the others as ``overruled``. So the order and the grouping of files do not matter.
+An item is identified by its id and the settings of its run. Each outcome that the runs have for one item is kept: the
+worst among the items, the others as ``overruled``. So the order and the grouping of files do not matter.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pytest_exportcheck.reports.terminal import counts_line
 
 
 def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
-    """Read, join, write; the report and the lines to print.
+    """Read the files, merge them and write the result; return the report and the lines to print.
 
     Raises
     ------
@@ -38,7 +39,9 @@ def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
 
 
 def _refuse_to_lose(out: Path, joined: Report) -> None:
-    """``exportcheck merge shard-*.json`` names a shard as the file to write. What was merged before may be replaced."""
+    """Refuse to overwrite a report: ``exportcheck merge shard-*.json`` names a shard as the file to write. A merge of
+    the same runs may be replaced.
+    """
     try:
         runs = read_report(out).runs
     except ReportError as error:
@@ -51,7 +54,7 @@ def _refuse_to_lose(out: Path, joined: Report) -> None:
 
 
 def merged(reports: Sequence[Report]) -> Report:
-    """One report that says what these say. A run that stands in several files counts once."""
+    """Return one report with the content of all. A run that is in several files counts once."""
     runs = sorted({run for report in reports for run in report.runs}, key=_order)
     index = {run: number for number, run in enumerate(runs)}
     groups: dict[tuple[str, RunSettings], list[Outcome]] = {}
@@ -72,12 +75,12 @@ def merged(reports: Sequence[Report]) -> Report:
 
 
 def _order(run: Run) -> tuple[bytes, bytes]:
-    """By settings, then by time, then by anything else that makes the order one."""
+    """Return a sort key: settings, then time, then the rest, so that the order is total."""
     return (msgspec.json.encode(run.settings), msgspec.json.encode([run.started, run]))
 
 
 def _outcomes(group: Sequence[Outcome]) -> list[Outcome]:
-    """One item for each outcome, that of the earliest run; the worst first."""
+    """Return one item for each different outcome, that of the earliest run; the worst first."""
     different: dict[bytes, Outcome] = {}
     for item in sorted(group, key=lambda item: item.run):
         different.setdefault(msgspec.json.encode((item.status, item.reason, item.findings)), item)
@@ -89,7 +92,9 @@ def _badness(item: Outcome) -> tuple[int, int]:
 
 
 def merged_lines(report: Report) -> Iterator[str]:
-    """What ``exportcheck merge`` prints: what failed and what is missing, then the counts for each kind of settings."""
+    """Yield the lines of ``exportcheck merge``: what failed and what is missing, then the counts for each kind of
+    settings.
+    """
     for error in report.errors:
         yield f"error {error.nodeid}: {_first_line(error.reason)}"
     for item in report.items:
@@ -120,7 +125,7 @@ def _key(report: Report, item: Outcome) -> tuple[str, RunSettings]:
 
 
 def _named(report: Report, item: Outcome) -> str:
-    """The id, and what torch where the report has several."""
+    """Return the id, and the torch version where the report has several."""
     several = len({run.settings.torch for run in report.runs}) > 1
     return f"{item.nodeid} (torch {report.runs[item.run].settings.torch})" if several else item.nodeid
 

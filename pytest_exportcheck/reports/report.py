@@ -1,4 +1,4 @@
-"""Reports made of outcomes: what they count, whether they are complete, and their ledgers summed up."""
+"""Reports made of outcomes: their counts, whether they are complete, and their summed ledgers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report_of_runs(
     errors: Iterable[RunError] = (),
     overruled: Iterable[Outcome] = (),
 ) -> Report:
-    """A report with everything in order: items by id and run, counts and ledger summed up."""
+    """Return a report with everything in order: items by id and run, counts and ledger summed."""
     ordered = tuple(sorted(items, key=_key))
     return Report(
         complete=is_complete(runs, ordered),
@@ -29,7 +29,9 @@ def report_of_runs(
 
 
 def is_complete(runs: Sequence[Run], items: Iterable[Outcome]) -> bool:
-    """Whether every item that a run was meant to judge has an outcome, if need be of another run with its settings."""
+    """Return whether every item that a run was meant to judge has an outcome, possibly in another run with its
+    settings.
+    """
     judged = {(item.nodeid, runs[item.run].settings) for item in items}
     return all(
         run.selected is not None and all((nodeid, run.settings) in judged for nodeid in run.not_run) for run in runs
@@ -37,7 +39,7 @@ def is_complete(runs: Sequence[Run], items: Iterable[Outcome]) -> bool:
 
 
 def counts_of(items: Iterable[Outcome]) -> dict[Status, int]:
-    """Status -> number of items, in the order of the legend, without zeros."""
+    """Return the number of items by status, in the order of the legend, without zeros."""
     counts = Counter(item.status for item in items)
     return {status: counts[status] for status in Status if counts[status]}
 

@@ -1,4 +1,4 @@
-"""The words for findings: what changed, why it may have, and on which calls."""
+"""The words for findings: what changed, possible reasons, and the calls that showed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_exportcheck.records import FIELDS, Cause, CauseKind, Finding, KnownA
 #: Fields whose names are words of torch.
 _NAMES = ("requires_grad", "grad_fn", "storage_offset")
 
-#: What the text says where it does not say the field.
+#: Words for a finding where the text does not name the field.
 _WORDS: Mapping[tuple[str, str, str], str] = {
     ("effects", "dropped", "container_update"): "mutation lost",
     ("effects", "added", "container_update"): "mutation added",
@@ -38,7 +38,7 @@ _CHANGES = {"as_json": "turned into JSON", "untraced": "missing outside forward"
 
 
 def kind_of(finding: Finding) -> str:
-    """What changed, in a few words: ``stack_trace dropped``."""
+    """Return the change in a few words: ``stack_trace dropped``."""
     check, change, key = finding.sort
     if finding.sort in _WORDS:
         return _WORDS[finding.sort]
@@ -52,18 +52,18 @@ def kind_of(finding: Finding) -> str:
 
 
 def detail_of(finding: Finding) -> str:
-    """What a finding says besides: its detail, then a sentence for every cause that has one."""
+    """Return the further text of a finding: its detail, then a sentence for every cause that has one."""
     return "\n".join(filter(None, [finding.detail, *sentences(finding.causes)]))
 
 
 def text_of(finding: Finding) -> str:
-    """All that a finding says, as a pattern may look for it."""
+    """Return the whole text of a finding, in which a pattern is searched."""
     lines = [f"{finding.place}: {kind_of(finding)}", finding.expected, finding.actual]
     return "\n".join([*lines, *filter(None, [detail_of(finding)])])
 
 
 def calls_of(finding: Finding) -> tuple[str, ...]:
-    """The names of the calls that showed a finding."""
+    """Return the names of the calls that showed a finding."""
     return tuple(site.label for site in finding.on)
 
 
@@ -76,7 +76,7 @@ def defect_text(defect: KnownAs) -> str:
 
 
 def sentences(causes: tuple[Cause, ...]) -> Iterator[str]:
-    """One sentence for each kind of cause, which lists the names of that kind."""
+    """Yield one sentence for each kind of cause, which lists the names of that kind."""
     for kind in dict.fromkeys(cause.kind for cause in causes):
         sentence = _SENTENCES.get(kind)
         if sentence is not None:

@@ -1,7 +1,8 @@
-"""Blocking: which stage keeps a mode from being judged, and whether the run reports that stage in another item.
+"""Blocking: the stage that keeps a mode from being judged, and whether the run reports that stage in another item.
 
-A mode is blocked by the first stage that it builds on and that leaves nothing to judge. Everything that has to know this
-(the runner before it sets a case up, a case before it makes a stage or fuzzes sizes, the outcome of an item) asks here.
+A mode is blocked by the first stage that it builds on and that leaves nothing to judge. Every part that needs this (the
+runner before it sets a case up, a case before it makes a stage or fuzzes sizes, the outcome of an item) asks this
+module.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def blocks(stage: StageResult) -> bool:
 
 
 def blocked(mode: Mode, built_on: Iterable[StageResult | None]) -> StageResult | None:
-    """Return the stage of a mode that is blocked by one of the stages that it builds on; None if none of them blocks."""
+    """Return the stage of a mode that is blocked by one of the stages that it builds on; None if none of them
+    blocks.
+    """
     blocker = next((each for each in built_on if each is not None and blocks(each)), None)
     return None if blocker is None else StageResult(mode, blocker=blocker.blocker or blocker)
 
@@ -36,7 +39,9 @@ def interrupted(mode: Mode, entry: Entry | None) -> StageResult | None:
 
 
 def reason_of(blocker: StageResult, selected: Collection[Mode]) -> str:
-    """Say why a mode is blocked. Empty if no item of the run reports the blocking stage: then the blocked item must."""
+    """Return the reason why a mode is blocked. Empty if no item of the run reports the blocking stage: then the blocked
+    item must.
+    """
     if blocker.interrupted:
         return f"blocked: {blocker.interrupted}"
     if blocker.refused:

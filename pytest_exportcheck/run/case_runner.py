@@ -1,4 +1,4 @@
-"""One case in progress: every stage of its modes is made once, and kept until no later mode builds on it."""
+"""A case in progress: every stage of its modes is made once, and kept until no later mode builds on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 
 
 class CaseRunner:
-    """Makes and judges the stages of one case. ``seconds`` has what each took, by ``engine-mode``; ``notes`` are about eager.
+    """The maker and judge of the stages of one case. ``seconds`` has the duration of each, by ``engine-mode``;
+    ``notes`` are about eager.
 
     Raises
     ------
@@ -48,7 +49,9 @@ class CaseRunner:
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
-        """Return the stage at the end of a mode; it and everything before it are made if they are not there yet."""
+        """Return the stage at the end of a mode; the stage and everything before it are made if they do not exist
+        yet.
+        """
         made = self._stages.get(engine.name, mode)
         return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
 
@@ -77,20 +80,23 @@ class CaseRunner:
         return stage
 
     def _built_on(self, engine: Engine, mode: Mode, parent: StageResult | None) -> Iterator[StageResult | None]:
-        """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there is one."""
+        """Yield the stages that a stage builds on, and before them the one that was interrupted in this run, if there
+        is one.
+        """
         yield interrupted(mode, self._settings.interrupted(self._case, engine.name, mode))
         yield parent
         yield self._fuzzed_before(engine, mode)
 
     def _fuzzed_before(self, engine: Engine, mode: Mode) -> StageResult | None:
-        """The fuzz stage of the program before the last edge, for a fuzz stage."""
+        """Return the fuzz stage of the program before the last edge, for a fuzz stage."""
         if not mode.is_fuzz or mode.parent is None or mode.parent.parent is None:
             return None
         return self.stage(engine, mode.parent.parent.fuzzed)
 
     def _made(self, engine: Engine, mode: Mode, parent: StageResult | None, before: StageResult | None) -> StageResult:
-        """Make a stage. What the plugin could not look at before, in the case or in the stages that this one builds on, it
-        cannot compare here either: the stage says so again."""
+        """Make a stage. A part that the plugin could not observe before, in the case or in the stages that this one
+        builds on, cannot be compared here either: the stage reports it again.
+        """
         if parent is None or not mode.is_fuzz:
             stage = self._make(engine, mode, parent)
         else:
@@ -116,7 +122,7 @@ class CaseRunner:
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
         except (Exception, SystemExit) as error:
-            if is_own(error):  # says nothing of the model, nor that a stage refuses it
+            if is_own(error):  # an error of the plugin is not about the model, nor is it a refusal
                 stage.findings = [internal_finding(f"the stage {mode.last}", error)]
             else:
                 self._fail(engine, stage, parent, error, logged)
@@ -173,7 +179,9 @@ class CaseRunner:
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
 
     def _attribute(self, engine: Engine, stage: StageResult) -> None:
-        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made only for that."""
+        """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made
+        only for that.
+        """
         first = self._settings.engines.get(FIRST)
         at_fault = suspects(engine, stage, self._settings.engines) if first else []
         if first is None or not any(at_fault):

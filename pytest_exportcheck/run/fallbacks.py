@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Fallbacks:
-    """The runs of a case with other dynamic dims. ``run`` sets a case up; a stage that is made by another run is made by it for
-    everything that comes after the stage, too."""
+    """The runs of a case with other dynamic dims. ``run`` sets a case up; a run that makes a stage also makes
+    everything after the stage.
+    """
 
     def __init__(self, case: Case, run: Callable[[Case], CaseRunner], seconds: dict[str, float]) -> None:
         self._case = case
@@ -29,8 +30,9 @@ class Fallbacks:
         self._instead: dict[tuple[str, Mode | None], CaseRunner] = {}
 
     def accepted(self, engine: Engine, mode: Mode) -> StageResult | None:
-        """Use the first fallback that a stage accepts, for it and for all that comes after it; None if it accepts none. The choice
-        depends on the mode alone: what other modes accept, and what ran before, does not matter."""
+        """Use the first fallback that a stage accepts, for the stage and all that comes after it; None if it accepts
+        none. The choice depends only on the mode, not on what other modes accept or what ran before.
+        """
         for fallback in self._case.fallbacks:
             other = self._other(fallback)
             stage = self._made_by(other, engine, mode) if other else None
@@ -51,7 +53,7 @@ class Fallbacks:
         yield from filter(None, self._others.values())
 
     def _other(self, fallback: Fallback) -> CaseRunner | None:
-        """The run with this fallback; None if it cannot be set up."""
+        """Return the run with this fallback; None if it cannot be set up."""
         if fallback not in self._others:
             try:
                 self._others[fallback] = self._run(fallback.case)

@@ -33,7 +33,7 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 
 
 class FuzzStages:
-    """Makes the fuzz stages of one case. What the case gets wrong about sizes is reported by the first of them."""
+    """The maker of the fuzz stages of one case. The first of them reports the faults of the case about sizes."""
 
     def __init__(self, observed: ObservedCase, judge: Judge, maker: StageMaker, seconds: dict[str, float]) -> None:
         self._observed = observed
@@ -45,7 +45,9 @@ class FuzzStages:
         self._unsound: StageResult | None = None
 
     def stage(self, engine: Engine, mode: Mode, parent: StageResult, before: StageResult | None) -> StageResult:
-        """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program before the last edge."""
+        """Fuzz the program of ``parent``, the stage before the last one. ``before`` is the fuzz stage of the program
+        before the last edge.
+        """
         unsound = blocked(mode, [self._unsound])
         if unsound is not None:
             return unsound
@@ -65,7 +67,7 @@ class FuzzStages:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
     def _sizes(self) -> Ground:
-        """What is known of the sizes of the case."""
+        """Return the facts about the sizes of the case."""
         if self._ground is None:
             prepared = self._observed.prepared
             self._ground = ground_of(
@@ -82,7 +84,9 @@ class FuzzStages:
     def _fuzzed(
         self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
     ) -> StageResult:
-        """``captured`` is what the program before the last edge says of sizes, for an edge that yields no program."""
+        """Fuzz the program; ``captured`` are the facts of the program before the last edge about sizes, for an edge
+        that yields no program.
+        """
         try:
             artifact = self._maker.revived(engine, parent)
             run = call_foreign(artifact.callable)
@@ -127,7 +131,7 @@ class FuzzStages:
         before: Observation,
         after: Observation,
     ) -> Sequence[Finding]:
-        """What differs between eager and the program, as strictly as the loosest stage on the way allows."""
+        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows."""
         record = parent.record or oracle.record
         eager = replace(oracle.record, observations=(before,))
         stages = [contract_stage_of(engine, each) for each in parent.mode.stages]
@@ -149,7 +153,7 @@ class FuzzStages:
 
 
 def _captured_by(artifact: StageArtifact) -> Captured | None:
-    """What the program of an artifact says of sizes; None if it has no program."""
+    """Return the facts of an artifact's program about sizes; None if it has no program."""
     return Captured.of(artifact.program) if isinstance(artifact.program, ExportedProgram) else None
 
 

@@ -1,4 +1,6 @@
-"""Holds an inference capture against eager with grad, if it computes what eager computes with grad and not what it computes without."""
+"""Inference captures that compute what eager computes with grad, and not what eager computes without: they are compared
+with the former.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from pytest_exportcheck.run.recheck import Rechecked
 
 
 def is_as_with_grad(observed: ObservedCase, mode: Mode, record: Record, findings: Iterable[Finding]) -> bool:
-    """Return True if an inference capture does what eager does with grad, and not what eager does without: some captures run
-    ``forward`` with grad, some without."""
+    """Return True if an inference capture does what eager does with grad, and not what eager does without: some
+    captures run ``forward`` with grad, some without.
+    """
     if mode.parent or not without_grad(mode.stages) or not any(map(_is_of_values, findings)):
         return False
     oracles = observed.oracles
@@ -33,8 +36,10 @@ def held_against_grad(
     evidence: Callable[[], Evidence],
     check: Callable[[Evidence], list[Finding]],
 ) -> tuple[Evidence, Rechecked]:
-    """Compare a capture with eager with grad, if eager with grad and without differ only by rounding. Otherwise return the findings
-    of the comparison without, with what the capture did. ``evidence`` makes the evidence against the oracle of the mode."""
+    """Compare a capture with eager with grad, if eager with grad and without differ only by rounding. Otherwise return
+    the findings of the comparison without, with what the capture did. ``evidence`` makes the evidence against the
+    oracle of the mode.
+    """
     oracles = observed.oracles
     if _differs(observed, oracles.without_grad, oracles.with_grad.record):
         findings = [_captured_with_grad(each) if _is_of_values(each) else each for each in checked.findings]
@@ -47,7 +52,9 @@ def held_against_grad(
 
 
 def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
-    """Return True if a record differs from an oracle in more than rounding and the strides, which depend on the kernel."""
+    """Return True if a record differs from an oracle in more than rounding and the strides, which depend on the
+    kernel.
+    """
     evidence = Evidence(
         case="",
         engine="",
@@ -63,7 +70,7 @@ def _differs(observed: ObservedCase, oracle: Oracle, other: Record) -> bool:
 
 
 def _is_of_values(finding: Finding) -> bool:
-    """Return True if a finding is about what a program computes, and not about strides alone."""
+    """Return True if a finding is about values that a program computes, and not only about strides."""
     return finding.check in BLOCKING and finding.key != "stride"
 
 

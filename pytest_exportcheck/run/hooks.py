@@ -1,5 +1,6 @@
-"""The plugin's own hooks. pytest calls only functions named ``pytest_*``; these are plain ``exportcheck_*`` functions in
-a ``conftest.py`` or a plugin, called through a pluggy manager of our own."""
+"""The plugin's own hooks. pytest calls only functions named ``pytest_*``; these are plain ``exportcheck_*`` functions
+in a ``conftest.py`` or a plugin, called through a separate pluggy manager.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ from pytest_exportcheck.run import hookspecs
 PREFIX = "exportcheck_"
 #: Hooks that a session asks once, before it collects: too early for the conftest file of a subfolder.
 ASKED_ONCE = ("exportcheck_engines", "exportcheck_edges", "exportcheck_checks", "exportcheck_cases")
-#: What a function may raise that costs only what it would have added. ``pytest.exit`` ends the run as ever.
+#: Exceptions of a hook function that only drop its contribution. ``pytest.exit`` ends the run as usual.
 _RAISED = (Exception, pytest.skip.Exception, pytest.fail.Exception)
 
 
 class Hooks(pluggy.PluginManager):
-    """Calls ``exportcheck_*`` functions of every plugin that it is given; no marker is needed."""
+    """The manager that calls ``exportcheck_*`` functions of every plugin that it is given; no marker is needed."""
 
     def __init__(self) -> None:
         super().__init__("exportcheck")
@@ -36,7 +37,7 @@ class Hooks(pluggy.PluginManager):
         Raises
         ------
         DeclarationError
-            For a function with the prefix that is none of the hooks, or takes other arguments.
+            For a function with the prefix that is not one of the hooks, or takes other arguments.
         """
         known = [name for name in vars(hookspecs) if name.startswith(PREFIX)]
         for name in vars(plugin) if inspect.ismodule(plugin) else ():
@@ -53,7 +54,7 @@ class Hooks(pluggy.PluginManager):
                 raise DeclarationError(f"{_where(plugin)}: {str(error).splitlines()[-1]}") from None
 
     def ignored(self, plugin: object) -> str:
-        """Name in a sentence what a plugin that comes too late defines for nothing; empty if there is nothing."""
+        """Return a sentence with the hooks of a plugin that comes too late for them; empty if there are none."""
         names = [name for name in ASKED_ONCE if inspect.isroutine(getattr(plugin, name, None))]
         if not names:
             return ""
@@ -63,13 +64,16 @@ class Hooks(pluggy.PluginManager):
         )
 
     def gather(self, name: str, path: Path | None = None, **arguments: Any) -> tuple[list[Any], list[str]]:
-        """Return what the functions of this hook return, and what those that raise raise: one broken function ends no session. With a
-        ``path``, the functions of ``conftest.py`` files of other folders are left out."""
+        """Return what the functions of this hook return, and the errors of those that raise: one broken function ends
+        no session. With a ``path``, the functions of ``conftest.py`` files of other folders are left out.
+        """
         returned, problems = self._returned(name, arguments, path)
         return [result for _, result in returned], problems
 
     def gather_lists(self, name: str, **arguments: Any) -> tuple[list[Any], list[str]]:
-        """The members of what the functions of this hook return, generators too, and in words what went wrong."""
+        """Return the members of the lists and generators that the functions of this hook return, and the problems in
+        words.
+        """
         returned, problems = self._returned(name, arguments)
         members: list[Any] = []
         for plugin, result in returned:
@@ -82,7 +86,7 @@ class Hooks(pluggy.PluginManager):
     def _returned(
         self, name: str, arguments: Mapping[str, Any], path: Path | None = None
     ) -> tuple[list[tuple[object, Any]], list[str]]:
-        """Each function's plugin and what it returned, unless that is nothing; what raised, in words."""
+        """Return each function's plugin and what it returned, unless that is None; and the errors, in words."""
         returned: list[tuple[object, Any]] = []
         problems: list[str] = []
         for function in reversed(getattr(self.hook, name).get_hookimpls()):
@@ -101,7 +105,7 @@ class Hooks(pluggy.PluginManager):
         return returned, problems
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """An ``exportcheck_*`` function counts without a marker."""
+        """Treat an ``exportcheck_*`` function as a hook without a marker."""
         if not name.startswith(PREFIX) or not inspect.isroutine(getattr(plugin, name, None)):
             return None
         flags = ("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast")
@@ -109,13 +113,15 @@ class Hooks(pluggy.PluginManager):
 
 
 def _is_about(plugin: object, path: Path) -> bool:
-    """Return True if a plugin has a say in what is at a path: a ``conftest.py`` file in its own folder and those below only."""
+    """Return True if a plugin applies to a path: a ``conftest.py`` file applies to its own folder and those below
+    only.
+    """
     file = Path(getattr(plugin, "__file__", None) or "")
     return file.name != "conftest.py" or path.is_relative_to(file.parent)
 
 
 def _raised_at(error: BaseException) -> str:
-    """The exception in a line, and where."""
+    """Return the exception in a line, with its place."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error}\n(raised at {frame.filename}:{frame.lineno}: {frame.line})"
 

@@ -1,4 +1,6 @@
-"""Hook specifications: what another plugin or a ``conftest.py`` can add, as plain functions. Each is optional."""
+"""Hook specifications: the functions by which another plugin or a ``conftest.py`` extends a session. Each is
+optional.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +19,67 @@ hookspec = pluggy.HookspecMarker("exportcheck")
 
 @hookspec
 def exportcheck_engines() -> list[Any]:  # type: ignore[empty-body]
-    """Engines to check besides ``torch``.
+    """Return engines to check in addition to ``torch``.
 
     An engine is any object with a ``name`` and ``export(module, args, kwargs=None, *, dynamic_shapes=None,
     strict=False, pre_dispatch=True)``, and, as far as it can, ``decompose(program)``, ``save(program, file)``,
-    ``load(file)`` and ``unflatten(program)``. Engines of one ``format`` (``"pt2"``, as torch's) also load what the others
-    save. A method that it lacks leaves the modes out that need it. For what it
-    cannot do for one model it raises :class:`pytest_exportcheck.Unsupported`.
+    ``load(file)`` and ``unflatten(program)``. Engines of one ``format`` (``"pt2"``, as torch's) also load what the
+    others save. Modes that need a missing method are left out. Where the engine cannot do something for one model, it
+    raises :class:`pytest_exportcheck.Unsupported`.
+
+    Returns
+    -------
+    list
+        Engines, each with a name that no other engine has. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_cases(config: pytest.Config) -> list[Case]:  # type: ignore[empty-body]
-    """Cases that are found nowhere in the repo: from a model registry, say."""
+    """Return cases that are not declared in the repo: from a model registry, for example.
+
+    Parameters
+    ----------
+    config
+        The configuration of the pytest session.
+
+    Returns
+    -------
+    list
+        Cases, such as those of :func:`pytest_exportcheck.cases_of`. Their ids begin with ``exportcheck_cases::``.
+    """
 
 
 @hookspec
 def exportcheck_edges() -> Mapping[str, Any]:  # type: ignore[empty-body]
-    """Further edges, by name: functions from a program to a program, or :class:`pytest_exportcheck.ProgramEdge`.
+    """Return further edges, which every engine gets.
 
-    Every engine gets them, and the default modes ``nonstrict-NAME``.
+    Returns
+    -------
+    mapping
+        The edge by its name: a function from a program to a program, or a :class:`pytest_exportcheck.ProgramEdge`. The
+        default modes then include ``nonstrict-NAME``. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_checks() -> list[Any]:  # type: ignore[empty-body]
-    """Further checks: functions from :class:`pytest_exportcheck.Evidence` to a list of :class:`pytest_exportcheck.Finding`.
+    """Return further checks, which run after every stage.
 
-    They run after every stage; a check is called by the function's name, in findings and in expectations.
+    Returns
+    -------
+    list
+        Functions from :class:`pytest_exportcheck.Evidence` to a list of :class:`pytest_exportcheck.Finding`. A check
+        has the name of its function, in findings and in expectations. A session asks once, before it collects.
     """
 
 
 @hookspec
 def exportcheck_outcome(outcome: Outcome) -> None:
-    """Called after every item, in the process that ran it."""
+    """Receive the outcome of every item, in the process that ran it.
+
+    Parameters
+    ----------
+    outcome
+        The outcome of the item, with its findings.
+    """

@@ -1,8 +1,8 @@
 """The journal of a run: the stages in progress, in files that outlive their process.
 
-A stage that ends its process (a crash, ``os._exit``) or that is stopped (a timeout) would do so again for every mode that
-builds on it. So each stage is written down before it starts and struck out when it is over. A stage that is still written
-down when its process is gone, and a stage that was stopped, is interrupted: what builds on it is blocked.
+A stage that ends its process (a crash, ``os._exit``) or that is stopped (a timeout) would do so again for every mode
+that builds on it. So each stage is written down before it starts and removed when it is over. A stage that is still
+written down when its process is gone, and a stage that was stopped, is interrupted: modes that build on it are blocked.
 
 A stage may run another one. The pages of a process are a stack, and the innermost page is about the stage at fault.
 """
@@ -21,7 +21,7 @@ import pytest
 from pytest_exportcheck.modes import Mode, stage_name
 from pytest_exportcheck.records import Case
 
-#: What ends a stage from outside without saying anything against it: the user's own hand, and a case that bows out.
+#: Exceptions that end a stage from outside and are not its fault: Ctrl-C, pytest.exit and skips.
 _NO_INTERRUPTION: tuple[type[BaseException], ...] = (
     KeyboardInterrupt,
     GeneratorExit,
@@ -33,8 +33,9 @@ _NO_INTERRUPTION: tuple[type[BaseException], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A stage of a case; without ``mode`` and ``engine`` while the case is set up. ``how`` says how the stage was interrupted,
-    empty while it runs."""
+    """A stage of a case; without ``mode`` and ``engine`` while the case is set up. ``how`` says how the stage was
+    interrupted, empty while it runs.
+    """
 
     case: str
     origin: str
@@ -44,6 +45,7 @@ class Entry:
 
     @property
     def doing(self) -> str:
+        """Describe the stage, or the setup of the case."""
         return f"running {self}" if self.mode else str(self)
 
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ class Journal:
     """The journal of one run, in a folder that all processes of the run share. ``name`` is this process's own."""
 
     def __init__(self, folder: Path, name: str = "main") -> None:
-        folder.mkdir(parents=True, exist_ok=True)  # a worker on another machine has a folder of its own
+        folder.mkdir(parents=True, exist_ok=True)  # a worker on another machine has a separate folder
         self._folder = folder
         self._name = name
 
@@ -84,8 +86,8 @@ class Journal:
     def end(self, how: str, name: str = "") -> Entry | None:
         """Note that the stages that this process, or the one of another name, was running are interrupted, and how.
 
-        Returns the innermost one, which is at fault; None if the process ran nothing. A child that was forked for one item
-        goes by the name of its parent.
+        Return the innermost one, which is at fault; None if the process ran nothing. A child that was forked for one
+        item has the name of its parent.
         """
         name = name or self._name
         ended: list[Entry] = []
@@ -109,13 +111,13 @@ class Journal:
         self._write(self._folder / f"{name}.{earlier:06}.interrupted", entry)
 
     def _write(self, page: Path, entry: Entry) -> None:
-        """Write all of the page or nothing, whenever the process may end."""
+        """Write all of the page or nothing, even if the process ends during the write."""
         draft = page.with_suffix(".draft")
         draft.write_text(json.dumps({**asdict(entry), "mode": entry.mode and str(entry.mode)}), encoding="utf-8")
         draft.replace(page)
 
     def _pages(self, name: str) -> list[Path]:
-        """The pages of a process, the outermost stage first."""
+        """Return the pages of a process, the outermost stage first."""
         pages = self._folder.glob(f"{glob.escape(name)}.*.running")
         return sorted(pages, key=lambda page: int(page.suffixes[-2][1:]))
 
@@ -130,7 +132,9 @@ def _read(page: Path) -> Entry:
 
 
 def _interrupts(error: BaseException) -> bool:
-    """An ordinary exception is an answer. What is none stops the stage: ``pytest.fail`` as pytest-timeout calls it."""
+    """Return whether an error interrupts the stage: an ordinary exception is a result; others do, such as
+    ``pytest.fail`` as pytest-timeout calls it.
+    """
     return not isinstance(error, (Exception, SystemExit, *_NO_INTERRUPTION))
 
 

@@ -1,4 +1,4 @@
-"""Judges what the stages of one case do: evidence, checks, what is tolerated and what known defects explain."""
+"""The judge of the stages of one case: evidence, checks, tolerated losses, and known defects as explanations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RecordOf: TypeAlias = Callable[[Engine, StageArtifact, Mode], Record]
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the checks say of the record of a stage."""
+    """The findings of the checks for the record of a stage."""
 
     findings: tuple[Finding, ...] = ()
     ledger: tuple[FieldSurvival, ...] = ()
@@ -40,7 +40,7 @@ class Judgement:
 
 
 class Judge:
-    """Holds the stages of one case to the contract."""
+    """The judge that compares the stages of one case with the contract."""
 
     def __init__(self, observed: ObservedCase) -> None:
         self._observed = observed
@@ -57,8 +57,9 @@ class Judge:
         findings: Sequence[Finding],
         record_of: RecordOf,
     ) -> Judgement:
-        """Judge the record of an artifact, together with findings that its stage led to. ``record_of`` makes the records of what other
-        engines read from the same file."""
+        """Judge the record of an artifact, together with findings that its stage led to. ``record_of`` makes the
+        records of what other engines read from the same file.
+        """
         evidence = self._evidence(engine, mode, parent, record)
         oracle = self._observed.oracles.of(engine.name, mode)
         checked = self._at(
@@ -87,7 +88,7 @@ class Judge:
         record_of: RecordOf,
         known: Sequence[Finding],
     ) -> list[Finding]:
-        """What is wrong with what further engines made of the same file, unless the first one has shown it too."""
+        """Return the faults of what further engines made of the same file, unless the first one has shown them too."""
         shown = {(*each.identity, each.actual) for each in known}
         found = []
         for reader, other in artifact.other_readers.items():
@@ -110,14 +111,18 @@ class Judge:
     def judged(
         self, engine: Engine, mode: Mode, findings: Iterable[Finding], operators: Collection[str], maker: str = ""
     ) -> list[Finding]:
-        """Give findings their verdicts. What is tolerated comes first: a known defect explains only what would be broken."""
+        """Give findings their verdicts. Tolerance comes first: a known defect explains only findings that would be
+        broken.
+        """
         like, overrides = contract_stage(engine, mode), self._settings.overrides
         judged = tolerated(deduplicated(findings), like, overrides, path=mode.stages)
         maker = maker or engine.delegates_to.get(mode.last, engine.name)
         return judge(judged, engine=maker, stages=mode.stages, torch_version=torch.__version__, operators=operators)
 
     def refused(self, mode: Mode, raised: Raised | None) -> list[Finding] | None:
-        """Find what is wrong with a stage that the case says must refuse it; None if the case says nothing of the stage."""
+        """Find the faults of a stage that must refuse the case; None if the case does not declare a refusal at the
+        stage.
+        """
         stage = mode.last
         rejections = self._observed.case.rejected_at(stage if mode.parent else "capture")
         found = [judged_refusal(each, stage, raised) for each in rejections]
@@ -163,7 +168,9 @@ def contract_stage_of(engine: Engine, stage: str) -> str:
 
 
 def failure(stage: str, error: BaseException, logged: Sequence[str] = ()) -> Finding:
-    """Report a stage that raised instead of yielding a program that can be called, or a failure of the plugin itself."""
+    """Report a stage that raised instead of yielding a program that can be called, or a failure of the plugin
+    itself.
+    """
     if is_own(error):
         return internal_finding(f"the stage {stage}", error)
     return raised_finding(stage, "a program that can be called", error, logged)

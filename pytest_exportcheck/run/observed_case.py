@@ -1,4 +1,4 @@
-"""A case that is set up and whose module was observed: what every stage of it starts from and is compared with."""
+"""A case that is set up and whose module was observed: every stage starts from it and is compared with it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pytest_exportcheck.run.settings import Settings
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ObservedCase:
-    """``calls`` are the example and, if eager takes them, fresh inputs; ``declared`` and ``given`` are the dynamic dims and the
-    leaves of the example; ``unstable`` names the checks of values that eager itself does not repeat; ``unseen`` are failures of
-    the plugin to look at the module."""
+    """A case that is set up. ``calls`` are the example and, if eager accepts them, fresh inputs; ``declared`` and
+    ``given`` are the dynamic dims and the leaves of the example; ``unstable`` names the checks of values that eager
+    itself does not repeat; ``unseen`` are failures of the plugin to observe the module.
+    """
 
     case: Case
     settings: Settings
@@ -37,7 +38,7 @@ class ObservedCase:
 
     @property
     def weight_bytes(self) -> int:
-        """The size of the state of the module."""
+        """Return the size of the state of the module."""
         return sum(each.numel() * each.element_size() for each in self.prepared.pristine.values())
 
 
@@ -77,7 +78,7 @@ def observed_case(case: Case, settings: Settings) -> ObservedCase:
 
 
 def _declared(case: Case, prepared: PreparedCase) -> tuple[DeclaredDim, ...]:
-    """The declared dims; none for a case whose inputs the engine is to refuse."""
+    """Return the declared dims; none for a case whose inputs the engine is to refuse."""
     if case.rejected_at("capture"):
         return ()
     check_inputs(case, prepared.module, prepared.example, prepared.fresh, prepared.dynamic_shapes)
@@ -90,7 +91,7 @@ def _given(example: Inputs) -> tuple[Leaf, ...]:
 
 
 def _refuse_a_failing_module(case: Case, first: Record) -> None:
-    """Raise if the module refuses its example inputs, unless the case says that its captures must refuse them."""
+    """Raise if the module refuses its example inputs, unless its captures must refuse them."""
     raised = first.observations[0].raised
     if raised and not case.rejected_at("capture"):
         raise CaseError(

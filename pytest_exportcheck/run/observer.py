@@ -1,4 +1,4 @@
-"""Calls of the module and of the programs of one case, after which everything that they share is as it was."""
+"""Calls of the module and of the programs of one case, after which their shared state is restored."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pytest_exportcheck.records import Case, Inputs, Observation
 
 
 class Observer:
-    """Makes the calls of one case, always under the same seed and in the context of the case.
+    """The caller of the module and the programs of one case, always under the same seed and in the context of the case.
 
-    ``around`` are the values outside the module that calls change. Programs share the weights of the prepared module: a stage
-    that edits them must not spoil what runs after it (:meth:`weights_intact`).
+    ``around`` are the values outside the module that calls change. Programs share the weights of the prepared module: a
+    stage that edits them must not spoil what runs after it (:meth:`weights_intact`).
     """
 
     def __init__(self, case: Case, prepared: PreparedCase, seed: int, attempts: Attempts) -> None:
@@ -45,7 +45,9 @@ class Observer:
         mode: Mode | None = None,
         watched: Sequence[Watched] = (),
     ) -> tuple[Observation, ...]:
-        """Call ``run`` with each of the inputs in turn: as ``mode`` is judged, or as the user makes calls if it is None."""
+        """Call ``run`` with each of the inputs in turn: as ``mode`` is judged, or as the user makes calls if it is
+        None.
+        """
         return observe(
             run,
             calls,
@@ -91,7 +93,7 @@ class Observer:
 
     @contextmanager
     def context(self, mode: Mode | None = None) -> Iterator[None]:
-        """The context of the case, and in it ``torch.no_grad()`` for a mode that is judged without grad."""
+        """Enter the context of the case, and in it ``torch.no_grad()`` for a mode that is judged without grad."""
         given = call_foreign(self.case.context) if self.case.context else nullcontext()
         with given, torch.no_grad() if mode and without_grad(mode.stages) else nullcontext():
             yield

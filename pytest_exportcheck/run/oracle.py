@@ -1,4 +1,4 @@
-"""Eager, which everything is compared with: under the user's own circumstances, and without grad for inference programs."""
+"""Eager, the oracle of all comparisons: under the user's own circumstances, and without grad for inference programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Oracle:
 
     @cached_property
     def recheck(self) -> Recheck:
-        """Look again at what differs from this oracle, under its own circumstances."""
+        """Check differences from this oracle again, under its own circumstances."""
         return Recheck(self.again, self.record, self.calls)
 
 
@@ -57,7 +57,9 @@ class Oracles:
 
     @cached_property
     def without_grad(self) -> Oracle:
-        """Eager under ``torch.no_grad()``, with the gradients of eager; eager itself if it needs grad to run at all."""
+        """Return eager under ``torch.no_grad()``, with the gradients of eager; eager itself if it needs grad to run at
+        all.
+        """
         observer, usual = self._observer, self.with_grad
         module = observer.prepared.fresh_module()
         first, *rest = observer.observe(module, usual.calls, mode=_INFERENCE, watched=(observer.attributes(module),))
@@ -72,7 +74,7 @@ class Oracles:
         )
 
 
-#: Any mode that is judged without grad.
+#: A mode that is judged without grad.
 _INFERENCE = Mode.parse("nonstrict_postdispatch")
 
 
@@ -104,8 +106,9 @@ def _eager(observer: Observer, calls: Sequence[Inputs]) -> Record:
 
 
 def _eager_again(observer: Observer, calls: Sequence[Inputs], first: Record) -> Record:
-    """Run eager a second time. If it differs until flags and tables outside the module are put back too, they are put back
-    from now on."""
+    """Run eager a second time. If it differs until flags and tables outside the module are put back too, they are put
+    back from now on.
+    """
     again, around = _eager(observer, calls), observer.around
     if not around.leaves_changes() or not unstable_checks(first, again):
         return again
@@ -121,8 +124,9 @@ def _eager_again(observer: Observer, calls: Sequence[Inputs], first: Record) -> 
 
 
 def _carries(observer: Observer, calls: Sequence[Inputs], first: Record, again: Record) -> bool | None:
-    """Return True if the second call of a random case gives other outputs if nothing but the buffers comes from the first call.
-    None if that is not known: for other cases, or if eager draws other numbers each time."""
+    """Return True if the second call of a random case gives other outputs if only the buffers come from the first call.
+    None if that is not known: for other cases, or if eager draws other numbers each time.
+    """
     changed = changes_of(first) or any(each.rebound for each in first.observations)
     if not (observer.case.random and changed) or any(each.raised for each in first.observations):
         return None
@@ -136,7 +140,7 @@ def _carries(observer: Observer, calls: Sequence[Inputs], first: Record, again: 
 
 
 def _second_call_alone(observer: Observer, calls: Sequence[Inputs], one: Observation) -> tuple[Observation, ...]:
-    """Make the second call on a module that has nothing of the first call but the buffers."""
+    """Make the second call on a module that has only the buffers of the first call."""
     with observer.weights_intact():
         module = observer.prepared.fresh_module()
         for slot in slots_of(module):

@@ -1,7 +1,7 @@
-"""Compares again where values differ and eager's own arithmetic may explain the difference.
+"""Second comparisons where values differ and eager's own arithmetic may explain the difference.
 
-Eager is run once more only where a comparison fails. In float64 it shows its own rounding, which ``close`` allows a small multiple
-of. Without the fast path of attention it computes what a capture computes, bit for bit.
+Eager is run once more only where a comparison fails. In float64 it shows its own rounding, and ``close`` allows a small
+multiple of that. Without the fast path of attention it computes what a capture computes, bit for bit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pytest_exportcheck.records import Cause, Evidence, Finding, Identity, Input
 from pytest_exportcheck.records.levels import Levels, all_at
 from pytest_exportcheck.reports.wording import kind_of
 
-#: Modules that compute attention in one kernel where no gradient is asked for.
+#: Modules that compute attention in one kernel where no gradient is requested.
 _FAST = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
 
 #: The keys of findings about values.
@@ -41,14 +41,15 @@ _CLOSE = frozenset({"close", "values"})
 
 @dataclass(frozen=True)
 class Rechecked:
-    """Findings, and what to say of the comparison that led to them."""
+    """Findings, and notes about the comparison that led to them."""
 
     findings: list[Finding]
     notes: tuple[str, ...] = ()
 
 
 class EagerAgain:
-    """The module of a case, to be called under other circumstances. It is copied to float64 once, when that is first needed.
+    """The module of a case, for calls under other circumstances. It is copied to float64 once, when that is first
+    needed.
 
     ``around`` are the values outside the module that calls change: they are put back after each series.
     """
@@ -60,14 +61,16 @@ class EagerAgain:
         self._around = around
 
     def under(self, context: Context) -> EagerAgain:
-        """The same module, to be called in another context."""
+        """Return the same module, to be called in another context."""
         other = copy.copy(self)
         other._context = context
         return other
 
     @cached_property
     def fast(self) -> str:
-        """The outermost kind of module that has a fast path; empty where there is none, or it is switched off."""
+        """Return the outermost kind of module that has a fast path; empty where there is none, or where the fast path
+        is switched off.
+        """
         kinds = [kind for kind in _FAST if any(isinstance(each, kind) for each in self._subject.module.modules())]
         return f"nn.{kinds[0].__name__}" if kinds and torch.backends.mha.get_fastpath_enabled() else ""
 
@@ -96,7 +99,9 @@ class EagerAgain:
 
     @cached_property
     def own_backward(self) -> tuple[str, ...]:
-        """The ``torch.autograd.Function`` classes that the module calls: a program does not keep their ``backward()``."""
+        """Return the ``torch.autograd.Function`` classes that the module calls: a program does not keep their
+        ``backward()``.
+        """
         module, call = self._subject.fresh_module(), self._subject.example
         snapshot = ModuleSnapshot(module, self._subject.pristine)
         args, kwargs = copy_tree((call.args, dict(call.kwargs)))
@@ -126,7 +131,9 @@ class EagerAgain:
 
 
 class Recheck:
-    """Runs checks on evidence of some calls of eager, and runs them again where eager's own arithmetic may explain a finding."""
+    """A check on evidence of some calls of eager, which runs again where eager's own arithmetic may explain a
+    finding.
+    """
 
     def __init__(self, again: EagerAgain, eager: Record, calls: Sequence[Inputs]) -> None:
         self._again = again
@@ -135,7 +142,7 @@ class Recheck:
         self._gradients = any(each.gradients is not None for each in eager.observations)
 
     def checked(self, check: Callable[[Evidence], list[Finding]], evidence: Evidence) -> Rechecked:
-        """The findings of ``check`` that neither eager's own rounding nor its fast path explains."""
+        """Return the findings of ``check`` that neither eager's own rounding nor its fast path explains."""
         findings = check(evidence)
         own_backward = self._again.own_backward if _differs_in_gradients(evidence, findings) else ()
         if own_backward:
@@ -148,7 +155,7 @@ class Recheck:
         return _with_own_backward(found, own_backward) if own_backward else found
 
     def _without_fast_path(self, evidence: Evidence, findings: list[Finding]) -> Rechecked:
-        """Set eager's fast path aside, if the findings may be about that."""
+        """Disable eager's fast path, if it may explain the findings."""
         aside = [each for each in findings if _is_of_a_path(each)]
         if evidence.before is not evidence.module or not aside or not self._again.fast:
             return Rechecked(findings)
@@ -158,7 +165,7 @@ class Recheck:
 
     @cached_property
     def _rounding(self) -> tuple[Mapping[str, Rounding], str]:
-        """Eager's own rounding by the label of the call, and why it is not known of some call."""
+        """Return eager's own rounding by the label of the call, and the reason where it is not known."""
         return self._measured(self._eager.observations)
 
     def _measured(self, observations: Sequence[Observation]) -> tuple[Mapping[str, Rounding], str]:
@@ -182,11 +189,13 @@ class Recheck:
 
     @cached_property
     def _slow(self) -> Record:
-        """Eager without the fast path of attention."""
+        """Return eager without the fast path of attention."""
         return replace(self._eager, observations=self._again.slowly(self._calls, gradients=False))
 
     def _on_either_path(self, evidence: Evidence, findings: Sequence[Finding]) -> Rechecked:
-        """The findings that hold against eager with the fast path and without it, or where the two give different values."""
+        """Return the findings that hold against eager with the fast path and without it, or where the two give
+        different values.
+        """
         contract = cast(Levels, {name: level for name, level in evidence.contract.items() if name in BLOCKING})
         between = replace(evidence, after=self._slow, contract=all_at(contract, "bits"), tolerance=None)
         moved = [each for each in run_checks(between) if _is_of_a_path(each)]
@@ -194,21 +203,23 @@ class Recheck:
             return Rechecked(list(findings))
         apart = _keys(self._apart(replace(between, contract=all_at(contract, "close"), tolerance=evidence.tolerance)))
         wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
-        if not _has_kernel(evidence.after):  # one that has a kernel is nearer to the fast path
+        if not _has_kernel(evidence.after):  # a program that has a kernel is nearer to the fast path
             findings = [*map(partial(self._as_shown_by, {each.identity: each for each in wrong}), findings)]
         kept = list(self._kept(findings, _keys(wrong), apart))
         forgiven = len(kept) < len(findings)
         return Rechecked(kept, (self._note(moved),) if forgiven else ())
 
     def _as_shown_by(self, wrong: Mapping[Identity, Finding], finding: Finding) -> Finding:
-        """The same finding as a comparison with eager without the fast path shows it."""
+        """Return the same finding as a comparison with eager without the fast path shows it."""
         if not _is_of_a_path(finding) or finding.identity not in wrong:
             return finding
         other = wrong[finding.identity]
         return replace(other, detail="\n".join(filter(None, [other.detail, _WITHOUT.format(self._again.fast)])))
 
     def _kept(self, findings: Iterable[Finding], wrong: set[Identity], apart: set[Identity]) -> Iterator[Finding]:
-        """The findings that hold whichever path eager takes, and those of values that the two paths do not share."""
+        """Yield the findings that hold whichever path eager takes, and those of values that the two paths do not
+        share.
+        """
         for each in findings:
             if not _is_of_a_path(each) or each.identity in wrong:
                 yield each
@@ -216,12 +227,14 @@ class Recheck:
                 yield replace(each, detail="\n".join(filter(None, [each.detail, _APART.format(self._again.fast)])))
 
     def _apart(self, evidence: Evidence) -> list[Finding]:
-        """The differences between the two paths of eager that rounding does not explain."""
+        """Return the differences between the two paths of eager that rounding does not explain."""
         found = run_checks(evidence)
         return run_checks(self._with_rounding(evidence)) if _fails_closely(evidence, found) else found
 
     def _against_slow(self, evidence: Evidence) -> list[Finding]:
-        """The differences from eager without the fast path. A program with a kernel of the fast path may differ by rounding."""
+        """Return the differences from eager without the fast path. A program with a kernel of the fast path may differ
+        by rounding.
+        """
         found = run_checks(evidence)
         if not (evidence.tolerance is None and _has_kernel(evidence.after) and any(map(_is_of_a_path, found))):
             return found
@@ -261,7 +274,7 @@ def _keys(findings: Iterable[Finding]) -> set[Identity]:
 
 
 def _is_of_a_path(finding: Finding) -> bool:
-    """Return True if the finding is of a kind that another way to compute the same may lead to."""
+    """Return True if another way to compute the same values may lead to a finding of this kind."""
     return finding.check in BLOCKING and (_is_of_values(finding) or finding.key == "stride")
 
 
@@ -272,7 +285,9 @@ def _differs_in_gradients(evidence: Evidence, findings: Iterable[Finding]) -> bo
 
 
 def _with_own_backward(found: Rechecked, functions: Sequence[str]) -> Rechecked:
-    """Name the functions whose ``backward()`` a program does not keep: in the findings about gradients, or in a note."""
+    """Name the functions whose ``backward()`` a program does not keep: in the findings about gradients, or in a
+    note.
+    """
     said = _BACKWARD.format(", ".join(functions))
     if not any(each.check == "gradients" for each in found.findings):
         return replace(found, notes=(f"{said}: gradients of the capture are compared within rounding", *found.notes))

@@ -1,4 +1,4 @@
-"""What a session works with: engines, modes and checks, from its options and from hooks."""
+"""The registry of a session: engines, modes and checks, from its options and from hooks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.run.settings import Progress
 
-#: What an expectation may name beside the checks: a stage that raises or edits, a case that cannot be set up, and sizes
-#: that a program takes or refuses otherwise than declared.
+#: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
+#: up, and sizes that a program accepts or refuses against the declaration.
 OTHER_CHECKS = ("stage", "case", "sizes")
 
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """``engines`` and ``modes`` are the selected ones; ``asked``: by name, or by a profile that judges engines, so that those which
-    give a second opinion run all that they can; ``may_add``: a case may add modes that it names in full;
-    ``problems`` is what hooks raised, in words."""
+    """The engines, modes and checks of a session. ``engines`` and ``modes`` are the selected ones; ``asked``: they were
+    selected by name, or by a profile that judges engines, so that engines with a second opinion run all modes that they
+    can; ``may_add``: a case may add modes that it names in full; ``problems`` are the errors of hooks, in words.
+    """
 
     every_engine: Mapping[str, Engine]
     engines: Sequence[Engine]
@@ -44,7 +45,9 @@ class Registry:
 
     @property
     def planned_modes(self) -> list[Mode]:
-        """The selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are fuzzed."""
+        """Return the selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are
+        fuzzed.
+        """
         trees = [_tree(engine) for engine in self.engines]
         return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
 
@@ -70,7 +73,9 @@ class Registry:
         return self.asked or not engine.default_modes or str(mode) in engine.default_modes
 
     def wrong_names(self, case: Case) -> str:
-        """What a case names that does not exist: a mode, an engine or a check. Empty where all is well."""
+        """Return a message about a mode, an engine or a check that a case names and that does not exist. Empty where
+        all exist.
+        """
         try:
             check_names(case.modes, self._trees)
             select_engines(self.every_engine, case.engines)
@@ -84,7 +89,7 @@ class Registry:
         return next((f"{origin}: {message}" for origin, message in wrong), "")
 
     def wrong_keys(self, entry: Expectation) -> Iterator[tuple[str, str]]:
-        """What an expected failure names that does not exist: the key, and a message."""
+        """Yield the keys of an expected failure that name something unknown, each with a message."""
         try:
             check_names([entry.mode], self._trees)
         except SelectionError as error:
@@ -102,7 +107,7 @@ class Registry:
 
     @property
     def check_names(self) -> list[str]:
-        """What an expectation may name."""
+        """Return the names of checks that an expectation may have."""
         return [*CHECKS, *self.checks, *OTHER_CHECKS]
 
     def runner(self, options: Options, *, progress: Progress = nullcontext, journal: Journal | None = None) -> Runner:
@@ -121,12 +126,12 @@ class Registry:
 
 
 def registry_of(options: Options, hooks: Hooks) -> Registry:
-    """Engines and modes resolved once. A hook that raises costs what it would have added, and is told.
+    """Resolve engines and modes. A hook that raises is reported and its contribution is dropped.
 
     Raises
     ------
     ExportcheckError
-        For a name that does not exist, and for what hooks add that is no engine, no edge or no check.
+        For a name that does not exist, and for an object of a hook that is not an engine, an edge or a check.
     """
     added_engines, engine_problems = hooks.gather_lists("exportcheck_engines")
     edge_maps, edge_problems = hooks.gather("exportcheck_edges")
@@ -156,20 +161,20 @@ def _tree(engine: Engine) -> ModeTree:
 
 
 def _up_to_refusal(case: Case, mode: Mode) -> Mode:
-    """The mode, or as much of it as there is up to a stage that must refuse the case."""
+    """Return the mode, or its part up to a stage that must refuse the case."""
     places = ("capture", *mode.edges)
     refused = [number for number, place in enumerate(places, 1) if case.rejected_at(place)]
     return mode.up_to(min(refused)) if refused else mode
 
 
 def may_be_dynamic(case: Case) -> bool:
-    """Whether a case may have a dim to fuzz, as far as one can tell before it is set up."""
+    """Return whether a case may have a dim to fuzz, as far as is known before the case is set up."""
     shapes = case.dynamic_shapes
     return shapes is not None and (not isinstance(shapes, (Mapping, Sequence)) or any(_sizes_in(shapes)))
 
 
 def _sizes_in(spec: Any) -> Iterator[bool]:
-    """Of every leaf of a nested spec, whether it is more than a number or nothing."""
+    """Yield, for every leaf of a nested spec, whether the leaf is more than a number or None."""
     if isinstance(spec, Mapping):
         spec = list(spec.values())
     if isinstance(spec, (list, tuple)):

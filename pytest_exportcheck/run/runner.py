@@ -1,4 +1,4 @@
-"""Runs items in any order, keeps one case at a time, and judges each item."""
+"""The runner: runs items in any order, keeps one case at a time, and judges each item."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ class Runner:
         self._not_set_up: dict[int, tuple[tuple[str, Mode], str]] = {}
 
     def select(self, wanted: Iterable[tuple[Case, str, Mode]]) -> None:
-        """Say what is part of this run: it decides what counts as blocked, and when artifacts are released."""
+        """Set the items of this run: they decide what counts as blocked, and when artifacts are released."""
         for case, engine, mode in wanted:
             self._selected.setdefault(id(case), set()).add((engine, mode))
             self._remaining.setdefault(id(case), set()).add((engine, mode))
 
     def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
-        """Run one item, as :meth:`judge` does, and return its outcome alone."""
+        """Run one item, as :meth:`judge` does, and return only its outcome."""
         return self.judge(case, engine, mode).outcome
 
     def judge(self, case: Case, engine: str, mode: Mode) -> Judgement:
-        """Run one item. What the case or the engine does wrong is in the outcome; nothing of it is raised."""
+        """Run one item. Faults of the case or the engine are in the outcome, and are not raised."""
         if id(case) in self._not_set_up:
             return self._judge_without_case(case, engine, mode)
         stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])

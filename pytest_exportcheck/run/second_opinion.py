@@ -14,7 +14,8 @@ from pytest_exportcheck.run.stage import OBJECTION, StageResult
 #: The engine that users ship with. The other bundled engine gives a second opinion on it.
 FIRST = "torch"
 
-#: The edge at which another engine reads a file, and the edge of the first engine that writes and reads the same file by itself.
+#: The edge at which another engine reads a file, and the edge of the first engine that writes and reads the same file
+#: by itself.
 _READ_BY_ANOTHER, _READ_BY_ITSELF = "interop", "serdes"
 
 
@@ -24,7 +25,8 @@ def is_second_opinion(engine: Engine | None) -> bool:
 
 
 def suspects(engine: Engine, stage: StageResult, engines: Mapping[str, Engine]) -> list[str]:
-    """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if there is none.
+    """Return, for each finding of a stage, the engine with a second opinion that may be at fault; an empty string if
+    there is none.
 
     All stages of such an engine are its work. Of other engines, the edge ``interop`` is the work of the reader.
     """
@@ -46,15 +48,17 @@ def _suspect(engine: Engine, stage: StageResult, finding: Finding, engines: Mapp
 
 
 def judging_modes(mode: Mode, first: Engine) -> Iterator[Mode]:
-    """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode, then the
-    modes that this mode builds on. A file that another engine reads is judged by how the first engine reads its own file."""
+    """Yield the modes in which the first engine can judge a mode of another engine, the best one first: the same mode,
+    then the modes that this mode builds on. A file that another engine reads is judged by how the first engine reads
+    its own file.
+    """
     stages = tuple(_READ_BY_ITSELF if stage == _READ_BY_ANOTHER else stage for stage in mode.stages)
     tree = ModeTree.of(first.captures, (*first.edges, FUZZ))
     yield from filter(tree.has, Mode(stages).prefixes())
 
 
 def can_judge(stage: StageResult) -> bool:
-    """Return True if the first engine got as far as a result that can be compared, or failed where it must not."""
+    """Return True if the first engine came to a result that can be compared, or failed where it must not."""
     if stage.unsupported:
         return False
     return stage.record is not None or not stage.findings or any(_fails(each) for each in stage.findings)
@@ -65,8 +69,8 @@ def attributed(
 ) -> list[Finding]:
     """Return the findings; those that the first engine does not share become errors of the engine at fault.
 
-    The findings stay as they are where the first engine fails before it has anything to compare, and where one of the engines raises
-    and the other one fails: a refusal is another way to report the same model.
+    The findings are not changed where the first engine fails before it has anything to compare, and where one of the
+    engines raises and the other one fails: a refusal is another way to report the same model.
     """
     shared = [each for each in first.findings if _fails(each) and each.check != INTERNAL]
     compared = first.record is not None or first.mode.is_fuzz
@@ -83,14 +87,18 @@ def attributed(
 
 
 def _attributed(finding: Finding, engine: str, known: Mapping[Identity, KnownAs | None]) -> Finding:
-    """A known defect of torch that both engines have in one place is known; everything else is an engine error."""
+    """Return the finding as known where both engines have a known defect of torch in one place, and else as an engine
+    error.
+    """
     if finding.verdict == "broken" and finding.identity in known:
         return replace(finding, verdict="known", known=known[finding.identity])
     return replace(finding, verdict="engine_error", known=None, fault_of=engine)
 
 
 def _shared_error(finding: Finding, shared: Sequence[Finding]) -> Finding:
-    """An error that the first engine raises with the same words is a failure of the model, not an engine error."""
+    """Return the finding of an error that the first engine raises with the same words as a failure of the model, not an
+    engine error.
+    """
     same = any((each.identity, each.actual) == (finding.identity, finding.actual) for each in shared)
     return replace(finding, verdict="broken", fault_of="") if finding.verdict == "engine_error" and same else finding
 

@@ -15,7 +15,7 @@ from pytest_exportcheck.records import Case, Check
 from pytest_exportcheck.run.journal import Entry
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[Any]]
-#: Entered with the case, and with the engine and the mode if a stage is run.
+#: A context that is entered with the case, and with the engine and the mode if a stage is run.
 Watch: TypeAlias = Callable[..., AbstractContextManager[Any]]
 
 
@@ -24,20 +24,21 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-#: Returns the interrupted stage that a mode of an engine is or builds on.
+#: A function that returns the interrupted stage that a mode of an engine is or builds on.
 Interrupted: TypeAlias = Callable[[Case, str, Mode], Entry | None]
 
 
 def nothing_interrupted(*_: object) -> Entry | None:
-    """Return None: a run without a journal knows of no interrupted stage."""
+    """Return None: a run without a journal has no record of interrupted stages."""
     return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those of the session by name, of
-    which the first one judges second opinions; ``watch`` is entered around the set-up of a case and around each of its stages,
-    ``interrupted`` is asked before."""
+    """The settings. ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those
+    of the session by name, of which the first one judges second opinions; ``watch`` is entered around the set-up of a
+    case and around each of its stages, ``interrupted`` is called before.
+    """
 
     seed: int
     threads: int

@@ -1,4 +1,6 @@
-"""What became of one step of a mode, and what is said of a step that raised, edited or could not be judged."""
+"""The result of one stage of a mode, and the findings for a stage that raised, edited its input or could not be
+judged.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ _FINDING = Finding.of("stage")
 
 @dataclass(eq=False)
 class StageResult:
-    """What became of one prefix. ``record`` is None where no artifact came of it; ``artifact`` is also None once it
-    was spoiled by a stage that edited it. ``captured`` is what the program said of sizes, where they were fuzzed;
-    ``reader`` the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
-    was: it is not made again."""
+    """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
+    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed; ``reader``
+    the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
+    was: it is not made again.
+    """
 
     mode: Mode
     artifact: StageArtifact | None = None
@@ -37,7 +40,7 @@ class StageResult:
 
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:
-    """What no check could look at, though the program's own call returned."""
+    """Yield notes on parts that no check could judge, though the program's own call returned."""
     called = record.observations and not record.observations[0].raised
     runs = record.program.runs if record.program and called else ()
     for run in runs[:1]:  # at other sizes a program may refuse its inputs
@@ -46,7 +49,7 @@ def unjudged(mode: Mode, record: Record) -> Iterator[str]:
 
 
 def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:
-    """A note for an inference program that cannot be called with grad, with the known defect that it has."""
+    """Yield a note for an inference program that cannot be called with grad, with the known defect that it has."""
     for finding in findings:
         if finding.check == "gradients" and finding.change == "raised" and finding.subject == "call":
             known = f" (known defect {finding.known_as})" if finding.known_as else ""
@@ -59,7 +62,9 @@ OBJECTION = "objection"
 
 
 def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence[str], last_line: str = "") -> Finding:
-    """A stage that raised. ``last_line`` is the last line of the model that ran, where the error itself names none."""
+    """Return the finding for a stage that raised. ``last_line`` is the last line of the model that ran, where the error
+    itself names none.
+    """
     raised = replace(raised_from(error), logged=tuple(logged))
     detail = [
         f"the last line of the model that ran: {last_line}" if last_line else "",
@@ -71,7 +76,7 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
 
 
 def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:
-    """A tensor of the user's module that a capture changed."""
+    """Return the finding for a tensor of the user's module that a capture changed."""
     tracer = type(tensor).__name__ if type(tensor).__name__ in _OF_TRACERS else ""
     return _FINDING.at(
         f"module {name}",
@@ -89,18 +94,18 @@ def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:
 
 
 def edited_flag(name: str, was: bool, now: bool) -> Finding:
-    """A tensor of the user's module whose ``requires_grad`` a capture changed."""
+    """Return the finding for a tensor of the user's module whose ``requires_grad`` a capture changed."""
     return _FINDING.at(f"module {name}", "edited", "requires_grad", f"requires_grad={was}", f"requires_grad={now}")
 
 
 def edited_program(part: str, edge: str) -> Finding:
-    """A part of the input program that an edge changed."""
+    """Return the finding for a part of the input program that an edge changed."""
     place, expected = f"input program's {part}", f"unchanged by {edge}"
     return _FINDING.at(place, "edited", "program", expected, "changed", subject=part)
 
 
 def edited_global(name: str, was: object, now: object) -> Finding:
-    """A global mode of the process that a stage changed."""
+    """Return the finding for a global mode of the process that a stage changed."""
     return _FINDING.at(name, "edited", "global_mode", was, now)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.run.stage import StageResult
 
-#: Bytes of weights from which memory is given back at once; a collection takes a tenth of a second.
+#: Bytes of weights from which memory is freed at once; a collection takes a tenth of a second.
 LARGE = 2**26
 
 
@@ -34,4 +34,4 @@ class StageCache:
         for key in dropped:
             del self._stages[key]
         if dropped and self._is_large:
-            gc.collect()  # programs are cycles, and a loaded one has weights of its own
+            gc.collect()  # programs are cycles, and a loaded one has separate weights

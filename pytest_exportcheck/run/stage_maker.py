@@ -1,4 +1,4 @@
-"""Makes the stages of one case: artifacts of captures and edges, and the records of what they do."""
+"""The maker of the stages of one case: artifacts of captures and edges, and the records of what they do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _LONG = 20.0
 
 
 class StageMaker:
-    """Runs the captures and edges of one case. ``seconds`` has what each took, by ``engine-mode``."""
+    """The maker that runs the captures and edges of one case. ``seconds`` has the duration of each, by
+    ``engine-mode``.
+    """
 
     def __init__(self, observed: ObservedCase, stages: StageCache, seconds: dict[str, float]) -> None:
         self._observed = observed
@@ -47,7 +49,7 @@ class StageMaker:
     # --- artifacts --------------------------------------------------------------------------
 
     def artifact(self, engine: Engine, mode: Mode, parent: StageResult | None) -> tuple[StageArtifact, list[Finding]]:
-        """Run the last stage of a mode, and find what it edits: global modes, the module, the program that it is given."""
+        """Run the last stage of a mode, and find what it edits: global modes, the module, its input program."""
         what = f"running {engine.name}-{mode} of {self._observed.case.name}"
         with preserved_globals(), quiet(), self._observed.settings.progress(what):
             before_modes = global_modes()
@@ -70,7 +72,9 @@ class StageMaker:
         return stage.artifact
 
     def last_line(self, engine: Engine, mode: Mode, error: BaseException) -> str:
-        """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to one."""
+        """Return the last line of the model that a failing capture ran, by a second try, if the error does not lead to
+        one.
+        """
         seconds = self._seconds.get(stage_name(engine.name, mode), 0.0)
         if raised_from(error).where or not mode.is_nonstrict or seconds > _LONG:
             return ""  # Dynamo names the line itself
@@ -132,7 +136,7 @@ class StageMaker:
         )
 
     def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
-        """Describe the artifact of a stage; a part that the plugin fails to look at is missing, and reported."""
+        """Describe the artifact of a stage; a part that the plugin fails to read is missing, and reported."""
         record = Record(observations=())
         if isinstance(run, torch.nn.Module):
             record = replace(record, state=self._at("the state of the module", lambda: state_of(run), None))
@@ -145,7 +149,7 @@ class StageMaker:
         return record
 
     def _program(self, program: ExportedProgram, engine: Engine, mode: Mode) -> ProgramRecord:
-        """A program as data, with a run of its nodes where the contract asks for one."""
+        """Return a program as data, with a run of its nodes where the contract asks for one."""
         runs: tuple[NodeRun, ...] = ()
         if contract_for(contract_stage(engine, mode)).get("val") == "run":
             seed_everything(self._seed)
@@ -168,7 +172,9 @@ class StageMaker:
             return node_runs(program, self._prepared.example, self._observed.declared)
 
     def _observed_calls(self, run: Callable[..., Any], mode: Mode) -> tuple[Observation, ...]:
-        """The calls as this mode is judged by them. Without grad, a call with it is made too, for its gradients alone."""
+        """Return the calls as this mode is judged by them. Without grad, a call with grad is made too, only for its
+        gradients.
+        """
         calls, like = self._observed.calls, self._observed.oracles.with_grad.record.observations[0]
         if not without_grad(mode.stages):
             return self._observer.observe(run, calls, like=like)
@@ -179,7 +185,7 @@ class StageMaker:
 
 
 def _edits(snapshot: ModuleSnapshot) -> Iterator[Finding]:
-    """What a capture changed in the module."""
+    """Yield the changes of a capture to the module."""
     kinds = snapshot.kinds()
     for name, tensor in snapshot.changed().items():
         yield edited_module(name, tensor, kinds[name])
@@ -189,8 +195,9 @@ def _edits(snapshot: ModuleSnapshot) -> Iterator[Finding]:
 
 @contextmanager
 def _normal_tensors() -> Iterator[None]:
-    """No inference mode around what makes parameters: views of inference tensors do not require grad, and matmul chooses its
-    kernel by that."""
+    """Leave inference mode around code that makes parameters: views of inference tensors do not require grad, and that
+    affects the kernel of matmul.
+    """
     if not torch.is_inference_mode_enabled():
         yield
         return

@@ -1,4 +1,4 @@
-"""A stage's findings, the profile and the declared expectations -> the judgement of an item."""
+"""The verdicts on items: a stage's findings, the profile and the declared expectations make a judgement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALWAYS_FAILING = frozenset(row.id for row in KNOWN if row.always_fails)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ItemContext:
-    """What is judged: (case, engine, mode), and the run that it is part of."""
+    """The item to judge: (case, engine, mode), and the run that it is part of."""
 
     case: Case
     engine: str
@@ -48,8 +48,9 @@ def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
 
 
 def not_set_up(item: ItemContext, message: str, first: str) -> Judgement:
-    """Judge an item whose case could not be set up. The first item of the case to run says so (``first`` is
-    empty); the others are blocked by it."""
+    """Judge an item whose case could not be set up. The first item of the case to run reports it (``first`` is empty);
+    the others are blocked by it.
+    """
     if first:
         return _judgement(item, Status.BLOCKED, reason=f"blocked: the case could not be set up (see {first})")
     finding = Finding.of("case").at("set-up", "raised", "", "a module that runs on its example inputs", message)
@@ -85,7 +86,9 @@ def _judgement(
 
 
 def _blocked(item: ItemContext, blocker: StageResult) -> Judgement:
-    """Skipped when the blocking mode reports for itself; else it would go unreported, so this item fails for it."""
+    """Judge a blocked item: skipped when the blocking mode reports for itself; else the item fails, so that the fault
+    is reported.
+    """
     if blocker.unsupported:
         return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
     reason = reason_of(blocker, item.selected)
@@ -128,7 +131,7 @@ def _judged(item: ItemContext, stage: StageResult) -> Judgement:
 def _reckoned(
     item: ItemContext, mode: Mode, findings: Sequence[Finding], *, may_be_stale: bool = True
 ) -> ExpectationMatch:
-    """Findings about a mode held against what is expected of it."""
+    """Return the findings about a mode, compared with the expectations on it."""
     entries = [
         each
         for each in item.case.expect
@@ -148,9 +151,10 @@ def _reckoned(
 def _tolerated(item: ItemContext, finding: Finding) -> bool:
     """Return True if the item does not fail for the finding.
 
-    A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong outputs always
-    fail, even when a known torch defect causes them; right values in other strides are a warning. Outputs of an engine error are not
-    those of a program to ship."""
+    A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong
+    outputs always fail, even when a known torch defect causes them; right values with other strides are a warning.
+    Outputs of an engine error are not those of a program to ship.
+    """
     if finding.verdict == "known":
         excusable = finding.check != "outputs" or is_known_layout(finding)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING

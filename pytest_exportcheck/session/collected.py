@@ -1,4 +1,6 @@
-"""Reports cases that the session did not collect, and entries of the expectations file that match no case."""
+"""Reports about collection: cases that the session did not collect, and entries of the expectations file that match no
+case.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ NEVER_CASE_FILES = ("conftest.py", "__init__.py")
 
 
 def whole_files(config: pytest.Config, items: Iterable[pytest.Item]) -> set[str]:
-    """The case files of which every case was collected, in a run of some files too."""
+    """Return the case files of which every case was collected, in a run of some files too."""
     if config.getoption("lf", False):
         return set()
     kinds: tuple[type[pytest.Item], ...] = (CaseItem, BrokenItem)
@@ -30,7 +32,7 @@ def whole_files(config: pytest.Config, items: Iterable[pytest.Item]) -> set[str]
 
 
 def entry_item(session: pytest.Session, expectations: ExpectationStore, entry: Entry) -> pytest.Item:
-    """The failing item for an entry that is for no case."""
+    """Return the failing item for an entry that matches no case."""
     near = expectations.nearest(entry)
     message = (
         f"{entry.expectation.origin}: no case is called {entry.case!r}{f'; did you mean {near!r}?' if near else '.'} "
@@ -43,7 +45,9 @@ def entry_item(session: pytest.Session, expectations: ExpectationStore, entry: E
 
 
 def never_collected(config: pytest.Config, options: Options, is_case_file: Callable[[Path], bool]) -> Iterator[str]:
-    """Cases that an imported file of the repo declares and that no run of pytest collects, with what to do."""
+    """Yield a text with the remedy for each imported file of the repo that declares cases which a pytest run never
+    collects.
+    """
     asked = {*options.imports, *(source.split(":")[1] for source in options.sources if ":" in source)}
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "")

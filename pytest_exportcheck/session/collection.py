@@ -41,8 +41,9 @@ _REFUSED = "exportcheck_refused"
 
 
 class CollectionPlugin:
-    """Makes the session's :class:`Session`, and collects cases. All processes of a run share ``journal``; ``in_part``: some files
-    are left out of the collection."""
+    """The plugin that makes the session's :class:`Session`, and collects cases. All processes of a run share
+    ``journal``; ``in_part``: some files are left out of the collection.
+    """
 
     def __init__(self, config: pytest.Config, options: Options, *, journal: Journal, in_part: bool = False) -> None:
         self._config = config
@@ -65,7 +66,7 @@ class CollectionPlugin:
         self._ignored += [late] if late else []
 
     def pytest_sessionstart(self) -> None:
-        """Engines and modes are resolved once; a wrong name ends the session before anything is collected."""
+        """Resolve engines and modes once; a wrong name ends the session before anything is collected."""
         try:
             registry = registry_of(self._options, self._hooks)
             expectations = ExpectationStore(self._options.expectations, update=self._options.update_expectations)
@@ -77,7 +78,7 @@ class CollectionPlugin:
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
-        """An entry of the file that names a mode, an engine or a check that does not exist ends the session."""
+        """End the session for an entry of the file that names a mode, an engine or a check that does not exist."""
         session = self._config.stash[SESSION]
         for entry in session.expectations.file.entries:
             for key, message in session.registry.wrong_keys(entry.expectation):
@@ -87,14 +88,16 @@ class CollectionPlugin:
     # --- collection -------------------------------------------------------------------------
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """Case files that pytest itself would not collect."""
+        """Return a collector for a case file that pytest itself would not collect."""
         if not self._is_case_file(file_path) or _is_pytests_own(file_path, parent):
             return None
         module: CaseModule = CaseModule.from_parent(parent, path=file_path)
         return module
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        """Case files that pytest collects too: their tests and their cases come from one module object."""
+        """Return a collector for a case file that pytest collects too: its tests and its cases come from one module
+        object.
+        """
         if not self._is_case_file(module_path):
             return None
         module: CaseModule = CaseModule.from_parent(parent, path=module_path)
@@ -109,8 +112,9 @@ class CollectionPlugin:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Cases that are in no collected file join the session's own children, those that no name of a test module stands
-        for join the module's."""
+        """Add cases that are in no collected file to the session's own children, and cases without a name in a test
+        module to the children of that module.
+        """
         report = yield
         if report.outcome == "passed":
             more = self._elsewhere(collector) if isinstance(collector, pytest.Session) else items_left(collector)
@@ -154,14 +158,16 @@ class CollectionPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Before anything is deselected: a run that was meant to check and has no case must not go green."""
+        """Refuse a run without the requested cases before anything is deselected: a run that was meant to check and has
+        no case must not pass.
+        """
         found = any(isinstance(item, (CaseItem, BrokenItem)) for item in items)
         missing = unmatched(self._options.named, [item.nodeid for item in items])
         if missing or (not found and not (self._in_part and items)):
             refusal = self._refusal(_nothing_named(missing[0]) if missing else self._no_case())
             if outbox(self._config) is None:
                 raise refusal
-            items.clear()  # a worker that raises here has its items given out all the same
+            items.clear()  # xdist would still distribute the items of a worker that raises here
         self._ignored += never_collected(self._config, self._options, self._is_case_file)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -185,8 +191,9 @@ class CollectionPlugin:
         )
 
     def _refusal(self, text: str) -> pytest.UsageError:
-        """Build the error that ends the collection. A worker of pytest-xdist, whose output is not shown, also sends the text to
-        its controller."""
+        """Build the error that aborts collection. On a worker of pytest-xdist, whose output is not shown, also send the
+        text to the controller.
+        """
         box = outbox(self._config)
         if box is not None:
             box[_REFUSED] = text
@@ -207,7 +214,9 @@ class CollectionPlugin:
             terminalreporter.write_line(f"ERROR: exportcheck: {self._refused_by_workers}", red=True)
 
     def _write_progress(self, text: str) -> None:
-        """Called from a timer's thread while a step runs, so that pytest's capture is on and stays so meanwhile."""
+        """Write a line from a timer's thread while a step runs: pytest's capture is active then, and stays active
+        afterwards.
+        """
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
         capture = self._config.pluginmanager.getplugin("capturemanager")
         if reporter is not None:  # workers of pytest-xdist have none
@@ -240,14 +249,14 @@ def _collector(
 
 
 def _is_pytests_own(path: Path, parent: pytest.Collector) -> bool:
-    """Whether pytest makes a module of this file itself: named on the command line, or matching python_files."""
+    """Return whether pytest makes a module of this file itself: named on the command line, or matching python_files."""
     patterns = parent.config.getini("python_files")
     return parent.session.isinitpath(path) or any(path.match(pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=64)
 def _glob(pattern: str) -> re.Pattern[str]:
-    """A glob on paths: ``*`` stays within a folder, ``**/`` spans folders; it may begin in any folder."""
+    """Compile a glob on paths: ``*`` stays within a folder, ``**/`` spans folders; the glob may begin in any folder."""
     parts = re.split(r"(\*\*/|\*|\?)", pattern)
     table = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return re.compile("(?:.*/)?" + "".join(table.get(part, re.escape(part)) for part in parts))

@@ -13,8 +13,9 @@ from pytest_exportcheck.session.messages import message_of, outbox
 
 
 class ExpectationsPlugin:
-    """Matches the file of expected failures with the items of a session, and has it written at the end. ``in_part``: some
-    files are left out of the collection."""
+    """The plugin that matches the file of expected failures with the items of a session, and has it written at the end.
+    ``in_part``: some files are left out of the collection.
+    """
 
     def __init__(self, config: pytest.Config, *, in_part: bool = False) -> None:
         self._config = config
@@ -23,13 +24,13 @@ class ExpectationsPlugin:
 
     @property
     def _store(self) -> ExpectationStore | None:
-        """None where the session ended at its start."""
+        """Return the store of the session; None where the session ended at its start."""
         session = self._config.stash.get(SESSION, None)
         return session.expectations if session else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Match before anything is deselected. An entry that is for no case becomes a failing item."""
+        """Match before anything is deselected. An entry that matches no case becomes a failing item."""
         if self._store is not None:
             ours = [_named(item) for item in items if isinstance(item, CaseItem)]
             broken = any(isinstance(item, BrokenItem) for item in items)

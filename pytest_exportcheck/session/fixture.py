@@ -23,7 +23,7 @@ from pytest_exportcheck.session.reproduce import command, id_from_here
 
 
 class Exportcheck:
-    """What the fixture gives: call it with a model and its example inputs."""
+    """The value of the fixture: call it with a model and its example inputs."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
@@ -49,11 +49,11 @@ class Exportcheck:
         sizes: Sequence[Mapping[str, int]] = (),
         fuzz: int | None = None,
     ) -> list[Outcome]:
-        """Take the model through the modes, with every engine; the outcome of each.
+        """Run the model in all selected modes, with every engine, and return the outcome of each.
 
-        The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and globs
-        as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every mode.
-        ``train=None`` leaves the module in the mode that it is in. The module itself stays as it is.
+        The parameters are those of :func:`pytest_exportcheck.export_case`, and ``modes`` and ``engines`` are names and
+        globs as on the command line (default: those of the ini file). ``fuzz`` is the number of sizes to draw for every
+        mode. ``train=None`` leaves the module in its current mode. The module itself is not modified.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Exportcheck:
             chosen = {"modes": globs("modes", modes or (), origin), "engines": globs("engines", engines or (), origin)}
             with _same_mode(module):
                 outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
-        except ExportcheckError as error:  # a reader wants the message, not where in the plugin it was raised
+        except ExportcheckError as error:  # a reader needs the message, not the place in the plugin that raised it
             raise error.with_traceback(None) from None
         failing = [outcome for outcome in outcomes if outcome.status.fails]
         if failing:
@@ -130,7 +130,7 @@ class Exportcheck:
 
 @contextmanager
 def _same_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Every submodule trains afterwards if it does now."""
+    """Restore the training mode of every submodule."""
     before = {each: each.training for each in module.modules()}
     try:
         yield

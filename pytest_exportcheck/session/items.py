@@ -32,7 +32,7 @@ from pytest_exportcheck.session.selection import named_by
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What every item of a pytest session shares."""
+    """The state that all items of a pytest session share."""
 
     options: Options
     registry: Registry
@@ -41,7 +41,7 @@ class Session:
     expectations: ExpectationStore
 
     def expecting(self, case: Case, path: str) -> Case:
-        """The case with what the file of expected failures says of it, beside its own."""
+        """Return the case with the entries of the file of expected failures for it, in addition to its own."""
         listed = self.expectations.file.of(path, case.name)
         return replace(case, expect=(*case.expect, *listed)) if listed else case
 
@@ -51,7 +51,7 @@ SEEN = pytest.StashKey[set[tuple[str, int, str]]]()
 
 
 class CheckFailed(Exception):
-    """Carries a failing outcome from ``runtest`` to ``repr_failure``."""
+    """Carrier of a failing outcome from ``runtest`` to ``repr_failure``."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
@@ -59,17 +59,19 @@ class CheckFailed(Exception):
 
 
 class HookFailed(Exception):
-    """A hook that was told of an outcome raised."""
+    """A hook that received an outcome raised."""
 
 
 def failed_text(text: str, summary: str, origin: Origin) -> ReprExceptionInfo:
-    """A text as pytest shows it, and what its short summary says. pytest sends both to the controller of workers."""
+    """Return a text as pytest shows it, with the line for its short summary. pytest sends both to the controller of
+    workers.
+    """
     crash = ReprFileLocation(origin.file, origin.line, printable(summary))
     return ReprExceptionInfo(ReprTraceback([ReprEntryNative([printable(text) + "\n"])], None, "native"), crash)
 
 
 class CaseItem(pytest.Item):
-    """One (case, engine, mode)."""
+    """One item: (case, engine, mode)."""
 
     def __init__(self, *, case: Case, engine: str, mode: Mode, parent: pytest.Collector, **rest: Any) -> None:
         name = f"{case.name}[{engine}-{mode}]"
@@ -122,7 +124,7 @@ class CaseItem(pytest.Item):
 
     @property
     def reproduce(self) -> str:
-        """The command that runs this item alone, from where pytest was called."""
+        """Return the command that runs only this item, from where pytest was called."""
         arguments = self.config.stash[SESSION].options.arguments
         if not isinstance(self.parent, SourceCollector):
             return command(self.config, arguments, id_from_here(self))
@@ -133,7 +135,7 @@ class CaseItem(pytest.Item):
 
     @property
     def case_path(self) -> str:
-        """Where the case stands, as in the item's id: a file, or the name of a source."""
+        """Return the file of the case, as in the item's id, or the name of its source."""
         return self.nodeid.partition("::")[0]
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -141,7 +143,7 @@ class CaseItem(pytest.Item):
 
     @property
     def planned(self) -> Outcome:
-        """The outcome as long as the item has not run to its end."""
+        """Return the outcome as long as the item has not run to its end."""
         return self._identified(
             Outcome(case=self.case.name, engine=self.engine, mode=str(self.mode), status=Status.INTERRUPTED)
         )
@@ -158,8 +160,9 @@ class CaseItem(pytest.Item):
         return RelativePaths(self.config.rootpath)
 
     def ended(self, report: pytest.TestReport) -> Outcome:
-        """Return the outcome once pytest reports the item. One that ended outside the plugin was skipped, by the case's own
-        code say, or interrupted."""
+        """Return the outcome once pytest reports the item. An item that ended outside the plugin was skipped, by the
+        case's own code for example, or interrupted.
+        """
         if self.outcome is not None:
             return self.outcome
         status = Status.SKIPPED if report.skipped else Status.INTERRUPTED
@@ -167,7 +170,7 @@ class CaseItem(pytest.Item):
 
 
 class BrokenItem(pytest.Item):
-    """Stands for what could not be collected as a case: it fails, and everything else runs."""
+    """An item for something that could not be collected as a case: it fails, and everything else runs."""
 
     def __init__(self, *, message: str, **rest: Any) -> None:
         super().__init__(**rest)
@@ -190,7 +193,9 @@ class BrokenItem(pytest.Item):
 
 
 class EntryItem(BrokenItem):
-    """Stands for an entry of the expectations file that is for no case: it fails, unless the run deletes the entry."""
+    """An item for an entry of the expectations file that matches no case: it fails, unless the run deletes the
+    entry.
+    """
 
     def __init__(self, *, line: int, **rest: Any) -> None:
         super().__init__(**rest)
@@ -202,7 +207,7 @@ class EntryItem(BrokenItem):
 
 
 class CaseModule(pytest.Module):
-    """A case file: imported as pytest imports test modules. What it fails with becomes a failing item."""
+    """A case file: imported as pytest imports test modules. Anything that it raises becomes a failing item."""
 
     tests_too: bool = False
     imported: bool = False
@@ -218,8 +223,10 @@ class CaseModule(pytest.Module):
 
 
 class SourceCollector(pytest.Collector):
-    """Cases that no collected file holds: from a source, an imported module or a hook. ``sources``: the name of a case
-    -> what ``--exportcheck-source`` names it alone; ``only``: the ids that the command line names, all where there are none."""
+    """A collector of cases that no collected file holds: from a source, an imported module or a hook. ``sources``: the
+    name of a case -> the argument of ``--exportcheck-source`` that names only this case; ``only``: the ids that the
+    command line names, empty for all.
+    """
 
     def __init__(
         self, *, cases: Sequence[Case], sources: Mapping[str, str], only: Sequence[str] = (), **rest: Any
@@ -235,7 +242,9 @@ class SourceCollector(pytest.Collector):
 
 
 def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Item | pytest.Collector]:
-    """The items of these cases. A name that another case of the same parent has is an item that fails."""
+    """Return the items of these cases. A case with the name of another case of the same parent becomes an item that
+    fails.
+    """
     session = parent.config.stash[SESSION]
     seen = parent.config.stash.setdefault(SEEN, set())
     names: dict[str, Case] = parent.stash.setdefault(_NAMES, {})
@@ -263,7 +272,7 @@ def _key(case: Case) -> tuple[str, int, str]:
 
 
 def is_collected(config: pytest.Config, case: Case) -> bool:
-    """Return True if a case has items, of whichever file or source."""
+    """Return True if a case has items, of any file or source."""
     return _key(case) in config.stash.get(SEEN, set())
 
 
@@ -283,7 +292,7 @@ _NAMES = pytest.StashKey[dict[str, Case]]()
 
 
 def items_on(collector: pytest.Module, value: object) -> list[pytest.Item | pytest.Collector] | None:
-    """The items of the cases that an object of a collected module carries; None where it carries none."""
+    """Return the items of the cases that an object of a collected module carries; None where it carries none."""
     module: ModuleType = collector.obj
     known = collector.stash.setdefault(_CARRIED, set())
     cases = [case for case in cases_on(value, module.__name__) if id(case) not in known]
@@ -292,7 +301,9 @@ def items_on(collector: pytest.Module, value: object) -> list[pytest.Item | pyte
 
 
 def items_left(collector: pytest.Collector) -> list[pytest.Item | pytest.Collector]:
-    """The items of the cases that a test module declares and no object of its namespace carries: those of a loop, say."""
+    """Return the items of the cases that a test module declares and no object of its namespace carries: those of a
+    loop, for example.
+    """
     if not isinstance(collector, pytest.Module) or type(collector).__name__ == "DoctestModule":
         return []
     if isinstance(collector, CaseModule) and not (collector.tests_too and collector.imported):
@@ -316,7 +327,9 @@ def _import_text(error: BaseException) -> str:
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """What pytest says of an item that ended outside the plugin: the message, not the traceback. Empty where all is well."""
+    """Return pytest's reason for an item that ended outside the plugin: the message, not the traceback. Empty where
+    there is none.
+    """
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2]
     crash = getattr(report.longrepr, "reprcrash", None)
@@ -324,6 +337,8 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _from_root(config: pytest.Config, file: str) -> str:
-    """A file's path as node ids have it, below pytest's root folder; whole where it lies elsewhere."""
+    """Return a file's path as node ids have it, below pytest's root folder; the whole path where the file is
+    elsewhere.
+    """
     path = Path(file)
     return path.relative_to(config.rootpath).as_posix() if path.is_relative_to(config.rootpath) else path.as_posix()

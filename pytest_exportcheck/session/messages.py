@@ -1,4 +1,5 @@
-"""Messages: what the process that ran an item tells the process that reports, attached to pytest's reports.
+"""Messages: the data that the process that ran an item sends to the process that reports it, attached to pytest's
+reports.
 
 pytest-xdist and pytest-forked carry the attributes of a report from process to process if they are of simple types.
 """
@@ -17,16 +18,25 @@ from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.reports.encoding import simple_types
 
 _ATTRIBUTE = "exportcheck"
-#: Where pytest-xdist has what a worker sends at its end: an attribute of the worker's config, and of the controller's node.
+#: Attribute that holds what a pytest-xdist worker sends at its end: of the worker's config, and of the controller's
+#: node.
 _OUTPUT = "workeroutput"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
+<<<<<<< HEAD
     """What one report says besides pytest's own fields: the ``outcome`` of the item that ended, what that means for the
     file of expected failures (``delta``), and why an item that stands for no case failed (``error``). ``reproduce`` is the command
     that runs a failed item again. ``selected`` are the items of this run as they are before they run; the first report of each
     process that collects has them."""
+=======
+    """The content that one report carries in addition to pytest's own fields: the ``outcome`` of the item that ended,
+    its changes to the file of expected failures (``delta``), and why an item without a case failed (``error``).
+    ``selected`` are the items of this run as they are before they run; the first report of each process that collects
+    has them.
+    """
+>>>>>>> main
 
     outcome: Outcome | None = None
     delta: ExpectationDelta | None = None
@@ -51,7 +61,9 @@ def message_of(report: pytest.TestReport) -> Message:
 
 
 def outbox(config: pytest.Config) -> dict[str, Any] | None:
-    """Return the mapping that a worker of pytest-xdist sends to its controller at its end; None in any other process."""
+    """Return the mapping that a worker of pytest-xdist sends to its controller at its end; None in any other
+    process.
+    """
     box: dict[str, Any] | None = getattr(config, _OUTPUT, None)
     return box
 

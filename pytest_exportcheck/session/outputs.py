@@ -1,4 +1,4 @@
-"""Where a report goes: the file of ``--exportcheck-json``, and GitHub where a workflow runs. Workers write nothing."""
+"""Outputs of a report: the file of ``--exportcheck-json``, and GitHub where a workflow runs. Workers write nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_exportcheck.reports.json_report import write_report
 from pytest_exportcheck.session.messages import outbox
 from pytest_exportcheck.session.recorder import Recorder
 
-_EVERY = 10.0  # seconds between writings while the session runs: torch may take the process down at any time
+_EVERY = 10.0  # seconds between two updates while the session runs: torch may end the process at any time
 
 
 def register_outputs(config: pytest.Config, options: Options, recorder: Recorder) -> None:
@@ -31,8 +31,9 @@ def register_outputs(config: pytest.Config, options: Options, recorder: Recorder
 
 
 class JsonOutput:
-    """Writes the report's file: once at the start, so that a path that cannot be written is told before anything runs
-    and no old report stands for this run; then from time to time; at last when the session ends."""
+    """The writer of the report's file. It writes once at the start, so that a path that cannot be written is reported
+    before anything runs and no old report remains; then from time to time; finally when the session ends.
+    """
 
     def __init__(self, recorder: Recorder, path: Path) -> None:
         self._recorder = recorder
@@ -83,7 +84,7 @@ class JsonOutput:
 
 
 class GitHubOutput:
-    """Annotations on the lines of a pull request, and the job's summary page."""
+    """The writer of annotations on the lines of a pull request, and of the job's summary page."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

@@ -1,4 +1,4 @@
-"""Says so when a step takes long, from a timer thread, so that a slow capture does not look like a hang."""
+"""Progress messages for steps that take long, from a timer thread, so that a slow capture does not look like a hang."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 class Progress:
     """A context manager factory: ``with progress("running ..."):`` writes a line after ``delay`` seconds, and again
-    each time the waiting has doubled."""
+    each time the waiting time has doubled.
+    """
 
     def __init__(self, write: Callable[[str], None], delay: float = 10.0) -> None:
         self._write = write

@@ -1,4 +1,4 @@
-"""Keeps what a session learns of its items as a report.
+"""The recorder of a session: it collects the outcomes of items, and makes a report of them.
 
 With pytest-xdist the workers only send messages, and the process that reports collects them.
 """
@@ -29,8 +29,10 @@ _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_T
 
 
 class Recorder:
-    """Attaches messages to the reports of items where they run, and collects the messages where they are reported: the one
-    store of a session's outcomes. A worker sends, with its first report, which items were selected: only workers collect."""
+    """The one store of a session's outcomes: attaches messages to the reports of items where they run, and collects the
+    messages where they are reported. A worker sends, with its first report, which items were selected: only workers
+    collect.
+    """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
@@ -88,7 +90,7 @@ class Recorder:
             self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
     def _completed(self, outcome: Outcome, report: pytest.TestReport) -> Outcome:
-        """Add what only the process that reports knows. An item whose process is gone cannot say where its case is."""
+        """Add what only the process that reports knows. An item whose process ended cannot report where its case is."""
         planned = (self._selected or {}).get(report.nodeid)
         if planned is not None and not outcome.file:
             outcome = replace(outcome, file=planned.file, line=planned.line)
@@ -110,11 +112,11 @@ class Recorder:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """The outcomes that are known by now, in the order in which their items were collected."""
+        """Return the outcomes that are known by now, in the order in which their items were collected."""
         return [self._outcomes[nodeid] for nodeid in sorted(self._outcomes, key=lambda each: self._order.get(each, 0))]
 
     def report(self) -> Report:
-        """Make a report of what is known by now."""
+        """Make a report of the outcomes so far."""
         return report_of_runs([self._run(len(self._outcomes))], self._outcomes.values(), self._errors)
 
     def _run(self, judged: int) -> Run:
@@ -122,7 +124,7 @@ class Recorder:
         not_run = [nodeid for nodeid in self._selected or () if nodeid not in self._outcomes]
         selected: int | None = None if self._selected is None else len(self._selected)
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:
-            selected = judged  # nothing of ours came back from any worker, so there was nothing
+            selected = judged  # no message of the plugin came back from any worker, so there was nothing
         return Run(
             settings=self._settings(),
             engines=tuple(engine.name for engine in registry.engines),
@@ -151,7 +153,7 @@ class Recorder:
 
 
 def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
-    """Say what an item of the plugin has to say with this report; nothing unless it ended."""
+    """Return the message of an item of the plugin for this report; an empty one unless the item ended."""
     if isinstance(item, CaseItem) and (report.when == "call" or (report.when == "setup" and not report.passed)):
         return Message(
             outcome=item.ended(report),

@@ -16,7 +16,8 @@ from pytest_exportcheck.session.xdist import ParallelPlugin
 
 def register_plugins(config: pytest.Config, options: Options) -> None:
     """Register the plugins of a session. Of hooks that are ``tryfirst``, pytest calls that of the last plugin first: a
-    collection that is refused is not matched with expected failures."""
+    collection that is refused is not matched with expected failures.
+    """
     parallel = ParallelPlugin(config, selected(config, options))
     options, in_part = parallel.options, parallel.in_part
     expectations = ExpectationsPlugin(config, in_part=in_part)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: What a shell reads within double quotes. Those of other shells than sh leave the rest alone.
+#: Characters that a shell interprets within double quotes. Shells other than sh leave all other characters as they are.
 _SPECIAL = frozenset('$`"\\!')
 
 #: pytest's own options that decide what is found: name in ``config.option`` -> the words for a value, and its default.
@@ -22,18 +22,22 @@ _OPTIONS = {
 
 
 def command(config: pytest.Config, arguments: Sequence[str], nodeid: str) -> str:
-    """The command with pytest's own options that matter, these arguments, and one id."""
+    """Return the command with pytest's own options that matter, these arguments, and one id."""
     return " ".join([shlex.join(["pytest", *_own_options(config), *arguments]), quoted(nodeid)])
 
 
 def id_from_here(item: pytest.Item) -> str:
-    """The id of an item of a file; its path is relative to where pytest was called, not to pytest's root folder."""
+    """Return the id of an item of a file; its path is relative to where pytest was called, not to pytest's root
+    folder.
+    """
     path = os.path.relpath(item.path, config_folder(item.config))
     return f"{path}::{item.nodeid.partition('::')[2]}"
 
 
 def paths_given(config: pytest.Config) -> list[str]:
-    """The paths of the command line or of ``testpaths``: with them pytest finds the same ini file and conftest files."""
+    """Return the paths of the command line or of ``testpaths``: with them pytest finds the same ini file and conftest
+    files.
+    """
     if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
         return []
     paths = [argument.partition("::")[0] for argument in _given(config)]
@@ -46,7 +50,7 @@ def config_folder(config: pytest.Config) -> Path:
 
 
 def quoted(text: str) -> str:
-    """An id for a shell: in double quotes, which every shell knows, where they keep it as it is."""
+    """Quote an id for a shell: in double quotes, which every shell knows, where they keep it as it is."""
     return shlex.quote(text) if _SPECIAL & set(text) else f'"{text}"'
 
 

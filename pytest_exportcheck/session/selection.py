@@ -1,6 +1,6 @@
 """Arguments of the command line that name items which are in no file: ``timm::test_vit[torch-nonstrict]``.
 
-pytest knows paths only. Such arguments are taken out before it collects, and select among the cases of sources, imported
+pytest knows paths only. Such arguments are removed before it collects, and select among the cases of sources, imported
 modules and hooks.
 """
 
@@ -21,8 +21,8 @@ _ID = re.compile(r"(?P<label>[\w.]+)::(?P<case>[\w.+-]+)(\[[\w-]+\])?")
 
 
 def selected(config: pytest.Config, options: Options) -> Options:
-    """The options with the ids of sources that the command line names; pytest is left the other arguments, and none at all
-    with ``--exportcheck-only-sources``.
+    """Return the options with the ids of sources that the command line names; pytest gets the other arguments, and none
+    at all with ``--exportcheck-only-sources``.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def selected(config: pytest.Config, options: Options) -> Options:
 
 
 def unmatched(named: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """Those of the named ids that no collected item has."""
+    """Return the named ids that no collected item has."""
     every = list(ids)
     return [name for name in named if not any(named_by(nodeid, name) for nodeid in every)]
 
@@ -67,13 +67,15 @@ def _labels(options: Options) -> Iterator[str]:
 
 
 def _label(source: str) -> str:
-    """The first part of the ids of a source: its name, or the module that it imports."""
+    """Return the first part of the ids of a source: its name, or the module that it imports."""
     head, _, name = source.partition(",")[0].partition(":")
     return name.partition(":")[0] if head == "import" else head
 
 
 def _source_of(nodeid: str) -> str:
-    """Return what ``--exportcheck-source`` calls the model of an id; empty if the source needs more than the id says."""
+    """Return the argument of ``--exportcheck-source`` for the model of an id; empty if the source needs more than the
+    id has.
+    """
     match = _ID.fullmatch(nodeid)
     if match is None or match["label"] not in SOURCES:
         return ""

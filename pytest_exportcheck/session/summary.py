@@ -21,8 +21,10 @@ _TOLD = "exportcheck_told"
 
 
 class SummaryPlugin:
-    """Writes the header and the summary. ``workers`` is the number of processes that share the machine, 0 for this one only. A
-    worker of pytest-xdist sends at its end the lines that it has for the summary: only workers collect."""
+    """The plugin that writes the header and the summary. ``workers`` is the number of processes that share the machine,
+    0 for only this one. A worker of pytest-xdist sends at its end the lines that it has for the summary: only workers
+    collect.
+    """
 
     def __init__(
         self,
@@ -76,6 +78,6 @@ class SummaryPlugin:
             terminalreporter.write_line(text)
 
     def _told(self) -> list[str]:
-        """Lines for the end of the summary."""
+        """Return the lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
         return [*self._collection.told(), *(session.expectations.told() if session else ())]

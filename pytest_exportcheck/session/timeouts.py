@@ -1,4 +1,6 @@
-"""pytest-timeout's method ``thread``, for items of ours: it ends the process, and shows the user's lines before."""
+"""Support for pytest-timeout's method ``thread`` for items of the plugin: it ends the process, after showing the user's
+lines.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from pytest_exportcheck.harness.isolation import stopped_text
 
 
 def set_timer(item: pytest.Item, settings: Any, clean_up: Callable[[], None]) -> bool:
-    """Set a timer that ends the process; whether pytest-timeout is to leave it at that. ``settings`` are pytest-timeout's."""
+    """Set a timer that ends the process; return whether pytest-timeout must not set its own. ``settings`` are
+    pytest-timeout's.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     if settings.method == "signal" and is_main:
         return False

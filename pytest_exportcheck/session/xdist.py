@@ -1,7 +1,7 @@
 """A run in several processes: pytest-xdist's workers, or a child for every item.
 
-The controller divides the threads among the workers, keeps a case's items on one of them, and reports for a process that
-is gone. Everything here is harmless where there is one process only.
+The controller divides the threads among the workers, keeps a case's items on one of them, and reports for a process
+that ended. Everything here has no effect where there is one process only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pytest_exportcheck.session.timeouts import set_timer
 
 #: The settings of a worker, among what pytest-xdist gives it.
 _KEY = "exportcheck"
-#: Where in an item's life its process ended: what pytest-xdist and pytest-forked write there.
+#: The phase of a report about a process that ended, as pytest-xdist and pytest-forked write it.
 _GONE = "???"
 _ITEM = re.compile(
     r"(?P<scope>(?P<path>.+?)::(?P<case>[\w.+-]+))\[(?P<engine>[a-z0-9_]+)-(?P<mode>[a-z0-9_]+(?:-[a-z0-9_]+)*)\]"
@@ -37,9 +37,10 @@ _ITEM = re.compile(
 
 
 class ParallelPlugin:
-    """Registered with the other plugins of a session. ``options`` are the session's with the threads of each process settled,
-    ``workers`` how many processes share the machine (0: this one only), ``journal`` is shared by all of them; ``in_part``:
-    some files are left out of the collection, which a worker cannot tell from its own arguments."""
+    """The plugin for runs in several processes. ``options`` are the session's, with the number of threads of each
+    process; ``workers`` is how many processes share the machine (0: only this one); all of them share ``journal``;
+    ``in_part``: some files are left out of the collection, which a worker cannot derive from its own arguments.
+    """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
@@ -71,7 +72,7 @@ class ParallelPlugin:
         self._restore()
 
     def _clean_up(self) -> None:
-        """The journal's folder is gone where this process made it: not in a child that was forked for an item."""
+        """Remove the journal's folder in the process that made it, not in a child that was forked for an item."""
         if self._folder is not None and os.getpid() == self._process:
             self._folder.cleanup()
         elif self._own is not None and os.getpid() == self._process:
@@ -79,15 +80,16 @@ class ParallelPlugin:
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
-        """Instead of the stacks of all threads, thousands of lines of torch's, the user's lines are shown."""
+        """Show the user's lines instead of the stacks of all threads, which are thousands of lines of torch's."""
         return (isinstance(item, CaseItem) and set_timer(item, settings, self._clean_up)) or None
 
     # --- the order of items -----------------------------------------------------------------
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """After whoever shuffles: a case's items together, prefixes before what builds on them. The runner keeps the
-        captures of one case, and what breaks one is the fault of the mode that makes it."""
+        """Keep a case's items together, prefixes before the modes that build on them, after any plugin that shuffles.
+        The runner keeps the captures of one case, and a capture that fails is reported by the mode that makes it.
+        """
         together: dict[int, list[pytest.Item]] = {}
         for item in items:
             together.setdefault(id(item.case) if isinstance(item, CaseItem) else id(item), []).append(item)
@@ -123,21 +125,23 @@ class ParallelPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Before another worker gets the rest of the case: what this worker was running is interrupted."""
+        """Mark the stage that a lost worker was running as interrupted, before another worker gets the rest of the
+        case.
+        """
         if error:
             name = node.gateway.id
             self._ended[name] = self.journal.end(f"ended worker {name} (crashed) in this run", name)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, sched: Any) -> None:
-        """xdist does not count a lost worker for ``--maxfail`` and ``-x``."""
+        """Stop the run at ``--maxfail`` or ``-x``: xdist does not count a lost worker for them."""
         maxfail = self._config.getvalue("maxfail")
         if maxfail and self._failed + 1 >= maxfail and hasattr(sched, "stop"):
             sched.stop()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Attach the outcome of an item whose process is gone, which the item cannot do any more."""
+        """Attach the outcome of an item whose process ended, which the item cannot do any more."""
         self._failed += report.failed
         parts = self._parts(report.nodeid) if report.when == _GONE else None
         if parts is None or message_of(report).outcome is not None:
@@ -165,14 +169,18 @@ class ParallelPlugin:
         return parts["scope"] if parts else ""
 
     def _parts(self, nodeid: str) -> re.Match[str] | None:
-        """An item's id taken apart; None if it is none of ours. A controller has no items to ask."""
+        """Return the parts of an item's id; None if the item is not of this plugin. A controller has no items to
+        ask.
+        """
         match = _ITEM.fullmatch(nodeid)
         engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
         return match if match and match["engine"] in engines else None
 
 
 def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], object]:
-    """Clean up before SIGTERM ends this process, as it does without pytest's knowledge. Gives what undoes it."""
+    """Clean up before SIGTERM ends this process, as it does without pytest's knowledge. Return the function that undoes
+    this.
+    """
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -189,14 +197,16 @@ def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], obj
 
 
 def _collects_in_part(config: pytest.Config) -> bool:
-    """Whether some files are left out of the collection: named by hand, ignored, or without a failure in the last run."""
+    """Return whether some files are left out of the collection: named on the command line, ignored, or without a
+    failure in the last run.
+    """
     by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
     options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
     return by_hand or any(options)
 
 
 def _workers(config: pytest.Config) -> int:
-    """How many workers of pytest-xdist this process is going to start."""
+    """Return how many workers of pytest-xdist this process is going to start."""
     if getattr(config.option, "dist", "no") == "no" or config.option.collectonly:
         return 0
     from xdist.workermanage import parse_tx_spec_config
@@ -205,5 +215,5 @@ def _workers(config: pytest.Config) -> int:
 
 
 def _share(workers: int) -> int | None:
-    """The threads of each process; None: as torch chooses."""
+    """Return the threads of each process; None leaves the choice to torch."""
     return max(1, torch.get_num_threads() // workers) if workers else None

@@ -1,4 +1,6 @@
-"""Cases from elsewhere: ``SOURCE:NAME`` on the command line. One file each; a source is imported when it is asked for."""
+"""Cases from elsewhere: ``SOURCE:NAME`` on the command line. One file each; a source is imported when a run names
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.sources.spec import Found, Spec, parse
 
-#: source -> module with ``OPTIONS``, what each option means, and ``cases(spec) -> Found``.
+#: source -> module with ``OPTIONS``, the meaning of each option, and ``cases(spec) -> Found``.
 SOURCES = {
     "exportdb": "pytest_exportcheck.sources.exportdb",
     "import": "pytest_exportcheck.sources.importing",
@@ -18,7 +20,7 @@ SOURCES = {
     "transformers": "pytest_exportcheck.sources.transformers",
 }
 
-#: source -> a name that it has, for messages.
+#: source -> an example of a name, for messages.
 _EXAMPLES = {
     "exportdb": "cond_operands",
     "import": "shop.models:small",
@@ -29,7 +31,7 @@ _EXAMPLES = {
 
 
 def cases_from(text: str) -> Found:
-    """The cases that ``SOURCE:NAME[,OPTION=VALUE...]`` stands for; a name may be a glob.
+    """Return the cases that ``SOURCE:NAME[,OPTION=VALUE...]`` names; a name may be a glob.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The caches that transformers' models return, as pytrees, so that programs that return them can be captured and saved.
 
 transformers 5 offers ``register_dynamic_cache_export_support``. It is not used, because its unflatten makes tensors and
-concatenates: whatever traces through it (Dynamo's capture, lowering, a retrace) puts these operations into the program,
-two for every layer, again at every step. What is registered here only puts tensors where they were.
+concatenates: a trace through it (Dynamo's capture, lowering, a retrace) adds these operations to the program, two for
+every layer, again at every step. The functions that are registered here only put tensors back in place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HALVES = ("self_attention_cache", "cross_attention_cache")
 
 
 def register_caches() -> None:
-    """Make pytrees of transformers' ``DynamicCache`` and ``EncoderDecoderCache``. What is registered already stays.
+    """Register transformers' ``DynamicCache`` and ``EncoderDecoderCache`` as pytrees. Existing registrations stay.
 
     A cache that is put together again is for comparing: it holds its tensors, not its counters. Types of outputs
     (``ModelOutput``) are registered by transformers itself where they are made.
@@ -55,8 +55,9 @@ def _halves(pair: Any) -> tuple[list[Any], None]:
 
 
 def _layers(cache: Any) -> tuple[list[torch.Tensor], list[Any]]:
-    """The tensors of all layers, and for each layer its class, where its tensors stood, and its structure: of lists and
-    plain values only, as JSON keeps them."""
+    """Return the tensors of all layers, and for each layer its class, the places of its tensors, and its structure:
+    lists and plain values only, as JSON keeps them.
+    """
     tensors: list[torch.Tensor] = []
     context: list[Any] = []
     for layer in cache.layers:
@@ -68,7 +69,9 @@ def _layers(cache: Any) -> tuple[list[torch.Tensor], list[Any]]:
 
 
 def _held(layer: Any) -> Iterator[tuple[list[Any], torch.Tensor]]:
-    """The tensors of a layer: by attribute, or by attribute and key (states of linear attention)."""
+    """Yield the tensors of a layer with their places: by attribute, or by attribute and key (states of linear
+    attention).
+    """
     for name, value in vars(layer).items():
         if isinstance(value, torch.Tensor) and not name.startswith("_"):
             yield [name], value
@@ -79,7 +82,9 @@ def _held(layer: Any) -> Iterator[tuple[list[Any], torch.Tensor]]:
 
 
 def _put_together(caches: ModuleType) -> Callable[[Iterable[Any], Any], Any]:
-    """The inverse of :func:`_layers`. Dynamo traces it where a program is captured again: nothing is imported in it."""
+    """Return the inverse of :func:`_layers`. Dynamo traces it where a program is captured again: nothing is imported in
+    it.
+    """
     owners = {name: value for name, value in vars(caches).items() if isinstance(value, type)}
     dynamic_cache = caches.DynamicCache
 
@@ -93,7 +98,9 @@ def _put_together(caches: ModuleType) -> Callable[[Iterable[Any], Any], Any]:
 
 
 def _layer(owner: Any, places: Sequence[Any], structure: Sequence[Any], tensors: Iterator[Any]) -> Any:
-    """A layer that holds the next tensors. Its class's ``__init__`` is not called: it makes tensors of its own."""
+    """Return a layer that holds the next tensors. Its class's ``__init__`` is not called, because it makes new
+    tensors.
+    """
     layer = owner.__new__(owner)
     for name, value in structure:
         setattr(layer, name, value)

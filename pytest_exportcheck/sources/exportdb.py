@@ -14,18 +14,18 @@ from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.sources.optional import needed
 from pytest_exportcheck.sources.spec import Found, Spec, found, matching
 
-#: The examples bring their inputs and dynamic shapes along.
+#: No options: the examples have their own inputs and dynamic shapes.
 OPTIONS: dict[str, str] = {}
 
 
 def cases(spec: Spec) -> Found:
-    """A case for every example that torch says it supports and whose name matches the glob.
+    """Return a case for every example that torch supports and whose name matches the glob.
 
     Raises
     ------
     SelectionError
-        When expecttest (which the examples import) is not installed, nothing matches, or torch says that it does not
-        support the one example named.
+        When expecttest (which the examples import) is not installed, nothing matches, or torch does not support the one
+        example named.
     """
     examples = _examples()
     names = matching(spec, examples, what="example", see="torch._export.db.examples.all_examples()")

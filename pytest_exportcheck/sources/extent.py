@@ -13,7 +13,7 @@ from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.records import Case, Fallback
 from pytest_exportcheck.sources.spec import Spec
 
-#: What the source's models say of ``batch`` and ``dynamic`` where only the batch can be dynamic.
+#: Descriptions of the options ``batch`` and ``dynamic`` of a source where only the batch can be dynamic.
 BATCH_OPTIONS = {
     "batch": "examples in a batch (default: 2 to 4, another number for fresh inputs)",
     "dynamic": "batch (default) or none",
@@ -25,7 +25,7 @@ _LARGEST_BATCH = 16
 class Extent:
     """One dimension, shared by all inputs that have it.
 
-    A dynamic one is drawn anew, from ``usual``, whenever inputs are made, so that fresh inputs have another size than
+    A dynamic one is drawn again, from ``usual``, whenever inputs are made, so that fresh inputs have another size than
     the example; a static one, and one that the spec gives, is always the same.
     """
 
@@ -38,23 +38,23 @@ class Extent:
 
     @property
     def shortest(self) -> int:
-        """The shortest that examples are."""
+        """Return the shortest length of an example."""
         return self.usual[0] if self.given is None else self.given
 
     def draw(self) -> int:
-        """Its length for one set of inputs, from torch's generator."""
+        """Draw the length for one set of inputs, from torch's generator."""
         low, high = self.usual
         if self.given is not None or not self.dynamic:
             return self.given if self.given is not None else low
         return int(torch.randint(low, high + 1, ()))
 
     def dim(self) -> Any:
-        """What ``dynamic_shapes`` says of it: a Dim, or None."""
+        """Return the declaration for ``dynamic_shapes``: a Dim, or None."""
         return torch.export.Dim(self.name, min=self.least, max=self.most) if self.dynamic else None
 
 
 def extent(spec: Spec, name: str, *, usual: tuple[int, int], least: int, most: int, dynamic: bool) -> Extent:
-    """The dimension that the option of this name gives, or the usual one.
+    """Return the dimension that the option of this name gives, or the usual one.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def extent(spec: Spec, name: str, *, usual: tuple[int, int], least: int, most: i
 
 @dataclass(frozen=True)
 class Dims:
-    """The dimensions of a model's inputs by name, and what to say of them where they are a fallback."""
+    """The dimensions of a model's inputs by name, and the note to show where they are a fallback."""
 
     extents: Mapping[str, Extent]
     note: str
@@ -81,8 +81,9 @@ class Dims:
 def with_fallbacks(
     case: Case, spec: Spec, extents: Mapping[str, Extent], inputs: Callable[[Mapping[str, Extent]], Mapping[str, Any]]
 ) -> Case:
-    """The case, with cases of other dims to try where a capture refuses these. ``inputs`` gives the fields of a case that
-    depend on its dims."""
+    """Return the case, with cases of other dims to try where a capture refuses these. ``inputs`` gives the fields of a
+    case that depend on its dims.
+    """
     others = [
         Fallback(case=replace(case, **inputs(dims.extents)), note=dims.note) for dims in _other_dims(spec, extents)
     ]
@@ -90,8 +91,9 @@ def with_fallbacks(
 
 
 def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
-    """Longer dims first, then fewer dynamic ones, at last none. There are none where the spec says what is dynamic: what a
-    user asks for does not fall back."""
+    """Yield longer dims first, then fewer dynamic ones, finally none. Yield nothing where the spec says what is
+    dynamic: a user's choice does not fall back.
+    """
     dynamic = {name: each for name, each in extents.items() if each.dynamic}
     if not dynamic or "dynamic" in spec.options:
         return
@@ -107,27 +109,27 @@ def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
     yield Dims({**extents, **{name: replace(each, dynamic=False) for name, each in dynamic.items()}}, "no dynamic dim")
 
 
-#: Where a model cannot have a dim of 1, 2 or 3, which often are branches of their own.
+#: A length for models that cannot have a dim of 1, 2 or 3, at which models often branch.
 _LONGER = 4
 
 
 def batch_of(spec: Spec) -> Extent:
-    """The batch of a source whose models know no other dynamic dimension."""
+    """Return the batch of a source whose models know no other dynamic dimension."""
     dynamic = spec.word("dynamic", ("batch", "none")) == "batch"
     return extent(spec, "batch", usual=(2, 4), least=1, most=_LARGEST_BATCH, dynamic=dynamic)
 
 
 def images(batch: Extent, shape: tuple[int, ...]) -> tuple[torch.Tensor]:
-    """One argument of normally distributed values: (batch, *shape)."""
+    """Return one argument of normally distributed values: (batch, *shape)."""
     return (torch.randn(batch.draw(), *shape),)
 
 
 def batched(shape: tuple[int, ...], extents: Mapping[str, Extent]) -> Mapping[str, Any]:
-    """The fields of a case that takes :func:`images` of a batch."""
+    """Return the fields of a case that takes :func:`images` of a batch."""
     batch = extents["batch"]
     return {"args": partial(images, batch, shape), "dynamic_shapes": partial(dynamic_batch, batch)}
 
 
 def dynamic_batch(batch: Extent) -> tuple[dict[int, Any]] | None:
-    """``dynamic_shapes`` of :func:`images`."""
+    """Return ``dynamic_shapes`` of :func:`images`."""
     return ({0: batch.dim()},) if batch.dynamic else None

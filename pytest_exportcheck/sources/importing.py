@@ -1,4 +1,4 @@
-"""``import:package.module:NAME``: decorated cases of a module that no case file names, or a factory of anyone's."""
+"""``import:package.module:NAME``: decorated cases of a module that no case file names, or any factory."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ _SHAPE = re.compile(r"\d+(x\d+)*(/\d+(x\d+)*)*")
 
 
 def cases(spec: Spec) -> Found:
-    """The cases with this name or glob that the module declares, or that the object of this name carries; else one
-    case whose factory is that object: a module class, or a function that returns a module or
-    ``(module, args[, kwargs])``, both called without arguments.
+    """Return the cases with this name or glob that the module declares, or that the object of this name carries; else
+    one case whose factory is that object: a module class, or a function that returns a module or ``(module, args[,
+    kwargs])``, both called without arguments.
 
     Raises
     ------
     SelectionError
-        When the module cannot be imported, has nothing of that name, or has there what is no factory.
+        When the module cannot be imported, has nothing of that name, or has an object of that name that is not a
+        factory.
     """
     path, _, name = spec.name.partition(":")
     if not path or not name:
@@ -55,7 +56,9 @@ def cases(spec: Spec) -> Found:
 
 
 def _imported(spec: Spec, path: str) -> ModuleType:
-    """The module, from the current folder too, as ``python -m pytest`` finds it; what is installed comes first."""
+    """Import the module, from the current folder too, as ``python -m pytest`` finds it; installed packages come
+    first.
+    """
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
@@ -69,7 +72,7 @@ def _imported(spec: Spec, path: str) -> ModuleType:
 
 
 def _at(spec: Spec, module: ModuleType, name: str) -> list[Case]:
-    """The cases of the object of this name. It may be any object: what is there is what was asked for."""
+    """Return the cases of the object of this name. Any object counts: the user named it."""
     if name not in vars(module) and not hasattr(module, name):
         raise SelectionError(f"{spec}: {_nothing(module, name)}")
     value = getattr(module, name)
@@ -124,14 +127,14 @@ def _tensors(shapes: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, ...]:
 
 
 def _needs(value: Any) -> str:
-    """The parameters that the forward of a module class needs; empty for all others."""
+    """Return the parameters that the forward of a module class needs; empty for all others."""
     if not (inspect.isclass(value) and issubclass(value, torch.nn.Module)):
         return ""
     return ", ".join(_required(value.forward)[1:])
 
 
 def _no_factory(value: Any) -> str:
-    """What keeps an object from being a factory; empty where nothing does."""
+    """Return the reason why an object is not a factory; empty where it is one."""
     if isinstance(value, torch.nn.Module):
         return f"is a {type(value).__name__} itself, which has no example inputs"
     if not callable(value):
@@ -145,10 +148,10 @@ def _arguments(factory: Callable[..., Any]) -> str:
 
 
 def _required(function: Callable[..., Any]) -> list[str]:
-    """The names of the parameters without a default."""
+    """Return the names of the parameters without a default."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # builtins that do not say what they take
+    except (TypeError, ValueError):  # builtins that do not describe their parameters
         return []
     optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]

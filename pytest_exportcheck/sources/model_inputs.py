@@ -1,4 +1,4 @@
-"""What models of transformers are called with: a table from the name of a model's main input to makers of tensors."""
+"""Inputs of models of transformers: a table from the name of a model's main input to makers of tensors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ Lengths = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Argument:
-    """One keyword argument: a maker, and which of its dimensions have which extent."""
+    """One keyword argument: a maker, and the extents of its dimensions."""
 
     make: Callable[[Lengths], torch.Tensor]
     axes: Mapping[int, str]
 
 
 def arguments_of(main_input: str, config: Any, parameters: Collection[str]) -> dict[str, Argument]:
-    """The arguments of a ``forward`` that has these parameters; empty where the main input is of no kind known here."""
+    """Return the arguments of a ``forward`` that has these parameters; empty where the main input is of an unknown
+    kind.
+    """
     makers = _KINDS.get(main_input)
     if makers is None:
         return {}
@@ -39,19 +41,20 @@ _TEXT, _DECODED = {0: "batch", 1: "length"}, {0: "batch", 1: "decoder_length"}
 
 
 def one_length(config: Any) -> bool:
-    """Whether a program of this family serves one length of text only."""
+    """Return whether a program of this family works for one length of text only."""
     return config.model_type in _LOOPS
 
 
 def _two_towers(config: Any) -> bool:
-    """Whether text and image are two inputs side by side, as in CLIP, not an image among the words."""
+    """Return whether text and image are two separate inputs, as in CLIP, not an image among the words."""
     towers = hasattr(config, "text_config") and hasattr(config, "vision_config")
     return towers and not any(hasattr(config, name) for name in ("image_token_id", "image_token_index"))
 
 
 def _texts(config: Any) -> dict[str, Argument]:
-    """``input_ids`` (batch, length) int64; ``attention_mask`` the same shape, with padding at the first example's end,
-    since models take other kernels for masks without padding when they are not captured."""
+    """Return ``input_ids`` (batch, length) int64; ``attention_mask`` the same shape, with padding at the first
+    example's end, since models take other kernels for masks without padding when they are not captured.
+    """
     axes = {0: "batch"} if one_length(config) else _TEXT
     return {
         "input_ids": Argument(lambda lengths: _words(config, lengths, "length"), axes),
@@ -60,7 +63,7 @@ def _texts(config: Any) -> dict[str, Argument]:
 
 
 def _words(config: Any, lengths: Lengths, extent: str) -> torch.Tensor:
-    """Words at random; none is special, for those are at the ends of the vocabulary."""
+    """Return words at random; none is special, because special words are at the ends of the vocabulary."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     size = getattr(text, "vocab_size", None) or VOCABULARY
     return torch.randint(4, size - 12, (lengths["batch"], lengths[extent]))
@@ -73,7 +76,7 @@ def _mask(lengths: Lengths) -> torch.Tensor:
 
 
 def _images(config: Any) -> dict[str, Argument]:
-    """``pixel_values`` (batch, channels, height, width), of videos (batch, frames, channels, height, width)."""
+    """Return ``pixel_values`` (batch, channels, height, width), of videos (batch, frames, channels, height, width)."""
     vision = getattr(config, "vision_config", config)
     frames = (vision.num_frames,) if config.model_type in _VIDEOS else ()
     shape = (*frames, *_image_shape(vision))
@@ -87,7 +90,9 @@ def _image_shape(config: Any) -> tuple[int, int, int]:
 
 
 def _features(config: Any) -> dict[str, Argument]:
-    """``input_features``: (batch, frames, mels); Whisper and its kin want (batch, mels, frames), of one length only."""
+    """Return ``input_features``: (batch, frames, mels); Whisper and its relatives take (batch, mels, frames), of one
+    length only.
+    """
     mels = getattr(config, "num_mel_bins", None) or getattr(config, "input_feat_per_channel", None) or MELS
     frames = 2 * getattr(config, "max_source_positions", 0)
     if frames and hasattr(config, "num_mel_bins"):
@@ -96,8 +101,9 @@ def _features(config: Any) -> dict[str, Argument]:
 
 
 def _waves(config: Any) -> dict[str, Argument]:
-    """``input_values``: (batch, samples), (batch, 1, samples), or (batch, frames, mels) where a family takes
-    spectrograms."""
+    """Return ``input_values``: (batch, samples), (batch, 1, samples), or (batch, frames, mels) where a family takes
+    spectrograms.
+    """
     if hasattr(config, "num_mel_bins") and hasattr(config, "frequency_stride"):
         shape: tuple[int, ...] = (config.max_length, config.num_mel_bins)
     else:

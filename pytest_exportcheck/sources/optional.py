@@ -9,12 +9,12 @@ from pytest_exportcheck.errors import SelectionError
 
 
 def needed(source: str, package: str, module: str | None = None) -> ModuleType:
-    """The package, or one module of it.
+    """Return the package, or one module of it.
 
     Raises
     ------
     SelectionError
-        When it cannot be imported: with its own words, and what to install.
+        When it cannot be imported: with the error's own words, and what to install.
     """
     try:
         return import_module(module or package)

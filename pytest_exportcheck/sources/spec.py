@@ -1,4 +1,4 @@
-"""``SOURCE:NAME[,OPTION=VALUE...]`` parsed, and what a source finds for it."""
+"""The parser of ``SOURCE:NAME[,OPTION=VALUE...]``, and the cases that a source finds for it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class Spec:
 
     @property
     def is_glob(self) -> bool:
+        """Return whether the name is a glob."""
         return any(sign in self.name for sign in "*?[")
 
     def named(self, name: str) -> Spec:
-        """The same options for one of the models that a glob stands for."""
+        """Return the same options for one of the models that a glob matches."""
         return replace(self, name=name)
 
     @property
     def case_name(self) -> str:
-        """The name in ids. Options are part of it, in signs that pytest's ``-k`` understands."""
+        """Return the name in ids. Options are part of it, in signs that pytest's ``-k`` understands."""
         return "+".join([self.name, *(f"{key}-{value}" for key, value in self.options.items())])
 
     def number(self, option: str) -> int | None:
-        """The option as a whole number of at least 1; None where it is not given.
+        """Return the option as a whole number of at least 1; None where it is not given.
 
         Raises
         ------
@@ -54,7 +55,7 @@ class Spec:
         return int(text)
 
     def word(self, option: str, choices: Sequence[str]) -> str:
-        """The option as one of these words; the first where it is not given.
+        """Return the option as one of these words; the first where it is not given.
 
         Raises
         ------
@@ -69,8 +70,9 @@ class Spec:
 
 @dataclass(frozen=True)
 class Found:
-    """The cases of a spec, each under the spec that names it alone. ``label`` is the first part of their ids;
-    ``left_out`` says what else a glob matched and why it is no case."""
+    """The cases of a spec, each under the spec that names only that case. ``label`` is the first part of their ids;
+    ``left_out`` lists what else a glob matched and why that is not a case.
+    """
 
     label: str
     cases: Mapping[str, Case]
@@ -78,7 +80,7 @@ class Found:
 
 
 def parse(text: str) -> Spec:
-    """``SOURCE:NAME[,OPTION=VALUE...]``; whether source, name and options exist is not asked here.
+    """Parse ``SOURCE:NAME[,OPTION=VALUE...]``, without checking that source, name and options exist.
 
     Raises
     ------
@@ -99,12 +101,12 @@ def parse(text: str) -> Spec:
 
 
 def matching(spec: Spec, known: Iterable[str], *, what: str, see: str) -> list[str]:
-    """The known names that the spec's name matches, in their order.
+    """Return the known names that the spec's name matches, in their order.
 
     Raises
     ------
     SelectionError
-        When there is none; the message names the nearest, or where to look.
+        When none matches; the message names the nearest, or where to look.
     """
     every = list(known)
     names = [name for name in every if fnmatchcase(name, spec.name)]
@@ -116,7 +118,9 @@ def matching(spec: Spec, known: Iterable[str], *, what: str, see: str) -> list[s
 
 
 def found(spec: Spec, names: Sequence[str], cases: Mapping[str, Case], reason: str = "") -> Found:
-    """The cases that a source has for some of the names that a spec matched; ``reason`` says why the others are none."""
+    """Return the cases that a source has for some of the names that a spec matched; ``reason`` says why the others are
+    not cases.
+    """
     others = [name for name in names if name not in cases]
     return Found(
         label=spec.source,
@@ -126,7 +130,7 @@ def found(spec: Spec, names: Sequence[str], cases: Mapping[str, Case], reason: s
 
 
 def left_out(spec: Spec, names: Sequence[str], of: int, reason: str) -> str:
-    """A line for the terminal: how many of the names that a glob matched are no cases, and which."""
+    """Return a line for the terminal: how many of the names that a glob matched are not cases, and which."""
     if not names:
         return ""
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -18,7 +18,7 @@ OPTIONS = {**BATCH_OPTIONS, "size": "height and width of an image (default: inpu
 
 
 def cases(spec: Spec) -> Found:
-    """A case for every model of ``timm.list_models()`` whose name matches the glob.
+    """Return a case for every model of ``timm.list_models()`` whose name matches the glob.
 
     Raises
     ------
@@ -34,7 +34,8 @@ def _case(timm: ModuleType, spec: Spec) -> Case:
     cfg = timm.get_pretrained_cfg(spec.name)
     batch, size = batch_of(spec), spec.number("size")
     shape = cfg.input_size if size is None else (cfg.input_size[0], size, size)
-    # Models with positions for every patch must be told of another size; most others take any, and no such argument.
+    # Models with positions for every patch need the other size as an argument; most others accept any size, and have no
+    # such argument.
     options = {"img_size": size} if size and cfg.fixed_input_size else {}
     entrypoint = timm.model_entrypoint(spec.name)
     case = Case(

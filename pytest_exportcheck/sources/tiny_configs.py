@@ -1,4 +1,4 @@
-"""Configs of transformers made tiny: known size fields get small numbers, everything else stays the family's default."""
+"""Tiny configs of transformers: known size fields get small numbers, everything else stays the family's default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 VOCABULARY, POSITIONS, IMAGE, PATCH, CHANNELS, MELS, FRAMES = 99, 64, 32, 8, 3, 16, 32
 
-#: Value <- the fields that get it, wherever a family's default is a plain number. A width of 32 in 4 heads: each is 8 wide.
+#: Value <- the fields that get it, wherever a family's default is a plain number. A width of 32 in 4 heads: each is 8
+#: wide.
 _ROWS = (
     # widths
     (32, "hidden_size d_model n_embd dim embed_dim embedding_size word_embed_proj_dim emb_dim model_dim output_dim"),
@@ -73,7 +74,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     # convolutions over samples
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio", "sew"), _WAVES),
     "audio-spectrogram-transformer": {"max_length": FRAMES, "patch_size": 4, "frequency_stride": 4, "time_stride": 4},
-    # words of its own
+    # its vocabulary is a special one
     "esm": {"vocab_size": VOCABULARY, "pad_token_id": 1, "mask_token_id": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 8},
@@ -82,7 +83,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
 
 
 def tiny(config_class: Any, **fields: Any) -> Any:
-    """A config of this class, small enough to check in seconds, made without any file.
+    """Return a config of this class, small enough to check in seconds, made without any file.
 
     ``fields`` are set last. Configs within the config are made tiny too.
     """
@@ -90,7 +91,7 @@ def tiny(config_class: Any, **fields: Any) -> Any:
 
 
 def _tiny_fields(default: Any) -> dict[str, Any]:
-    """What to set where the defaults are too large, for this config and those within it."""
+    """Return the fields to set where the defaults are too large, for this config and those within it."""
     values = default.to_dict()
     fields: dict[str, Any] = {
         name: SIZES[name] for name, value in values.items() if name in SIZES and type(value) is int
@@ -105,7 +106,7 @@ def _tiny_fields(default: Any) -> dict[str, Any]:
 
 
 def _small_tokens(values: Mapping[str, Any], vocabulary: int | None) -> dict[str, int]:
-    """Special tokens that would lie outside the small vocabulary, from its end downward, each of its own."""
+    """Return distinct special tokens for those that would be outside the small vocabulary, from its end downward."""
     if vocabulary is None:
         return {}
     outside = [

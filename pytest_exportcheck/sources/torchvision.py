@@ -26,7 +26,7 @@ _SHAPES: dict[str, tuple[int, ...] | None] = {
 
 
 def cases(spec: Spec) -> Found:
-    """A case for every model whose name matches the glob.
+    """Return a case for every model whose name matches the glob.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def cases(spec: Spec) -> Found:
 
 
 def _folder(models: ModuleType, name: str) -> str:
-    """Which kind of model it is: the package below torchvision.models that defines it."""
+    """Return the kind of a model: the package below torchvision.models that defines it."""
     parts: list[str] = models.get_model_builder(name).__module__.split(".")
     return parts[2] if len(parts) > 3 else ""
 

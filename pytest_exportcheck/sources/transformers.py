@@ -1,7 +1,7 @@
 """``transformers:CLASS``: models of transformers with tiny random configs, in eval mode, batch and length dynamic.
 
 Nothing is downloaded: the config is the class's default with small numbers for its sizes, and weights are random. A
-model returns what it returns by default, a cache too where it has one: caches are registered as pytrees.
+model returns its default outputs, including a cache where it has one: caches are registered as pytrees.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _DYNAMIC = {
 
 
 def cases(spec: Spec) -> Found:
-    """A case for every model class in the tables of transformers' Auto classes whose name matches the glob; any other
-    model class of transformers can be named exactly.
+    """Return a case for every model class in the tables of transformers' Auto classes whose name matches the glob; any
+    other model class of transformers can be named exactly.
 
     Raises
     ------
@@ -70,11 +70,11 @@ def cases(spec: Spec) -> Found:
 
 
 class _NoDefaults(Exception):
-    """What keeps a class from being a case by its name alone."""
+    """A class cannot be a case by its name only: with the reason."""
 
 
 def _try(case: Case) -> None:
-    """Whether a model that only a glob names is small and runs at all: if not, its defaults here do not fit it."""
+    """Check that a model that only a glob names is small and runs at all: if not, its defaults here do not fit it."""
     with preserved_globals():
         seed_everything(0)
         try:
@@ -107,7 +107,7 @@ def _is_model(value: object, transformers: ModuleType) -> bool:
 
 
 def _in_tables(auto: ModuleType) -> list[str]:
-    """The names of model classes in the tables of the Auto classes: model type -> a name, or several."""
+    """Return the names of model classes in the tables of the Auto classes: model type to a name, or several."""
     tables = [table for name, table in vars(auto).items() if name.endswith("_MAPPING_NAMES")]
     entries = [entry for table in tables for entry in table.values()]
     names = [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)]
@@ -153,7 +153,7 @@ def _config(model: Any, spec: Spec) -> Any:
 
 
 def _last_line(error: Exception) -> str:
-    """What an error says: its last line, for the validators of configs begin with who calls whom."""
+    """Return the last line of an error: the validators of configs begin with the chain of calls."""
     return str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from pytest_exportcheck.policy import CONTRACT, KNOWN, METADATA, TOLERATED
 from pytest_exportcheck.policy.contract import COLUMNS, JUDGED
@@ -15,11 +16,41 @@ from pytest_exportcheck.records import FIELDS, Finding, Outcome, Report, Run
 from pytest_exportcheck.reports.json_report import encoded
 from pytest_exportcheck.reports.report import report_of_runs
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 
 
 def examples(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_page_leads_to_a_page_and_a_heading(page):
+    links = re.findall(r"\]\(([\w./-]+\.md)(?:#([\w-]+))?\)", page.read_text())
+    missing = [file for file, _ in links if not page.parent.joinpath(file).is_file()]
+    lost = [(file, anchor) for file, anchor in links if anchor and anchor not in anchors_of(page.parent / file)]
+    assert (missing, lost) == ([], [])
+
+
+def test_the_first_screen_of_the_readme_shows_what_its_example_prints(pytester):
+    readme = (ROOT / "README.md").read_text()
+    case = re.search(r"```python\n(# case_normalizer\.py\n.*?)```", readme, re.DOTALL)[1]
+    shown = re.search(r"```console\n(.*?)```", readme, re.DOTALL)[1].splitlines()
+    pytester.makefile(".py", case_normalizer=case)
+    result = pytester.runpytest_subprocess("--exportcheck", "--exportcheck-modes", "nonstrict")
+    result.assert_outcomes(failed=2)
+    printed = result.stdout.str().replace(str(pytester.path), "/home/you/shop").splitlines()
+    values = re.compile(r"\d\.\d")  # they may differ between versions of torch
+    comparable = [line for line in shown if not line.startswith(("$ ", "[...]")) and not values.search(line)]
+    assert len(comparable) > 10
+    assert [line for line in comparable if line not in printed] == []
 
 
 def test_the_example_of_the_report_is_one():
@@ -43,7 +74,7 @@ def rows_of(table):
 def test_the_page_of_the_contract_shows_the_tables():
     page = (DOCS / "contract.md").read_text().splitlines()
     tolerated = [
-        f"| {listed(row.names)} | {', '.join(row.columns) or 'any step'} | {row.reason} |" for row in TOLERATED
+        f"| {listed(row.names)} | {', '.join(row.columns) or 'any stage'} | {row.reason} |" for row in TOLERATED
     ]
     assert [line for line in [*rows_of(CONTRACT), *rows_of(METADATA), *tolerated] if line not in page] == []
 

@@ -22,7 +22,7 @@ case = "case_linear.py::Linear"
 engine = "echo"
 mode = "nonstrict-decompose"
 check = "stage"
-reason = "on board since this file was written: ValueError: no table"
+reason = "known since this file was written: ValueError: no table"
 """
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, write_archive
-from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import (
     CONSTANTS,
     WEIGHTS,
@@ -20,6 +19,8 @@ from pytest_exportcheck.reference.pt2.payloads.config import (
     decode_extras,
     encode,
 )
+from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
+from pytest_exportcheck.reference.pt2.payloads.store import store
 
 FRAME = [("archive/archive_format", b"pt2"), ("archive/archive_version", b"0"), ("archive/byteorder", b"little")]
 EXTRAS = "exportcheck/payloads.json"

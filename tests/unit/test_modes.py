@@ -206,6 +206,21 @@ def test_a_misspelt_mode_names_the_nearest():
     )
 
 
+@pytest.mark.parametrize(("typo", "meant"), [("defaul", "default"), ("alll", "all")])
+def test_a_misspelt_name_of_a_set_names_the_set(typo, meant):
+    with pytest.raises(SelectionError) as raised:
+        select([typo], [ModeTree.of(["strict", "nonstrict"], ["serdes"])])
+    assert str(raised.value) == (
+        f"unknown mode {typo!r}; did you mean {meant!r}? A mode is a capture, then edges, joined by '-'. "
+        "Captures: nonstrict, strict. Edges: serdes. Or a glob, 'default' or 'all'."
+    )
+
+
+def test_the_default_modes_have_each_added_edge_after_the_capture():
+    tree = ModeTree.of(["nonstrict"], ["serdes", "mine"])
+    assert set(texts(select(["default"], [tree]))) - set(DEFAULT) == {"nonstrict-mine"}
+
+
 def test_a_mode_like_no_other_gets_no_guess():
     with pytest.raises(SelectionError) as raised:
         select(["qqqq"], [ModeTree.of(["nonstrict"], ["serdes"])])

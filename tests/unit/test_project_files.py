@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -151,3 +153,25 @@ def test_a_comment_logs_each_version_of_the_supplement():
     source = (ROOT / "pytest_exportcheck/reference/pt2/convert/program.py").read_text()
     logged = re.findall(r"^#: - (\d+), ", source, re.MULTILINE)
     assert logged == [str(number) for number in range(SUPPLEMENT_VERSION, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "shown"),
+    [
+        ("decisions.md", "[it](../ARCHITECTURE.md)", "[it](https://repo/blob/main/ARCHITECTURE.md)"),
+        ("pt2-format.md", "[it](differences.md#how)", "[it](differences.md#how)"),
+        ("known-defects/README.md", "[it](../verdicts.md#table)", "[it](../verdicts.md#table)"),
+        ("known-defects/README.md", "[it](../../README.md#cases)", "[it](https://repo/blob/main/README.md#cases)"),
+        ("differences.md", "- **a**: [0][0]: [b](args = (c,))", r"- **a**: \[0]\[0]: [b]\(args = (c,))"),
+        ("differences.md", "text [0] and [it](report.md)", "text [0] and [it](report.md)"),
+    ],
+)
+def test_a_link_that_leaves_the_docs_leads_to_the_repository(page, text, shown):
+    hooks = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))
+    given = SimpleNamespace(file=SimpleNamespace(src_uri=page))
+    assert hooks["on_page_markdown"](text, page=given, config={"repo_url": "https://repo"}) == shown
+
+
+def test_the_roles_of_docstrings_are_removed_from_the_site():
+    hooks = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))
+    assert hooks["on_page_content"]("from :func:<code>rejection</code>: it") == "from <code>rejection</code>: it"

@@ -1,1 +1,3 @@
-"""Comparing, for the checks: nodes are paired, tensors and symbolic sizes compared, differences rendered and counted in the ledger."""
+"""Comparisons for the checks: pairing of nodes, comparison of tensors and symbolic sizes, rendering of differences, and
+the ledger.
+"""

@@ -1,4 +1,4 @@
-"""Pairs the nodes of two programs, so that one inserted node is one difference and not a hundred."""
+"""The pairing of the nodes of two programs, so that one inserted node is one difference and not a hundred."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def align(before: ProgramRecord, after: ProgramRecord, how: str) -> Alignment:
     """Pair the nodes of two programs.
 
     ``names``: by name, and where names shifted, by what the nodes do. ``sequence``: by the order of operations.
-    ``origin``: every node after with the node that its ``from_node`` names. ``kept``: every node after with the node of the same
-    name that does the same, or else by origin.
+    ``origin``: every node after with the node that its ``from_node`` names. ``kept``: every node after with the node of
+    the same name that does the same, or else by origin.
     """
     if how in ("origin", "kept"):
         return Alignment(tuple(_by_origin(before, after, kept=how == "kept")))
@@ -70,12 +70,12 @@ def _graph_refs(node: NodeRecord) -> list[GraphRef]:
 
 
 def refs(node: NodeRecord) -> list[NodeRef]:
-    """The nodes that a node is given, each as often as it is."""
+    """Return the nodes in the arguments of a node, with repetitions."""
     return [each for each in flat((*node.args, *node.kwargs.values())) if isinstance(each, NodeRef)]
 
 
 def flat(values: Iterable[Any]) -> Iterator[Any]:
-    """The leaves of nested tuples."""
+    """Yield the leaves of nested tuples."""
     for value in values:
         if isinstance(value, tuple):
             yield from flat(value)
@@ -87,8 +87,9 @@ Pairs = list[tuple[NodeRecord, NodeRecord]]
 
 
 def _by_name(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
-    """By name where both have the same names. Else names may have shifted: by name or by what nodes do, in order, whichever
-    leaves fewer differences."""
+    """Pair by name where both have the same names. Else names may have shifted: pair by name or by what nodes do, in
+    order, whichever leaves fewer differences.
+    """
     old, new = {node.name: node for node in before}, {node.name: node for node in after}
     if old.keys() == new.keys():
         return [(node, new[node.name]) for node in before]
@@ -99,7 +100,7 @@ def _by_name(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs
 
 
 def _disagreements(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> int:
-    """Nodes without a partner, and pairs that are fed by nodes that are none."""
+    """Return how many nodes have no partner, and how many pairs are fed by nodes that are not paired."""
     names = {one.name: other.name for one, other in pairs}
     fed_otherwise = sum(
         [names.get(ref.name) for ref in refs(one)] != [ref.name for ref in refs(other)] for one, other in pairs
@@ -115,7 +116,9 @@ def _matching(
 
 
 def _completed(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> Pairs:
-    """What is left over, by name and operation; then between paired neighbours, one for one where as many are left."""
+    """Add pairs of the remaining nodes: by name and operation; then between paired neighbours, one for one where as
+    many are left.
+    """
     for same in (_same_name_and_target, _same_name, _same_op):
         left = _without(before, (one for one, _ in pairs))
         right = _without(after, (other for _, other in pairs))
@@ -148,7 +151,9 @@ def _same_op(one: NodeRecord, other: NodeRecord) -> bool:
 
 
 def _token(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> Any:
-    """What a node does, whatever it is called: target, plain arguments, which operations feed it, and where it is from."""
+    """Return a token of what a node does, independent of its name: target, plain arguments, the operations that feed
+    it, and its origin.
+    """
 
     def shown(value: Any) -> Any:
         if isinstance(value, tuple):
@@ -173,7 +178,8 @@ def is_number(val: Any) -> bool:
 
 
 def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
-    """Return the names of the nodes that compute sizes: numbers that follow from numbers, or from the shape of a tensor.
+    """Return the names of the nodes that compute sizes: numbers that follow from numbers, or from the shape of a
+    tensor.
 
     A number that a node reads from the data of a tensor (``item``) is the result of an operation.
     """
@@ -190,12 +196,16 @@ def size_nodes(nodes: Iterable[NodeRecord]) -> frozenset[str]:
 
 
 def is_assertion(node: NodeRecord) -> bool:
-    """Return True if a node asserts something of a number: a capture writes assertions again from what it knows of symbols."""
+    """Return True if a node asserts a fact about a number: a capture writes assertions again from its knowledge of
+    symbols.
+    """
     return "assertion" in node.facts
 
 
 def operations(nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
-    """Return the op sequence: calls without sizes, which may be computed otherwise, more often or not at all, and without assertions."""
+    """Return the op sequence: calls without sizes, which may be computed in another way, more often or not at all, and
+    without assertions.
+    """
     nodes = list(nodes)
     sizes = size_nodes(nodes)
     return [node for node in nodes if node.op == "call_function" and node.name not in sizes and not is_assertion(node)]
@@ -219,7 +229,9 @@ def _fetched_elsewhere(
     old: Mapping[str, NodeRecord],
     new: Mapping[str, NodeRecord],
 ) -> Pairs:
-    """Pair the fetches of the same value that come in another order, which means nothing; other nodes stay unpaired."""
+    """Pair the fetches of the same value that come in another order, which has no meaning; other nodes stay
+    unpaired.
+    """
     names = {one.name: other.name for one, other in paired}
     left = [node for node in _without(theirs, (other for _, other in paired)) if "fetch" in node.facts]
     found: Pairs = []
@@ -246,7 +258,9 @@ def _operation(node: NodeRecord, nodes: Mapping[str, NodeRecord]) -> str:
 
 
 def _by_origin(before: ProgramRecord, after: ProgramRecord, *, kept: bool) -> Iterator[GraphPair]:
-    """Per graph of the same path. A subgraph that was inlined has no partner, nor have its nodes."""
+    """Pair nodes by origin, per graph of the same path. A subgraph that was inlined has no partner, and neither have
+    its nodes.
+    """
     for path, graph in after.graphs.items():
         if path in before.graphs:
             named = {node.name: node for node in before.graphs[path].nodes}
@@ -259,8 +273,9 @@ def _by_origin(before: ProgramRecord, after: ProgramRecord, *, kept: bool) -> It
 
 
 def _source_of(node: NodeRecord, named: Mapping[str, NodeRecord], *, kept: bool) -> NodeRecord | None:
-    """The node before that a node was made from. One of its name that does the same is it, unless the edge wrote down another:
-    names shift where the edge made nodes again."""
+    """Return the node before that a node was made from. A node of the same name that does the same is the source,
+    unless the edge recorded another: names shift where the edge made nodes again.
+    """
     source = named.get(node.origin)
     same = named.get(node.name) if kept else None
     if same is None or same.target != node.target:

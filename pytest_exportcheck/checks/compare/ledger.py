@@ -12,7 +12,7 @@ from pytest_exportcheck.records import Evidence, FieldSurvival, Finding, Program
 
 
 def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[FieldSurvival, ...]:
-    """Node metadata and ``val`` of all paired nodes, and what else the findings say was lost."""
+    """Return a ledger of node metadata and ``val`` of all paired nodes, and of the further losses in the findings."""
     counts: dict[str, Counter[str]] = {}
     before = evidence.before.program
     if evidence.alignment is not None and before is not None:
@@ -42,7 +42,9 @@ def ledger_of(evidence: Evidence, findings: Iterable[Finding]) -> tuple[FieldSur
 
 
 def _is_promised(field: str, evidence: Evidence) -> bool:
-    """Of node metadata, what the tables judge somewhere, or the repo's own words here."""
+    """Return whether a field of node metadata is judged by a table for any stage, or by the repo's own settings
+    here.
+    """
     check, _, key = field.partition(".")
     return field != "graph_module.meta" and (check != "metadata" or key in METADATA or key in evidence.fields)
 

@@ -1,4 +1,4 @@
-"""Comparing the metadata of two paired nodes, key by key."""
+"""Comparison of the metadata of two paired nodes, key by key."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Fate: TypeAlias = Literal["kept", "changed", "dropped", "gained"]
 
 
 def key_of(node: NodeRecord, key: str) -> str:
-    """What the tables call a key on this node: ``custom``, ``placeholder.custom``."""
+    """Return the name of a key on this node in the tables: ``custom``, ``placeholder.custom``."""
     return key if node.op == "call_function" else f"{node.op}.{key}"
 
 
 def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
-    """What became of every key of a node's metadata."""
+    """Yield the fate of every key of a node's metadata."""
     for key in dict.fromkeys((*one.meta, *other.meta)):
         if key not in other.meta:
             yield key, "dropped"
@@ -29,12 +29,12 @@ def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel
 
 
 def equal(one: Any, other: Any) -> bool:
-    """By type and text, so that nan equals nan, and 1 is neither 1.0 nor True."""
+    """Return whether type and text are equal, so that nan equals nan, and 1 is neither 1.0 nor True."""
     return type(one) is type(other) and repr(one) == repr(other)
 
 
 def _kept(one: Any, other: Any) -> bool:
-    """Custom annotations may have been added to."""
+    """Return whether the custom annotations were kept; others may have been added."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return all(name in other and equal(value, other[name]) for name, value in one.items())
     return equal(one, other)

@@ -1,4 +1,4 @@
-"""How values, nodes and lines of user code are shown in findings."""
+"""The rendering of values, nodes and lines of user code in findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<func
 
 
 def value_text(value: Any) -> str:
-    """Any frozen value in one line (stack traces keep theirs)."""
+    """Render a frozen value in one line (stack traces keep theirs)."""
     if isinstance(value, TensorValue):
         stride = "" if value.stride is None else f" stride {_listed(value.stride)}"
         place = "" if value.device == "cpu" else f" on {value.device}"
@@ -33,7 +33,7 @@ def value_text(value: Any) -> str:
 
 
 def side_by_side(expected: Any, actual: Any) -> tuple[str, str]:
-    """Two values as text; of long ones only what differs, with a little of what is around it."""
+    """Render two values; of long ones only the differences, with a little context."""
     left, right = value_text(expected), value_text(actual)
     if "\n" in left or "\n" in right:
         return _differing_lines(left, right)
@@ -74,7 +74,7 @@ def _listed(values: Iterable[Any]) -> str:
 
 
 def node_text(node: NodeRecord) -> str:
-    """A node as a call: ``aten.add.Tensor(%x, 1)``."""
+    """Render a node as a call: ``aten.add.Tensor(%x, 1)``."""
     if node.op == "placeholder":
         return f"placeholder {node.name}"
     words = [*map(argument_text, node.args), *(f"{key}={argument_text(value)}" for key, value in node.kwargs.items())]
@@ -82,13 +82,14 @@ def node_text(node: NodeRecord) -> str:
 
 
 def argument_text(value: Any) -> str:
+    """Render an argument: a list in brackets, any other value as text."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(argument_text, value))}]"
     return str(value)
 
 
 def user_line(node: NodeRecord) -> str:
-    """The innermost line of the node's stack trace that is not torch's: ``net.py:12 in forward: y = x + 1``."""
+    """Return the innermost line of the node's stack trace that is not torch's: ``net.py:12 in forward: y = x + 1``."""
     trace = node.meta.get("stack_trace")
     if not isinstance(trace, str):
         return ""

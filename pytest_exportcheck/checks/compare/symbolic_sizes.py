@@ -1,4 +1,4 @@
-"""Compares sizes that depend on symbols."""
+"""Comparison of sizes that depend on symbols."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _SETTINGS = 32  # at most twice as many settings of the symbols, at which two ex
 
 
 def same_size(one: int | Size, other: int | Size, ranges: Mapping[str, Interval]) -> bool:
-    """Whether two sizes are equal, by their text or else at settings of their symbols from all over their ranges."""
+    """Return whether two sizes are equal, by their text or else at settings of their symbols from all over their
+    ranges.
+    """
     if one == other:
         return True
     symbols = dict(sorted({**_symbols(one), **_symbols(other)}.items()))
@@ -31,7 +33,7 @@ def same_size(one: int | Size, other: int | Size, ranges: Mapping[str, Interval]
 
 
 def value_at(size: int | Size, values: Mapping[str, int]) -> int | None:
-    """The number that a size is where its symbols have these values; None where one of them has none."""
+    """Return the number of a size where its symbols have these values; None where one of them has none."""
     if not isinstance(size, Size):
         return size
     symbols = _symbols(size)
@@ -57,7 +59,9 @@ def _at(size: int | Size, values: Mapping[Any, int]) -> int | None:
 
 
 def _settings(intervals: Sequence[Interval | None]) -> Iterator[tuple[int, ...]]:
-    """Ends and neighbours of the ranges in all combinations, as far as they are few, then numbers from all over them."""
+    """Yield ends and neighbours of the ranges in all combinations, if these are few, then numbers from all over the
+    ranges.
+    """
     bounds = [bounds_of(interval) for interval in intervals]
     yield from islice(product(*(sorted({low, min(low + 1, high), high}) for low, high in bounds)), _SETTINGS)
     draw = Random(0)  # the same in every run
@@ -66,7 +70,7 @@ def _settings(intervals: Sequence[Interval | None]) -> Iterator[tuple[int, ...]]
 
 
 def number_at(size: int | Size, values: Mapping[str, int | float]) -> int | float | None:
-    """Evaluate a symbolic number or truth value at these values of its symbols; None if it is not a number there."""
+    """Evaluate a symbolic number or truth value at these values of its symbols; None if the result is not a number."""
     if not isinstance(size, Size):
         return size
     if size.expr.is_Symbol:
@@ -84,6 +88,6 @@ def number_at(size: int | Size, values: Mapping[str, int | float]) -> int | floa
 
 
 def bounds_of(interval: Interval | None) -> tuple[int, int]:
-    """The ends of a range; 2 and 100 above where it has none."""
+    """Return the ends of a range; 2 and 100 above where it has none."""
     lower = 2 if interval is None or interval.lower is None else interval.lower
     return lower, lower + 98 if interval is None or interval.upper is None else interval.upper

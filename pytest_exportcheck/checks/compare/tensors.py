@@ -1,4 +1,4 @@
-"""Compares two leaves of a pytree, and says what differs."""
+"""Comparison of two leaves of a pytree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_exportcheck.records import Leaf, TensorFacts
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between two values."""
+    """A difference between two values."""
 
     kind: str
     expected: str
@@ -33,7 +33,7 @@ class Difference:
 
 
 def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference]:
-    """What differs between two leaves of the same place. Values are compared only where the facts agree."""
+    """Yield the differences between two leaves of the same place. Values are compared only where the facts agree."""
     if expected.facts is None or actual.facts is None:
         yield from _plain(expected.value, actual.value, rule)
         return
@@ -44,7 +44,7 @@ def differences(expected: Leaf, actual: Leaf, rule: Rule) -> Iterator[Difference
 
 
 def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
-    """How the values of two tensors differ, if they do."""
+    """Yield the difference between the values of two tensors, if there is one."""
     if same_bits(expected, actual):
         return
     if not _same_form(expected, actual):
@@ -63,7 +63,7 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
 
 
 def _shown_parts(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
-    """The parts of a tensor; a sparse tensor as one dense part, as long as there is memory for it."""
+    """Return the parts of a tensor; a sparse tensor as one dense part, as long as there is memory for it."""
     if tensor.layout is torch.strided or tensor.is_nested or tensor.numel() > _LARGE:
         return parts_of(tensor)
     try:
@@ -77,7 +77,7 @@ _LARGE = 2**24
 
 
 def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -> Iterator[Difference]:
-    """How two parts (:func:`parts_of`) of the same name differ, if they do."""
+    """Yield the difference between two parts (:func:`parts_of`) of the same name, if there is one."""
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         yield Difference("value", tensor_text(expected), tensor_text(actual), _of_part(name))
         return
@@ -99,7 +99,7 @@ def _of_part(name: str) -> str:
 
 
 def tensor_text(tensor: torch.Tensor) -> str:
-    """A tensor in one line: ``float32[2, 16]``, or its values where they are few."""
+    """Render a tensor in one line: ``float32[2, 16]``, or its values where they are few."""
     facts, parts = facts_of(tensor), parts_of(tensor)
     if tensor.is_nested:
         return f"nested {facts.dtype} " + ", ".join(f"{name} {list(part.shape)}" for name, part in parts)
@@ -131,14 +131,16 @@ def _facts(expected: TensorFacts, actual: TensorFacts) -> Iterator[Difference]:
 
 
 def strides(facts: TensorFacts) -> tuple[int, ...] | None:
-    """The strides of the dims longer than 1: the others mean nothing. None for layouts without, and for empty tensors."""
+    """Return the strides of the dims longer than 1: the others mean nothing. None for layouts without, and for empty
+    tensors.
+    """
     if facts.stride is None or 0 in facts.shape:
         return None
     return tuple(step for step, size in zip(facts.stride, facts.shape, strict=True) if size > 1)
 
 
 def is_dense(facts: TensorFacts) -> bool:
-    """Return True if the elements fill their part of the storage, each in its own place."""
+    """Return True if the elements fill their part of the storage, each in a separate place."""
     steps = sorted(zip(facts.stride or (), facts.shape, strict=False))
     expected = 1
     for step, size in steps:
@@ -170,7 +172,7 @@ def _plain_text(value: Any) -> str:
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """The elements of a part, 1-D, in a dtype that has operators."""
+    """Return the elements of a part, 1-D, in a dtype that has operators."""
     flat = tensor.reshape(-1)
     if is_packed(flat.dtype):  # it has no operators: show the bytes
         return flat.view(torch.uint8)
@@ -180,7 +182,7 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _largest(flat: torch.Tensor) -> float:
-    """The largest finite absolute value; of a complex tensor, of its parts."""
+    """Return the largest finite absolute value; for a complex tensor, that of its parts."""
     if not (flat.is_floating_point() or flat.is_complex()):
         return 0.0
     parts = _real(flat)
@@ -193,7 +195,7 @@ def _real(flat: torch.Tensor) -> torch.Tensor:
 
 
 def _is_close(expected: torch.Tensor, actual: torch.Tensor, limit: Limit) -> bool:
-    """Within the limit; nan and infinities in the same places."""
+    """Return whether the distance is within the limit, with nan and infinities in the same places."""
     if not (expected.is_floating_point() or expected.is_complex()):
         return False
     left, right = _real(expected), _real(actual)
@@ -214,7 +216,7 @@ def _element(flat: torch.Tensor, index: int, shape: torch.Size) -> str:
     return f"{text} at {place}" if place else text
 
 
-#: Significant digits that tell any two values of a dtype apart.
+#: Significant digits that distinguish any two values of a dtype.
 _DIGITS = {torch.float32: 9, torch.float16: 5, torch.bfloat16: 4}
 
 

@@ -1,9 +1,9 @@
-"""Facts, copies and comparisons of one tensor, of whatever kind.
+"""Facts, copies and comparisons of one tensor, of any kind.
 
-Nothing here raises for a tensor that a model may hold or take, writes to it, or asks a tensor subclass for more than its
-own class offers. A tensor is read by its *parts*: plain strided tensors that together hold its elements. A wrapper subclass
-has the tensors that it wraps, a sparse tensor its indices and values, a nested tensor its components. A tensor without
-parts (:func:`has_values` is false) is compared by its facts only.
+The functions here do not raise for a tensor that a model may hold or take, do not write to it, and do not use more of a
+tensor subclass than its own class offers. A tensor is read by its *parts*: plain strided tensors that together hold its
+elements. A wrapper subclass has the tensors that it wraps, a sparse tensor its indices and values, a nested tensor its
+components. A tensor without parts (:func:`has_values` is false) is compared by its facts only.
 """
 
 from pytest_exportcheck.harness.tensors.compare import as_bytes, differing_elements, same_bits

@@ -11,10 +11,10 @@ from pytest_exportcheck.harness.tensors.parts import dense, has_own_kernels, par
 
 @as_plain
 def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors of equal shape and dtype hold the same values, sign of zero included.
+    """Return whether two tensors of equal shape and dtype hold the same values, sign of zero included.
 
-    Any nan equals any nan: which payload an operation leaves is not specified. Tensors without values are the same where
-    their class and device are.
+    Any nan equals any nan: the payload of a nan that an operation returns is not specified. Tensors without values are
+    the same where their class and device are.
     """
     if one is other:
         return True
@@ -39,7 +39,7 @@ def _same_elements(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _is_same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors of equal shape and dtype are views of the very same elements."""
+    """Return whether two tensors of equal shape and dtype are views of the very same elements."""
     if (
         not (is_strided(one) and is_strided(other))
         or one.is_quantized
@@ -58,7 +58,9 @@ def _is_same_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 @as_plain
 def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Flat indices (int64, 1-D) of the elements that differ, for two parts (:func:`parts_of`) of equal shape and dtype."""
+    """Return flat indices (int64, 1-D) of the elements that differ, for two parts (:func:`parts_of`) of equal shape and
+    dtype.
+    """
     left, right = dense(one), dense(other)
     if _same_bytes(as_bytes(left), as_bytes(right)):
         return torch.empty(0, dtype=torch.int64)
@@ -67,7 +69,9 @@ def differing_elements(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 @as_plain
 def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """The bytes of the elements of a part in order: uint8, 1-D (bool for a bool tensor), from the start of a word."""
+    """Return the bytes of the elements of a part in order: uint8, 1-D (bool for a bool tensor), from the start of a
+    word.
+    """
     tensor = dense(tensor)
     if tensor.storage_offset() * tensor.element_size() % 8:
         tensor = dense(detached_clone(tensor))
@@ -78,7 +82,7 @@ def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:
-    """As ``left.equal(right)``, eight bytes at a time where memory allows: eight times as fast."""
+    """Compare as ``left.equal(right)`` does, eight bytes at a time where memory allows: eight times as fast."""
     whole = left.numel() // 8 * 8
     if left.dtype is not torch.uint8 or left.storage_offset() % 8 or right.storage_offset() % 8:
         return left.equal(right)

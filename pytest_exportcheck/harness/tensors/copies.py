@@ -14,7 +14,9 @@ from pytest_exportcheck.harness.tensors.parts import is_emptied
 
 
 def detached_clone(tensor: torch.Tensor) -> torch.Tensor:
-    """The values of a tensor in a storage of their own; a tensor that cannot be cloned, such as a tracing tensor, as it is."""
+    """Return the values of a tensor in a new storage; return a tensor that cannot be cloned, such as a tracing tensor,
+    unchanged.
+    """
     if isinstance(tensor, FunctionalTensor) or is_emptied(tensor):
         return tensor
     with torch.no_grad():
@@ -31,12 +33,12 @@ def _clone(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _clone_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """For packed dtypes, which have no kernel to copy."""
+    """Clone packed dtypes, which have no kernel to copy."""
     return tensor.detach().view(torch.uint8).clone().view(tensor.dtype)
 
 
 def _clone_wrapped(tensor: torch.Tensor) -> torch.Tensor:
-    """For a wrapper subclass whose class does not clone."""
+    """Clone a wrapper subclass whose class does not clone."""
     names, context = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
     inner = {name: detached_clone(getattr(tensor, name)) for name in names}
     clone: torch.Tensor = type(tensor).__tensor_unflatten__(inner, context, tensor.shape, tensor.stride())  # type: ignore[attr-defined]
@@ -44,9 +46,9 @@ def _clone_wrapped(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def copy_tree(tree: Any) -> Any:
-    """A copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
+    """Return a copy of a pytree of inputs; tensors that shared storage share it in the copy too, strides are kept.
 
-    Leaves that cannot be copied are passed on as they are.
+    Leaves that cannot be copied are returned unchanged.
     """
     memo: dict[int, Any] = {}
     for leaf in _tensors_in(tree):
@@ -54,12 +56,14 @@ def copy_tree(tree: Any) -> Any:
             memo[id(leaf)] = copied(leaf, memo)
     try:
         return copy.deepcopy(tree, memo)
-    except Exception:  # an object among the inputs refuses, in words of its own
+    except Exception:  # an object among the inputs refuses, in its own words
         return pytree.tree_map(lambda leaf: _copied_leaf(leaf, memo), tree)
 
 
 def copied(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
-    """A copy with the strides of a tensor, as a leaf; tensors that share storage share it in copies of one ``memo``."""
+    """Return a copy with the strides of a tensor, as a leaf; tensors that share storage share it in copies of one
+    ``memo``.
+    """
     if isinstance(tensor, (FakeTensor, FunctionalTensor)) or is_emptied(tensor):
         return tensor
     try:
@@ -86,7 +90,7 @@ def set_requires_grad(tensor: torch.Tensor, requires_grad: bool) -> None:
 
 
 def _tensors_in(tree: Any) -> list[torch.Tensor]:
-    """The tensors among the leaves of a pytree; none where a class of the user's cannot be taken apart."""
+    """Return the tensors among the leaves of a pytree; none where a class of the user's cannot be taken apart."""
     try:
         return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
     except Exception:

@@ -17,12 +17,14 @@ _T = TypeVar("_T")
 #: Errors of a tensor kind that has no kernel for an operation, or does not support a question.
 UNREADABLE = (NotImplementedError, RuntimeError, TypeError, AttributeError, ValueError, AssertionError)
 
-#: Classes of tensors that answer no question themselves.
+#: Classes of tensors that do not define their own answers.
 _ORDINARY = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
 def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its class."""
+    """Keep ``__torch_function__`` of tensor subclasses out of a function: questions are about the tensor, not its
+    class.
+    """
 
     @wraps(function)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -36,7 +38,7 @@ def as_plain(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
 @as_plain
 def facts_of(tensor: torch.Tensor) -> TensorFacts:
-    """Type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
+    """Return type, shape, dtype, device, layout, stride and gradient flags of a tensor."""
     return TensorFacts(
         type=type(tensor).__name__,
         shape=tuple(tensor.shape) if not tensor.is_nested else (),

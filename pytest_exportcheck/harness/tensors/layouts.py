@@ -1,4 +1,4 @@
-"""Tensors that lie in memory as another one does: strides, gaps and expanded dims are kept."""
+"""Memory layouts: tensors with the layout of another one, whose strides, gaps and expanded dims are kept."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def can_be_laid_out(tensor: torch.Tensor) -> bool:
 
 @as_plain
 def laid_out_like(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """Make an uninitialised plain tensor of this shape that lies in memory as a strided tensor does.
+    """Make an uninitialised plain tensor of this shape with the memory layout of a strided tensor.
 
-    Dims keep their order, expanded dims stay expanded, and a step stays what it is in terms of the dims within it, or a
-    number where it is larger than they need: as torch states the strides of a placeholder. Elements never overlap.
+    Dims keep their order, expanded dims stay expanded, and a step keeps its expression in terms of the dims within it,
+    or a number where it is larger than they need: as torch states the strides of a placeholder. Elements never overlap.
     """
     expanded = [size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
     inner = [1 if wide else size for wide, size in zip(expanded, shape, strict=True)]
@@ -33,7 +33,7 @@ def laid_out_like(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 @as_plain
 def strides_like(tensor: torch.Tensor, shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides for a shape, as those of the tensor: see :func:`laid_out_like`."""
+    """Return strides for a shape, like those of the tensor: see :func:`laid_out_like`."""
     order = sorted(range(tensor.dim()), key=lambda dim: (tensor.stride()[dim], tensor.shape[dim], -dim))
     strides, dense, step = [1] * len(shape), 1, 1
     for dim in order:
@@ -56,7 +56,7 @@ def fill(tensor: torch.Tensor, values: torch.Tensor) -> None:
 
 
 def is_packed(dtype: torch.dtype) -> bool:
-    """Return True if a dtype holds several numbers in a byte, or none that torch can compute with."""
+    """Return True if a dtype holds several numbers in a byte, or numbers that torch cannot compute with."""
     return dtype in _PACKED
 
 

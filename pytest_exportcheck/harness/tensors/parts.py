@@ -19,7 +19,7 @@ _COMPRESSED: Mapping[torch.layout, tuple[str, str]] = {
 
 @as_plain
 def storage_key(tensor: torch.Tensor) -> Hashable:
-    """Return what two tensors have in common when they share storage; None if there is no storage to share.
+    """Return a key that two tensors have in common when they share storage; None if a tensor has no storage to share.
 
     A wrapper subclass shares storage with another one that wraps tensors of the same storages.
     """
@@ -36,8 +36,10 @@ def storage_key(tensor: torch.Tensor) -> Hashable:
 
 @as_plain
 def has_values(tensor: torch.Tensor) -> bool:
-    """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that leaked out of a
-    capture, of a storage that was given back, or of a wrapper that does not say what it wraps."""
+    """Return True if the elements of a tensor can be read: not those on the meta device, of a tracing tensor that
+    leaked out of a capture, of a storage that was given back, or of a wrapper that does not expose the tensors that it
+    wraps.
+    """
     if tensor.is_meta or isinstance(tensor, (FakeTensor, FunctionalTensor)):
         return False
     inner = _wrapped(tensor)
@@ -48,13 +50,14 @@ def has_values(tensor: torch.Tensor) -> bool:
 
 @as_plain
 def parts_of(tensor: torch.Tensor) -> tuple[tuple[str, torch.Tensor], ...]:
-    """The plain, dense, detached tensors that hold the elements, with a name for each; the name is empty where the tensor is
-    its own only part. Empty for a tensor without values."""
+    """Return the plain, dense, detached tensors that hold the elements, with a name for each; the name is empty where
+    the tensor is its own only part. Empty for a tensor without values.
+    """
     if not has_values(tensor):
         return ()
     try:
         return tuple(_parts("", tensor))
-    except UNREADABLE:  # a kind that has no kernel for what reads it
+    except UNREADABLE:  # a kind that has no kernel to read it
         return ()
 
 
@@ -87,7 +90,7 @@ def _coordinates(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
-    """The tensors that a wrapper subclass says it wraps; None for a tensor that is no such wrapper."""
+    """Return the tensors that a wrapper subclass exposes; None for a tensor that is not such a wrapper."""
     flatten = getattr(type(tensor), "__tensor_flatten__", None)
     if flatten is None or not has_own_kernels(tensor):
         return None
@@ -96,12 +99,12 @@ def _wrapped(tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]] | None:
 
 
 def has_own_kernels(tensor: torch.Tensor) -> bool:
-    """Return True if the class of a tensor answers for the operators itself."""
+    """Return True if the class of a tensor implements the operators itself."""
     return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
 
 
 def _is_opaque(tensor: torch.Tensor) -> bool:
-    """Return True if the class answers for the operators and does not say what it wraps."""
+    """Return True if the class implements the operators and does not expose the tensors that it wraps."""
     return has_own_kernels(tensor) and _wrapped(tensor) is None
 
 
@@ -112,19 +115,21 @@ def is_emptied(tensor: torch.Tensor) -> bool:
         return False
     try:
         return tensor.untyped_storage().nbytes() < (tensor.storage_offset() + _extent(tensor)) * tensor.element_size()
-    except UNREADABLE:  # an opaque layout has no storage of its own
+    except UNREADABLE:  # an opaque layout has no storage
         return False
 
 
 def _extent(tensor: torch.Tensor) -> int:
-    """How many elements of its storage a strided tensor spans, from its first to its last."""
+    """Return how many elements of its storage a strided tensor spans, from its first to its last."""
     if tensor.numel() == 0:
         return 0
     return 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """A detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers they mean."""
+    """Return a detached, plain, contiguous tensor without conjugate or negative bit; of quantised elements the numbers
+    they mean.
+    """
     if _is_dense(tensor):
         return tensor
     if tensor.layout is not torch.strided:

@@ -15,17 +15,19 @@ from pytest_exportcheck.records import Leaf
 
 
 def leaf_of(place: str, value: Any, *, clone: bool = True) -> Leaf:
-    """A leaf of a pytree as it is now: a tensor with its facts, and a storage of its own unless ``clone`` is False."""
+    """Return a leaf of a pytree as it is now: a tensor with its facts, and in a new storage unless ``clone`` is
+    False.
+    """
     if not isinstance(value, torch.Tensor):
         return Leaf(place, value)
     return Leaf(place, detached_clone(value) if clone else value, facts_of(value))
 
 
 def named_leaves(tree: Any, root: str) -> Iterator[tuple[str, Any]]:
-    """Places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
+    """Yield places and leaves of a pytree: ``output[0]['logits']``, ``args[1].mask``."""
     try:
         leaves = pytree.tree_flatten_with_path(tree)[0]
-    except ValueError:  # a class that was registered without names for what it holds
+    except ValueError:  # a class that was registered without names for its children
         yield from ((f"{root}<{number}>", leaf) for number, leaf in enumerate(pytree.tree_leaves(tree)))
         return
     for path, leaf in leaves:
@@ -38,7 +40,7 @@ def mapped(change: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Map
     Raises
     ------
     InputsRefused
-        When a class among the arguments refuses what it is given.
+        When a class among the arguments refuses the new leaves.
     """
     leaves, spec = pytree.tree_flatten_with_path((tuple(args), dict(kwargs)))
     made = [change(path, leaf) for path, leaf in leaves]
@@ -52,6 +54,6 @@ def mapped(change: Callable[[Any, Any], Any], args: tuple[Any, ...], kwargs: Map
 
 
 def input_leaves(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Places and leaves of the arguments of a call."""
+    """Yield places and leaves of the arguments of a call."""
     yield from named_leaves(args, "args")
     yield from named_leaves(dict(kwargs), "kwargs")

@@ -1,4 +1,4 @@
-"""Writes to one tensor: counting them, and putting its values back."""
+"""Writes to one tensor: their count, and the restoration of its values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from pytest_exportcheck.harness.tensors import (
 
 @as_plain
 def make_leaf(tensor: torch.Tensor) -> None:
-    """Make a tensor a leaf again that something which requires grad was written to. A view cannot become one in place:
-    runs are given aliases that are no views (:meth:`ModuleSnapshot.aliased`)."""
+    """Make a tensor a leaf again after a value that requires grad was written to it. A view cannot become one in place:
+    runs are given aliases that are not views (:meth:`ModuleSnapshot.aliased`).
+    """
     if not tensor.is_leaf and not is_view(tensor):
         tensor.detach_()
 
@@ -35,7 +36,9 @@ def write_count(tensor: torch.Tensor) -> int | None:
 
 @as_plain
 def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """Return what changes when a tensor is written to or gets another storage; None if it has no count or no storage."""
+    """Return a value that changes when a tensor is written to or gets another storage; None if it has no count or no
+    storage.
+    """
     count = write_count(tensor)
     try:
         return None if count is None else (count, tensor.data_ptr())
@@ -45,8 +48,9 @@ def version_of(tensor: torch.Tensor) -> tuple[int, int] | None:
 
 @as_plain
 def write_back(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """Give a tensor its values back, in place and past its version counter; a tensor that nothing can be written to keeps
-    what it has."""
+    """Give a tensor its values back, in place and past its version counter; a tensor that cannot be written to keeps
+    its values.
+    """
     if same_bits(tensor, value):
         return
     for write in (_write, _write_elements, _replace):
@@ -72,7 +76,9 @@ def _write(tensor: torch.Tensor, value: torch.Tensor) -> None:
 
 
 def _write_elements(tensor: torch.Tensor, value: torch.Tensor) -> None:
-    """For elements that share memory, as expanded and overlapping ones do: one by one, by their place in the storage."""
+    """Write elements that share memory, as expanded and overlapping ones do, one by one, by their place in the
+    storage.
+    """
     places = torch.zeros((), dtype=torch.int64)
     for size, step in zip(tensor.shape, tensor.stride(), strict=True):
         places = places.unsqueeze(-1) + torch.arange(size) * step

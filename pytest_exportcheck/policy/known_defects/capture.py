@@ -63,7 +63,7 @@ ROWS: tuple[KnownDefect, ...] = (
         title="the module of a program lists parameters before buffers, instead of in the order of the captured module",
         issue="docs/known-defects/captures-list-parameters-first.md",
         torch=">=2.13",
-        engines=ANY_ENGINE,  # the module is made by torch of the signature, which has parameters first
+        engines=ANY_ENGINE,  # torch makes the module of the signature, which has parameters first
         stages=CAPTURES,
         check="state",
         changes=("reordered",),
@@ -118,7 +118,7 @@ ROWS: tuple[KnownDefect, ...] = (
         title="a program treats tensors in a list or dict attribute as constants: tensors that forward() puts there are dropped",
         issue="https://github.com/pytorch/pytorch/pull/163809",
         torch=">=2.13",
-        engines=ANY_ENGINE,  # no program can say it
+        engines=ANY_ENGINE,  # a program cannot represent it
         check="effects",
         keys=("attribute_mutation",),
         subjects=("attribute_entry",),

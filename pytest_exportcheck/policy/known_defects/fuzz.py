@@ -1,4 +1,4 @@
-"""Defects that sizes other than those of the example show."""
+"""Defects that appear only at sizes other than those of the example."""
 
 from __future__ import annotations
 

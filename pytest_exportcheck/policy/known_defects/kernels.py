@@ -14,7 +14,9 @@ from pytest_exportcheck.policy.known_defects.row import (
 
 
 def _fake(row: str, title: str, operators: Names, *, issue: str, torch: str = ">=2.13") -> KnownDefect:
-    """``val`` has other strides than the real result, at any stage and of any engine: they share torch's fake kernels."""
+    """Return the row for a ``val`` with other strides than the real result, at any stage and of any engine: they share
+    torch's fake kernels.
+    """
     return KnownDefect(
         id=row,
         title=title,
@@ -29,7 +31,9 @@ def _fake(row: str, title: str, operators: Names, *, issue: str, torch: str = ">
 
 
 def _lowered(row: str, title: str, operators: Names, *, issue: str) -> KnownDefect:
-    """Lowering returns other strides than eager: the decompositions and kernels are torch's, whatever engine traces."""
+    """Return the row for a lowering that returns other strides than eager: the decompositions and kernels are torch's,
+    whichever engine traces.
+    """
     return KnownDefect(
         id=row,
         title=title,

@@ -1,4 +1,4 @@
-"""Judges findings by the rows of known defects."""
+"""The matching of findings with the rows of known defects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def judge_by(
     torch_version: str,
     operators: Collection[str] = (),
 ) -> list[Finding]:
-    """The findings of the last of the stages with their verdicts: what is broken and explained by a row becomes ``known``."""
+    """Return the findings of the last of the stages with their verdicts: a broken finding that a row explains becomes
+    ``known``.
+    """
     findings = list(findings)
     if not findings:
         return []
@@ -50,7 +52,9 @@ def _is_for(row: KnownDefect, engine: str, stages: Sequence[str]) -> bool:
 
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:
-    """A finding that a row explains. What is tolerated stays so, and names the row; what is known already stays so."""
+    """Return the verdict of a row on a finding. A tolerated finding stays tolerated, and names the row; a known one
+    stays known.
+    """
     if finding.verdict not in ("broken", "tolerated") or finding.known:
         return finding
     about = operators if finding.operators is None else finding.operators
@@ -69,7 +73,7 @@ def _is_about(row: KnownDefect, operators: Collection[str]) -> bool:
 
 
 def explains(row: KnownDefect, finding: Finding) -> bool:
-    """Return True if a finding is what a row describes, whatever the program and the stage."""
+    """Return True if the row describes the finding, for any program and stage."""
     sizes = {size for site in finding.on for _, size in site.sizes}
     return (
         finding.check == row.check
@@ -88,7 +92,7 @@ def explains(row: KnownDefect, finding: Finding) -> bool:
 
 
 def _raised(row: KnownDefect, finding: Finding) -> bool:
-    """Return True if what was raised is what the row says, as far as it says anything of it."""
+    """Return True if the error matches the row, as far as the row describes an error."""
     if not (row.error_type or row.error_contains or row.error_function or row.logged_contains):
         return True
     error = finding.error

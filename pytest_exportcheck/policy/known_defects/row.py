@@ -1,4 +1,4 @@
-"""What a row of the known defects says: which findings it explains."""
+"""A row of the known defects: the conditions on the findings that it explains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRAINING = ("nonstrict", "strict")
 POSTDISPATCH = ("nonstrict_postdispatch", "strict_postdispatch")
 CAPTURES = (*NONSTRICT, *STRICT)
 
-#: Of whatever engine: the code at fault is torch's, and all engines use it.
+#: Any engine: the code at fault is torch's, and all engines use it.
 ANY_ENGINE = ()
 
 
@@ -34,12 +34,12 @@ ANY_NAME = Names()
 
 
 def named(*names: str) -> Names:
-    """Exactly these names."""
+    """Return names that match exactly these."""
     return Names(frozenset(names))
 
 
 def beginning(*prefixes: str) -> Names:
-    """All names that begin like this."""
+    """Return names that match every name with one of these prefixes."""
     return Names(prefixes=prefixes)
 
 
@@ -52,26 +52,27 @@ class Because:
 
 
 def because(kind: CauseKind, *names: str) -> Because:
-    """A cause of this kind, with one of these names if any is given."""
+    """Return a cause of this kind, with one of these names if any is given."""
     return Because((kind,), named(*names) if names else ANY_NAME)
 
 
 def about(operators: Names) -> Because:
-    """The node that the finding is about calls one of these operators."""
+    """Return the condition that the node of the finding calls one of these operators."""
     return Because(("node",), operators)
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDefect:
-    """A genuine torch defect: the findings that it explains are ``known``. Of a tuple any entry must match; an empty one matches
-    everything.
+    """A genuine torch defect: the findings that it explains are ``known``. Of a tuple any entry must match; an empty
+    one matches everything.
 
-    ``issue`` is the public report of the defect. ``stages`` are names of stages or of columns of the contract; ``after`` of the
-    stage before; ``loaded``: an earlier stage saved and loaded the program. ``sizes`` are sizes of which a call that showed it must
-    have one. ``operators`` are those of which the program before the stage (at a capture: the captured one) must have one.
-    ``error_type``, ``error_contains`` (all of these texts) and ``error_function`` (of torch, that raised) are about what was raised,
-    ``logged_contains`` about what torch logged before. ``together_with`` is the id of a row that must explain another finding of the
-    same item. ``always_fails``: under every profile, because there is no program to ship and the model has a remedy.
+    ``issue`` is the public report of the defect. ``stages`` are names of stages or of columns of the contract;
+    ``after`` of the stage before; ``loaded``: an earlier stage saved and loaded the program. ``sizes`` are sizes of
+    which a call that showed it must have one. ``operators`` are those of which the program before the stage (at a
+    capture: the captured one) must have one. ``error_type``, ``error_contains`` (all of these texts) and
+    ``error_function`` (of torch, that raised) are about what was raised, ``logged_contains`` about what torch logged
+    before. ``together_with`` is the id of a row that must explain another finding of the same item. ``always_fails``:
+    under every profile, because there is no program to ship and the model has a remedy.
     """
 
     id: str

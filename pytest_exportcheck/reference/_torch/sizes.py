@@ -22,7 +22,7 @@ size_functions = _functions
 # Holds the symbols of a program with their ranges and hints; the loader and the exporter each make one (2.13).
 ShapeEnv = _symbolic_shapes.ShapeEnv
 
-# State how each size of an input is dynamic, and what was declared of it, to the shape environment (2.13).
+# State how each size of an input is dynamic, and what was declared of the size, to the shape environment (2.13).
 DimDynamic = _symbolic_shapes.DimDynamic
 EqualityConstraint = _symbolic_shapes.EqualityConstraint
 RelaxedUnspecConstraint = _symbolic_shapes.RelaxedUnspecConstraint
@@ -63,8 +63,8 @@ DimHint = _shapes._DimHint
 DimHintType = _shapes._DimHintType
 IntWrapper = _shapes._IntWrapper
 
-# The code that a symbolic number runs when it is asked for a truth value: a condition whose innermost frames are in these files
-# only was asked by the model's line itself, not by an operator that the line calls (2.13).
+# The code that a symbolic number runs when its truth value is requested: if the innermost frames of a condition are in
+# these files only, the model's line itself requested the condition, not an operator that the line calls (2.13).
 SYMBOLIC_NUMBER_FILES = frozenset(str(module.__file__) for module in (torch, _recording, _sym_node, _symbolic_shapes))
 
 
@@ -77,7 +77,9 @@ def normalize_dynamic_shapes(
 
 
 def number_context(must_stay_dynamic: bool) -> Any:
-    """Return what a symbolic number among the inputs must satisfy, in the form that the shape environment takes (2.13)."""
+    """Return what a symbolic number among the inputs must satisfy, in the form that the shape environment takes
+    (2.13).
+    """
     return (
         _symbolic_shapes.SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False))
         if must_stay_dynamic
@@ -91,6 +93,7 @@ def is_unbacked(symbol: Any) -> bool:
 
 
 def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
-    """Return which of the pending unbacked symbols a value yields first, and where. The public function names all that are new to the
-    environment, and here all are known (2.13)."""
+    """Return which of the pending unbacked symbols a value yields first, and where. The public function names all that
+    are new to the environment, and here all are known (2.13).
+    """
     return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)

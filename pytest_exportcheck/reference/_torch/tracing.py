@@ -1,4 +1,6 @@
-"""Tracing: proxies, dispatch below autograd, functionalisation, regions, sources of guards, and the errors of a capture."""
+"""Tracing: proxies, dispatch below autograd, functionalisation, regions, sources of guards, and the errors of a
+capture.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ PythonFunctionalizeAPI = _functional_tensor.PythonFunctionalizeAPI
 
 # --- the process while tracing --------------------------------------------------------------
 
-# Backends whose own operators would appear in a program, off while tracing as in torch.export. Their public switches set
-# more than this one (2.13).
+# Backends whose own operators would appear in a program. They are off while tracing, as in torch.export. Their public
+# switches set more than this one (2.13).
 _BACKENDS = tuple(
     (getattr(torch._C, f"_get_{name}_enabled"), getattr(torch._C, f"_set_{name}_enabled"))
     for name in ("mkldnn", "nnpack", "cudnn")
@@ -67,8 +69,9 @@ _BACKENDS = tuple(
 
 @contextmanager
 def exporting() -> Iterator[None]:
-    """Make ``torch.compiler.is_compiling()`` and ``is_exporting()`` true, and switch backends' own operators off: the public functions
-    only read these flags (2.13)."""
+    """Make ``torch.compiler.is_compiling()`` and ``is_exporting()`` true, and switch backends' own operators off: the
+    public functions only read these flags (2.13).
+    """
     before = torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag
     with ExitStack() as stack:
         stack.callback(_set_exporting, *before)
@@ -84,8 +87,10 @@ def _set_exporting(compiling: bool, exporting: bool) -> None:
 
 
 def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:
-    """Return a context in which a module has other parameters and buffers, tied ones under every name. ``torch.func.functional_call``
-    calls the module in it, and gives no access to what the call leaves in the module (2.13)."""
+    """Return a context in which a module has other parameters and buffers, tied ones under every name.
+    ``torch.func.functional_call`` calls the module in it, and gives no access to what the call leaves in the module
+    (2.13).
+    """
     return torch.nn.utils.stateless._reparametrize_module(
         module, tensors, tie_weights=True, strict=True, stack_weights=True
     )
@@ -109,7 +114,9 @@ def _tracer() -> Any:
 
 
 def module_in_progress() -> tuple[str, str]:
-    """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on (2.13)."""
+    """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on
+    (2.13).
+    """
     key, (path, _) = next(reversed(_tracer().module_stack.items()))
     _, at, number = key.rpartition("@")
     return path, at + number if at else ""
@@ -122,7 +129,9 @@ def node_of(value: Any) -> torch.fx.Node | None:
 
 
 def recorded_whole(operator: Any, *args: Any, **kwargs: Any) -> Any:
-    """Record one node for a composite operator, and compute its value by its decomposition, which is not recorded (2.13)."""
+    """Record one node for a composite operator, and compute its value by its decomposition, which is not recorded
+    (2.13).
+    """
     tracer = _tracer()
     given, named = pytree.tree_map(tracer.unwrap_proxy, (args, kwargs))
     key = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -158,7 +167,9 @@ WITH_EFFECTS = _effects.with_effects
 
 
 class EffectsMode(FunctionalTensorMode):  # type: ignore[no-untyped-call]
-    """Functionalisation that makes a token for each kind of effect when it meets the first: only private arguments ask for it (2.13)."""
+    """Functionalisation that makes a token for each kind of effect when it meets the first: only private arguments ask
+    for it (2.13).
+    """
 
     def __init__(self) -> None:
         super().__init__(export=True, _allow_token_discovery=True)
@@ -175,15 +186,18 @@ def value_of_functional(tensor: FunctionalTensor) -> torch.Tensor:
 
 
 def forget_numbers(tensor: torch.Tensor) -> None:
-    """Drop the symbol that a fake remembers of ``item`` or ``nonzero``: 2.13 cannot give it a new name a second time (2.13)."""
+    """Drop the symbol that a fake remembers of ``item`` or ``nonzero``: 2.13 cannot give it a new name a second time
+    (2.13).
+    """
     for memo in ("item_memo", "nonzero_memo", "unique_memo", "unique_consecutive_memo"):
         setattr(tensor, memo, None)
 
 
 @functools.cache
 def is_functional_composite(operator: Any) -> bool:
-    """Return True if an operator is composite for all devices, and neither mutates nor may return an alias: such an operator can
-    stay whole in a functional graph. There is no public list of them (2.13)."""
+    """Return True if an operator is composite for all devices, and neither mutates nor may return an alias: such an
+    operator can stay whole in a functional graph. There is no public list of them (2.13).
+    """
     if not isinstance(operator, OpOverload) or operator in FunctionalTensor.metadata_fns:
         return False
     key = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -206,6 +220,8 @@ def composite_operators() -> Iterator[Any]:
 
 
 def autograd_kernel(operator: Any) -> Callable[..., Any] | None:
-    """Return what autograd would call in place of an operator if that is written in Python, None for most operators (2.13)."""
+    """Return what autograd would call in place of an operator if that is written in Python, None for most operators
+    (2.13).
+    """
     kernel = getattr(operator, "py_kernels", {}).get(torch._C.DispatchKey.Autograd)
     return kernel if callable(kernel) else None

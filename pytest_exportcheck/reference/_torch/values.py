@@ -14,7 +14,8 @@ from torch._subclasses import fake_tensor as _fake_tensor
 from torch.fx.traceback import NodeSource
 from torch.utils import _pytree
 
-# Inputs, outputs and specs of programs are this module's; ``torch.utils.pytree`` has no key paths and no registered names (2.13).
+# Inputs, outputs and specs of programs are this module's; ``torch.utils.pytree`` has no key paths and no registered
+# names (2.13).
 pytree = _pytree
 
 # Tensors without data are the values of nodes; torch has no public names for them (2.13).
@@ -29,7 +30,7 @@ load_verifier = _verifier.load_verifier
 
 # --- operators ------------------------------------------------------------------------------
 
-# The classes of operators, by which they are told from functions; torch.ops has no public ones (2.13).
+# The classes of operators, which distinguish operators from functions; torch.ops has no public ones (2.13).
 HigherOrderOperator = _ops.HigherOrderOperator
 OpOverload = _ops.OpOverload
 OpOverloadPacket = _ops.OpOverloadPacket
@@ -58,7 +59,9 @@ def schema_of_operator(operator: OpOverload) -> Any:
 
 
 def overload_of_operator(operator: OpOverload) -> str:
-    """Return the name of an overload, ``default`` where the schema has none: the schema holds an empty text there (2.13)."""
+    """Return the name of an overload, ``default`` where the schema has none: the schema holds an empty text there
+    (2.13).
+    """
     return operator._overloadname
 
 
@@ -86,8 +89,9 @@ def coo_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def empty_coo(
     sparse_dim: int, dense_dim: int, shape: tuple[Any, ...], *, is_coalesced: bool, **kind: Any
 ) -> torch.Tensor:
-    """Return a COO tensor without elements: the public constructor computes the dims from elements, and derives whether the tensor
-    is coalesced (2.13)."""
+    """Return a COO tensor without elements: the public constructor computes the dims from elements, and derives whether
+    the tensor is coalesced (2.13).
+    """
     tensor = torch.ops.aten._sparse_coo_tensor_with_dims(sparse_dim, dense_dim, shape, layout=torch.sparse_coo, **kind)
     coalesced: torch.Tensor = tensor._coalesced_(is_coalesced)
     return coalesced
@@ -109,23 +113,31 @@ def class_of_script_object(value: torch.ScriptObject) -> str:
 
 
 def state_tables(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters and the buffers that a module holds itself; the public iterators leave out tied ones (2.13)."""
+    """Return the parameters and the buffers that a module holds itself; the public iterators leave out tied ones
+    (2.13).
+    """
     return module._parameters, module._buffers
 
 
 def non_persistent_buffers(module: torch.nn.Module) -> set[str]:
-    """Return the names of a module's own buffers that its state dict leaves out; there is no public list (2.13)."""
+    """Return the names of the buffers that a module holds itself and its state dict leaves out; there is no public list
+    (2.13).
+    """
     return module._non_persistent_buffers_set
 
 
 def rename_node(node: torch.fx.Node, name: str) -> None:
-    """Give a node exactly this name: the public setter alone changes it where the graph holds the name already (2.13)."""
+    """Give a node exactly this name: the public setter changes the name where the graph has a node of that name
+    (2.13).
+    """
     node.name = node._name = name
 
 
 @contextmanager
 def on_new_nodes(module: torch.fx.GraphModule, note: Callable[[torch.fx.Node], None]) -> Iterator[None]:
-    """Call ``note`` with each node that is created in the graphs of a module: torch's passes do not return what they create (2.13)."""
+    """Call ``note`` with each node that is created in the graphs of a module: torch's passes do not return what they
+    create (2.13).
+    """
     module._register_create_node_hook(note)
     try:
         yield
@@ -134,7 +146,9 @@ def on_new_nodes(module: torch.fx.GraphModule, note: Callable[[torch.fx.Node], N
 
 
 def node_source(given: Mapping[str, Any]) -> NodeSource | None:
-    """Build a ``from_node`` entry from what ``to_dict`` returns; the reverse of that public method is private (2.13)."""
+    """Build a ``from_node`` entry from what ``to_dict`` returns; the reverse of that public method is private
+    (2.13).
+    """
     return NodeSource._from_dict(dict(given))
 
 

@@ -1,4 +1,6 @@
-"""What must hold at run time and could not be decided while tracing stands in the graph, as assertions."""
+"""Runtime assertions: conditions that must hold at run time and could not be decided while tracing, written into the
+graph.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ _MADE_HERE = 'File "pytest_exportcheck/reference/exporter/assertions.py", in ins
 
 
 def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
-    """Assert what was deferred about sizes, and of tensors that are cast that they are what they were: a cast that did nothing
-    while tracing gives the tensor itself, one that does something a copy."""
+    """Insert the deferred assertions about sizes, and an assertion of the metadata of each tensor that is cast: a cast
+    that did nothing while tracing gives the tensor itself, and a cast that does something gives a copy.
+    """
     with _provenance(module, _MADE_HERE):
         insert_deferred_runtime_asserts(module, env, "exported program", export=True)
     for node in module.graph.nodes:
@@ -39,7 +42,7 @@ def _assert_metadata(graph: torch.fx.Graph, cast: torch.fx.Node) -> None:
 
 
 def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
-    """Which node yields each unbacked symbol first."""
+    """Record at each node the unbacked symbols that this node yields first."""
     pending = {
         symbol
         for symbol in env.var_to_range  # torch's loader has expressions among them
@@ -57,7 +60,7 @@ def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
 
 @contextmanager
 def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None]:
-    """Nodes that are made meanwhile get a module stack and say that they are ours."""
+    """Give the nodes that are created inside the context a module stack, and mark them as created by this exporter."""
 
     def note(node: torch.fx.Node) -> None:
         if node.op != "call_function":
@@ -80,9 +83,11 @@ def _function_name(target: Any) -> str:
 
 
 def _value_of(node: torch.fx.Node) -> Any:
-    """What a call on numbers yields, by calling it on theirs."""
+    """Compute what a call on numbers yields from the values of its arguments; return None where they are not known
+    yet.
+    """
     args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta.get("val"))
     try:
         return node.target(*args, **kwargs)  # type: ignore[operator]
-    except Exception:  # an assertion about what is not known yet
+    except Exception:  # an assertion about a value that is not known yet
         return None

@@ -1,4 +1,4 @@
-"""Tensors that the graph holds become inputs, under the names that the module has for them."""
+"""Constants: tensors that the graph holds become inputs, under the names that the module has for them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from pytest_exportcheck.reference.exporter.module_calls import NOTE
 def lift_constants(
     module: torch.fx.GraphModule, mode: FakeTensorMode, known: Mapping[str, Any], lifted: int
 ) -> dict[str, Any]:
-    """Name -> value, in the order of their placeholders, which stand behind the first ``lifted`` ones. Of ``known`` ones the
-    names are kept."""
+    """Return the constants by name, in the order of their placeholders, which come after the first ``lifted`` ones.
+    Values in ``known`` keep their names.
+    """
     graph = module.graph
     names: dict[int, list[str]] = {}
     for name, value in known.items():
@@ -46,7 +47,7 @@ def lift_constants(
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
-            # a parameter of a module that is not part of this one is no parameter of the program either
+            # a parameter of a module that is not part of this one is not a parameter of the program either
             constant = value.detach() if isinstance(value, torch.nn.Parameter) else value
             made[id(value)], values[name] = placeholder, constant
         made[id(value)].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
@@ -56,7 +57,7 @@ def lift_constants(
 
 
 def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
-    """Of a tensor that ``forward`` makes: after the module that makes it."""
+    """Return a name for a tensor that ``forward`` makes, after the module that makes it."""
     stack: dict[str, tuple[str, str]] = next(
         (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
     )
@@ -66,7 +67,9 @@ def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, 
 
 
 def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
-    """A tensor that only exists while tracing is no constant, and an object is none that is captured here."""
+    """Refuse a tensor that only exists while tracing, which is not a constant, and an object that this exporter does
+    not capture.
+    """
     if isinstance(value, torch.ScriptObject):
         raise NotTraceable(
             f"the model uses a script object, {class_of_script_object(value)}, which the reference exporter does not capture. "

@@ -1,4 +1,4 @@
-"""Lowering: the program below autograd that computes what a program computes, what it changes among its outputs."""
+"""Lowering: the program below autograd that computes what a program computes, with its mutations among its outputs."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _MUTATION = {
 
 
 def decompose(program: ExportedProgram, decomp_table: Mapping[Any, Any] | None = None) -> ExportedProgram:
-    """The program in functional operators below autograd, as ``program.run_decompositions`` gives it.
+    """Return the program in functional operators below autograd, as ``program.run_decompositions`` gives it.
 
     Parameters
     ----------
     program
-        Any program; it stays as it is, and shares its state with the new one.
+        Any program; it is not modified, and shares its state with the new one.
     decomp_table
-        Operator -> a function that computes it by others. By default what leads to core ATen operators. Composite operators that a
-        given table does not name stay as they are.
+        Operator -> a function that computes it by others. The default is the table that leads to core ATen operators.
+        Composite operators that a given table does not name stay as they are.
     """
     table = torch.export.default_decompositions() if decomp_table is None else decomp_table
     return lowered(program, table, keep=True)
 
 
 def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -> ExportedProgram:
-    """``keep`` as for :func:`functional`."""
+    """Return the lowered program; ``keep`` is as for :func:`functional`."""
     before = program.graph_signature
     tokens = sum(spec.kind is InputKind.TOKEN for spec in before.input_specs)
     mode = _mode_of(program)
@@ -83,7 +83,7 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
 
 
 def _mode_of(program: ExportedProgram) -> FakeTensorMode:
-    """The mode of the program's values, so that symbols mean what they meant."""
+    """Return the fake mode of the program's values, so that symbols keep their meaning."""
     values = [node.meta.get("val") for node in program.graph.nodes]
     return next((each.fake_mode for each in values if isinstance(each, FakeTensor)), None) or FakeTensorMode(
         shape_env=ShapeEnv(), export=True
@@ -91,8 +91,9 @@ def _mode_of(program: ExportedProgram) -> FakeTensorMode:
 
 
 def _without_copies(graph: torch.fx.Graph, first: int, count: int) -> None:
-    """What is copied into the whole of an input is its new value, where it is of the same kind. A result that is the input
-    itself stays a copy: it is not the tensor that the value was taken from."""
+    """Replace a copy into the whole of an input by the copied value, where the value is of the same kind as the input.
+    A result that is the input itself stays a copy: it is a different tensor from the one that the value was taken from.
+    """
     output = graph.output_node()
     results = list(output.args[0])  # type: ignore[arg-type]
     for place in range(first, first + count):
@@ -119,7 +120,9 @@ def _inputs(
     tokens: int,
     state: int,
 ) -> list[InputSpec]:
-    """The placeholders under their names, with what stood beside them; constants that were made stand behind the state."""
+    """Set the names and metadata of the placeholders and return their specs; constants that were made come after the
+    state.
+    """
     placeholders = graph.find_nodes(op="placeholder")
     first = tokens + state
     new, lifted = placeholders[:tokens], placeholders[first : first + len(made)]
@@ -156,7 +159,7 @@ def _outputs(
 
 
 def _named(program: ExportedProgram) -> set[str]:
-    """The nodes that signatures of calls name."""
+    """Return the names of the nodes that call signatures refer to."""
     signatures = [entry.signature for entry in program.module_call_graph if entry.signature is not None]
     return {each.name for one in signatures for each in (*one.inputs, *one.outputs)}
 
@@ -172,7 +175,7 @@ def _renamed(entry: ModuleCallEntry, nodes: Mapping[str, torch.fx.Node]) -> Modu
 
 
 def _ranges(program: ExportedProgram, graph: torch.fx.Graph, mode: FakeTensorMode) -> dict[Any, Any]:
-    """Those of the program, and of symbols that operators brought which stood in others."""
+    """Return the ranges of the program, and those of symbols that operators introduced in place of others."""
     found = dict(program.range_constraints)
     env: Any = mode.shape_env
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""Dynamic shapes: what was declared of every dimension, in whichever form it was written."""
+"""Dynamic shapes: the declaration of every dimension, in whichever form it was written."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 
-#: Of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
+#: Declaration of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
 Declared = Mapping[int, Any] | Any
 
 
 def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Any:
-    """The declaration as a mapping by name or a sequence by position, whichever object it was written as; None for none."""
+    """Return the declaration as a mapping by name or a sequence by position, from any object that holds one; None for
+    none.
+    """
     if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
         dynamic_shapes = dynamic_shapes.dynamic_shapes(module, example.args, example.kwargs)  # type: ignore[no-untyped-call]
     if not dynamic_shapes:
@@ -32,14 +34,14 @@ def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any)
 
 
 def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
-    """For each leaf of the example what was declared of it; of a dimension that is not spoken of, nothing: it is static.
+    """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static.
 
     Raises
     ------
     UserError
         Where the declaration does not fit the structure of the example, in torch's words.
     InvalidInput
-        Where it speaks of a dimension that is not there, or names the size of a number.
+        Where the declaration names a dimension that does not exist, or names the size of a number.
     ConstraintViolation
         Where the example has another size than was declared.
     """

@@ -1,4 +1,4 @@
-"""Why a model cannot be exported. Each kind is also the error that torch raises there."""
+"""Reasons why a model cannot be exported. Each kind is also the error that torch raises there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_exportcheck.reference._torch.tracing import UserError, UserErrorType
 
 
 class ExportError(ExportcheckError, UserError):
-    """A model, or what is asked of it, cannot be exported: what, where, and what to write instead."""
+    """A model cannot be exported, or not in the way that was requested: what, where, and what to write instead."""
 
     kind = UserErrorType.INVALID_INPUT
 
@@ -19,17 +19,17 @@ class ExportError(ExportcheckError, UserError):
 
 
 class InvalidInput(ExportError):
-    """The example, or the dynamic shapes, are none that the model takes."""
+    """The model does not accept the example or the dynamic shapes."""
 
 
 class ConstraintViolation(ExportError):
-    """The model does not keep what was declared of its sizes."""
+    """The model restricts a size more than was declared."""
 
     kind = UserErrorType.CONSTRAINT_VIOLATION
 
 
 class NotTraceable(ExportError):
-    """The model does something that no program can say."""
+    """The model does something that an exported program cannot represent."""
 
     kind = UserErrorType.ANTI_PATTERN
 
@@ -43,10 +43,10 @@ class NotSupported(ExportError):
 
 
 class DataDependent(ExportError, GuardOnDataDependentSymNode):
-    """The model needs to know a value that only a call can tell."""
+    """The model needs a value that is known only when the program is called."""
 
     kind = UserErrorType.DYNAMIC_CONTROL_FLOW
 
     def __init__(self, message: str, condition: Any) -> None:
         super().__init__(message)
-        self.args, self.cond = (message,), condition  # torch's own keeps the condition only
+        self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only

@@ -1,4 +1,4 @@
-"""Exporting a model: the steps, in the order in which data passes."""
+"""Export of a model: the steps, in the order in which data passes."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ def export(
     pre_dispatch: bool = True,
     preserve_module_call_signature: tuple[str, ...] = (),
 ) -> ExportedProgram:
-    """The program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
+    """Return the program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
 
     Parameters
     ----------
     mod, args, kwargs
-        A module and the arguments of an example call. The module, the arguments and the generators are as before when it returns.
+        A module and the arguments of an example call. The module, the arguments and the generators are unchanged
+        afterwards.
     dynamic_shapes
-        In every form that torch takes. A call of the program outside of a declared range is refused.
+        In every form that torch takes. The program refuses a call outside of a declared range.
     pre_dispatch
-        Without it the program is one of functional operators below autograd: what it changes is among its outputs.
+        If False, the program consists of functional operators below autograd, and returns its mutations as outputs.
     strict
-        Only as it is: captures through Dynamo are torch's.
+        Must be False: captures through Dynamo are torch's.
     preserve_module_call_signature
-        Paths of submodules that ``torch.export.unflatten`` shall make callable as they are: each call is kept.
+        Paths of submodules that ``torch.export.unflatten`` shall make callable with their own signatures.
 
     Raises
     ------
@@ -58,9 +59,10 @@ def export(
     ConstraintViolation
         Where the module restricts its sizes more than was declared: which, where, and what to declare instead.
     NotTraceable
-        Where it does what no program can say.
+        Where the module does something that an exported program cannot represent.
     NotSupported
-        Where it has something that a program may hold and that this exporter does not capture, such as most tensor subclasses.
+        Where the module has something that a program may hold and that this exporter does not capture, such as most
+        tensor subclasses.
     """
     if strict:
         raise NotImplementedError(
@@ -77,7 +79,7 @@ def export(
 def _captured(
     mod: torch.nn.Module, example: Example, dynamic_shapes: Any, preserve_module_call_signature: tuple[str, ...]
 ) -> ExportedProgram:
-    """The program above autograd."""
+    """Return the program above autograd."""
     calls = Calls(mod, preserve_module_call_signature)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)

@@ -32,12 +32,10 @@ from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
-_STRICT, _RELAXED = "strict", "relaxed"
-
 
 @dataclass
 class Declarations:
-    """What the declared dims say of where sizes come from, as guards are checked against it."""
+    """The declared dims by the places that sizes come from, against which guards are checked."""
 
     sources: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     derived: list[tuple[Any, Any, int, Leaf, int]] = field(default_factory=list)
@@ -62,17 +60,18 @@ class Symbolic:
 
 
 def new_symbolic() -> Symbolic:
+    """Make a fake mode with a new environment of symbols."""
     env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 
 def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared]) -> FakeInputs:
-    """The fakes of the example.
+    """Return the fakes of the example.
 
     Raises
     ------
     ConstraintViolation
-        Where a size of the example is not of the form that was declared of it.
+        Where a size of the example does not have the form that was declared.
     """
     found = Declarations()
     values, seen = [], set()
@@ -110,7 +109,7 @@ def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarati
 def _dimension(
     symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
 ) -> tuple[Any, Any]:
-    """How one dimension is dynamic, and what its symbol must keep to."""
+    """Return how one dimension is dynamic, and the constraint of its symbol."""
     if isinstance(said, DimHint):
         found.relaxed.add(source)
         if said.type is DimHintType.STATIC:
@@ -140,7 +139,9 @@ def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any) -> Any:
 
 
 def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
-    """Sizes that share a dim are equal; those of a derived dim follow from its root, which may stand in no input."""
+    """Return the constraint that sizes that share a dim are equal, and that those of a derived dim follow from its
+    root, which need not be a size of any input.
+    """
     pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
     phantoms: dict[str, Any] = {}
     derived = []

@@ -40,9 +40,10 @@ Table = Mapping[Any, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Functional:
-    """``module`` takes and returns a token for each kind of effect whose order counts (so many are ``effects``), then what the graph
-    takes and returns. Between them it returns the new values of the inputs that change, whose places are ``changed``. ``nodes`` are
-    what became of those that were asked for, by their old names."""
+    """A functional graph. ``module`` takes and returns a token for each kind of effect whose order counts (their number
+    is ``effects``), then what the graph takes and returns. Between them it returns the new values of the inputs that
+    change, whose places are ``changed``. ``nodes`` are the new nodes of those that were requested, by their old names.
+    """
 
     module: torch.fx.GraphModule
     effects: int
@@ -53,8 +54,12 @@ class Functional:
 def functional(
     graph: torch.fx.GraphModule, mode: FakeTensorMode, table: Table, *, keep: bool, tokens: int, wanted: Collection[str]
 ) -> Functional:
-    """``table`` says how operators are written out; composite ones that it does not name stay where ``keep`` says so.
-    Of the graph's own inputs and outputs the first ones are ``tokens``, which are left out: they are threaded anew."""
+    """Run a graph again below autograd and return it without mutations.
+
+    ``table`` says how operators are written out; composite ones that it does not name stay where ``keep`` says so. The
+    first ``tokens`` of the graph's own inputs and outputs are tokens, which are left out: new ones are threaded
+    through.
+    """
     values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
     table = dict(table.items())
     whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
@@ -94,7 +99,7 @@ def functional(
 
 
 def _tokens_first(graph: torch.fx.Graph) -> None:
-    """A token is an input that was made where the first effect of its kind was met."""
+    """Move tokens to the front: a token is an input that was made where the first effect of its kind was met."""
     first, *others = graph.nodes
     seen_call = first.op != "placeholder"
     for node in others:
@@ -108,12 +113,14 @@ def _functional(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What a functional tensor holds by now."""
+    """Return the value of a functional tensor after the mutations so far."""
     return value_of_functional(value) if isinstance(value, FunctionalTensor) else value
 
 
 class _Rerun(PropagateUnbackedSymInts):
-    """Regions of another grad mode mean nothing below autograd, and those of autocast are run as such: what is in them runs node by node."""
+    """An interpreter that runs regions node by node: those of another grad mode mean nothing below autograd, and those
+    of autocast are run as such.
+    """
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if target is WRAP_SET_GRAD:
@@ -128,7 +135,9 @@ class _Rerun(PropagateUnbackedSymInts):
 
 
 class _Whole(_Rerun):
-    """The graph itself: what it returns are plain tensors. A view that is made anew for that stands where it was made."""
+    """The interpreter of the graph itself, which returns plain tensors. A view that is made again for a result stays
+    where it was made.
+    """
 
     def __init__(self, graph: torch.fx.GraphModule, wanted: Collection[str], nodes: dict[str, torch.fx.Node]) -> None:
         super().__init__(graph)
@@ -151,8 +160,10 @@ class _Whole(_Rerun):
 
 
 class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
-    """Composite operators are met here as they are called. They are written out above functionalisation, for what they do inside may
-    mutate; what stays whole is called with what the tensors hold."""
+    """Functionalisation that meets composite operators as they are called. They are written out above
+    functionalisation, because their decompositions may mutate; operators that stay whole are called with the values
+    that the tensors hold.
+    """
 
     supports_higher_order_operators = True
 
@@ -164,7 +175,7 @@ class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if isinstance(func, HigherOrderOperator):  # their rules go by the exact class of a mode
             return func.python_key_table[FunctionalTensorMode](self, *args, **kwargs)
-        if func is torch.ops.aten.detach_.default:  # says something of gradients only
+        if func is torch.ops.aten.detach_.default:  # concerns gradients only
             return args[0]
         if func in self._whole:
             functional = PythonFunctionalizeAPI(self)
@@ -183,7 +194,9 @@ class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
 
 
 def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
-    """Composite operators that can stay as they are: all that there are, for writing out others may lead to them."""
+    """Yield composite operators that can stay as they are: all that exist, since writing out others may lead to
+    them.
+    """
     called = (
         node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes
     )

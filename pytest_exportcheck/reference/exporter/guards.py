@@ -1,4 +1,6 @@
-"""What the trace found out of the symbols, against what was declared: solved, or refused with what to write instead."""
+"""Guards: the conditions on symbols that the trace found, compared with the declaration and solved, or refused with
+what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv, misjudged
 
-#: As many lines of the model a message shows, and of each as many conditions.
+#: A message shows at most this many lines of the model, and of each line at most this many conditions.
 _LINES, _CONDITIONS = 5, 4
 
 
@@ -68,7 +70,7 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
 
 
 def _lines(env: WatchedShapeEnv, message: str) -> str:
-    """Where the model asks for what was not declared of the dims that a message names: the lines, each with its conditions."""
+    """Describe where the model restricts the dims that a message names: the lines, each with its conditions."""
     dims: dict[Any, sympy.Symbol] = {}
     for symbol, sources in env.var_to_sources.items():
         for name in (env.source_name_to_debug_name.get(each.name, each.name) for each in sources):
@@ -90,7 +92,8 @@ def _first(conditions: list[str]) -> str:
 
 
 def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
-    """Expression of an input's size, and symbol -> its range: as declared, narrowed by what the trace requires.
+    """Return the range of every symbol, and of every expression that is an input's size: as declared, narrowed by what
+    the trace requires.
 
     Raises
     ------
@@ -155,8 +158,8 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
 
 
 def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
-    """What a call must keep to that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0 and 1 at which the
-    model goes another way, where nothing was declared of them.
+    """Return the conditions on a call that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0
+    and 1 at which the model takes another branch, where nothing was declared of them.
 
     Raises
     ------
@@ -177,7 +180,9 @@ def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> lis
 
 
 def _otherwise(env: Any, leaf: Leaf, number: int, symbol: Any, dim: Any) -> Iterator[int]:
-    """Sizes 0 and 1 that the model treats otherwise than those it was traced with: symbols are taken to be neither."""
+    """Yield the sizes 0 and 1 at which the model takes another branch than at those it was traced with: torch assumes
+    that symbols are neither.
+    """
     for small in (0, 1):
         branch = misjudged(env.branches, symbol, small)
         if branch is None or (isinstance(dim, Dim) and not dim.min <= small <= dim.max):

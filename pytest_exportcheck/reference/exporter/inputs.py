@@ -1,4 +1,4 @@
-"""The example: what the module is called with, leaf by leaf, each with its place in the call."""
+"""The example: the arguments that the module is called with, leaf by leaf, each with its place in the call."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Path = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is the same for
-    guards: ``L['x'][0]['mask']``."""
+    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is
+    the same for guards: ``L['x'][0]['mask']``.
+    """
 
     value: Any
     path: Path
@@ -29,13 +30,13 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        """What its placeholder is called, but for collisions: of what ``**kwargs`` takes, not what that is called."""
+        """Return the wanted name of the leaf's placeholder: the path, without the name of ``**kwargs`` itself."""
         parts = self.path if self.named else self.path[1:]
         return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(part)) for part in parts).lower()
 
     @property
     def text(self) -> str:
-        """As a user would write it: ``x[0]['mask']``."""
+        """Return the path as a user would write it: ``x[0]['mask']``."""
         first, *others = self.path
         return str(first) + "".join(f"[{part!r}]" for part in others)
 
@@ -53,12 +54,12 @@ class Example:
 
 
 def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
-    """The example of a call.
+    """Return the example of a call.
 
     Raises
     ------
     InvalidInput
-        When the arguments are no tuple and dict, do not fit ``forward``, or hold what no program can take.
+        When the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
     """
     if not isinstance(args, tuple):
         raise InvalidInput(f"args is a tuple of positional arguments, got {type(args).__name__}. Write (x,) for one.")
@@ -89,7 +90,7 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
 
 
 def _names(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """For each argument of the call the beginning of its path, and its source."""
+    """Return the beginning of the path, and the source, of each argument of the call."""
     parameters = list(signature.parameters.values())
     positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")

@@ -1,4 +1,4 @@
-"""What is written beside the nodes: provenance of calls, and none of inputs and outputs."""
+"""Node metadata: calls keep their provenance, and inputs and outputs have none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_exportcheck.reference._torch.values import PROFILER_MARKS
 from pytest_exportcheck.reference.exporter.trace import ROOT
 
 _SELF = "L__self__"
-#: Nothing to a program: an unused detach, and what a profiler is told.
+#: Calls without an effect in a program: an unused detach, and messages to a profiler.
 _EFFECTLESS = (
     torch.ops.aten.detach.default,
     *PROFILER_MARKS,
@@ -19,8 +19,9 @@ _EFFECTLESS = (
 
 
 def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
-    """Drop calls that nobody uses and that do nothing, and give every call a module stack in the usual form; ``leaves`` are
-    the values of the last placeholders."""
+    """Drop unused calls without effects, and give every call a module stack in the usual form; ``leaves`` are the
+    values of the last placeholders.
+    """
     graph = module.graph
     placeholders = graph.find_nodes(op="placeholder")
     for node, value in zip(reversed(placeholders), reversed(leaves), strict=False):
@@ -38,7 +39,9 @@ def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
 
 
 def _stack(traced: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Keys as torch spells them, paths from the exported module on. What a graph that is traced again has of the kind stays."""
+    """Yield keys as torch spells them, with paths from the exported module on. The stack of a graph that is traced
+    again is kept.
+    """
     for key, (path, kind) in traced.items():
         if key.startswith(_SELF):
             yield key, (path, kind)
@@ -47,5 +50,5 @@ def _stack(traced: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[s
 
 
 def inside(path: str) -> str:
-    """A path as seen from the exported module."""
+    """Return a path as seen from the exported module."""
     return path.removeprefix(ROOT).removeprefix(".")

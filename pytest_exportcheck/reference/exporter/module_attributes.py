@@ -1,4 +1,4 @@
-"""The module as it was: what ``forward`` sets on it while it is traced is taken back."""
+"""Attributes of the module: what ``forward`` sets while it is traced is set back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 
 
 class Attributes:
-    """What a module and those within hold before they are traced: attributes, and what is in lists and dicts among them."""
+    """The attributes of a module and its submodules before they are traced, including what is in lists and dicts among
+    them.
+    """
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._held: list[tuple[str, Any, Any]] = []
@@ -28,7 +30,7 @@ class Attributes:
                 self._hold(f"{path}{name}." if isinstance(name, str) else f"{path.rstrip('.')}[{name}].", value, seen)
 
     def replaced(self) -> Iterator[tuple[str, Any]]:
-        """Tensors that are not where they were, by their names."""
+        """Yield tensors that were replaced since, by their names."""
         for path, container, before in self._held:
             now = dict(_items(container))
             for name, value in _items(before):
@@ -36,6 +38,7 @@ class Attributes:
                     yield (f"{path}{name}" if isinstance(name, str) else f"{path.rstrip('.')}[{name}]"), value
 
     def restore(self) -> None:
+        """Put back the attributes and the contents of containers."""
         for _, container, before in self._held:
             if isinstance(container, list):
                 container[:] = before
@@ -50,7 +53,7 @@ def _items(container: Any) -> Any:
 
 @contextmanager
 def restored(module: torch.nn.Module) -> Iterator[Attributes]:
-    """Whatever happens inside, the module holds again what it held."""
+    """Restore what the module held, even if the block raises."""
     attributes = Attributes(module)
     try:
         yield attributes

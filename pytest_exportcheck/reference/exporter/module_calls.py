@@ -1,4 +1,6 @@
-"""Calls of submodules whose signatures are kept: which values went in and came out, for whoever takes the program apart again."""
+"""Calls of submodules whose signatures are kept: the values that went in and came out, for
+``torch.export.unflatten``.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from pytest_exportcheck.reference.exporter.errors import InvalidInput
 from pytest_exportcheck.reference.exporter.metadata import inside
 from pytest_exportcheck.reference.exporter.program import argument_of
 
-#: Where a node notes which values of calls it is, until the graph is done: a note outlives the nodes that are made anew.
+#: Key of a node's note of the call values that the node is, until the graph is done: a note outlives nodes that are
+#: rebuilt.
 NOTE = "exportcheck_module_call"
 
 
 @dataclass
 class Call:
-    """``values`` are the leaves of the arguments, then those of the result; None where the graph holds them."""
+    """One call of a submodule. ``values`` are the leaves of the arguments, then those of the result; None where the
+    graph holds them.
+    """
 
     name: str
     in_spec: Any
@@ -53,7 +58,7 @@ class Calls:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Calls that begin meanwhile are noted."""
+        """Note the calls that begin inside the context."""
         with ExitStack() as stack:
             for path, part in self._parts.items():
                 before, after = self._hooks(path)
@@ -91,7 +96,9 @@ class Calls:
             call.values.append(None if node is not None else leaf)
 
     def entries(self, module: torch.fx.GraphModule) -> dict[str, ModuleCallEntry]:
-        """Name -> entry of every call that was noted; further calls of one module have a number in their names. Takes the notes away."""
+        """Return an entry for every call that was noted, by name, and remove the notes; further calls of one module
+        have a number in their names.
+        """
         nodes: dict[tuple[str, int], torch.fx.Node] = {}
         for graph in reversed([part.graph for part in module.modules() if isinstance(part, torch.fx.GraphModule)]):
             for node in graph.nodes:

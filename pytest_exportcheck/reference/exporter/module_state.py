@@ -13,7 +13,9 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode, non_persi
 
 @dataclass(frozen=True)
 class State:
-    """``parameters`` and ``buffers`` by every name, tied ones too; ``constants`` are tensors and objects that are neither."""
+    """``parameters`` and ``buffers`` by every name, tied ones too; ``constants`` are tensors and objects that are
+    neither.
+    """
 
     parameters: Mapping[str, torch.nn.Parameter]
     buffers: Mapping[str, torch.Tensor]
@@ -24,11 +26,12 @@ class State:
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Parameters, then buffers: in this order they are inputs of the graph."""
+        """Return parameters, then buffers: in this order they are inputs of the graph."""
         return {**self.parameters, **self.buffers}
 
 
 def state_of(module: torch.nn.Module) -> State:
+    """Collect the parameters, buffers and constants of a module."""
     buffers = dict(module.named_buffers(remove_duplicate=False))
     parameters = dict(module.named_parameters(remove_duplicate=False))
     not_persistent = {
@@ -47,7 +50,7 @@ def state_of(module: torch.nn.Module) -> State:
 
 
 def _constants(module: torch.nn.Module, known: set[int]) -> Iterator[tuple[str, Any]]:
-    """Tensors and script objects that are plain attributes."""
+    """Yield tensors and script objects that are plain attributes."""
     for path, part in module.named_modules(remove_duplicate=False):
         for name, value in vars(part).items():
             if isinstance(value, (torch.Tensor, torch.ScriptObject)) and id(value) not in known:
@@ -55,7 +58,7 @@ def _constants(module: torch.nn.Module, known: set[int]) -> Iterator[tuple[str, 
 
 
 def fake_state(mode: FakeTensorMode, state: State) -> dict[str, torch.Tensor]:
-    """The tensors as fakes of fixed sizes: what is tied stays one."""
+    """Return the tensors as fakes of fixed sizes; tied tensors stay one."""
     made: dict[int, torch.Tensor] = {}
     fakes = {}
     for name, tensor in state.tensors.items():

@@ -1,4 +1,4 @@
-"""Names: placeholders are called after what they are, nodes give way to them."""
+"""Names: placeholders are named after what they are, and nodes give way to them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from pytest_exportcheck.reference._torch.values import rename_node
 
 
 def state_name(prefix: str, target: str) -> str:
-    """What the placeholder of a part of the state is called, but for collisions: as torch has it, without ``self_`` in front."""
+    """Return the wanted name of the placeholder of a part of the state, as torch spells it: without ``self_`` in
+    front.
+    """
     return prefix + re.sub(r"[^a-zA-Z0-9]", "_", target.removeprefix("self_")).lower()
 
 
 def rename(graph: torch.fx.Graph, wanted: Mapping[torch.fx.Node, str]) -> None:
-    """Call the placeholders what is wanted, the first ones first; what is taken gets a number, and so do nodes in their way."""
+    """Give the placeholders the wanted names, the first ones first; a name that is taken gets a number, and so do nodes
+    of a wanted name.
+    """
     taken: dict[str, int] = {}
     used: set[str] = set()
 

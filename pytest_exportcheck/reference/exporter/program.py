@@ -31,7 +31,7 @@ _SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, tor
 
 @dataclass(frozen=True)
 class Slot:
-    """What one input of the graph stands for: ``name`` is what its placeholder is called, but for collisions."""
+    """One input of the graph: its kind, its value, and ``name``, the wanted name of its placeholder."""
 
     kind: InputKind
     name: str
@@ -41,7 +41,7 @@ class Slot:
 
 
 def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> list[Slot]:
-    """In the order of the graph's inputs."""
+    """Return the slots in the order of the graph's inputs."""
     return [
         *(Slot(InputKind.PARAMETER, state_name("p_", name), value, name) for name, value in state.parameters.items()),
         *(
@@ -54,7 +54,9 @@ def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> li
 
 
 def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
-    """Name the placeholders, those of the user's inputs first; they require a gradient where what they stand for does."""
+    """Name the placeholders, those of the user's inputs first; a placeholder requires a gradient where its value
+    does.
+    """
     pairs = list(zip(graph.find_nodes(op="placeholder"), slots, strict=True))
     rename(
         graph,
@@ -67,6 +69,7 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
 
 
 def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
+    """Return the graph signature: the slots as inputs, and the outputs of the graph."""
     inputs = [
         InputSpec(slot.kind, argument_of(node, node.meta.get("val")), slot.target, slot.persistent)
         for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)
@@ -84,7 +87,7 @@ def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSig
 
 
 def argument_of(node: torch.fx.Node, val: Any) -> Any:
-    """How a signature names a node of this value."""
+    """Return the argument by which a signature names a node of this value."""
     if isinstance(val, torch.Tensor):
         return TensorArgument(node.name)
     for kind, argument in _SYMBOLIC.items():
@@ -103,7 +106,7 @@ def program_of(
     out_spec: Any,
     calls: Mapping[str, ModuleCallEntry],
 ) -> ExportedProgram:
-    """``calls`` are those of submodules whose signatures are kept, by name."""
+    """Return the program; ``calls`` are those of submodules whose signatures are kept, by name."""
     call = ModuleCallSignature(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )

@@ -1,4 +1,4 @@
-"""Regions of another grad mode, and of autocast: what runs in them becomes a graph of its own, called by a higher-order operator."""
+"""Regions of another grad mode, and of autocast: their nodes become a graph, which a higher-order operator calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pytest_exportcheck.reference._torch import tracing
 
 @dataclass
 class Region:
-    """Calls, and regions within, that run under one operator. ``stack`` has the modules whose forward begins the region."""
+    """Calls, and inner regions, that run under one operator. ``stack`` has the modules whose forward begins the
+    region.
+    """
 
     operator: Any
     args: tuple[Any, ...]
@@ -21,6 +23,7 @@ class Region:
     parts: list[torch.fx.Node | Region] = field(default_factory=list)
 
     def nodes(self) -> Iterator[torch.fx.Node]:
+        """Yield the calls of the region and of the regions in it."""
         for part in self.parts:
             if isinstance(part, Region):
                 yield from part.nodes()
@@ -31,8 +34,8 @@ class Region:
 def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection[str] = ()) -> torch.fx.GraphModule:
     """Wrap the regions of a module, in the graphs that it calls too; ``grad`` is the grad mode outside.
 
-    A region has the modules whose forward begins it. One that begins with a call of a submodule in ``preserved``, whose call
-    signature is kept, has that submodule: torch's unflatten finds the results of the call there.
+    A region has the modules whose forward begins it. One that begins with a call of a submodule in ``preserved``, whose
+    call signature is kept, has that submodule: torch's unflatten finds the results of the call there.
     """
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target in tracing.REGION_MARKS for node in calls):
@@ -50,7 +53,7 @@ def _graphs_of(module: Any, calls: Iterable[torch.fx.Node]) -> Iterator[tuple[st
 
 
 def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:
-    """Up to the end of the region that the calls stand in."""
+    """Return the calls and regions up to the end of the region that the calls are in."""
     parts: list[torch.fx.Node | Region] = []
     current = parts
     for node in calls:
@@ -72,7 +75,7 @@ def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | R
 
 
 class _Wrapper:
-    """Builds the graph anew; each region's graph is an attribute."""
+    """A builder of the graph with its regions wrapped; the graph of each region is an attribute."""
 
     def __init__(self, module: torch.fx.GraphModule, preserved: Collection[str]) -> None:
         self._module = module

@@ -1,4 +1,4 @@
-"""Models that seed torch's generator, which no program can say."""
+"""Models that seed torch's generator, which an exported program cannot represent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _UNLIKELY = 0x5EED_0F_0DD
 
 @contextmanager
 def not_seeded() -> Iterator[None]:
-    """Generators are as before. A model that seeds torch's is refused, for its seed would be lost: also where it puts the state
-    back, as ``torch.random.fork_rng`` does, where :func:`refuse_seeded` is called in between."""
+    """Restore the generators, and refuse a model that seeds torch's, because its seed would be lost: also where the
+    model restores the state, as ``torch.random.fork_rng`` does, if :func:`refuse_seeded` is called in between.
+    """
     generator = torch.default_generator
     before = generator.get_state()
     generator.manual_seed(_UNLIKELY)

@@ -1,5 +1,6 @@
-"""Conditions on sizes: what the model's lines ask for, and where it branches on sizes 0 and 1, which torch decides by taking it that a
-dynamic size is neither."""
+"""Conditions on sizes: what the model's lines ask for, and where the model branches on sizes 0 and 1, which torch
+decides by assuming that a dynamic size is neither.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import torch
 from pytest_exportcheck.reference import _torch
 from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ShapeEnv
 
-#: Begins of the files whose frames are not the model's own.
+#: Prefixes of the files whose frames are not the model's own.
 NOT_THE_MODEL = (
     *(str(Path(file).parent) for file in (torch.__file__, sympy.__file__, __file__, str(_torch.__file__))),
     "<",
@@ -26,8 +27,9 @@ _DECIDED = (sympy.true, sympy.false)
 
 @dataclass(frozen=True)
 class Branch:
-    """A condition that was decided, and the line of the model where; ``own``: asked by that line itself, not by an operator on its
-    behalf."""
+    """A condition that was decided, and the line of the model where it was. ``own`` is True if that line itself asked,
+    and False if an operator asked on its behalf.
+    """
 
     condition: Any
     taken: bool
@@ -36,7 +38,9 @@ class Branch:
 
 
 class WatchedShapeEnv(ShapeEnv):
-    """Notes the conditions on symbols that user code turns into a truth value, and those that programs are guarded by."""
+    """A shape environment that notes the conditions on symbols that user code turns into a truth value, and those that
+    guard programs.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.branches: list[Branch] = []
@@ -53,7 +57,9 @@ class WatchedShapeEnv(ShapeEnv):
 
 
 def _line_of_the_model(*, through_operators: bool) -> tuple[str, bool]:
-    """The innermost line of the model's code, and whether it asks itself; only then, unless it may ask through operators."""
+    """Return the innermost line of the model's code, and whether that line itself asks. A line that asks through
+    operators counts only with ``through_operators``.
+    """
     frame: Any = sys._getframe(2)
     own = True
     while frame is not None:
@@ -69,7 +75,7 @@ def _line_of_the_model(*, through_operators: bool) -> tuple[str, bool]:
 
 
 def misjudged(branches: list[Branch], symbol: Any, size: int) -> Branch | None:
-    """The first branch that goes the other way where the symbol has this size."""
+    """Return the first branch that goes the other way where the symbol has this size."""
     for branch in branches:
         if branch.own and branch.condition.free_symbols == {symbol}:
             there = branch.condition.xreplace({symbol: sympy.Integer(size)})

@@ -1,4 +1,6 @@
-"""The module run once on fake values, every operator written down: a graph whose inputs are its state and its leaves."""
+"""Tracing: one run of the module on fake values that records every operator, as a graph whose inputs are its state and
+its leaves.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,9 @@ def trace(
     state: Mapping[str, torch.Tensor],
     leaves: list[Any],
 ) -> Traced:
-    """Run the module on fakes and record. In module stacks it stands under :data:`ROOT`."""
+    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`."""
     out_specs: list[pytree.TreeSpec] = []
-    root = torch.nn.Module()  # a module that is had by attribute, as its own are, is told apart by its paths
+    root = torch.nn.Module()  # a module that is read as an attribute is distinguished by its path, as submodules are
     root.register_module(ROOT, module)
 
     def run(*flat: Any) -> tuple[Any, ...]:
@@ -83,7 +85,7 @@ def trace(
 
 
 def _call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """A graph is run node by node, so that what stands beside its nodes stands beside the new ones."""
+    """Call the module; a graph is run node by node, so that the metadata of its nodes is copied to the new ones."""
     if not isinstance(module, torch.fx.GraphModule):
         return module(*args, **kwargs)
     with torch.fx.traceback.preserve_node_meta():
@@ -91,7 +93,7 @@ def _call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 class _Rerun(torch.fx.Interpreter):
-    """Runs the nodes of regions one by one too, so that each has its own module stack and line."""
+    """An interpreter that also runs the nodes of regions one by one, so that each has its own module stack and line."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if target in (WRAP_SET_GRAD, WRAP_AUTOCAST):
@@ -100,7 +102,7 @@ class _Rerun(torch.fx.Interpreter):
 
 
 def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> None:
-    """A buffer that was assigned anew gets the new value copied: that is what the graph can say."""
+    """Copy the new value into a buffer that was reassigned: the graph can represent a mutation only."""
     for name, value in module.named_buffers(remove_duplicate=False):
         if name in before and value is not before[name]:
             before[name].copy_(value)
@@ -108,7 +110,7 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
 
 @contextmanager
 def _data_dependence_located() -> Iterator[None]:
-    """What depends on a value is refused with the line of the model that needs it."""
+    """Refuse data-dependent control flow with the line of the model that needs the value."""
     try:
         yield
     except GuardOnDataDependentSymNode as error:
@@ -124,8 +126,9 @@ def _data_dependence_located() -> Iterator[None]:
 
 
 class _Functions(TorchFunctionMode):
-    """What the model calls of torch's. A seed is seen at the next call. A tensor as an end of a slice is asked for its value by Python,
-    which makes a plain number of it: it is taken as a symbol."""
+    """The mode that watches the torch functions that the model calls. A seed is seen at the next call. Python requests
+    the value of a tensor that is an end of a slice, which makes a plain number of it: the mode replaces it by a symbol.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
@@ -157,7 +160,9 @@ def _grad_mode_kept() -> Iterator[None]:
 
 @contextmanager
 def _numbers_as_symbols() -> Iterator[None]:
-    """Python's ``max``, ``min`` and ``math.pow`` ask a symbol for its value; here they stay symbolic."""
+    """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
+    symbol.
+    """
     saved = builtins.max, builtins.min, math.pow
     builtins.max = _extremum(saved[0], torch.sym_max)
     builtins.min = _extremum(saved[1], torch.sym_min)

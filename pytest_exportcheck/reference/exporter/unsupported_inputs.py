@@ -1,4 +1,6 @@
-"""Tensors and modules that this exporter does not capture in every use: named where a capture fails on them."""
+"""Tensors and modules that this exporter does not capture in every use: an error names them where a capture fails on
+them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from pytest_exportcheck.reference._torch.values import state_tables
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported
 from pytest_exportcheck.reference.exporter.inputs import Example
 
-#: Errors that describe the model in words of their own.
+#: Errors that describe the model in their own words.
 _SAYS_WHY = (ExportcheckError, UserError, DynamicOutputShapeException, DataDependentOutputException)
 
 _REMEDY = (
@@ -29,7 +31,7 @@ _REMEDY = (
 
 @contextmanager
 def named_when_unsupported(module: torch.nn.Module, example: Example) -> Iterator[None]:
-    """An error of torch's inside becomes a refusal if the model or the example has something that is rarely supported.
+    """Turn an error inside torch into a refusal if the model or the example has something that is rarely supported.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def _odd(module: torch.nn.Module, example: Example) -> Iterator[tuple[str, str]]
 
 
 def _kind(tensor: torch.Tensor) -> str:
-    """In words, what a tensor is that is not a plain strided one; empty for a plain one."""
+    """Describe in words a tensor that is not a plain strided one; return an empty text for a plain one."""
     if tensor.is_nested:
         return "a nested tensor"
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:

@@ -1,5 +1,6 @@
-"""The canonical form of a program's structures: what remains of it when names and the order of what does not depend on each
-other mean nothing."""
+"""The canonical form of a program's structures, which depends neither on names nor on the order of independent
+parts.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +28,13 @@ _NAMED = (schema.TensorArgument, schema.CustomObjArgument, schema.TokenArgument,
 
 
 def canonicalize(program: schema.ExportedProgram) -> schema.ExportedProgram:
-    """The same program with its values called ``_0``, ``_1``, ... and with everything in an order that follows from what it computes.
+    """Return the same program with its values called ``_0``, ``_1``, ... and its parts in an order that follows from
+    what the program computes.
 
-    Programs that differ in names, in the order of the state in the signature, or in the order of nodes that do not depend on
-    each other become equal. What has effects keeps its place: nothing moves over a node that writes to a tensor, asserts, or
-    touches an object, and random operators keep their order. User inputs and outputs keep theirs. Names of symbols and
-    metadata stay; the supplement is left out, for it goes by names.
+    Programs that differ in names, in the order of the state in the signature, or in the order of nodes that do not
+    depend on each other become equal. Effects keep their place: nothing moves over a node that writes to a tensor,
+    asserts, or touches an object, and random operators keep their order. User inputs and outputs keep theirs. Names of
+    symbols and metadata are kept; the supplement is left out, because it refers to names.
     """
     module = program.graph_module
     inputs = _sorted_inputs(module.signature.input_specs)
@@ -68,7 +70,7 @@ def _sorted(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sorted_inputs(specs: list[schema.InputSpec]) -> list[int]:
-    """State by kind and name, then what the user gives, in its order."""
+    """Return the order of the inputs: state by kind and name, then the user's inputs, in their order."""
 
     def key(place: int) -> tuple[Any, ...]:
         spec = specs[place]
@@ -80,7 +82,7 @@ def _sorted_inputs(specs: list[schema.InputSpec]) -> list[int]:
 
 
 def _sorted_outputs(specs: list[schema.OutputSpec], inputs: list[schema.InputSpec]) -> list[int]:
-    """Mutations by kind and by what is mutated, then what the user gets, in its order."""
+    """Return the order of the outputs: mutations by kind and target, then the user's outputs, in their order."""
     places = {_names_in(spec)[0]: place for place, spec in enumerate(inputs) if _names_in(spec)}
 
     def key(place: int) -> tuple[Any, ...]:
@@ -97,7 +99,7 @@ def _sorted_outputs(specs: list[schema.OutputSpec], inputs: list[schema.InputSpe
 
 
 def _target(spec: schema.InputSpec | schema.OutputSpec) -> str:
-    """What a part of the state is called in the module."""
+    """Return the name that a part of the state has in the module."""
     record: Any = type(spec.value)
     return next((getattr(spec.value, field) for field in fields(record) if field.endswith("_name")), "")
 
@@ -112,7 +114,7 @@ def _permuted(graph: schema.Graph, inputs: list[int], outputs: list[int]) -> sch
 
 
 def _canonical_graph(graph: schema.Graph) -> tuple[schema.Graph, dict[str, str]]:
-    """The graph, and the new name of each of its values."""
+    """Return the graph, and the new name of each value."""
     nodes = [msgspec.structs.replace(node, inputs=[_with_graph(each) for each in node.inputs]) for node in graph.nodes]
     names: dict[str, str] = {}
     _name_all(graph.inputs, names)
@@ -154,7 +156,9 @@ def _name_all(values: Iterable[Any], names: dict[str, str]) -> None:
 
 
 def _order(nodes: list[schema.Node], outputs: list[schema.Argument], names: dict[str, str]) -> list[int]:
-    """Places of nodes: of those that can come next, first the one whose operator and arguments come first. Names what they yield."""
+    """Return the order of the nodes, and name what they yield. Of the nodes that can come next, the first is the one
+    whose operator and arguments come first.
+    """
     uses = [_names_in(node.inputs) for node in nodes]
     yields = [_names_in(node.outputs) for node in nodes]
     effects = [_effect_of(node) for node in nodes]
@@ -189,7 +193,7 @@ def _order(nodes: list[schema.Node], outputs: list[schema.Argument], names: dict
 def _dependencies(
     uses: list[list[str]], yields: list[list[str]], effects: list[_Effect]
 ) -> tuple[dict[int, list[int]], list[int]]:
-    """Place of a node -> those that wait for it; and for how many each waits."""
+    """Return for each node the places of the nodes that wait for it, and for how many nodes each node waits."""
     users: dict[int, list[int]] = defaultdict(list)
     waits_for = [0] * len(uses)
     maker: dict[str, int] = {}
@@ -207,7 +211,7 @@ def _dependencies(
 
 
 def _parts(effects: list[_Effect]) -> list[int]:
-    """The number of the part in which each node stands: a node that nothing moves over is a part of its own."""
+    """Return the number of the part in which each node is: a node that nothing may move over is a part by itself."""
     parts, number = [], 0
     for effect in effects:
         alone = effect is _Effect.FIXED
@@ -223,7 +227,7 @@ def _colours(
     outputs: list[schema.Argument],
     names: Mapping[str, str],
 ) -> list[str]:
-    """A text for each node that says what it computes and what becomes of it, whatever it is called."""
+    """Return a text for each node that says what it computes and how its results are used, without any names."""
     colours = [""] * len(nodes)
     maker = {name: (place, number) for place, made in enumerate(yields) for number, name in enumerate(made)}
     returned: dict[int, list[str]] = defaultdict(list)
@@ -257,14 +261,14 @@ def _hash(*texts: str) -> str:
 
 
 class _Effect(IntEnum):
-    """What a node does beside yielding its results: nothing; it draws random numbers; anything else."""
+    """The effects of a node beyond its results: none; it draws random numbers; any other."""
 
     NONE = 0
     ORDERED = 1
     FIXED = 2
 
 
-#: Higher-order operators that do what their graphs do, or whose effects pass through their results.
+#: Higher-order operators that have the effects of their graphs, or whose effects pass through their results.
 _TRANSPARENT = frozenset(
     (
         *("cond", "map_impl", "scan", "while_loop", "associative_scan"),
@@ -299,7 +303,7 @@ def _effect_of(node: schema.Node) -> _Effect:
 
 
 def _renamed(value: Any, rename: Rename) -> Any:
-    """The structure with its names of values replaced; those in a subgraph are its own."""
+    """Return the structure with its names of values replaced; a subgraph has separate names and keeps them."""
     if isinstance(value, schema.GraphArgument):
         return value
     if isinstance(value, Tagged):
@@ -320,7 +324,7 @@ def _renamed(value: Any, rename: Rename) -> Any:
 
 
 def _names_in(value: Any) -> list[str]:
-    """The names of values in a structure, in order."""
+    """Return the names of values in a structure, in order."""
     found: list[str] = []
 
     def note(name: str) -> str:

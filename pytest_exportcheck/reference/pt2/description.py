@@ -1,4 +1,6 @@
-"""The programs of a PT2 archive in lines of text: read, checked against the schema, never built or run. Without torch."""
+"""A description of the programs of a PT2 archive in lines of text: read, checked against the schema, never built or
+run. Without torch.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,15 @@ _MOST_TARGETS = 10
 
 
 def described(path: Path) -> list[str]:
-    """Describe every program of an archive: versions, signature, symbols, guards and nodes; then the size of its payloads.
+    """Describe every program of an archive: versions, signature, symbols, guards and nodes; then the size of its
+    payloads.
 
     Raises
     ------
     ArchiveError
         When the file cannot be read, is not a PT2 archive, or holds no program.
     SchemaError
-        When a program is not what the schema says.
+        When a program does not follow the schema.
     """
     try:
         archive = ArchiveReader(path)

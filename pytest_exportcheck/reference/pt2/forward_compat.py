@@ -1,9 +1,8 @@
-"""What a file of a newer minor version holds beside what is understood: kept beside the program, and written back with it."""
+"""Fields of a file of a newer minor version that are not known here: kept on the program, and written back with it."""
 
 from __future__ import annotations
 
 import warnings
-import weakref
 from dataclasses import dataclass
 
 import msgspec
@@ -17,33 +16,38 @@ from pytest_exportcheck.reference.pt2.json.codec import Unknown, encode_program
 
 @dataclass(frozen=True)
 class Newer:
-    """The fields that are not known, the version that has them, and what the program beside them was."""
+    """The unknown fields, the version that has them, and the program as it was with them."""
 
     unknown: Unknown
     version: schema.SchemaVersion
     program: bytes
 
 
-_KEPT: weakref.WeakKeyDictionary[ExportedProgram, Newer] = weakref.WeakKeyDictionary()
+#: The attribute of a program that holds them, so that they go where the program goes, into its copies too.
+_ATTRIBUTE = "_exportcheck_newer"
 
 
 def keep(
     program: ExportedProgram, unknown: Unknown, read: schema.ExportedProgram, written: schema.ExportedProgram
 ) -> None:
-    """Keep what stands beside ``read``, of which ``written`` is what is written of the program now: fields go by their places."""
+    """Keep the unknown fields of ``read``. ``written`` is what this version writes of the program now: fields are found
+    by their places.
+    """
     if _bare(read) != _bare(written):
         warnings.warn(
             f"{_fields(unknown)} cannot be kept: here the program is written otherwise.", SerializationWarning, 5
         )
         return
-    _KEPT[program] = Newer(unknown, read.schema_version, _bare(written))
+    vars(program)[_ATTRIBUTE] = Newer(unknown, read.schema_version, _bare(written))
 
 
 def with_newer(
     program: ExportedProgram, written: schema.ExportedProgram
 ) -> tuple[schema.ExportedProgram, Unknown | None]:
-    """The structures under the version of the file that the program was loaded from, and the fields to write beside them."""
-    kept = _KEPT.get(program)
+    """Return the structures under the version of the file that the program was loaded from, and the unknown fields to
+    write with them.
+    """
+    kept: Newer | None = vars(program).get(_ATTRIBUTE)
     if kept is None:
         return written, None
     if _bare(written) != kept.program:
@@ -58,7 +62,7 @@ def _fields(unknown: Unknown) -> str:
 
 
 def _bare(program: schema.ExportedProgram) -> bytes:
-    """The program without what says who wrote it."""
+    """Return the program without the fields that identify its writer."""
     return encode_program(
         msgspec.structs.replace(
             program, exportcheck=None, schema_version=SCHEMA_VERSION, torch_version="", opset_version={}

@@ -1,4 +1,4 @@
-"""Programs as files: the records of an archive, and what each of them holds."""
+"""Programs as files: the records of an archive, and the content of each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
 from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
-from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, decode_config, decode_extras, encode
 from pytest_exportcheck.reference.pt2.payloads.example_inputs import example_records, read_example
+from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
+from pytest_exportcheck.reference.pt2.payloads.store import store
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
 
@@ -35,7 +36,18 @@ def save(
     extra_files: Mapping[str, str | bytes] | None = None,
     opset_version: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the program to a path, a pathlib path, an open file or a buffer. A path has the new file, or the old one, never half.
+    """Write the program to a file, as ``torch.export.save`` does.
+
+    Parameters
+    ----------
+    program
+        Any program; it is not modified.
+    file
+        A path, an open binary file or a buffer. A path has either the new file or the old one, never a part.
+    extra_files
+        Name -> text or bytes, stored in the archive with the program.
+    opset_version
+        Operator namespace -> version, for namespaces other than ``aten``.
 
     Raises
     ------
@@ -66,19 +78,29 @@ def load(
     expected_opset_version: Mapping[str, int] | None = None,
     trust: bool = False,
 ) -> ExportedProgram:
-    """Read a program, by whichever writer. ``extra_files`` names the extra files to read: their contents are put in it as
-    text. Nothing that the file holds is run, unless ``trust`` says that its pickles may be read.
+    """Read a program that either writer wrote. No code from the file is run without ``trust``.
+
+    Parameters
+    ----------
+    file
+        A path, an open binary file or a buffer.
+    extra_files
+        A dict whose keys name the extra files to read. Their contents replace the values, as text.
+    expected_opset_version
+        Operator namespace -> the newest known version. A program with a newer one is read with a warning.
+    trust
+        Whether the pickles of the file may be read, which may run code from the file.
 
     Raises
     ------
     ArchiveError
-        For a file that is no archive of a program, or is damaged.
+        For a file that is not an archive of a program, or is damaged.
     PayloadError
         For tensors that this machine cannot have, and for pickles without ``trust``.
     SchemaError
-        For a program that is not what the schema says: where, expected, got.
+        For a program that does not follow the schema: where, expected, got.
     UnsupportedError
-        For an operator or a class that is not there.
+        For an operator or a class that does not exist here.
     """
     archive = ArchiveReader(file)
     if PROGRAM not in archive:
@@ -121,21 +143,21 @@ def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
 
 @dataclass(frozen=True)
 class ProgramText:
-    """The JSON of a program, read: what is understood, and what is not."""
+    """The JSON of a program, read: the known fields, and the unknown ones."""
 
     structures: schema.ExportedProgram
     unknown: Unknown
 
 
 def read_text(data: bytes, where: str, expected_opset_version: Mapping[str, int] | None) -> ProgramText:
-    """Read a program's JSON; warn where it is newer than what is here."""
+    """Read a program's JSON; warn where its version is newer than this one."""
     structures, unknown = decode_program(data, where=where)
     _compare_opsets(structures.opset_version, expected_opset_version, where)
     return ProgramText(structures, unknown)
 
 
 def program_of(text: ProgramText, **tensors: Any) -> ExportedProgram:
-    """The program with its tensors, as :func:`build_program` takes them."""
+    """Return the program with its tensors, as :func:`build_program` takes them."""
     program = build_program(from_structures(text.structures), **tensors)
     if text.unknown:
         keep(program, text.unknown, text.structures, _structures(program, None))
@@ -143,7 +165,7 @@ def program_of(text: ProgramText, **tensors: Any) -> ExportedProgram:
 
 
 def program_json(program: ExportedProgram, opset_version: Mapping[str, int] | None = None) -> bytes:
-    """The program but for its tensors as JSON, as it stands in an archive."""
+    """Return the program without its tensors as JSON, as an archive has it."""
     return encode_program(*with_newer(program, _structures(program, opset_version)))
 
 
@@ -153,7 +175,7 @@ def _structures(program: ExportedProgram, opset_version: Mapping[str, int] | Non
 
 
 def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None, where: str) -> None:
-    """Warn where the program uses newer operators than there are here."""
+    """Warn where the program uses newer operators than this torch has."""
     known = {"aten": newest_opset_version(), **(expected or {})}
     for name, version in found.items():
         if name in known and version > known[name]:

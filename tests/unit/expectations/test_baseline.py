@@ -57,7 +57,7 @@ def entry(line, form="[[expect]]"):
 def test_a_failure_becomes_an_entry():
     assert text_of(ExpectationsFile(Path("e.toml")), [ExpectationDelta(failures=(failing("strict"),))]) == (
         '[[expect]]\ncase = "case_shop.py::mlp"\nengine = "torch"\nmode = "strict"\ncheck = "outputs"\n'
-        'reason = "on board since this file was written: output: value"\n'
+        'reason = "known since this file was written: output: value"\n'
     )
 
 
@@ -117,7 +117,7 @@ def test_any_text_is_read_back_as_it_was(tmp_path, text):
     path.write_text(
         text_of(ExpectationsFile(path), [ExpectationDelta(failures=(failing("strict", found=text),))]), "utf-8"
     )
-    assert read(path).entries[0].expectation.reason == f"on board since this file was written: {text}"
+    assert read(path).entries[0].expectation.reason == f"known since this file was written: {text}"
 
 
 def test_a_name_with_glob_characters_means_itself(tmp_path):

@@ -1,4 +1,6 @@
-"""The PT2 archive as named records under one root folder: written whole or not at all, read as memory."""
+"""The PT2 archive as named records under one root folder: written whole or not at all, and mapped into memory for
+reading.
+"""
 
 from __future__ import annotations
 

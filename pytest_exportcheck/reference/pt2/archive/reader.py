@@ -29,15 +29,15 @@ _AGAIN = "Save the program again with torch.export.save."
 
 
 class ArchiveReader:
-    """The records of an archive. A file on disk is mapped, not read: what is asked for comes into memory, and writing to
-    what ``memory`` gives changes no file. The mapping lives as long as anything made of it. Replacing the file, as
-    ``write_archive`` does, is safe meanwhile; cutting it short in place is not.
+    """The records of an archive. A file on disk is mapped, not read: only the requested records are loaded into memory,
+    and writing to the result of ``memory`` changes no file. The mapping lives as long as anything made of it. Replacing
+    the file in that time, as ``write_archive`` does, is safe; truncating it in place is not.
 
     Raises
     ------
     ArchiveError
-        Where the file is no PT2 archive of a version and byte order that can be read, a damaged one, or one whose names no
-        writer makes: absolute, with ``..``, twice the same, under several roots.
+        Where the file is not a PT2 archive of a supported version and byte order, is damaged, or has names that a
+        writer never makes: absolute, with ``..``, twice the same, under several roots.
     OSError
         Where the file cannot be read.
     """
@@ -57,15 +57,17 @@ class ArchiveReader:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the records in their order, without the root and without what says that the file is an archive."""
+        """Return the names of the records in their order, without the root and without the records that mark the file
+        as an archive.
+        """
         return tuple(name for name in self._entries if name not in FRAME and name != IDENTITY)
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is a record of this name."""
+        """Return whether there is a record of this name."""
         return name in self._entries
 
     def memory(self, name: str) -> memoryview:
-        """The bytes of a record as they lie in the mapping: not copied, not checked, private to this reader.
+        """Return the bytes of a record as a view of the mapping: not copied, not checked, private to this reader.
 
         Raises
         ------
@@ -82,7 +84,7 @@ class ArchiveReader:
         return entry
 
     def checksum(self, name: str) -> tuple[int, int]:
-        """Size and CRC-32 of a record as the directory has them: equal for records of equal bytes.
+        """Return the size and CRC-32 of a record as the directory has them: equal for records of equal bytes.
 
         Raises
         ------
@@ -93,7 +95,7 @@ class ArchiveReader:
         return entry.size, entry.crc
 
     def check(self, name: str) -> None:
-        """Compare a record with its checksum, before anything was written to its memory.
+        """Compare a record with its checksum. Call this before anything is written to the record's memory.
 
         Raises
         ------
@@ -108,7 +110,7 @@ class ArchiveReader:
             raise damaged(f"{self.label}: record {name!r}", f"its checksum is {found:08x}, expected {expected:08x}")
 
     def read(self, name: str) -> bytes:
-        """A copy of the bytes of a record, which agree with its checksum.
+        """Return a copy of the bytes of a record, after comparing them with its checksum.
 
         Raises
         ------
@@ -120,12 +122,12 @@ class ArchiveReader:
         return data
 
     def extra_files(self) -> dict[str, bytes]:
-        """The extra files by the names that they were saved under."""
+        """Return the extra files by the names that they were saved under."""
         return {name.removeprefix(EXTRA): self.read(name) for name in self._entries if name.startswith(EXTRA)}
 
 
 def _mapped(path: Path) -> memoryview:
-    """A file's bytes, copied on write."""
+    """Return a file's bytes, copied on write."""
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return memoryview(b"")
@@ -133,7 +135,9 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _read(file: BinaryIO) -> memoryview:
-    """The bytes of an open file from its position on, in memory of its own that begins at an aligned address."""
+    """Return the bytes of an open file from its position on, in newly allocated memory that begins at an aligned
+    address.
+    """
     refuse_text(file)
     if not file.seekable():
         data = file.read()
@@ -157,7 +161,7 @@ def _aligned(size: int) -> memoryview:
 
 
 def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str, Entry]]:
-    """The root folder, and the entries by their names in it; entries that are folders, which other tools add, left out."""
+    """Return the root folder, and the entries by their names in it, without folder entries, which other tools add."""
     found: dict[str, Entry] = {}
     roots = {entry.name.partition("/")[0] for entry in entries}
     if len(roots) != 1:

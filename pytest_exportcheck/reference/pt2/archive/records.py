@@ -1,4 +1,4 @@
-"""What every PT2 archive has besides its content, and which names its records may have."""
+"""The records that every PT2 archive has besides its content, and the names that its records may have."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHUNK = 1 << 24
 
 
 def flaw(name: str) -> str | None:
-    """Why a full name can be no record's; None where it can."""
+    """Return the reason why a full name cannot be that of a record; None where it can."""
     parts = name.split("/")
     if "" in parts or "." in parts or ".." in parts:
         return "one of its folders is empty, '.' or '..'"
@@ -38,7 +38,7 @@ def flaw(name: str) -> str | None:
 
 
 def label_of(place: Place) -> str:
-    """What messages call a file."""
+    """Return the name of a file as messages have it."""
     if isinstance(place, (str, os.PathLike)):
         return os.fspath(place)
     name = getattr(place, "name", None)
@@ -51,7 +51,7 @@ def refuse_text(file: BinaryIO) -> None:
     Raises
     ------
     ArchiveError
-        Where it is.
+        Where the file is open as text.
     """
     if isinstance(file, io.TextIOBase):
         raise ArchiveError(f"{label_of(file)} is open as text. Open it in binary mode.")

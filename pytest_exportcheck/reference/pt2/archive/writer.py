@@ -1,4 +1,4 @@
-"""Named records into a PT2 archive, which is written whole or not at all."""
+"""The writer of PT2 archives: an archive is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Record: TypeAlias = "bytes | memoryview | Callable[[], memoryview]"
 
 
 def extra_records(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
-    """The records of extra files, as ``torch.export.save(extra_files=)`` takes them."""
+    """Return the records of extra files, as ``torch.export.save(extra_files=)`` takes them."""
     return {EXTRA + name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
 
 
 def write_archive(target: Place, records: Mapping[str, Record], *, root: str = "archive") -> None:
-    """Write an archive with these records, in their order, and with what says that it is one. Equal records make equal
-    bytes. Payloads are written from where they are, without a copy. A path gets the archive whole or not at all. An open
-    file, which need not be seekable, gets it at its position and is put back there; what was behind it is cut off, and
-    when the writing fails so is what was written, as far as the file can.
+    """Write an archive with these records, in their order, and with the records that mark it as an archive. Equal
+    records make equal bytes. Payloads are written without a copy. A path gets the archive whole or not at all. An open
+    file, which need not be seekable, gets it at its position and is put back there; anything after the archive is cut
+    off. If the writing fails, what was written is removed as far as the file can.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _opened(target: Place) -> Iterator[BinaryIO]:
         raise
     if start is not None:
         target.truncate()
-        target.seek(start)  # as torch does: the next thing is to load it
+        target.seek(start)  # as torch does: the next step is to load it
 
 
 def _write(file: BinaryIO, records: Mapping[str, Record], root: str) -> None:
@@ -92,7 +92,7 @@ def _write(file: BinaryIO, records: Mapping[str, Record], root: str) -> None:
 
 
 def _write_entry(file: BinaryIO, name: str, record: Record, at: int, entries: list[Entry]) -> int:
-    """Write one entry at byte ``at`` of the archive and list it; the result is where the next one goes."""
+    """Write one entry at byte ``at`` of the archive and list it; return where the next entry goes."""
     payload = memoryview(record() if callable(record) else record)
     crc = zlib.crc32(payload)
     header = local_header(name, payload.nbytes, crc, at)
@@ -103,7 +103,7 @@ def _write_entry(file: BinaryIO, name: str, record: Record, at: int, entries: li
 
 
 def _write_all(file: BinaryIO, data: memoryview) -> None:
-    """Write all of it, also where a raw file takes less at a time."""
+    """Write all bytes, also where a raw file takes less at a time."""
     while data.nbytes:
         written = file.write(data[:CHUNK])
         if not written:
@@ -114,7 +114,9 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
 
 
 def _identity(entries: Sequence[Entry]) -> bytes:
-    """Forty digits from names, sizes and checksums; torch makes a number of this length from the same."""
+    """Return forty digits computed from names, sizes and checksums; torch makes a number of this length from the
+    same.
+    """
     text = "\0".join(f"{entry.name}\0{entry.size}\0{entry.crc}" for entry in entries)
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     return b"%040d" % int.from_bytes(digest, "little")

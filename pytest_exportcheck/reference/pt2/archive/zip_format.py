@@ -1,6 +1,6 @@
 """The zip format as far as PT2 archives need it: stored entries whose payload begins at a multiple of 64 bytes.
 
-Source: APPNOTE.TXT 6.3.10 of PKWARE. Numbers of sections below are its own. All numbers in a zip are little-endian.
+Source: APPNOTE.TXT 6.3.10 of PKWARE, whose section numbers are cited below. All numbers in a zip are little-endian.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LOCATOR_64_SIGN, _END_64_SIGN = b"PK\x06\x07", b"PK\x06\x06"
 _PADDING, _ZIP64 = 0x4246, 1  # ids of extra fields; torch pads with "FB" too
 _UTF8, _ENCRYPTED, _MASKED = 0x800, 0x1, 0x2000  # flags, 4.4.4
 _VERSION, _VERSION_64 = 20, 45  # 4.4.3
-_FIRST_OF_1980 = 0x21  # the oldest date that there is: equal contents make equal files
+_FIRST_OF_1980 = 0x21  # the oldest date that a zip can state: equal contents make equal files
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class Entry:
 
 
 def local_header(name: str, size: int, crc: int, at: int) -> bytes:
-    """The local header of an entry that is written at byte ``at``, padded so that the payload behind it is aligned."""
+    """Return the local header of an entry that is written at byte ``at``, padded so that the payload after it is
+    aligned.
+    """
     encoded = name.encode()
     large = size >= _LIMIT_32
     extra = _FIELD.pack(_ZIP64, 16) + struct.pack("<QQ", size, size) if large else b""
@@ -56,7 +58,7 @@ def local_header(name: str, size: int, crc: int, at: int) -> bytes:
 
 
 def directory(entries: Sequence[Entry], at: int) -> bytes:
-    """The central directory and the end of a zip whose entries end at byte ``at``."""
+    """Return the central directory and the end of a zip whose entries end at byte ``at``."""
     central = b"".join(map(_central_header, entries))
     end = at + len(central)
     records = b""
@@ -85,13 +87,13 @@ def _central_header(entry: Entry) -> bytes:
 
 
 def read_directory(data: memoryview, label: str) -> list[Entry]:
-    """The entries of a zip, in the order of its directory. Every entry lies in the file, before the directory, and none
-    over another; the local header of each agrees with the directory.
+    """Return the entries of a zip, in the order of its directory. Every entry must be in the file, before the
+    directory, and must not overlap another; the local header of each must agree with the directory.
 
     Raises
     ------
     ArchiveError
-        Where the bytes are no zip, a truncated one, or one that no writer of PT2 archives makes.
+        Where the bytes are not a zip, are truncated, or could not come from a writer of PT2 archives.
     """
     count, size, start = _end_of(data, label)
     entries = list(_entries(data, count, start, start + size, label))
@@ -103,7 +105,7 @@ def read_directory(data: memoryview, label: str) -> list[Entry]:
 
 
 def _end_of(data: memoryview, label: str) -> tuple[int, int, int]:
-    """Number of entries, size of the directory, and where it begins."""
+    """Return the number of entries, the size of the directory, and where it begins."""
     at = len(data) - _END.size
     if at < 0 or data[at : at + 4] != _END_SIGN:
         raise ArchiveError(
@@ -129,7 +131,7 @@ def _end_of(data: memoryview, label: str) -> tuple[int, int, int]:
 def _end_64_of(
     data: memoryview, at: int, locator: int, short: tuple[int, int, int], label: str
 ) -> tuple[int, int, int]:
-    """The same for a zip64 file, whose 32-bit numbers agree or are left out."""
+    """Return the same for a zip64 file, whose 32-bit numbers agree or are left out."""
     _, _, place, _ = _LOCATOR_64.unpack_from(data, locator)
     sign, _, _, _, _, _, here, count, size, start = _END_64.unpack_from(data, at)
     found: tuple[int, int, int] = count, size, start
@@ -173,7 +175,9 @@ def _name(encoded: bytes, label: str) -> str:
 
 
 def _large_numbers(extra: memoryview, numbers: tuple[int, int, int], place: str) -> tuple[int, int, int]:
-    """Size, packed size and place of the header, each from the zip64 field where it is left out (4.5.3)."""
+    """Return size, packed size and place of the header, each from the zip64 field where the header leaves it out
+    (4.5.3).
+    """
     if _LIMIT_32 not in numbers:
         return numbers
     at = 0
@@ -189,7 +193,7 @@ def _large_numbers(extra: memoryview, numbers: tuple[int, int, int], place: str)
 
 
 def _payload(data: memoryview, header: int, name: bytes, size: int, end: int, place: str) -> int:
-    """Where the payload of an entry begins, by its local header; the directory begins at ``end``."""
+    """Return where the payload of an entry begins, by its local header; the directory begins at ``end``."""
     after = header + _LOCAL.size
     if after > end or data[header : header + 4] != _LOCAL_SIGN:
         raise damaged(place, f"no local header at byte {header}")
@@ -205,5 +209,5 @@ def _payload(data: memoryview, header: int, name: bytes, size: int, end: int, pl
 
 
 def damaged(place: str, reason: str) -> ArchiveError:
-    """The error for an archive that contradicts itself."""
+    """Return the error for an archive that contradicts itself."""
     return ArchiveError(f"{place} is damaged: {reason}. Get the file, or write it, again.")

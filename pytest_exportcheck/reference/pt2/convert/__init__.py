@@ -1,1 +1,1 @@
-"""Plain values of a program <-> the structures of the schema."""
+"""Conversion between the plain values of a program and the structures of the schema."""

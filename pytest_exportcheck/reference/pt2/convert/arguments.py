@@ -1,4 +1,4 @@
-"""Arguments of nodes: plain values <-> the ``Argument`` union of the schema."""
+"""Conversion of arguments of nodes between plain values and the ``Argument`` union of the schema."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ Argument = schema.Argument
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What writing needs of the graph around an argument: ``vals`` is name -> what the node yields, ``graphs`` are the names
-    of ``get_attr`` nodes, ``graph`` makes the argument that holds the graph of one, ``same`` is name of a repeated ``getitem`` -> the first one."""
+    """The part of the graph that writing an argument needs: ``vals`` is name -> what the node yields, ``graphs`` are
+    the names of ``get_attr`` nodes, ``graph`` makes the argument that holds the graph of one, ``same`` is name of a
+    repeated ``getitem`` -> the first one.
+    """
 
     vals: Mapping[str, Plain] = field(default_factory=dict)
     graphs: Collection[str] = ()
@@ -36,7 +38,7 @@ class Scope:
 
 
 def kind_of(val: Plain) -> str:
-    """What a node yields, by its value: a tensor, a symbolic or plain number, an object, or something else."""
+    """Return the kind of a node's value: a tensor, a symbolic or plain number, an object, or another."""
     if isinstance(val, dict):
         return str(next(iter(val)))
     return {bool: "sym_bool", int: "sym_int", float: "sym_float"}.get(type(val), type(val).__name__)
@@ -46,7 +48,7 @@ def kind_of(val: Plain) -> str:
 
 
 def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Argument:
-    """The argument. ``empty`` is the tag of an empty list.
+    """Return the argument. ``empty`` is the tag of an empty list.
 
     Raises
     ------
@@ -109,7 +111,7 @@ _WRITERS: Mapping[str, Callable[[Any, Scope, str], Argument]] = {
         "as_custom_obj", schema.CustomObjArgument(name=content[0], class_fqn=content[1])
     ),
 }
-#: What a node yields -> the tag of one, what holds its name, and the tag of a list.
+#: Kind of a node's value -> the tag of one, what holds its name, and the tag of a list.
 _SYMBOLIC: Mapping[str, tuple[str, Any, str]] = {
     "sym_int": ("as_sym_int", schema.SymIntArgument, "as_sym_ints"),
     "sym_float": ("as_sym_float", schema.SymFloatArgument, "as_sym_floats"),
@@ -118,7 +120,7 @@ _SYMBOLIC: Mapping[str, tuple[str, Any, str]] = {
 
 
 def _list(values: Sequence[Plain], scope: Scope, empty: str) -> Argument:
-    """The first kind of list that all elements fit."""
+    """Return the first kind of list that all elements fit."""
     if not values:
         return Argument(empty, [])
     for kind in _LISTS:
@@ -201,7 +203,7 @@ _LISTS = (
 
 
 def read_argument(argument: Argument, graphs: Callable[[schema.GraphArgument], str]) -> Plain:
-    """The plain value. ``graphs`` takes a graph in and says by which node it is had."""
+    """Return the plain value. ``graphs`` stores a graph and returns the name of the node that gets it."""
     if argument.tag == "as_graph":
         return _ref(graphs(argument.value))
     if argument.tag == "as_string_to_argument":

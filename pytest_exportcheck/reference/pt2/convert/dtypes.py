@@ -1,4 +1,4 @@
-"""dtypes, layouts and memory formats: the names of torch <-> the members of the schema, in one table each."""
+"""Tables of dtypes, layouts and memory formats: torch's names <-> the members of the schema."""
 
 from __future__ import annotations
 
@@ -52,26 +52,32 @@ _MEMORY_FORMATS = {
 
 
 def write_dtype(name: str) -> ScalarType:
+    """Return the schema's member for torch's name of a dtype."""
     return ScalarType[_named(_DTYPES, name, "dtype")]
 
 
 def read_dtype(value: ScalarType) -> str:
+    """Return torch's name of a dtype for the schema's member."""
     return _back(_DTYPES, value.name)
 
 
 def write_layout(name: str) -> Layout:
+    """Return the schema's member for torch's name of a layout."""
     return Layout[_named(_LAYOUTS, name, "layout")]
 
 
 def read_layout(value: Layout) -> str:
+    """Return torch's name of a layout for the schema's member."""
     return _back(_LAYOUTS, value.name)
 
 
 def write_memory_format(name: str) -> MemoryFormat:
+    """Return the schema's member for torch's name of a memory format."""
     return MemoryFormat[_named(_MEMORY_FORMATS, name, "memory format")]
 
 
 def read_memory_format(value: MemoryFormat) -> str:
+    """Return torch's name of a memory format for the schema's member."""
     return _back(_MEMORY_FORMATS, value.name)
 
 
@@ -85,12 +91,12 @@ def _back(table: Mapping[str, str], name: str) -> str:
     return next((key for key, value in table.items() if value == name), name)
 
 
-#: As objects, of the dtypes that this torch has.
+#: torch's dtype objects by the members of the schema, for the dtypes that this torch has.
 DTYPES: Mapping[ScalarType, torch.dtype] = MappingProxyType(
     {ScalarType[member]: getattr(torch, name) for name, member in _DTYPES.items() if hasattr(torch, name)}
 )
 SCALAR_TYPES: Mapping[torch.dtype, ScalarType] = MappingProxyType({dtype: scalar for scalar, dtype in DTYPES.items()})
-#: As objects, of the layouts that can be stored.
+#: torch's layout objects by the members of the schema, for the layouts that can be stored.
 LAYOUTS: Mapping[Layout, torch.layout] = MappingProxyType(
     {Layout[member]: getattr(torch, name) for name, member in _LAYOUTS.items() if name != "_mkldnn"}
 )

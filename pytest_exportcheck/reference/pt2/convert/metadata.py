@@ -1,4 +1,6 @@
-"""Metadata of nodes: plain values <-> the strings of the schema. What a string loses, the supplement holds."""
+"""Conversion of node metadata between plain values and the strings of the schema. The supplement holds what a string
+loses.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ _LONGEST = 1000  # characters of a name that is looked up
 
 
 def write_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
-    """The strings, of the keys that have one. A value of another form than usual has none, and one of which a reader could
-    make nothing neither, such as names with the signs that stand between names."""
+    """Return the strings, for the keys that have one. A value of an unusual form has none, and neither has a value that
+    a reader could not parse, such as a name with the signs that separate names.
+    """
     written = {}
     for key, (write, read) in _KEYS.items():
         if key in meta and (key == "from_node" or not _is_empty(meta[key])):
@@ -33,12 +36,12 @@ def write_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
 
 
 def read_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
-    """The plain values.
+    """Return the plain values.
 
     Raises
     ------
     SchemaError
-        For a string that is not of its form.
+        For a string that does not have its form.
     """
     return {key: _read_key(key, strings[key]) for key in _KEYS if strings.get(key)}
 
@@ -71,7 +74,7 @@ def _read_stack(text: str) -> Plain:
 
 
 def _outside_brackets(text: str) -> list[str]:
-    """Split at commas, but not at those in brackets: types may have parameters."""
+    """Split at commas outside of brackets: types may have parameters."""
     parts, depth, start = [], 0, 0
     for place, sign in enumerate(text):
         depth += (sign in "[(") - (sign in ")]")
@@ -101,7 +104,7 @@ def _read_functions(text: str) -> Plain:
 
 
 def _function(name: str) -> Plain:
-    """A name of an operator, of something in an imported module, or just a name."""
+    """Return the name of an operator or of a function in an imported module, or else the plain text."""
     if name.startswith("torch.ops."):
         return {"global" if is_packet_name(name) else "target": name}
     module = name
@@ -126,7 +129,7 @@ def _write_custom(value: Plain) -> str:
 
 
 def _jsonable(value: Plain) -> Any:
-    """As :mod:`json` would write the value: tuples as lists, keys as strings."""
+    """Return the value as :mod:`json` would write it: tuples as lists, keys as strings."""
     value = number_of(value)
     if isinstance(value, list):
         return [_jsonable(each) for each in value]
@@ -172,7 +175,7 @@ _KEYS: Mapping[str, tuple[Callable[[Plain], str], Callable[[str], Plain]]] = {
 
 
 def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
-    """Of a whole program: what its user annotated."""
+    """Return the strings for the metadata of a whole program: the user's annotations."""
     try:
         return {} if _is_empty(meta.get("custom")) else {"custom": _write_custom(meta["custom"])}
     except (Inexpressible, TypeError, ValueError):
@@ -180,4 +183,5 @@ def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
 
 
 def read_graph_metadata(strings: Mapping[str, str]) -> dict[str, Plain]:
+    """Return the plain metadata of a whole program."""
     return {"custom": _read_key("custom", strings["custom"])} if strings.get("custom") else {}

@@ -1,4 +1,4 @@
-"""Symbolic numbers and tensor metadata: plain values <-> structures."""
+"""Conversion of symbolic numbers and tensor metadata between plain values and structures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
 
 def write_device(text: str) -> schema.Device:
+    """Return the structure for a device such as ``cuda:0``."""
     kind, _, index = text.partition(":")
     return schema.Device(type=kind, index=int(index) if index else None)
 
 
 def read_device(device: schema.Device) -> str:
+    """Return a device as text, such as ``cuda:0``."""
     return device.type if device.index is None else f"{device.type}:{device.index}"
 
 
 def write_sym_int(value: Plain) -> schema.SymInt:
+    """Return the structure for an integer, symbolic or not."""
     return (
         schema.SymInt("as_expr", _expression(value, "sym_int", "as_int"))
         if _is_symbolic(value)
@@ -30,19 +33,21 @@ def write_sym_int(value: Plain) -> schema.SymInt:
 
 
 def write_sym_float(value: Plain) -> schema.SymFloat:
+    """Return the structure for a float, symbolic or not."""
     if _is_symbolic(value):
         return schema.SymFloat("as_expr", _expression(value, "sym_float", "as_float"))
     return schema.SymFloat("as_float", number_of(value))
 
 
 def write_sym_bool(value: Plain) -> schema.SymBool:
+    """Return the structure for a truth value, symbolic or not."""
     if _is_symbolic(value):
         return schema.SymBool("as_expr", schema.SymExpr(expr_str=value["sym_bool"][0]))
     return schema.SymBool("as_bool", value)
 
 
 def read_symbolic(value: Any) -> Plain:
-    """Of a ``SymInt``, ``SymFloat`` or ``SymBool``."""
+    """Read a ``SymInt``, ``SymFloat`` or ``SymBool``."""
     if value.tag != "as_expr":
         return plain(value.value)
     tag = {schema.SymInt: "sym_int", schema.SymFloat: "sym_float", schema.SymBool: "sym_bool"}[type(value)]
@@ -67,6 +72,7 @@ def _expression(value: Plain, tag: str, hint_tag: str) -> schema.SymExpr:
 
 
 def write_tensor_meta(facts: Mapping[str, Plain]) -> schema.TensorMeta:
+    """Return the structure for the facts of a tensor."""
     layout = facts.get("layout", "strided")
     return schema.TensorMeta(
         dtype=write_dtype(facts["dtype"]),
@@ -82,6 +88,7 @@ def write_tensor_meta(facts: Mapping[str, Plain]) -> schema.TensorMeta:
 
 
 def read_tensor_meta(meta: schema.TensorMeta) -> Plain:
+    """Return the facts of a tensor as a plain value."""
     facts: dict[str, Plain] = {
         "dtype": read_dtype(meta.dtype),
         "shape": [read_symbolic(size) for size in meta.sizes],

@@ -1,4 +1,4 @@
-"""A plain program <-> the structures of the schema with a supplement for what they cannot hold."""
+"""Conversion between a plain program and the structures of the schema, with a supplement for what these cannot hold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUPPLEMENT_VERSION = 1
 
 
 def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> schema.ExportedProgram:
-    """The structures, in which torch finds all that it can hold, and the supplement in which we find the rest."""
+    """Return the structures, which hold all that torch can read, and the supplement, which holds the rest."""
     written = _written(given, opset_version)
     change = difference(given, _read(written))
     if not change:
@@ -46,18 +46,20 @@ def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) 
 
 
 def from_structures(given: schema.ExportedProgram) -> Plain:
-    """The plain program.
+    """Return the plain program.
 
     Raises
     ------
     SchemaError
-        Where the structures contradict themselves, or the supplement is not theirs.
+        Where the structures contradict themselves, or the supplement belongs to another program.
     """
     return restored(_read(given), _difference_for(given))
 
 
 def _difference_for(given: schema.ExportedProgram) -> Plain:
-    """What the supplement says, if it is about this program: another tool may have changed the structures."""
+    """Return the difference in the supplement, if the supplement is about this program: another tool may have changed
+    the structures.
+    """
     if given.exportcheck is None:
         return {}
     try:
@@ -86,7 +88,9 @@ def _leave_out(why: str) -> None:
 
 
 def _digest(given: schema.ExportedProgram) -> str:
-    """Of the structures that are understood: a file of a newer version that keeps its fields has a supplement all the same."""
+    """Return the digest of the structures that are understood: a file of a newer version that keeps its fields has a
+    supplement all the same.
+    """
     bare = msgspec.structs.replace(given, exportcheck=None, schema_version=SCHEMA_VERSION)
     return hashlib.sha256(encode_program(bare)).hexdigest()
 
@@ -194,7 +198,7 @@ def _write_output(given: Plain) -> schema.OutputSpec:
 
 
 def _write_arg(arg: Plain) -> Argument:
-    """An argument of the signature, which a name stands for, or a constant."""
+    """Return an argument of the signature: a constant, or the name of a value."""
     if "custom_object" in arg:
         name, class_fqn = arg["custom_object"]
         return Argument("as_custom_obj", schema.CustomObjArgument(name=name, class_fqn=class_fqn))
@@ -323,7 +327,7 @@ def _write_range(symbol: str, lower: str, upper: str) -> tuple[str, schema.Range
 
 
 def _read_range(name: str, given: schema.RangeConstraint, table: SymbolTable) -> Plain:
-    """``name`` is a symbol, or an expression of symbols as Python would write it."""
+    """Return a range by the plain form of ``name``: a symbol, or an expression of symbols in Python's spelling."""
     lower = "-int_oo" if given.min_val is None else f"Integer({given.min_val})"
     upper = "int_oo" if given.max_val is None else f"Integer({given.max_val})"
     return [write_expression(parse(name, table)), lower, upper]
@@ -333,7 +337,7 @@ _SYMBOL = re.compile(r"Symbol\('[^']{1,256}'[^()']{0,512}\)")  # bounded: a sear
 
 
 def _symbols_of(graph: Mapping[str, Plain]) -> Iterator[str]:
-    """Every symbol in the values of a graph, as its text has it."""
+    """Yield every symbol in the values of a graph, as its text has it."""
     for inner in graph["graphs"].values():
         yield from _symbols_of(inner)
     for node in graph["nodes"].values():

@@ -1,4 +1,6 @@
-"""Graphs: the structures of the schema -> plain, with a ``getitem`` node for every result that is taken."""
+"""The reader of graphs: structures of the schema to plain graphs, with a ``getitem`` node for every result that is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ _LISTS = ("as_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools")
 
 
 def read_graph(given: schema.Graph, input_names: Sequence[str] = ()) -> dict[str, Plain]:
-    """The plain graph. ``input_names`` are the names of the inputs, for those that are constants.
+    """Return the plain graph. ``input_names`` are the names of the inputs, for those that are constants.
 
     Raises
     ------
     SchemaError
-        Where a name stands for nothing, or for two things.
+        Where a name refers to nothing, or to two values.
     """
     return _Reader(given).graph(input_names)
 
@@ -87,7 +89,7 @@ class _Reader:
         self._add(self._free("output"), "output", "output", [returned])
 
     def _val(self, argument: Argument) -> Plain:
-        """What a named result is."""
+        """Return the plain value of a named result."""
         given, name = self._given, _name_of(argument)
         if argument.tag == "as_custom_obj":
             return {"custom_object": [argument.value.name, argument.value.class_fqn]}
@@ -105,7 +107,7 @@ class _Reader:
     # --- calls ------------------------------------------------------------------------------
 
     def _hold(self, argument: schema.GraphArgument) -> str:
-        """Take a graph in: as an attribute, and as a node that gets it."""
+        """Store a graph as an attribute, with a node that gets it."""
         self._graphs[argument.name] = read_graph(argument.graph)
         name = self._free(argument.name)
         self._add(name, "get_attr", argument.name)
@@ -131,7 +133,7 @@ class _Reader:
             self._yields(name, {"tuple": self._take(name, node, metadata)})
 
     def _single_result(self, node: schema.Node) -> Argument | None:
-        """The result, where there is one and nothing takes it apart."""
+        """Return the result, where the node has one and no other node takes it apart."""
         if len(node.outputs) != 1 or node.outputs[0].tag in _LISTS:
             return None
         if node.target.startswith(_HIGHER_ORDER) and node.is_hop_single_tensor_return is False:
@@ -140,7 +142,7 @@ class _Reader:
         return node.outputs[0]
 
     def _take(self, name: str, node: schema.Node, metadata: Mapping[str, Plain]) -> list[Plain]:
-        """A node for each result that has a name; what they are."""
+        """Return a node for each result that has a name, and set the values of these nodes."""
         outputs = node.outputs
         if len(outputs) == 1 and outputs[0].tag in _LISTS:
             outputs = [_as_argument(outputs[0].tag, each) for each in outputs[0].value]
@@ -165,12 +167,12 @@ class _Reader:
         return val
 
     def _name_for(self, node: schema.Node, number: int) -> str:
-        """Files by older versions name only what is used."""
+        """Return a name for a result; files by older versions name only the results that are used."""
         stem = node.target.removeprefix("torch.ops.").split(".")
         return self._free(stem[1] if len(stem) > 1 else f"node_{number}", self._used)
 
     def _free(self, stem: str, used: Collection[str] = ()) -> str:
-        """A name that no node has. Numbers that were tried for a stem are not tried again."""
+        """Return a name that no node has. Numbers that were tried for a stem are not tried again."""
         name, number = stem, self._numbers.get(stem, 0)
         while name in self._nodes or name in used:
             number += 1
@@ -188,7 +190,9 @@ def _called_with(node: schema.Node, values: Sequence[Plain]) -> tuple[list[Plain
         if (
             kind == schema.ArgumentKind.POSITIONAL
             or (kind != schema.ArgumentKind.KEYWORD and argument.name in by_position)
-            or keyword.iskeyword(argument.name)  # such as ``from``, which Python lets nobody pass by name
+            or keyword.iskeyword(
+                argument.name
+            )  # such as ``from``, which Python does not allow as the name of an argument
         ):
             positional.append(value)
         else:
@@ -197,7 +201,9 @@ def _called_with(node: schema.Node, values: Sequence[Plain]) -> tuple[list[Plain
 
 
 def _positional_names(node: schema.Node) -> set[str]:
-    """Of a node that does not say how its arguments are passed, as in files before 8.3: those without a default."""
+    """Return the positional arguments of a node that does not say how its arguments are passed, as in files before 8.3:
+    those without a default.
+    """
     names = {""}
     if any(each.kind is None or each.kind == schema.ArgumentKind.UNKNOWN for each in node.inputs):
         found = schema_of(node.target)
@@ -211,7 +217,7 @@ def _positional_names(node: schema.Node) -> set[str]:
 
 
 def _name_of(argument: Argument) -> str:
-    """The name of a result; empty where it has none."""
+    """Return the name of a result; empty where it has none."""
     value = argument.value
     if argument.tag in ("as_tensor", "as_custom_obj"):
         return str(value.name)
@@ -221,7 +227,7 @@ def _name_of(argument: Argument) -> str:
 
 
 def _as_argument(tag: str, each: Any) -> Argument:
-    """An element of a list of results as a result."""
+    """Return an element of a list of results as a result."""
     return Argument(tag.removesuffix("s"), each)
 
 

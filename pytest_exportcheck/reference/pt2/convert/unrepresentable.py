@@ -1,8 +1,8 @@
-"""What the schema has no form for. The supplement holds it; torch's own loader must not take the file for something else."""
+"""Values that the schema has no form for. The supplement holds them; torch's own loader must not misread the file."""
 
 from __future__ import annotations
 
-#: A name that no loader can resolve stands where the structures cannot say what there is.
+#: A name that no loader can resolve marks the places that the structures cannot represent.
 MARK = "exportcheck.inexpressible"
 
 

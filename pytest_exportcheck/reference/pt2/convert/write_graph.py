@@ -1,5 +1,6 @@
-"""Graphs: plain -> the structures of the schema, in which an operator's results are named at the operator, not taken from
-it by ``getitem`` nodes."""
+"""The writer of graphs: plain graphs to structures of the schema, in which an operator's results are named at the
+operator, not taken from it by ``getitem`` nodes.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ GETITEM = "_operator.getitem"
 
 
 def write_graph(given: Mapping[str, Plain]) -> schema.Graph:
-    """The structure. A node that has no form in the schema is a node of a name that no loader resolves."""
+    """Return the structure. A node that has no form in the schema gets a name that no loader resolves."""
     return _Writer(given).graph()
 
 
 class _Writer:
-    """Writes one graph: what its nodes yield is collected by the way."""
+    """A writer of one graph, which collects what the nodes yield."""
 
     def __init__(self, given: Mapping[str, Plain]) -> None:
         self._given = given
@@ -89,7 +90,7 @@ class _Writer:
             return Argument("as_operator", MARK)
 
     def _result(self, name: str, val: Plain) -> Argument:
-        """A result by its name, and what it is beside it."""
+        """Return a result by its name, and store its metadata."""
         kind = kind_of(val)
         if val is None:
             return Argument("as_none", True)
@@ -138,7 +139,7 @@ class _Writer:
         return Argument("as_tensors", [self._tensor(each, inner[place]) for place, each in enumerate(names)])
 
     def _taker(self, name: str, key: Any) -> str:
-        """What takes one result of a node, or a name that nobody uses."""
+        """Return the name of the node that takes one result of a node, or a name that is not used."""
         return self._taken.get(name, {}).get(key) or f"{name}_unused_{key}"
 
     # --- calls ------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ class _Writer:
 
 
 def _several(val: Plain) -> Any:
-    """The results, where a node yields more than one value: a list, or a mapping; else None."""
+    """Return the results of a node that yields more than one value, a list or a mapping; else None."""
     if isinstance(val, list):
         return val
     if isinstance(val, dict):
@@ -178,7 +179,7 @@ def _several(val: Plain) -> Any:
 
 
 def _takes_a_result(node: Mapping[str, Plain], vals: Mapping[str, Plain]) -> bool:
-    """Whether the node only takes one of several results of another."""
+    """Return whether the node only takes one of several results of another."""
     if node["target"] != GETITEM or len(node["args"]) != 2:
         return False
     of = node["args"][0]
@@ -186,7 +187,9 @@ def _takes_a_result(node: Mapping[str, Plain], vals: Mapping[str, Plain]) -> boo
 
 
 def _results(nodes: Mapping[str, Any], vals: Mapping[str, Plain]) -> tuple[dict[str, dict[Any, str]], dict[str, str]]:
-    """Node -> key of a result -> the first node that takes it; and of those that take it again, the first one."""
+    """Map each node to its taken results (key of the result -> the first node that takes it), and each node that takes
+    a result again to the first one.
+    """
     taken: dict[str, dict[Any, str]] = {}
     repeated: dict[str, str] = {}
     for name, node in nodes.items():
@@ -200,7 +203,7 @@ def _results(nodes: Mapping[str, Any], vals: Mapping[str, Plain]) -> tuple[dict[
 
 
 def _returns(target: str) -> Any:
-    """What an operator's schema says that it returns; None where there is no schema."""
+    """Return the return types in an operator's schema; None where there is no schema."""
     found = schema_of(target)
     return None if found is None else found.returns
 
@@ -226,7 +229,7 @@ def _inputs(node: Mapping[str, Plain], scope: Scope) -> list[schema.NamedArgumen
     ]
 
 
-#: What the functions of symbolic numbers call their arguments, where a file names them.
+#: Names of the arguments of the functions of symbolic numbers, for files that name them.
 _PARAMETERS = {"_operator": ("a", "b"), "math": ("x",), "torch": ("a", "b")}
 _ONE = {"_operator.neg": ("a",), "_operator.pos": ("a",), "torch.sym_ite": ("b", "t", "f")}
 
@@ -251,7 +254,7 @@ def _by_schema(arguments: Any, node: Mapping[str, Plain], scope: Scope) -> list[
 
 
 def _empty_list(kind: Any) -> str:
-    """The tag of an empty list where the operator takes this type."""
+    """Return the tag of an empty list where the operator takes this type."""
     while isinstance(kind, torch.OptionalType):
         kind = kind.getElementType()
     element = kind.getElementType() if isinstance(kind, torch.ListType) else None

@@ -1,4 +1,4 @@
-"""Symbolic expressions as text, and back by a grammar of our own: text of a file is data, never code.
+"""Symbolic expressions as text, and back by a grammar: the text of a file is data, never code.
 
 The text is what sympy's ``srepr`` writes: ``Mul(Integer(2), Symbol('s0', positive=True, integer=True))``. Keys of range
 constraints, and files of older versions, have the infix form ``2*s0 + 1``. One grammar reads both.

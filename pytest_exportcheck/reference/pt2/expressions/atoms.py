@@ -1,4 +1,4 @@
-"""What stands for itself: symbols and numbers, whose arguments are literals and not expressions."""
+"""Atoms: symbols and numbers, whose arguments are literals and not expressions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Literals(NamedTuple):
 
 
 def integer(digits: str) -> int:
-    """A whole number.
+    """Return a whole number.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _float(literals: Literals, _table: SymbolTable) -> Any:
 
 
 def decimal(digits: str) -> Any:
-    """A float that stands in the text without more ado.
+    """Return a float that the text has as a decimal number.
 
     Raises
     ------

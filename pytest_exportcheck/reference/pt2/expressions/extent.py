@@ -1,4 +1,4 @@
-"""How large a size becomes where torch multiplies it out, which it does, each symbol with its lower bound taken off, to compare it."""
+"""The extent of a size after torch multiplies it out, each symbol minus its lower bound, to compare it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def check_extent(expression: Any) -> None:
     Raises
     ------
     ExpressionError
-        Saying how large it is.
+        With the extent of the expression.
     """
     terms, degree, inner = _extent(expression)
     _refuse(max(terms * max(degree, 1), inner), TERMS, "an expression")
 
 
 def check_tensor(sizes: Sequence[Any], strides: Sequence[Any]) -> None:
-    """Refuse sizes and strides, expressions or numbers, whose products would.
+    """Refuse sizes and strides, expressions or numbers, whose products would keep torch busy.
 
     Raises
     ------
@@ -56,7 +56,9 @@ def _refuse(found: int, limit: int, what: str) -> None:
 
 
 def _extent(expression: Any) -> tuple[int, int, int]:
-    """Terms of the expression, its degree, and the most terms times degree of what stands in its functions."""
+    """Return the terms of the expression, its degree, and the largest product of terms and degree among its functions'
+    arguments.
+    """
     if not expression.args:
         return (2, 1, 0) if expression.is_Symbol else (1, 0, 0)
     parts = [_extent(each) for each in expression.args]

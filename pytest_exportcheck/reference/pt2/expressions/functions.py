@@ -1,4 +1,4 @@
-"""What may stand in an expression: functions and constants by name. Nothing else is made of a text, or written."""
+"""Functions and constants that an expression may have, by name. Nothing else is made of a text, or written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_exportcheck.reference.pt2.expressions.limits import BITS, LENGTH
 Growth = Callable[[Sequence[Any], Sequence[int]], int]
 
 NUMBER, CONDITION, EITHER, BRANCH = "a number", "a condition", "a number or a condition", "an ExprCondPair"
-#: What a function may take, by the name that messages give it. A symbol is both a number and a condition.
+#: Types that a function may take, by the name that messages give them. A symbol is both a number and a condition.
 KINDS: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {NUMBER: (sympy.Expr,), CONDITION: (Boolean,), EITHER: (sympy.Expr, Boolean), BRANCH: (ExprCondPair,)}
 )
@@ -28,19 +28,22 @@ SEVERAL, SOME, EVEN = range(2, LENGTH), range(1, LENGTH), range(2, LENGTH, 2)
 
 
 def widest(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a value that is not larger than its largest argument."""
     return max(bits)
 
 
 def summed(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a sum."""
     return max(bits) + len(bits).bit_length()
 
 
 def multiplied(_args: Sequence[Any], bits: Sequence[int]) -> int:
+    """Return the bits of a product."""
     return sum(bits)
 
 
 def raised(args: Sequence[Any], bits: Sequence[int]) -> int:
-    """A power of which nobody can say how large it is counts as too large."""
+    """Return the bits of a power; a power of unknown size counts as too large."""
     exponent = args[1]
     if not exponent.is_Number or not exponent.is_finite or exponent.is_infinite:
         return BITS + 1
@@ -48,13 +51,15 @@ def raised(args: Sequence[Any], bits: Sequence[int]) -> int:
 
 
 def raised_by_natural(args: Sequence[Any], bits: Sequence[int]) -> int:
-    """torch bounds the power of two numbers, but has sympy raise a symbol to a number."""
+    """Return the bits of a power that torch bounds for two numbers, while sympy raises a symbol to a number."""
     return raised(args, bits) if args[1].is_Integer else max(bits)
 
 
 @dataclass(frozen=True)
 class Function:
-    """A row of the table: how it is made, how many arguments it takes and of which kind; the last kind repeats."""
+    """A row of the table: how the function is made, how many arguments it takes and of which kind; the last kind
+    repeats.
+    """
 
     build: builders.Builder
     arity: range
@@ -62,6 +67,7 @@ class Function:
     growth: Growth = widest
 
     def kind(self, place: int) -> str:
+        """Return the kind of the argument at this place."""
         return self.kinds[min(place, len(self.kinds) - 1)]
 
 
@@ -110,7 +116,7 @@ _SHIFTS = {
 }
 _OPAQUE = ("sqrt", "cos", "cosh", "sin", "sinh", "tan", "tanh", "asin", "acos", "atan", "asinh", "exp", "log", "log2")
 _TO_WHOLE = ("CeilToInt", "FloorToInt", "TruncToInt", "RoundToInt")
-#: torch's own, by their names in torch.utils._sympy.functions: how they are made, and the rest of their rows.
+#: torch's own functions, by their names in torch.utils._sympy.functions: how they are made, and the rest of their rows.
 _TORCH: tuple[tuple[Callable[[Any], builders.Builder], range, tuple[str, ...], Growth, tuple[str, ...]], ...] = (
     (_divided, TWO, (NUMBER,), widest, ("FloorDiv", "CleanDiv", "Mod", "PythonMod", "IntTrueDiv", "FloatTrueDiv")),
     (_divided, THREE, (NUMBER,), widest, ("ModularIndexing",)),
@@ -162,7 +168,7 @@ CONSTANTS: Mapping[str, Any] = MappingProxyType(
 )
 
 #: The classes that may be written; srepr gives each the name under which it is read. torch's reader makes sympy's own
-#: ``Max``, ``Min`` and ``Mod`` of the names that torch's bear: read here, they are torch's again.
+#: ``Max``, ``Min`` and ``Mod`` of the names that torch's classes have; this reader makes torch's.
 WRITABLE: frozenset[Any] = frozenset(
     {
         *(sympy.Add, sympy.Mul, sympy.Pow, sympy.Abs, sympy.floor, sympy.ceiling, sympy.log, sympy.exp),

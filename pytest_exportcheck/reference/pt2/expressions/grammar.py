@@ -23,7 +23,7 @@ from pytest_exportcheck.reference.pt2.expressions.symbols import SymbolTable
 from pytest_exportcheck.reference.pt2.expressions.tokens import Token, next_token, refusal
 
 _WORDS = {"True": True, "False": False}
-#: What sympy and torch raise for arguments that make no sense to them.
+#: Errors that sympy and torch raise for arguments that they cannot use.
 _REFUSALS = (
     ArithmeticError,
     AssertionError,
@@ -36,15 +36,16 @@ _REFUSALS = (
 
 
 def parse(text: str, symbols: SymbolTable) -> Any:
-    """The expression that the text says, of the table's symbols; those that it names first join the table.
+    """Return the expression that the text states, over the table's symbols; new symbols of the text join the table.
 
-    It is built as the text has it, so that ``parse(srepr(e))`` is ``e`` also where sympy would simplify ``e``.
+    The expression is built as the text has it, so that ``parse(srepr(e))`` is ``e`` also where sympy would simplify
+    ``e``.
 
     Raises
     ------
     ExpressionError
-        For a text that is no expression, names a function or a constant that the tables lack, says of a symbol what
-        contradicts the table, or asks for more than :mod:`.limits` grants: with the place in the text.
+        For a text that is not an expression, names a function or a constant that the tables lack, contradicts the
+        table's assumptions on a symbol, or exceeds the limits of :mod:`.limits`: with the place in the text.
     """
     return symbols.parsed(text, lambda given: _whole(given, symbols))
 
@@ -68,7 +69,7 @@ class _Part(NamedTuple):
 
 
 class _Parser:
-    """Reads one text, token by token."""
+    """A parser of one text, token by token."""
 
     def __init__(self, text: str, symbols: SymbolTable) -> None:
         self._text = text
@@ -113,7 +114,7 @@ class _Parser:
         return part
 
     def _run(self, first: _Part, level: int) -> _Part:
-        """The operands between signs of one level, of which the first was read."""
+        """Return the operands between signs of one level, of which the first was read."""
         place = self.place
         if len(self._text) > INFIX_LENGTH:
             raise refusal(self._text, place, f"infix signs in an expression of more than {INFIX_LENGTH} characters")
@@ -161,7 +162,7 @@ class _Parser:
         return self._sized(decimal, token, token.text)
 
     def _sized(self, make: Any, token: Token, *args: Any) -> _Part:
-        """A symbol or a number."""
+        """Return a symbol or a number."""
         try:
             value = make(*args)
         except _REFUSALS as error:

@@ -1,6 +1,6 @@
-"""The infix form, ``2*s0 + 1``: how tightly each sign binds, and what a run of signs that bind alike makes.
+"""The infix form, ``2*s0 + 1``: how tightly each sign binds, and which function a run of signs of one level makes.
 
-Unlike ``srepr``, this form does not say how an expression was built, so sums, products and powers are sympy's to simplify.
+Unlike ``srepr``, this form does not state how an expression was built, so sympy simplifies sums, products and powers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMPARISON, DISJUNCTION, CONJUNCTION, SUM, PRODUCT, MINUS, POWER = range(1, 8)
 
 
 class Row(NamedTuple):
-    """What a sign says of the operand at its right, and of the whole."""
+    """The level of a sign, which decides the operand at its right, and the function that the sign makes."""
 
     level: int
     function: Function
@@ -51,7 +51,7 @@ SIGNS: Mapping[str, Row] = MappingProxyType(
         "**": Row(POWER, _evaluated(sympy.Pow, "Pow")),
     }
 )
-#: What is done to the operand at the right of a sign before the whole is made.
+#: Functions that are applied to the operand at the right of a sign before the whole is made.
 TURNED: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"-": lambda each: -each, "/": lambda each: 1 / each})
 #: Signs in front of an operand: how tightly they bind, and what they make.
 PREFIXES: Mapping[str, tuple[int, Function]] = MappingProxyType(
@@ -63,12 +63,12 @@ PREFIXES: Mapping[str, tuple[int, Function]] = MappingProxyType(
 
 
 def run(signs: Sequence[str]) -> Function:
-    """What signs that bind alike make of the operands that they stand between.
+    """Return the function of the operands between signs of one level.
 
     Raises
     ------
     ValueError
-        When only parentheses could say what is meant.
+        When the meaning needs parentheses.
     """
     row = SIGNS[signs[0]]
     if len(signs) > 1 and any(SIGNS[sign].single for sign in signs):

@@ -1,4 +1,4 @@
-"""An expression as text: what torch writes, checked to be what can be read."""
+"""Expressions as text: the text that torch writes, checked to be readable."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CONSTANTS = frozenset(
 
 
 def write(expression: Any, symbols: SymbolTable | None = None) -> str:
-    """The text that :func:`parse`, and torch, read as this expression; the same for every expression that is equal.
+    """Return the text that :func:`parse`, and torch, read as this expression; equal expressions have the same text.
 
     With a table, the same expression is written once, and its symbols are checked against those of the others.
 
     Raises
     ------
     ExpressionError
-        For a function that the table of functions has no entry for, for a symbol with the name of another, and for what is
-        too large to be read.
+        For a function that the table of functions has no entry for, for a symbol with the name of another, and for an
+        expression that is too large to be read.
     """
     if not isinstance(expression, sympy.Basic):
         expression = _number(expression)
@@ -37,7 +37,7 @@ def write(expression: Any, symbols: SymbolTable | None = None) -> str:
 
 
 def _number(value: object) -> Any:
-    """Python's numbers and truth values. Nothing else: sympify of a text would run it."""
+    """Convert a number or truth value of Python, and nothing else: sympify of a text would run the text."""
     if isinstance(value, (bool, int, float)):
         return sympy.sympify(value)
     raise ExpressionError(f"{type(value).__name__} is no expression. Expected one of sympy, or a number.")

@@ -10,7 +10,7 @@ import sympy
 
 from pytest_exportcheck.errors import ExpressionError
 
-#: What a symbol may be said to be. ShapeEnv says the first three.
+#: Assumptions that a text may make about a symbol. ShapeEnv makes the first three.
 ASSUMPTIONS = (
     "integer",
     "positive",
@@ -26,7 +26,7 @@ ASSUMPTIONS = (
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]{0,255}")
 
-#: The names that ShapeEnv gives, and what it says of each kind: sizes, unbacked sizes, floats, unbacked floats.
+#: The names that ShapeEnv gives, and its assumptions on each kind: sizes, unbacked sizes, floats, unbacked floats.
 _KINDS: tuple[tuple[re.Pattern[str], Mapping[str, bool]], ...] = (
     (re.compile(r"s[0-9]+"), {"positive": True, "integer": True}),
     (re.compile(r"u[0-9]+"), {"integer": True}),
@@ -36,9 +36,9 @@ _KINDS: tuple[tuple[re.Pattern[str], Mapping[str, bool]], ...] = (
 
 
 class SymbolTable:
-    """The symbols of one program, and its expressions by their texts: the same text is parsed, or written, once.
+    """The symbols of one program, and its expressions by their texts: each text is parsed, or written, once.
 
-    A table belongs to one read or one write; tables share nothing, so threads with a table each do not meet.
+    A table belongs to one read or one write. Tables share nothing, so threads that use a table each are independent.
     """
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class SymbolTable:
         self._written: dict[Any, str] = {}
 
     def symbol(self, name: str, assumptions: Mapping[str, bool]) -> Any:
-        """The symbol of that name, made when it is the first of it.
+        """Return the symbol of that name, and create it when the name is new.
 
         Raises
         ------
         ExpressionError
-            When it was met with other assumptions, or these contradict each other.
+            When the name had other assumptions before, or the assumptions contradict each other.
         """
         try:
             return self.adopt(sympy.Symbol(name, **assumptions))
@@ -61,12 +61,12 @@ class SymbolTable:
             raise ExpressionError(f"symbol {name!r}: the assumptions {said} contradict each other.") from None
 
     def adopt(self, symbol: Any) -> Any:
-        """The symbol of this name, which is this one when it is the first of it.
+        """Return the known symbol of this name; a symbol with a new name becomes the known one.
 
         Raises
         ------
         ExpressionError
-            When it was met with other assumptions.
+            When the name had other assumptions before.
         """
         known = self._symbols.setdefault(symbol.name, symbol)
         if known != symbol:
@@ -77,12 +77,12 @@ class SymbolTable:
         return known
 
     def named(self, name: str) -> Any:
-        """The symbol of that name; where there is none yet, the one that a ShapeEnv would have given that name.
+        """Return the symbol of that name; for a new name, the symbol that a ShapeEnv would have given that name.
 
         Raises
         ------
         ExpressionError
-            When there is none, and no ShapeEnv gives such a name.
+            When the name is new, and no ShapeEnv gives such a name.
         """
         if name not in self._symbols:
             assumptions = next((said for kind, said in _KINDS if kind.fullmatch(name)), None)
@@ -95,14 +95,14 @@ class SymbolTable:
         return self._symbols[name]
 
     def parsed(self, text: str, parse: Callable[[str], Any]) -> Any:
-        """What the text says, parsed at most once."""
+        """Return the expression of the text, parsed at most once."""
         found = self._parsed.get(text)
         if found is None:
             found = self._parsed[text] = parse(text)
         return found
 
     def written(self, expression: Any, write: Callable[[Any], str]) -> str:
-        """The text of the expression, written at most once."""
+        """Return the text of the expression, written at most once."""
         found = self._written.get(expression)
         if found is None:
             found = self._written[expression] = write(expression)

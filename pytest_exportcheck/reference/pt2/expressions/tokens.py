@@ -1,4 +1,4 @@
-"""The tokens of an expression, and how a refusal says where in the text it is."""
+"""The tokens of an expression, and the errors that name a place in the text."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Token(NamedTuple):
     end: int
 
     def is_sign(self, sign: str) -> bool:
+        """Return whether the token is this sign."""
         return self.text == sign and self.kind == "sign"
 
 
 def next_token(text: str, offset: int) -> Token:
-    """The token that begins at the offset or, after spaces, behind it. At the end of the text it is of kind ``end``.
+    """Return the token that begins at the offset or after the spaces there. At the end of the text its kind is ``end``.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def next_token(text: str, offset: int) -> Token:
 
 
 def refusal(text: str, offset: int, problem: str, remedy: str = "") -> ExpressionError:
-    """The error that says what is wrong at the offset. Characters are counted from 1."""
+    """Return the error that describes the problem at the offset. Characters are counted from 1."""
     return ExpressionError(f"expression {_shown(text, offset)!r}: {problem} at character {offset + 1}.{remedy}")
 
 

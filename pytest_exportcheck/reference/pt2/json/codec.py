@@ -1,6 +1,6 @@
-"""Structures of the schema to and from JSON, byte for byte as torch writes it.
+"""Conversion of the structures of the schema to and from JSON, byte for byte as torch writes it.
 
-torch writes ASCII, ``", "`` and ``": "`` as separators, every field in the order of the schema, ``null`` for what is None,
+torch writes ASCII, ``", "`` and ``": "`` as separators, every field in the order of the schema, ``null`` for None,
 enumerations as numbers, unions as objects of one key, floats as Python spells them, and those that JSON has no number
 for as the strings ``"Infinity"``, ``"-Infinity"`` and ``"NaN"``.
 """
@@ -35,7 +35,7 @@ class Unknown:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The places as ``$.graph_module.graph.nodes[12].colour``."""
+        """Return the places as ``$.graph_module.graph.nodes[12].colour``."""
         return tuple(path_text(path) for path, _ in self.fields)
 
     def __bool__(self) -> bool:
@@ -43,22 +43,22 @@ class Unknown:
 
 
 def decode_program(data: bytes, *, where: str) -> tuple[ExportedProgram, Unknown]:
-    """Read a program's JSON; ``where`` names the file in messages. Fields that are missing have the schema's defaults.
+    """Read a program's JSON; ``where`` names the file in messages. Missing fields get the schema's defaults.
 
-    A newer minor version is read with a :class:`SchemaWarning` that names the fields that are not known. A tag or a
-    member of an enumeration that is not known is an error all the same: what it stands for cannot be understood.
+    A newer minor version is read with a :class:`SchemaWarning` that names the unknown fields. An unknown tag, or an
+    unknown member of an enumeration, is an error nevertheless: its meaning is not known.
 
     Raises
     ------
     SchemaError
-        Where the JSON is malformed or not what the schema says, with the place; where the major version is another.
+        Where the JSON is malformed or does not follow the schema, with the place; where the major version is another.
     """
     program, unknown = _decode(data, ExportedProgram, where, _remedy)
     _refuse_other_major(program.schema_version.major, program.schema_version.minor, where)
     if program.exportcheck is not None:
         program = msgspec.structs.replace(
             program, exportcheck=program.exportcheck.copy()
-        )  # lets go of the file's bytes
+        )  # releases the bytes of the file
     if program.schema_version.minor > MINOR:
         warnings.warn(_newer(program, unknown, where), SchemaWarning, stacklevel=4)
     return program, unknown
@@ -70,7 +70,7 @@ def decode(data: bytes, kind: type[R], *, where: str) -> tuple[R, Unknown]:
     Raises
     ------
     SchemaError
-        Where the JSON is malformed or not what the schema says, with the place.
+        Where the JSON is malformed or does not follow the schema, with the place.
     """
     return _decode(data, kind, where, lambda _tree, _where: "")
 
@@ -93,7 +93,7 @@ def _decode(data: bytes, kind: type[R], where: str, remedy: Callable[[object, st
 
 
 def _remedy(tree: object, where: str) -> str:
-    """What to do about a fault of a program, once its version is known; refuses another major at once."""
+    """Return the advice for a fault of a program, once its version is known; refuse another major version at once."""
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     if not isinstance(version, dict):
         return ""
@@ -122,13 +122,13 @@ def _newer(program: ExportedProgram, unknown: Unknown, where: str) -> str:
 def encode_program(program: ExportedProgram, unknown: Unknown | None = None) -> bytes:
     """Write a program's JSON; ``unknown`` fields go back to their places, as far as the program still has those.
 
-    What :func:`decode_program` read from a file of torch, this writes byte for byte as torch did, if torch knew no more
-    fields. ``exportcheck`` comes last.
+    The result for a program that :func:`decode_program` read from a file of torch equals the JSON of torch byte for
+    byte, if that torch has no further fields. ``exportcheck`` comes last.
 
     Raises
     ------
     SchemaError
-        Where a value is none that the schema knows.
+        For a value that the schema does not know.
     """
     supplement = program.exportcheck
     bare = _write(msgspec.structs.replace(program, exportcheck=None), unknown).removesuffix(_NO_SUPPLEMENT)
@@ -141,7 +141,7 @@ def encode(record: Record, unknown: Unknown | None = None) -> bytes:
     Raises
     ------
     SchemaError
-        Where a value is none that the schema knows.
+        For a value that the schema does not know.
     """
     if isinstance(record, ExportedProgram):
         return encode_program(record, unknown)
@@ -153,7 +153,7 @@ def _write(record: Any, unknown: Unknown | None) -> bytes:
         return _write_with(record, unknown)
     try:
         return write_quickly(record)
-    except UnicodeEncodeError:  # half of a character, which Python's texts may hold, and torch's JSON
+    except UnicodeEncodeError:  # a lone surrogate, which Python's texts may hold, and torch's JSON
         return _write_with(record, Unknown())
 
 

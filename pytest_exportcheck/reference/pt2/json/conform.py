@@ -1,6 +1,6 @@
-"""JSON values against the types of the schema, with care: what is wrong and where, and which fields are not known.
+"""The careful check of JSON values against the types of the schema: faults with their places, and unknown fields.
 
-The quick way (:mod:`.json_codec`) says only that something is amiss. This one is asked then.
+The fast reader (:mod:`.fast`) only says that something is wrong; then this one finds what.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ class Walk:
     unknown: dict[Path, object] = field(default_factory=dict)
 
     def conform(self, value: object, kind: Any, path: Path = ()) -> object:
-        """The value as its type wants it: without unknown fields, and floats as floats.
+        """Return the value as its type requires: without unknown fields, and floats as floats.
 
         Raises
         ------
         SchemaError
-            Where it is of another type, lacks a field, or is an enumeration's or union's member that is not known.
+            For a value of another type, without a required field, or with an unknown member of an enumeration or a
+            union.
         """
         return _conformer(kind)(self, value, kind, path)
 
     def refuse(self, path: Path, expected: str, got: object) -> typing.NoReturn:
+        """Raise the error for one place of the file."""
         raise fault(self.where, path, expected, shown(got), self.remedy)
 
 
 def shown(value: object) -> str:
-    """What a value is, in a few words."""
+    """Describe a value in a few words."""
     if isinstance(value, dict):
         return f"an object with {_keys(value)}"
     if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""The quick way between JSON and the structures: msgspec does the records, this module what msgspec does not know."""
+"""The fast conversion between JSON and the structures: msgspec handles the records, and this module the unions and
+floats.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,12 @@ _NOT_ASCII = re.compile("[^\x00-\x7e]+")
 
 
 def read_tagged(kind: Any, data: Any) -> Tagged:
-    """A union from its JSON.
+    """Return a union from its JSON.
 
     Raises
     ------
     ValueError
-        Where it is none. What is wrong is not told: the careful walk finds it again.
+        For JSON that is not a union. The error has no details: the careful reader finds the fault again.
     """
     if type(data) is not dict or len(data) != 1:
         raise ValueError
@@ -42,7 +44,9 @@ def read_tagged(kind: Any, data: Any) -> Tagged:
 
 @lru_cache(maxsize=4096)
 def _of_int(kind: Any, value: int) -> Tagged:
-    """Sizes and strides are many, and few numbers: one frozen union serves wherever a number recurs."""
+    """Return the union of an integer. Sizes and strides are many, and their numbers few: one frozen union serves
+    wherever a number recurs.
+    """
     if "as_int" not in kind.tags():
         raise ValueError
     made: Tagged = kind("as_int", value)
@@ -84,14 +88,14 @@ def _read_float(value: object) -> float:
 
 
 def write_quickly(record: Record) -> bytes:
-    """The JSON of a record, as Python's ``json`` would write it.
+    """Return the JSON of a record, as Python's ``json`` would write it.
 
     Raises
     ------
     SchemaError
-        Where a value is none that the schema knows.
+        For a value that the schema does not know.
     UnicodeEncodeError
-        Where a text has half of a character.
+        For a text with a lone surrogate.
     """
     written = msgspec.json.format(msgspec.json.encode(record, enc_hook=_written_tagged), indent=0)
     if written.isascii() and b"\x7f" not in written:
@@ -100,12 +104,12 @@ def write_quickly(record: Record) -> bytes:
 
 
 def write_tagged(value: object) -> dict[str, object]:
-    """A union as an object of one key.
+    """Return a union as an object of one key.
 
     Raises
     ------
     SchemaError
-        Where it is no union.
+        For a value that is not a union.
     """
     if isinstance(value, Tagged):
         return {value.tag: value.value}
@@ -139,7 +143,7 @@ def _with_floats_spelled(value: Any) -> Any:
 
 
 def spelled(value: float) -> float | str:
-    """A float as torch writes it: itself, or a text where JSON has no number for it."""
+    """Return a float as torch writes it: itself, or a text where JSON has no number for it."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else next(name for name, number in NOT_FINITE.items() if number == value)

@@ -1,6 +1,7 @@
-"""JSON text before its schema: UTF-8, well formed, no key twice, integers of 64 bits; each fault with its place.
+"""Checks of a JSON text before its schema: UTF-8, well formed, no key twice, integers of 64 bits; each fault has its
+place.
 
-Two readers of JSON may understand a text that breaks these rules differently; so it is read by none.
+Two readers of JSON may understand a text that breaks these rules differently; therefore such a text is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class _Fault(Exception):
 
 
 def path_text(path: Path) -> str:
-    """``("nodes", 12, "a.b")`` as ``$.nodes[12]["a.b"]``."""
+    """Return ``("nodes", 12, "a.b")`` as ``$.nodes[12]["a.b"]``."""
     return "$" + "".join(_step(step) for step in path)
 
 
@@ -40,18 +41,19 @@ def _step(step: str | int) -> str:
 
 
 def fault(where: str, path: Path, expected: str, got: str, remedy: str = "") -> SchemaError:
-    """The error for one place of a file."""
+    """Return the error for one place of a file."""
     remedy = remedy or "The file is damaged or its writer is at fault: save the program again."
     return SchemaError(f"{where}: {path_text(path)}: expected {expected}, got {got}. {remedy}")
 
 
 def text_of(data: bytes, *, where: str) -> str:
-    """The text of JSON bytes, known to be well formed.
+    """Return the text of JSON bytes, after checking that it is well formed.
 
     Raises
     ------
     SchemaError
-        Where it is not UTF-8, no JSON, too deeply nested, has a key twice in one object, or an integer beyond 64 bits.
+        For bytes that are not UTF-8 or not JSON, are too deeply nested, have a key twice in one object, or an integer
+        beyond 64 bits.
     """
     try:
         text = data.decode()
@@ -70,6 +72,7 @@ def text_of(data: bytes, *, where: str) -> str:
 
 
 def too_deep(where: str) -> SchemaError:
+    """Return the error for JSON that is nested too deeply."""
     return fault(where, (), "JSON nested as a program is", "JSON nested too deeply to read")
 
 

@@ -1,8 +1,4 @@
-"""The weights and constants of a program into records, each storage once, and back as the same tensors."""
+"""The weights and constants of a program as records, each storage once (``store``), and back as the same tensors (``restore``).
 
-from __future__ import annotations
-
-from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
-from pytest_exportcheck.reference.pt2.payloads.store import StoredPayloads, store
-
-__all__ = ["RestoredPayloads", "StoredPayloads", "restore", "store"]
+Nothing is imported here: readers without torch use the configuration of payloads.
+"""

@@ -1,4 +1,6 @@
-"""What an archive says of its tensors: the configuration that torch reads too, and what that has no slot for."""
+"""The configuration of an archive's tensors, which torch reads too, and the extras for what the configuration has no
+slot for.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,14 @@ Table: TypeAlias = Literal["weights", "constants"]
 
 
 class Kind(NamedTuple):
-    """Where the payloads of one table are: folder, and prefix of the names of tensors."""
+    """The place of the payloads of one table: folder, and prefix of the names of tensors."""
 
     table: Table
     folder: str
     prefix: str
 
     def config_record(self, model: str) -> str:
-        """The name of the record that holds the configuration."""
+        """Return the name of the record that holds the configuration."""
         return f"{self.folder}{model}_{self.table}_config.json"
 
 
@@ -38,7 +40,7 @@ class Ref(msgspec.Struct, frozen=True, array_like=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """A tensor that the configuration does not have: its record, and the bits that change what its bytes mean."""
+    """A tensor that the configuration does not have: its record, and the bits that change the meaning of its bytes."""
 
     record: str
     meta: TensorMeta
@@ -75,8 +77,9 @@ class AbsentStorage(msgspec.Struct, frozen=True):
 
 
 class PayloadExtras(msgspec.Struct, frozen=True):
-    """What the configuration has no slot for. ``shared``: names of one and the same tensor. ``copies``: record -> the record
-    whose storage it is. Tensors and records that are not mentioned are as the configuration says."""
+    """The facts that the configuration has no slot for. ``shared``: names of one and the same tensor. ``copies``:
+    record -> the record whose storage it is. Tensors and records that are not listed are as the configuration says.
+    """
 
     shared: tuple[tuple[Ref, ...], ...] = ()
     copies: dict[str, str] = {}
@@ -86,23 +89,23 @@ class PayloadExtras(msgspec.Struct, frozen=True):
 
 
 def decode_config(data: bytes, place: str) -> PayloadConfig:
-    """Read a configuration; ``place`` is what messages call it.
+    """Read a configuration; ``place`` is its name in messages.
 
     Raises
     ------
     SchemaError
-        Where the bytes are no configuration: where in them, expected, got.
+        Where the bytes are not a configuration: where in them, expected, got.
     """
     return json_codec.decode(data, PayloadConfig, where=place)[0]
 
 
 def decode_extras(data: bytes, place: str) -> PayloadExtras:
-    """Read the record of extras; ``place`` is what messages call it.
+    """Read the record of extras; ``place`` is its name in messages.
 
     Raises
     ------
     ArchiveError
-        Where the bytes are no such record.
+        Where the bytes are not such a record.
     """
     try:
         return msgspec.json.decode(data, type=PayloadExtras, dec_hook=read_tagged)
@@ -111,7 +114,7 @@ def decode_extras(data: bytes, place: str) -> PayloadExtras:
 
 
 def encode(structure: PayloadConfig | PayloadExtras) -> bytes:
-    """The JSON of a configuration or of extras."""
+    """Return the JSON of a configuration or of extras."""
     if isinstance(structure, PayloadConfig):
         return json_codec.encode(structure)
     return msgspec.json.encode(structure, enc_hook=write_tagged)

@@ -1,4 +1,6 @@
-"""Example inputs: as torch writes them, and where its weights-only unpickler would refuse that, as leaves and a structure."""
+"""Example inputs: in torch's form, and, where torch's weights-only unpickler would refuse that, as leaves and a
+structure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
-    """The records: torch's, and ours where torch's alone would be refused."""
+    """Return the records: torch's, and in addition those of the plugin where torch's reader would refuse torch's
+    own.
+    """
     if inputs is None:
         return {record: b""}
     theirs = _saved(inputs)
@@ -40,17 +44,17 @@ def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
 
 
 def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) -> Inputs | None:
-    """The example inputs; None where there are none. What only Python's unpickler can read is not read, unless ``trust`` says
-    that the file may run code.
+    """Return the example inputs; None where there are none. Inputs that only Python's unpickler can read need
+    ``trust``, which allows the file to run code.
 
     Raises
     ------
     PayloadError
         For inputs that the weights-only unpickler refuses.
     ArchiveError
-        For inputs that are no arguments.
+        For inputs that cannot be arguments.
     UnsupportedError
-        For a structure of a class that is not there.
+        For a structure of a class that does not exist here.
     """
     where = archive.label
     if LEAVES in archive and STRUCTURE in archive:
@@ -87,7 +91,7 @@ def _checked(inputs: Any, where: str) -> Inputs:
 def _saved(value: Any) -> bytes | None:
     try:
         return dumped(value)
-    except Exception:  # pickle says in many ways that it cannot
+    except Exception:  # pickle reports in many ways that it cannot
         return None
 
 

@@ -1,4 +1,4 @@
-"""Payloads that the format keeps as pickles: reading one runs what it says, so none is read without trust."""
+"""Payloads that the format keeps as pickles: reading one runs code from the file, so none is read without trust."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from pytest_exportcheck.reference.pt2.archive.zip_format import damaged, read_di
 
 
 def pickled(value: torch.ScriptObject, place: str) -> bytes:
-    """A script object as torch keeps it in an archive; ``place`` is what messages call it.
+    """Return a script object as torch keeps it in an archive; ``place`` is its name in messages.
 
     Raises
     ------
     PayloadError
-        Where its class does not say how to pickle it.
+        Where its class does not define how to pickle it.
     """
     try:
         return pickle_script_object(value)
-    except Exception as error:  # code of the class's own choice may raise anything
+    except Exception as error:  # the class's own code may raise anything
         raise PayloadError(
             f"{place} cannot be saved: it cannot be pickled: {type(error).__name__}: {error}. Let its class say how."
         ) from error
 
 
 def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> Any:
-    """The object that a pickled payload makes; ``place`` is what messages call it.
+    """Return the object that a pickled payload makes; ``place`` is its name in messages.
 
     Raises
     ------
     PayloadError
-        Where there is no trust.
+        Without trust.
     ArchiveError
-        Where there is no such record, or it cannot be unpickled.
+        Where the record does not exist or cannot be unpickled.
     """
     if not trust:
         raise PayloadError(
@@ -52,27 +52,29 @@ def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> An
     load = next(load for prefix, load in _LOADERS if record.rpartition("/")[2].startswith(prefix))
     try:
         return load(data)
-    except Exception as error:  # code of the file's own choice may raise anything
+    except Exception as error:  # the file's own code may raise anything
         raise damaged(place, f"its pickle cannot be read: {type(error).__name__}: {error}") from error
 
 
 class _Pickler(pickle._Pickler):
-    """Equal strings are one, so that it does not show in the bytes which were. The pickler that is written in Python asks a
-    subclass about strings; the usual one does not."""
+    """A pickler that writes equal strings as one, so that the bytes do not depend on which strings were one object. The
+    pickler that is written in Python asks a subclass about strings; the usual one does not.
+    """
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         super().save(sys.intern(obj) if type(obj) is str else obj, save_persistent_id)  # type: ignore[misc]
 
 
 def dumped(value: Any) -> bytes:
-    """What ``torch.save`` makes of the value, the same bytes whichever of its strings are one object."""
+    """Return the bytes that ``torch.save`` makes of the value, the same whichever of its strings are one object."""
     buffer = io.BytesIO()
     torch.save(value, buffer, pickle_module=SimpleNamespace(__name__=pickle.__name__, Pickler=_Pickler))
     return buffer.getvalue()
 
 
 def loaded(data: bytes, place: str, trust: bool) -> Any:
-    """What ``torch.save`` wrote, by the weights-only unpickler; by Python's with trust. ``place`` is what messages call it.
+    """Read bytes that ``torch.save`` wrote, by the weights-only unpickler, or by Python's with trust. ``place`` is
+    their name in messages.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def loaded(data: bytes, place: str, trust: bool) -> Any:
         if not trust:
             _refuse_other_containers(data, place)
         return torch.load(io.BytesIO(data), weights_only=not trust)
-    except Exception as error:  # the unpickler's own, what the archive below it raises, and with trust anything
+    except Exception as error:  # the unpickler's own error, what the archive reader raises, and with trust anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise PayloadError(
             f"{place} is refused by torch's {'' if trust else 'weights-only '}unpickler ({reason}). "
@@ -96,8 +98,9 @@ def loaded(data: bytes, place: str, trust: bool) -> Any:
 
 
 def _refuse_other_containers(data: bytes, place: str) -> None:
-    """Anything but a zip of stored records, as ``torch.save`` makes it: a compressed one may be a thousand times as large as
-    it looks, and older containers name sizes that nothing vouches for."""
+    """Refuse any container but a zip of stored records, which ``torch.save`` makes: a compressed one may expand a
+    thousandfold, and older containers state sizes that cannot be checked.
+    """
     read_directory(memoryview(data), place)
 
 

@@ -1,4 +1,4 @@
-"""The weights and constants of a program from the records of an archive: the same tensors, over the file's own bytes."""
+"""The reader of weights and constants: the records of an archive as the same tensors, over the file's own bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _Values: TypeAlias = dict[Table, dict[str, Any]]
 
 @dataclass(frozen=True)
 class RestoredPayloads:
-    """Name -> tensor or script object, in the order of the file."""
+    """The restored values: name -> tensor or script object, in the order of the file."""
 
     weights: dict[str, Any]
     constants: dict[str, Any]
@@ -61,18 +61,19 @@ def restore(
     trust: bool = False,
     fake_mode: FakeTensorMode | None = None,
 ) -> RestoredPayloads:
-    """Make the tensors of an archive. Those on the CPU lie in the mapping of the file, where writing to them changes no file.
+    """Make the tensors of an archive. Those on the CPU use the mapping of the file, where writing to them changes no
+    file.
 
-    Without ``extras``, as in files that torch wrote, tensors share storage as the configurations say, and each name has a
-    tensor of its own. A record without bytes, which torch writes for a fake tensor, makes a fake one, of ``fake_mode`` or
-    of a new mode. ``trust`` says that whoever made the file may run code here: pickled payloads are read then.
+    Without ``extras``, as in files that torch wrote, tensors share storage as the configurations say, and each name has
+    a separate tensor. A record without bytes, which torch writes for a fake tensor, makes a fake one, of ``fake_mode``
+    or of a new mode. With ``trust``, pickled payloads are read, which may run code from the file.
 
     Raises
     ------
     ArchiveError
-        Where the archive lacks a record, or a configuration or the extras say what cannot be.
+        Where the archive lacks a record, or a configuration or the extras contradict the archive.
     PayloadError
-        Where a tensor was on a device that this machine lacks, or where a payload is pickled and there is no trust.
+        Where a tensor was on a device that this machine lacks, or where a payload is pickled and ``trust`` is False.
     """
     tables = {WEIGHTS: weights.config, CONSTANTS: constants.config if constants else {}}
     storages = _Storages(reader, tables, extras, fake_mode)
@@ -100,7 +101,7 @@ class _Storages:
         self._made: dict[tuple[str, Device], torch.UntypedStorage] = {}
 
     def tensor(self, record: str, meta: TensorMeta, place: str) -> torch.Tensor:
-        """A strided tensor without gradient, over the storage of a record.
+        """Return a strided tensor without gradient, over the storage of a record.
 
         Raises
         ------
@@ -124,7 +125,7 @@ class _Storages:
             raise refused(place, error) from None
 
     def _origin(self, record: str, place: str) -> str:
-        """The record whose storage this record's is."""
+        """Return the record whose storage this record uses."""
         origin = self._copies.get(record, record)
         if self.reader.checksum(origin) != self.reader.checksum(record):
             raise damaged(place, f"the record {record!r} should be a copy of {origin!r}, and has other bytes")
@@ -149,7 +150,7 @@ class _Storages:
 
 
 def _guessed_absent(reader: ArchiveReader, tables: _Tables) -> dict[str, AbsentStorage]:
-    """The storages without bytes in a file that torch wrote: of records of no bytes, those that tensors need bytes of."""
+    """Return the storages without bytes in a file that torch wrote: the empty records of tensors that need bytes."""
     absent: dict[str, AbsentStorage] = {}
     for kind, table in tables.items():
         for name, payload in table.items():
@@ -185,7 +186,7 @@ def _finished(tensor: torch.Tensor, is_param: bool, requires_grad: bool, place: 
 
 
 def _put_lazy(storages: _Storages, values: _Values, tensors: Sequence[LazyTensor]) -> None:
-    """In place of the plain copy of each, the tensor with its conjugate or negative bit."""
+    """Replace the plain copy of each lazy tensor by the tensor with its conjugate or negative bit."""
     for lazy in tensors:
         label, ref = storages.reader.label, lazy.tensor
         place = _place(label, ref.table, ref.name)
@@ -204,7 +205,7 @@ def _viewed(storages: _Storages, view: View, place: str) -> torch.Tensor:
 
 
 def _put_sparse(storages: _Storages, values: _Values, tensors: Sequence[SparseTensor]) -> None:
-    """Each sparse tensor at its place in its table."""
+    """Insert each sparse tensor at its place in its table."""
     for sparse in tensors:
         ref = sparse.tensor
         place = _place(storages.reader.label, ref.table, ref.name)

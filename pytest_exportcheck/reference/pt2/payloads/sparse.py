@@ -1,4 +1,4 @@
-"""A sparse tensor into its components and back, by layout."""
+"""Sparse tensors as their components and back, by layout."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from pytest_exportcheck.reference.pt2.schema import Layout
 
 
 def components_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Indices and values, or compressed indices, plain indices and values: those of the tensor itself, not copies."""
+    """Return indices and values, or compressed indices, plain indices and values: those of the tensor itself, not
+    copies.
+    """
     return _COMPONENTS[tensor.layout](tensor)
 
 
 def sparse_of(
     layout: Layout, sizes: Sequence[int], components: Sequence[torch.Tensor], is_coalesced: bool
 ) -> torch.Tensor:
-    """The sparse tensor of these components, which are checked to make one.
+    """Return the sparse tensor of these components, after checking that they make one.
 
     Raises
     ------
     RuntimeError, ValueError, TypeError, IndexError
-        As torch does, where they make none.
+        As torch does, where they do not.
     """
     if layout is Layout.SparseCoo:
         indices, values = components

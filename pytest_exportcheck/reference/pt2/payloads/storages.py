@@ -1,4 +1,4 @@
-"""A storage as bytes, bytes as a storage, and a tensor as a view of one."""
+"""Conversion between storages and bytes, and tensors as views of a storage."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ _LARGEST = 2**63 - 1
 
 
 def refused(place: str, error: Exception) -> ArchiveError:
-    """The error for a tensor that an archive describes and torch cannot make."""
+    """Return the error for a tensor that an archive describes and torch cannot make."""
     reason = str(error).splitlines() or [type(error).__name__]
     return damaged(place, f"torch cannot make its tensor: {reason[0]}")
 
 
 def bytes_of(storage: torch.UntypedStorage) -> memoryview:
-    """The bytes of a storage, of which one on the CPU is not copied. What it lies in lives as long as the result."""
+    """Return the bytes of a storage; those of a storage on the CPU are not copied. The memory lives as long as the
+    result.
+    """
     if not storage.nbytes():
         return memoryview(b"")
     if storage.device.type != "cpu":
@@ -37,7 +39,9 @@ def bytes_of(storage: torch.UntypedStorage) -> memoryview:
 
 
 def storage_over(memory: memoryview) -> torch.UntypedStorage:
-    """A storage on the CPU that lies in this memory and keeps it alive; a copy of it where its address is not aligned."""
+    """Return a storage on the CPU that uses this memory and keeps it alive, or a copy where the address is not
+    aligned.
+    """
     if not memory.nbytes:
         return torch.empty(0, dtype=torch.uint8).untyped_storage()
     flat = torch.frombuffer(memory, dtype=torch.uint8)
@@ -45,7 +49,7 @@ def storage_over(memory: memoryview) -> torch.UntypedStorage:
 
 
 def storage_on(storage: torch.UntypedStorage, device: Device, place: str) -> torch.UntypedStorage:
-    """The storage on a device, itself where it is the CPU's.
+    """Return the storage on a device, unchanged where that is the CPU.
 
     Raises
     ------
@@ -65,21 +69,24 @@ def storage_on(storage: torch.UntypedStorage, device: Device, place: str) -> tor
 
 
 def storage_without_data(nbytes: int, device: Device, mode: FakeTensorMode | None) -> torch.UntypedStorage:
-    """A storage of a size and no bytes: of a fake tensor, where there is a mode, and else on the meta device."""
+    """Return a storage of a size and without bytes: of a fake tensor, where there is a mode, and else on the meta
+    device.
+    """
     with mode or nullcontext():
         return torch.empty(nbytes, dtype=torch.uint8, device=torch_device(device)).untyped_storage()
 
 
 def view_of(storage: torch.UntypedStorage, meta: TensorMeta, mode: FakeTensorMode | None = None) -> torch.Tensor:
-    """The strided tensor that ``meta`` describes, over a storage that is large enough; without gradient. It is fake where
-    there is a mode."""
+    """Return the strided tensor that ``meta`` describes, over a storage that is large enough; without gradient. It is
+    fake where there is a mode.
+    """
     with mode or nullcontext():
         empty = torch.empty(0, dtype=DTYPES[meta.dtype], device=torch_device(meta.device))
         return empty.set_(storage, meta.storage_offset.as_int, _numbers(meta.sizes), _numbers(meta.strides))
 
 
 def torch_device(device: Device) -> torch.device:
-    """The device of torch; without an index where none was saved."""
+    """Return the device of torch; without an index where none was saved."""
     return torch.device(device.type) if device.index is None else torch.device(device.type, device.index)
 
 
@@ -88,12 +95,12 @@ def _device_text(device: Device) -> str:
 
 
 def reach(meta: TensorMeta, place: str) -> int:
-    """How many bytes of its storage a strided tensor needs, from the storage's beginning on.
+    """Return how many bytes of its storage a strided tensor needs, from the storage's beginning on.
 
     Raises
     ------
     ArchiveError
-        Where sizes and strides do not belong together, or are such as no tensor has.
+        Where sizes and strides do not belong together, or a tensor cannot have them.
     """
     symbols = [each for each in (*meta.sizes, *meta.strides, meta.storage_offset) if each.tag != "as_int"]
     if symbols:
@@ -116,7 +123,7 @@ def _numbers(sizes: Sequence[SymInt]) -> tuple[int, ...]:
 
 
 def meta_of(tensor: torch.Tensor, place: str) -> TensorMeta:
-    """What the configuration says of a strided tensor.
+    """Return the configuration of a strided tensor.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The weights and constants of a program into records, each storage once."""
+"""The writer of weights and constants: records of an archive, each storage once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pytest_exportcheck.reference.pt2.schema import PayloadConfig, PayloadMeta
 
 @dataclass(frozen=True)
 class StoredPayloads:
-    """Two configurations, what they have no slot for, and the records that they speak of."""
+    """Two configurations, the extras that they have no slot for, and the records that they refer to."""
 
     weights: PayloadConfig
     constants: PayloadConfig
@@ -41,16 +41,16 @@ class StoredPayloads:
 
 
 def store(weights: Mapping[str, object], constants: Mapping[str, object] | None = None) -> StoredPayloads:
-    """Say how to write tensors and script objects; nothing is copied before the records are written.
+    """Plan how to write tensors and script objects; nothing is copied before the records are written.
 
     A storage is one record, whole, however many tensors view it. A second record of the same bytes is made only where
-    torch's reader needs one: for a view of another dtype, and for a constant that shares with a weight. Both are one
-    storage again when ``restore`` has the extras.
+    torch's reader needs one: for a view of another dtype, and for a constant that shares with a weight. ``restore``
+    unites both into one storage with the extras.
 
     Raises
     ------
     PayloadError
-        Where something can be no payload: a quantized, nested or opaque tensor, a subclass, another object.
+        For a value that cannot be a payload: a quantized, nested or opaque tensor, a subclass, another object.
     """
     shelf = _Shelf()
     configs = [_stored(shelf, kind, values) for kind, values in ((WEIGHTS, weights), (CONSTANTS, constants or {}))]
@@ -61,7 +61,9 @@ def store(weights: Mapping[str, object], constants: Mapping[str, object] | None 
 
 @dataclass
 class _Shelf:
-    """What has been stored so far. Storages and tensors that are keyed by their identity are held, so that it stays theirs."""
+    """The values that have been stored so far. Storages and tensors that are keyed by identity are held, so that the
+    identity stays theirs.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
@@ -80,7 +82,9 @@ class _Shelf:
         self.refs.setdefault(id(value), []).append(ref)
 
     def record_for_torch(self, kind: Kind, tensor: torch.Tensor) -> str:
-        """The record of a tensor's storage in which torch's reader finds it: one in this folder, first viewed so."""
+        """Return the record of a tensor's storage in which torch's reader finds it: one in this folder, first viewed
+        so.
+        """
         key = self._key(tensor)
         known = self._torch.get((key, kind, tensor.dtype))
         if known is not None:
@@ -92,11 +96,11 @@ class _Shelf:
         return name
 
     def record(self, kind: Kind, tensor: torch.Tensor) -> str:
-        """Any record of a tensor's storage."""
+        """Return any record of a tensor's storage."""
         return self._first.get(self._key(tensor)) or self.record_for_torch(kind, tensor)
 
     def add(self, folder: str, prefix: str, record: Record) -> str:
-        """A new record under the next free name."""
+        """Return a new record under the next free name."""
         number = self._numbers[folder + prefix]
         self._numbers[folder + prefix] += 1
         name = f"{folder}{prefix}{number}"
@@ -112,7 +116,9 @@ class _Shelf:
         return name
 
     def _key(self, tensor: torch.Tensor) -> object:
-        """What tensors over the same memory have in common, also where each had its storage made for it."""
+        """Return a key that tensors over the same memory have in common, also where each has a separate storage
+        object.
+        """
         storage = tensor.untyped_storage()
         self._held.append(storage)
         if isinstance(tensor, FakeTensor) or tensor.is_meta or not storage.nbytes():
@@ -149,12 +155,12 @@ def _stored(shelf: _Shelf, kind: Kind, values: Mapping[str, object]) -> PayloadC
 
 
 def _storable(value: object, place: str) -> torch.Tensor:
-    """The value as a tensor that has components or a storage.
+    """Return the value as a tensor that has components or a storage.
 
     Raises
     ------
     PayloadError
-        Where it is none.
+        For a value that is not such a tensor.
     """
     if not isinstance(value, torch.Tensor):
         reason = f"it is of the class {type(value).__name__}, neither a tensor nor a script object"
@@ -170,7 +176,7 @@ def _storable(value: object, place: str) -> torch.Tensor:
 
 
 def _resolved(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of the same values without conjugate and negative bit."""
+    """Return a tensor of the same values without conjugate and negative bit."""
     return tensor.detach().resolve_conj().resolve_neg().requires_grad_(tensor.requires_grad)
 
 

@@ -1,1 +1,1 @@
-"""Plain values: what they are, how they are named, how they differ, and what users register."""
+"""Plain values: their forms, the names in them, their differences, and the extensions that users register."""

@@ -1,7 +1,7 @@
-"""What one plain value has that another lacks, as a plain value, and putting it back.
+"""The difference of two plain values, as a plain value, and its application.
 
-A difference is ``{"is": value}``, or ``{"in": {key: difference}, "without": [keys]}`` for mappings, or
-``{"at": {number: difference}}`` for lists of one length. The order of a mapping means nothing.
+A difference is ``{"is": value}``, or ``{"in": {key: difference}, "without": [keys]}`` for mappings, or ``{"at":
+{number: difference}}`` for lists of one length. The order of a mapping has no meaning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Difference = dict[str, Any]
 
 
 def difference(wanted: Plain, given: Plain) -> Difference:
-    """What :func:`restored` needs to make ``wanted`` of ``given``; empty where they are the same."""
+    """Return the difference by which :func:`restored` makes ``wanted`` of ``given``; empty where they are the same."""
     if same(wanted, given):
         return {}
     if isinstance(wanted, dict) and isinstance(given, dict):
@@ -45,7 +45,7 @@ def _of_mappings(wanted: dict[str, Plain], given: dict[str, Plain]) -> Differenc
 
 
 def restored(given: Plain, change: Difference) -> Plain:
-    """The plain value with the difference put back.
+    """Return the plain value with the difference applied.
 
     Raises
     ------

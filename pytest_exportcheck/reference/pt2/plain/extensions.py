@@ -10,7 +10,7 @@ _SIGN = "#"
 
 
 class ExtensionHandler(Protocol):
-    """How operators of one type are named in files. Class or instance: torch's own handlers fit."""
+    """A handler that names the operators of one type in files. Class or instance: torch's own handlers fit."""
 
     def namespace(self) -> str: ...
     def to_op_name(self, op: Any) -> str: ...
@@ -23,10 +23,15 @@ _BY_NAMESPACE: dict[str, ExtensionHandler] = {}
 
 
 def register_extension(op_type: type, extension_handler: Any) -> None:
-    """Say how operators of a type of one's own are written and read.
+    """Register how operators of a user's type are written and read. The registration holds for the process.
 
-    ``extension_handler`` has ``namespace()``, ``to_op_name(op)``, ``from_op_name(name)`` and ``op_schema(op)``, the
-    ``torch.FunctionSchema`` of an operator; a handler made for torch's serializer can be registered here too. It holds for the process.
+    Parameters
+    ----------
+    op_type
+        The class of the operators.
+    extension_handler
+        A class or an object with ``namespace()``, ``to_op_name(op)``, ``from_op_name(name)`` and ``op_schema(op)``, the
+        ``torch.FunctionSchema`` of an operator. A handler made for torch's serializer can be registered here too.
 
     Raises
     ------
@@ -50,7 +55,7 @@ def register_extension(op_type: type, extension_handler: Any) -> None:
 
 
 def extension_name(target: Any) -> str | None:
-    """``#namespace:name`` of an operator with a handler; None of anything else.
+    """Return ``#namespace:name`` for an operator with a handler, and None for any other value.
 
     Raises
     ------
@@ -67,16 +72,17 @@ def extension_name(target: Any) -> str | None:
 
 
 def is_extension_name(name: str) -> bool:
+    """Return whether a name is that of an extension operator."""
     return name.startswith(_SIGN)
 
 
 def extension_of(name: str) -> Any:
-    """The operator of that name.
+    """Return the operator of that name.
 
     Raises
     ------
     UnsupportedError
-        Where no handler is registered for its namespace, or it knows no such operator.
+        Where no handler is registered for its namespace, or the handler knows no such operator.
     """
     namespace, _, operator = name.removeprefix(_SIGN).partition(":")
     handler = _BY_NAMESPACE.get(namespace)
@@ -95,6 +101,6 @@ def extension_of(name: str) -> Any:
 
 
 def extension_schema(target: Any) -> Any:
-    """The schema of an operator with a handler; None of anything else."""
+    """Return the schema of an operator with a handler, and None for any other value."""
     handler = _BY_TYPE.get(type(target))
     return None if handler is None else handler.op_schema(target)

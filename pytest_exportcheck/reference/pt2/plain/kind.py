@@ -12,7 +12,7 @@ Plain = Any  # None, bool, int, float, str, list of plain values, or a mapping w
 
 
 class Reader(Protocol):
-    """Everything that reading needs in addition to the plain value: symbols, and what nodes have become."""
+    """The context that reading a plain value needs: symbols, and the nodes that were built."""
 
     def expression(self, text: str) -> Any: ...
     def symbolic(self, kind: str, text: str, hint: Any) -> Any: ...

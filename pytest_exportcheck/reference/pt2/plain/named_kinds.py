@@ -34,7 +34,7 @@ def _is_torch_record(value: Any) -> bool:
 
 
 def _torch_record(given: Any, reader: Reader, value_of: Read) -> Any:
-    """A data class of torch's, filled without its constructor."""
+    """Return a data class of torch's, filled without its constructor."""
     kind = global_of(given[0])
     if not (isinstance(kind, type) and is_dataclass(kind) and given[0].startswith("torch.")):
         raise SchemaError(f"{given[0]!r} is no data class of torch.")
@@ -58,7 +58,7 @@ def _enum(given: Any) -> Any:
     return kind.__members__[given[1]]
 
 
-#: In order: the first that fits is taken.
+#: The order matters: the first kind that fits is used.
 NAMED_KINDS: tuple[Kind, ...] = (
     Kind(
         "return_type",

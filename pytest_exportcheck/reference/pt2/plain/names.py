@@ -1,4 +1,4 @@
-"""Operators, functions and classes by name, and back, without importing or running anything that a file names."""
+"""Names of operators, functions and classes, and the way back, without importing or running what a file names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pytest_exportcheck.reference.pt2.plain.extensions import (
     is_extension_name,
 )
 
-#: Python functions that stand in programs as targets: on symbolic numbers, and on what operators return.
+#: Python functions that programs have as targets: on symbolic numbers, and on what operators return.
 _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *(
         getattr(operator, name)
@@ -83,7 +83,7 @@ _PREDISPATCH = "torch._functorch.predispatch"
 
 
 def target_name(target: Any) -> str:
-    """What a ``call_function`` node's target is called in a file.
+    """Return the name of a ``call_function`` node's target in a file.
 
     Raises
     ------
@@ -108,12 +108,12 @@ def target_name(target: Any) -> str:
 
 
 def target_of(name: str) -> Any:
-    """The target of that name.
+    """Return the target of that name.
 
     Raises
     ------
     UnsupportedError
-        When there is none: an operator that is not registered here, say.
+        When no such target exists here, such as an operator that is not registered.
     """
     if name.startswith(_OPS):
         return _operator(name, OpOverload, HigherOrderOperator)
@@ -131,7 +131,9 @@ def target_of(name: str) -> Any:
 
 
 def schema_of(name: str) -> Any:
-    """The ``torch.FunctionSchema`` of the operator of that name; None of a function without one, and of what is not there."""
+    """Return the ``torch.FunctionSchema`` of the operator of that name; None for a function without a schema and for an
+    unknown name.
+    """
     try:
         operator = target_of(name)
     except UnsupportedError:
@@ -140,7 +142,7 @@ def schema_of(name: str) -> Any:
 
 
 def is_packet_name(name: str) -> bool:
-    """Whether it is an operator's without its overload, such as ``torch.ops.aten.add``."""
+    """Return whether the name is that of an operator without its overload, such as ``torch.ops.aten.add``."""
     return name.startswith(_OPS) and name.count(".") == 3 and not name.startswith(f"{_OPS}higher_order.")
 
 
@@ -157,13 +159,13 @@ def _operator(name: str, *kinds: type) -> Any:
 
 
 def global_name(value: Any) -> str:
-    """``module:qualified.name`` of a class or function that can be found again under it; of an operator without its overload
-    the name that torch has for it.
+    """Return ``module:qualified.name`` of a class or function that can be found again under it; for an operator without
+    its overload, return the name that torch has for it.
 
     Raises
     ------
     UnsupportedError
-        For what is local to a function, or is hidden by something else of its name.
+        For a function or class that is local to a function, or that something else of its name hides.
     """
     if isinstance(value, OpOverloadPacket):
         return _OPS + name_of_packet(value).replace("::", ".")
@@ -176,7 +178,9 @@ def global_name(value: Any) -> str:
 
 
 def _name_in_torch(value: Any) -> str | None:
-    """Many of torch's functions say of themselves that they are elsewhere: ``torch.rand``, ``torch.nn.functional.max_pool2d``."""
+    """Return the name under which torch exposes a function whose own module attribute is wrong, as that of
+    ``torch.rand`` and ``torch.nn.functional.max_pool2d`` is.
+    """
     for module in (torch, torch.nn.functional, nn_functions, torch.linalg, torch.special, torch.fft):
         for name, found in vars(module).items():
             if found is value:
@@ -185,12 +189,12 @@ def _name_in_torch(value: Any) -> str | None:
 
 
 def global_of(name: str) -> Any:
-    """The class or function of that name in a module that is imported already; nothing is imported.
+    """Return the class or function of that name in a module that is imported already; nothing is imported.
 
     Raises
     ------
     UnsupportedError
-        When there is none.
+        When the name is not found.
     """
     if is_packet_name(name):
         return _operator(name, OpOverloadPacket)
@@ -201,7 +205,7 @@ def global_of(name: str) -> Any:
 
 
 def _lookup(name: str) -> Any:
-    """By what namespaces hold: attributes of modules and classes are not asked for, for that may run code."""
+    """Look a name up in the dictionaries of modules and classes: asking them for attributes may run code."""
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):

@@ -32,7 +32,9 @@ def _pairs(content: Any, reader: Reader, value_of: Read) -> list[tuple[Any, Any]
 
 
 def _key(given: Plain, reader: Reader, value_of: Read) -> Any:
-    """What a mapping or a set is to hash: nothing with a hash of its own making, or one that its author can choose."""
+    """Return a key of a mapping or an element of a set: nothing that defines its own hash, or whose hash the file's
+    author can choose.
+    """
     if isinstance(given, dict) and not given.keys().isdisjoint(("record", "namedtuple")):
         raise SchemaError(f"{str(given)[:60]!r} is no key of a mapping, and no element of a set.")
     key = value_of(given, reader)

@@ -35,7 +35,9 @@ _PATH_KEYS: Mapping[str, type] = {
 
 
 def _symbolic(tag: str, kind: type) -> Kind:
-    """A number by its expression and its value in the example. That of a truth value follows from its symbols."""
+    """Return the handler of a number that is written by its expression and its value in the example. The value of a
+    truth value follows from its symbols.
+    """
 
     def write(value: Any, plain: Write) -> Plain:
         return [expressions.write(value.node.expr), None if kind is torch.SymBool else plain(value.node.hint)]

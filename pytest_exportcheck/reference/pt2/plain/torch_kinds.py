@@ -29,7 +29,7 @@ _ARGUMENTS: Mapping[str, type] = {
 
 
 def _tensor_facts(tensor: torch.Tensor, plain: Write) -> dict[str, Plain]:
-    """What a fake tensor stands for. Only what differs from a plain dense one is said."""
+    """Return the facts of a fake tensor. Only those that differ from a plain dense tensor are stated."""
     facts: dict[str, Plain] = {
         "dtype": str(tensor.dtype).removeprefix("torch."),
         "shape": [plain(size) for size in tensor.shape],
@@ -58,8 +58,9 @@ def _sparse_parts(tensor: torch.Tensor, plain: Write) -> dict[str, Plain]:
 
 
 def _is_traced_tensor(value: object) -> bool:
-    """Return True if a value is a tensor without data: a fake one, or one that a torch.func transform makes of it, which is written as
-    the operators in the transform see it."""
+    """Return True if a value is a tensor without data: a fake one, or one that a torch.func transform makes of it,
+    which is written as the operators in the transform see it.
+    """
     if not isinstance(value, torch.Tensor):
         return False
     return isinstance(value, FakeTensor) or is_functorch_tensor(value)

@@ -1,8 +1,8 @@
-"""Python values as plain ones, and back: what JSON holds, with a tag where that is not enough.
+"""Python values as plain ones, and back: values that JSON can hold, with a tag where that is not enough.
 
-None, booleans, small integers, finite floats, strings and lists stand for themselves. Everything else is a mapping with one
-key, its tag: ``{"tuple": [...]}``, ``{"sym_int": ["Symbol('s0', ...)", 4]}``, ``{"node": "x"}``. Two values are the same
-where their plain values are.
+None, booleans, small integers, finite floats, strings and lists represent themselves. Everything else is a mapping with
+one key, its tag: ``{"tuple": [...]}``, ``{"sym_int": ["Symbol('s0', ...)", 4]}``, ``{"node": "x"}``. Two values are the
+same where their plain values are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BY_TYPE = {each: kind for kind in _KINDS for each in kind.types}
 
 
 def plain(value: Any) -> Plain:
-    """The plain value.
+    """Return the plain value.
 
     Raises
     ------
@@ -53,14 +53,14 @@ def plain(value: Any) -> Plain:
 
 
 def value_of(given: Plain, reader: Reader) -> Any:
-    """The value.
+    """Return the value.
 
     Raises
     ------
     SchemaError
-        For a tag that does not exist, or content that does not fit it.
+        For a tag that does not exist, or content that does not fit the tag.
     UnsupportedError
-        For an operator or a class that is not there.
+        For an operator or a class that does not exist here.
     """
     if isinstance(given, list):
         return [value_of(each, reader) for each in given]
@@ -81,7 +81,7 @@ def value_of(given: Plain, reader: Reader) -> Any:
 
 
 def number_of(given: Plain) -> Plain:
-    """A plain number without its tag; anything else as it is."""
+    """Return a plain number without its tag, and any other value unchanged."""
     if isinstance(given, dict) and len(given) == 1:
         tag, content = next(iter(given.items()))
         if tag in ("int", "float"):
@@ -90,7 +90,7 @@ def number_of(given: Plain) -> Plain:
 
 
 def same(one: Plain, other: Plain) -> bool:
-    """Whether two plain values are the same: 1, 1.0 and true differ."""
+    """Return whether two plain values are the same: 1, 1.0 and true differ."""
     return one is other or (one == other and _bytes(one) == _bytes(other))
 
 

@@ -1,1 +1,1 @@
-"""Exported programs <-> plain values; names of a file are checked before they go into code."""
+"""Conversion between exported programs and plain values; names of a file are checked before they go into code."""

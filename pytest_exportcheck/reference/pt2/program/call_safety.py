@@ -1,6 +1,7 @@
-"""The texts of a program that ``ExportedProgram.module()`` makes Python code of, and what may stand there.
+"""Checks of the texts of a program that ``ExportedProgram.module()`` turns into Python code.
 
-torch puts guards, names of arguments, constant texts among the inputs and keys of mappings into a source, in quotes at best.
+torch puts guards, names of arguments, constant texts among the inputs and keys of mappings into a source, in quotes at
+best.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _METHODS = frozenset({"size", "stride", "storage_offset", "item", "dim", "numel"
 
 
 def checked_guard(text: object) -> str:
-    """The guard, which is a condition on sizes.
+    """Return the guard, which must be a condition on sizes.
 
     Raises
     ------
     SchemaError
-        Where it is anything else.
+        For any other text.
     """
     if not isinstance(text, str) or len(text) > _LONGEST or "\n" in text or "\r" in text:
         raise SchemaError(f"guard {str(text)[:60]!r} is no condition in one line.")
@@ -81,12 +82,12 @@ def _is_harmless(node: ast.AST) -> bool:
 
 
 def check_call(signature: ModuleCallSignature) -> None:
-    """Refuse names of arguments that are none.
+    """Refuse names of arguments that are not valid.
 
     Raises
     ------
     SchemaError
-        Saying which.
+        With the name.
     """
     names = list(signature.forward_arg_names or ())
     spec = signature.in_spec
@@ -103,12 +104,13 @@ def check_call(signature: ModuleCallSignature) -> None:
 
 
 def check_example(constants: Iterable[object], example_inputs: Any) -> None:
-    """Refuse texts that would break out of the quotes that torch puts around them: it does where there are example inputs.
+    """Refuse texts that would break out of the quotes that torch puts around them, which it does where there are
+    example inputs.
 
     Raises
     ------
     UnsupportedError
-        Saying which.
+        With the text.
     """
     rest, seen = [example_inputs], set[int]()
     while rest:
@@ -136,7 +138,9 @@ def _refusal(text: str, what: str) -> UnsupportedError:
 
 
 def _stays_in_quotes(text: str) -> bool:
-    """In the source that torch makes, or in none: what it cannot parse by itself it never gets to compile."""
+    """Return whether the text stays in its quotes in the source that torch makes, or never reaches the compiler because
+    torch cannot parse it.
+    """
     if "\n" in text or "\r" in text or "L[" in text:
         return set(text).isdisjoint("'\"\\")
     try:

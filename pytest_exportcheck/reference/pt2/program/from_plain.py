@@ -1,4 +1,4 @@
-"""A program from its plain value: symbols, fake tensors, graphs, signature."""
+"""The construction of a program from its plain value: symbols, fake tensors, graphs, signature."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from pytest_exportcheck.reference.pt2.treespec import spec_of
 
 _SYMBOL = re.compile(r"Symbol\('([^']*)'[^()]*\)")
 _UNBACKED = re.compile(r"(?P<kind>zu?f|u)(?P<number>\d+)")
-#: What Python and torch raise for parts that do not belong together: FX, ShapeEnv, the constructor and its verifier.
+#: Errors that Python and torch raise for parts that do not belong together: FX, ShapeEnv, the constructor and its
+#: verifier.
 _REFUSALS = (
     *(LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, AssertionError, NameError),
     *(SyntaxError, SpecViolationError),
@@ -47,14 +48,14 @@ def build_program(
     constants: Mapping[str, Any],
     example_inputs: tuple[tuple[Any, ...], dict[str, Any]] | None,
 ) -> ExportedProgram:
-    """The program of a plain one, with these tensors.
+    """Return the program of a plain one, with these tensors.
 
     Raises
     ------
     SchemaError
         Where the plain program contradicts itself.
     UnsupportedError
-        For an operator, a class or a verifier that is not there.
+        For an operator, a class or a verifier that does not exist here.
     """
     try:
         return _program(given, state, constants, example_inputs)
@@ -102,7 +103,9 @@ def _verifier(name: str) -> Any:
 
 
 class _Builder:
-    """Holds the symbols and the fake mode of one program, and the nodes that are built so far: a ``values.Reader``."""
+    """A builder with the symbols and the fake mode of one program, and the nodes that are built so far: a
+    ``values.Reader``.
+    """
 
     def __init__(self, given: Mapping[str, Plain]) -> None:
         self._shape_env = ShapeEnv(assume_static_by_default=True)
@@ -138,7 +141,7 @@ class _Builder:
         return make(expression, hint=hint)
 
     def _introduce(self, symbol: Any) -> None:
-        """Make the symbol known to the shape environment, with its example size and its range."""
+        """Add the symbol to the shape environment, with its example size and its range."""
         if symbol in self._known:
             return
         self._known.add(symbol)
@@ -156,7 +159,7 @@ class _Builder:
         env.var_to_stack[symbol] = current_traceback()
 
     def _sizes(self, given: Plain) -> list[Any]:
-        if not isinstance(given, list):  # a range would be gone through
+        if not isinstance(given, list):  # a range would be iterated
             raise SchemaError(f"the sizes of a tensor are a list, got {str(given)[:60]!r}.")
         return [value_of(each, self) for each in given]
 
@@ -182,7 +185,7 @@ class _Builder:
         return empty_coo(parts["sparse_dim"], parts["dense_dim"], tuple(shape), is_coalesced=parts["coalesced"], **kind)
 
     def _compressed(self, facts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
-        """Of a real tensor of these shapes: a fake one cannot be put together."""
+        """Return a fake of a real compressed tensor of these shapes: a fake one cannot be built from parts."""
         parts, index = facts["parts"], value_of({"dtype": facts["parts"]["index"]}, self)
         shapes = {name: tuple(self._sizes(parts[name])) for name in ("compressed", "plain", "values")}
         real = torch.sparse_compressed_tensor(
@@ -201,7 +204,9 @@ class _Builder:
         return self._nodes[name]
 
     def named(self, name: str) -> Any:
-        """A class or function stands in metadata only: an argument might be called."""
+        """Return the class or function of a name in metadata; a name elsewhere is refused, because an argument might be
+        called.
+        """
         if not self._trusts_names:
             raise SchemaError(f"{name!r} stands where a program takes an operator, a number or a tensor.")
         return global_of(name)
@@ -235,7 +240,7 @@ class _Builder:
         if name in self._nodes:
             raise SchemaError(f"two nodes are called {name!r}.")
         node = graph.create_node(given["op"], target, args, kwargs, name=name)
-        if node.name != name:  # FX renames what Python would not like as a variable
+        if node.name != name:  # FX renames nodes whose names are not valid Python variables
             node.name = name
         node.meta.update(self._meta(given["meta"]))
         self._nodes[name] = node
@@ -252,7 +257,7 @@ class _Builder:
             self._trusts_names = False
 
     def bind_unbacked(self, module: torch.fx.GraphModule) -> None:
-        """Which node yields an unbacked symbol first, in a program that does not say so."""
+        """Record the nodes that yield unbacked symbols first, in a program that does not record them."""
         if any("unbacked_bindings" in node.meta for node in module.graph.nodes):
             return
         pending = {symbol for symbol in self._known if _UNBACKED.fullmatch(str(symbol))}
@@ -286,7 +291,7 @@ class _Builder:
 
 
 def _hints(graph: Mapping[str, Plain]) -> Iterator[tuple[str, Plain]]:
-    """The symbols that stand alone in the inputs, with their sizes in the example."""
+    """Yield the symbols that are the whole size of an input's dim, with their values in the example."""
     for node in graph["nodes"].values():
         val: Any = node["meta"].get("val") if node["op"] == "placeholder" else None
         sizes = val["tensor"]["shape"] if isinstance(val, dict) and "tensor" in val else [val]

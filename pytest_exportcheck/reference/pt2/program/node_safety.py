@@ -1,7 +1,8 @@
-"""The texts of a program that torch makes Python code of, and what may stand there.
+"""Checks of the texts of a program that torch turns into Python code.
 
-FX compiles a function of every graph when it is made: names of nodes, of placeholders and of keywords go into its source as
-they are, arguments as their ``repr``. So of a file nothing but names comes there, and values whose ``repr`` is known.
+FX compiles a function of every graph when it is made: names of nodes, of placeholders and of keywords go into its
+source as they are, arguments as their ``repr``. Therefore only checked names, and values whose ``repr`` is known, get
+there from a file.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import torch.fx
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 
-#: Every name that FX makes is of these signs.
+#: Every name that FX makes consists of these signs.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _OPERATIONS = ("placeholder", "get_attr", "call_function", "output")
 _NUMBERS = {"int", "float", "complex", "sym_int", "sym_float", "sym_bool"}
 _OF_TORCH = {"dtype", "layout", "memory_format", "device"}
-#: Tags of what an argument of a node may be made of: nothing that is told how to print itself, or how it is made.
+#: Tags that an argument of a node may consist of: nothing that defines how to print itself, or how it is made.
 _ARGUMENTS = {
     *_NUMBERS,
     *_OF_TORCH,
@@ -29,7 +30,7 @@ _ARGUMENTS = {
     *("set", "frozenset", "slice", "ellipsis", "bytes"),
     "global",  # refused where it is read, with a better reason
 }
-#: Tags of what ``val`` may be made of: torch's verifier goes through all that can be gone through.
+#: Tags that ``val`` may consist of: torch's verifier iterates everything that can be iterated.
 _RESULTS = {
     *_NUMBERS,
     *_OF_TORCH,
@@ -41,13 +42,13 @@ _TAKEN = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
 
 
 def check_node(name: str, given: Mapping[str, Plain], graphs: Mapping[str, Plain]) -> None:
-    """Refuse a node that could bring other code into its graph's function than a call of its target. ``graphs`` are those
-    that the graph holds.
+    """Refuse a node that could bring other code into its graph's function than a call of its target. ``graphs`` are
+    those that the graph holds.
 
     Raises
     ------
     SchemaError
-        Saying what of the node.
+        With the part of the node that is refused.
     """
     op, target = given["op"], given["target"]
     _check_name(name, "the name of a node")
@@ -75,7 +76,7 @@ def check_graph_name(name: str) -> None:
     Raises
     ------
     SchemaError
-        Saying which.
+        With the name.
     """
     _check_name(name, "the name of a graph")
     if hasattr(_TAKEN, name):
@@ -95,7 +96,7 @@ def _check_tags(value: Plain, allowed: set[str], where: str) -> None:
             )
 
 
-#: Whose content is no plain value.
+#: Tags whose content is not a plain value.
 _CLOSED = {"tensor", "node", "target", "enum", *_OF_TORCH, "custom_object", "bytes", "sym_int", "sym_float", "sym_bool"}
 
 

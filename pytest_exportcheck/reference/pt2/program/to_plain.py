@@ -25,13 +25,13 @@ from pytest_exportcheck.reference.pt2.treespec import describe_spec
 
 
 def plain_program(program: ExportedProgram) -> dict[str, Plain]:
-    """The program but for its tensors: those are payloads.
+    """Return the program without its tensors, which are payloads.
 
     Raises
     ------
     UnsupportedError
-        For a node, an argument or a part of the signature that no file can hold. Metadata that none can hold is left out
-        with a warning.
+        For a node, an argument or a part of the signature that no file can hold. Metadata that none can hold is left
+        out with a warning.
     """
     return {
         "graph": plain_graph(program.graph_module),
@@ -48,7 +48,7 @@ def plain_program(program: ExportedProgram) -> dict[str, Plain]:
 
 
 def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plain]:
-    """A graph module with those that it calls."""
+    """Return a graph module with those that it calls."""
     nodes = {node.name: _node(node, place) for node in module.graph.nodes}
     held = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
     graphs = {}
@@ -84,11 +84,15 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
 
 
 def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
-    """In the order of keys, which means nothing."""
+    """Yield metadata in the order of keys, which has no meaning."""
     for key in sorted(meta, key=str):
         try:
             yield _key(key), _functions(meta[key]) if key == "source_fn_stack" else plain(meta[key])
-        except (UnsupportedError, TypeError, ValueError) as error:  # the latter of a stack that is none
+        except (
+            UnsupportedError,
+            TypeError,
+            ValueError,
+        ) as error:  # a TypeError or ValueError comes from a malformed stack
             warnings.warn(f"metadata {key!r} of {owner} is left out: {error}.", SerializationWarning, stacklevel=2)
 
 
@@ -101,7 +105,9 @@ def _key(key: object) -> str:
 
 
 def _functions(stack: Any) -> Plain:
-    """What was called, each as it can be found again, or by its name alone, as torch's writer has it."""
+    """Return the functions of a stack, each by a name that can be found again, or by its plain name, as torch's writer
+    has it.
+    """
 
     def named(function: Any) -> Plain:
         try:

@@ -1,4 +1,4 @@
-"""References to the values of a graph: ``name`` is the name of the value, other members stand for themselves."""
+"""References to the values of a graph: ``name`` is the name of the value, other members are the value itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the schema is made of: records (fields by name) and unions (one value and the tag that says what it is)."""
+"""Base classes of the schema: records (fields by name) and unions (one value and the tag that says which member it
+is).
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from pytest_exportcheck.errors import SchemaError
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A struct of the schema: equal by value, its fields in the order of the schema, which is that of the JSON.
 
-    The collector of cycles leaves records alone (a frozen record cannot come to hold itself), which halves the time
-    that reading takes.
+    The cycle collector skips records (a frozen record cannot come to hold itself), which halves the time that reading
+    takes.
     """
 
 
@@ -31,7 +33,8 @@ class Tagged:
     Raises
     ------
     SchemaError
-        Where the tag is none of the union, or the value is not of the tag's type (lists are not looked into).
+        Where the union does not have the tag, or the value does not have the tag's type (elements of lists are not
+        checked).
     """
 
     __slots__ = ("tag", "value")
@@ -53,14 +56,14 @@ class Tagged:
 
     @classmethod
     def tags(cls) -> Mapping[str, Any]:
-        """Each tag with its type, in the order of the schema."""
+        """Return each tag with its type, in the order of the schema."""
         union: Any = cls
         return _tags(union)
 
     if not typing.TYPE_CHECKING:
 
         def __getattr__(self, name):
-            """The value, asked for by its tag."""
+            """Return the value of the member that is set, by its tag."""
             if name not in self.tags():
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             if name != self.tag:
@@ -94,7 +97,7 @@ set_value: Callable[[Tagged, object], None] = Tagged.__dict__["value"].__set__
 
 @cache
 def fields(record: Any) -> Mapping[str, Any]:
-    """Each field of a record with its type, in the order of the schema."""
+    """Return each field of a record with its type, in the order of the schema."""
     return types.MappingProxyType({field.name: field.type for field in msgspec.structs.fields(record)})
 
 
@@ -117,7 +120,7 @@ def _test(kind: Any) -> Callable[[object], bool]:
 
 
 def type_name(kind: Any) -> str:
-    """A type as ``schema.yaml`` spells it: ``List[int]``, ``Optional[str]``, ``Dict[str, Argument]``."""
+    """Return a type as ``schema.yaml`` spells it: ``List[int]``, ``Optional[str]``, ``Dict[str, Argument]``."""
     outer, inner = typing.get_origin(kind), typing.get_args(kind)
     if outer in (types.UnionType, typing.Union):
         return f"Optional[{type_name(inner[0])}]"

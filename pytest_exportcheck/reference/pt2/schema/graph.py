@@ -1,4 +1,4 @@
-"""A graph: its nodes, their arguments (a graph may be one), and what is said of its values."""
+"""A graph: its nodes, their arguments (a graph may be one), and the metadata of its values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pytest_exportcheck.reference.pt2.schema.scalars import (
 
 
 class Argument(Tagged):
-    """What a node takes or returns, and what a graph takes and returns."""
+    """A value that a node takes or returns, or that a graph takes or returns."""
 
     __slots__ = ()
     as_none: bool
@@ -65,7 +65,7 @@ class Argument(Tagged):
 
 
 class NamedArgument(Record, frozen=True):
-    """``name`` is that of the operator's schema; older files do not say the kind."""
+    """A named argument: ``name`` is that of the operator's schema; older files do not state the kind."""
 
     name: str
     arg: Argument
@@ -73,7 +73,7 @@ class NamedArgument(Record, frozen=True):
 
 
 class Node(Record, frozen=True):
-    """A call: of ``target``, with provenance and the like in ``metadata``; older files do not name the node."""
+    """A call of ``target``, with provenance and the like in ``metadata``; older files do not name the node."""
 
     target: str
     inputs: list[NamedArgument]
@@ -84,7 +84,7 @@ class Node(Record, frozen=True):
 
 
 class Graph(Record, frozen=True):
-    """``is_single_tensor_return``: a subgraph returns its one tensor bare, not in a list."""
+    """A graph. ``is_single_tensor_return``: a subgraph returns its one tensor bare, not in a list."""
 
     inputs: list[Argument]
     outputs: list[Argument]
@@ -98,7 +98,7 @@ class Graph(Record, frozen=True):
 
 
 class GraphArgument(Record, frozen=True):
-    """A subgraph of a higher-order operator, by the name of its attribute."""
+    """A subgraph of a higher-order operator, by the name of the attribute that holds it."""
 
     name: str
     graph: Graph

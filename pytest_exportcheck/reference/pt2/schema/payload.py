@@ -1,9 +1,8 @@
-"""The other JSON records of an archive: what is said of weights and constants, and what AOTInductor keeps."""
+"""The other JSON records of an archive: what is said of weights and constants."""
 
 from __future__ import annotations
 
 from pytest_exportcheck.reference.pt2.schema.base import Record
-from pytest_exportcheck.reference.pt2.schema.graph import Node
 from pytest_exportcheck.reference.pt2.schema.scalars import TensorMeta
 
 
@@ -17,27 +16,9 @@ class PayloadMeta(Record, frozen=True):
 
 
 class PayloadConfig(Record, frozen=True):
-    """Of every weight or constant, by its fully qualified name."""
+    """The configuration of every weight or constant, by its fully qualified name."""
 
     config: dict[str, PayloadMeta]
 
 
-class AOTInductorModelPickleData(Record, frozen=True):
-    library_basename: str
-    input_names: list[str]
-    output_names: list[str]
-    floating_point_input_dtype: int | None = None
-    floating_point_output_dtype: int | None = None
-    aot_inductor_model_is_cpu: bool | None = None
-
-
-class ExternKernelNode(Record, frozen=True):
-    name: str
-    node: Node
-
-
-class ExternKernelNodes(Record, frozen=True):
-    nodes: list[ExternKernelNode]
-
-
-__all__ = ["AOTInductorModelPickleData", "ExternKernelNode", "ExternKernelNodes", "PayloadConfig", "PayloadMeta"]
+__all__ = ["PayloadConfig", "PayloadMeta"]

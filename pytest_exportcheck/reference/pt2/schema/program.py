@@ -18,7 +18,7 @@ TREESPEC_VERSION = 1
 if TYPE_CHECKING:
     Supplement: TypeAlias = msgspec.Raw | None
 else:
-    Supplement = msgspec.Raw  # msgspec decodes no union with Raw; a default it does not check
+    Supplement = msgspec.Raw  # msgspec does not decode unions with Raw, and does not check defaults
 
 
 class SchemaVersion(Record, frozen=True):
@@ -27,14 +27,14 @@ class SchemaVersion(Record, frozen=True):
 
 
 class RangeConstraint(Record, frozen=True):
-    """Both ends belong to the range; an end that is not there is not bounded."""
+    """A range that includes both ends; an end that is None is not bounded."""
 
     min_val: int | None
     max_val: int | None
 
 
 class ModuleCallSignature(Record, frozen=True):
-    """``in_spec`` and ``out_spec`` are pytree specs, each as a JSON text."""
+    """The signature of a module call: ``in_spec`` and ``out_spec`` are pytree specs, each as a JSON text."""
 
     inputs: list[Argument]
     outputs: list[Argument]
@@ -61,10 +61,10 @@ class GraphModule(Record, frozen=True):
 
 
 class ExportedProgram(Record, frozen=True):
-    """A file before torch 2.5 does not name the torch that wrote it.
+    """An exported program. A file before torch 2.5 does not name the torch that wrote it.
 
-    ``exportcheck`` is no field of torch's schema: it holds, as JSON text, what that schema has no slot for. It is left
-    out of the JSON where there is none.
+    ``exportcheck`` is not a field of torch's schema: it holds, as JSON text, what that schema has no slot for. It is
+    left out of the JSON where it is None.
     """
 
     graph_module: GraphModule

@@ -1,4 +1,4 @@
-"""The schema's enumerations, sizes that may be symbols, and what is said of a tensor."""
+"""The schema's enumerations, sizes that may be symbols, and tensor metadata."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class SymBool(Tagged):
 
 
 class TensorMeta(Record, frozen=True):
-    """Sizes and strides in elements, the offset in elements from the start of the storage."""
+    """Tensor metadata: sizes and strides in elements, the offset in elements from the start of the storage."""
 
     dtype: ScalarType
     sizes: list[SymInt]

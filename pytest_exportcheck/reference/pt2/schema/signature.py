@@ -1,4 +1,4 @@
-"""What the inputs and the outputs of a program's graph are to the module that was captured."""
+"""The signature of a program: the role that each input and output of the graph has in the module that was captured."""
 
 from __future__ import annotations
 

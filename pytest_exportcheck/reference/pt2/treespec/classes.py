@@ -1,7 +1,7 @@
 """Classes that a file may name: found among the modules that are imported already, and only of harmless kinds.
 
-Names are looked up in the dictionaries of modules and classes, never by ``getattr``: a module may import when asked for
-an attribute.
+Names are looked up in the dictionaries of modules and classes, never by ``getattr``: a module may import others when it
+is asked for an attribute.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FACTORIES: Mapping[tuple[str, str], type] = types.MappingProxyType(
 
 
 def is_structseq(kind: object) -> bool:
-    """Whether it is a member of ``torch.return_types``."""
+    """Return whether a class is a member of ``torch.return_types``."""
     return isinstance(kind, type) and vars(torch.return_types).get(kind.__name__) is kind
 
 
@@ -63,12 +63,12 @@ _WANTED: Mapping[str, str] = types.MappingProxyType(
 
 
 def found(module: str, qualified: str, kind: str) -> Any:
-    """The class of this name, if it is of this kind (a key of the table above).
+    """Return the class of this name, if it is of this kind (a key of the table above).
 
     Raises
     ------
     UnsupportedError
-        Where its module is not imported, has no such name, or has something else there.
+        Where its module is not imported, lacks the name, or has something else of that name.
     """
     name = f"{module}.{qualified}"
     if module not in sys.modules:
@@ -91,12 +91,12 @@ def found(module: str, qualified: str, kind: str) -> Any:
 
 
 def name_of(value: type, kind: str) -> tuple[str, str]:
-    """Module and qualified name, by which :func:`found` finds this very class again.
+    """Return module and qualified name, by which :func:`found` finds this very class again.
 
     Raises
     ------
     UnsupportedError
-        Where it does not: the class stands in a function, or its name means something else.
+        Where it does not: the class is local to a function, or its name means something else.
     """
     module, qualified = value.__module__, value.__qualname__
     try:

@@ -1,4 +1,4 @@
-"""What a pytree spec keeps beside its children (keys, names), as plain values: those that need nothing beside themselves."""
+"""Constants that a pytree spec keeps with its children (keys, names), as plain values that need no context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_exportcheck.reference.pt2.plain.values import plain, value_of
 
 
 class _Alone:
-    """A reader that has no symbols, tensors, nodes and functions to give."""
+    """A reader without symbols, tensors, nodes and functions."""
 
     def expression(self, text: str) -> NoReturn:
         self._refuse(text)
@@ -33,12 +33,12 @@ class _Alone:
 
 
 def describe_constant(value: object) -> Plain:
-    """The plain value.
+    """Return the plain value.
 
     Raises
     ------
     UnsupportedError
-        Where it is of a type that has no form here.
+        Where its type has no plain form.
     """
     try:
         described = plain(value)
@@ -52,13 +52,13 @@ def describe_constant(value: object) -> Plain:
 
 
 def constant_of(described: Plain) -> Any:
-    """The value that :func:`describe_constant` described.
+    """Return the value that :func:`describe_constant` described.
 
     Raises
     ------
     SchemaError
-        Where it is no such description.
+        Where the argument is not such a description.
     UnsupportedError
-        Where it names a class that is not there.
+        Where it names a class that does not exist here.
     """
     return value_of(described, _Alone())

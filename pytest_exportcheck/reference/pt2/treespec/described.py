@@ -1,7 +1,8 @@
-"""A pytree spec without loss, as JSON: ``null`` for a leaf, else ``{"node": [kind, what it keeps], "children": [...]}``.
+"""A pytree spec without loss, as JSON: ``null`` for a leaf, else ``{"node": [kind, what it keeps], "children":
+[...]}``.
 
-Holds what torch's text cannot: namedtuple classes, ``torch.return_types`` and dataclasses that no name is registered
-for, keys that are tuples, defaultdicts with no factory.
+This form holds what torch's text cannot: namedtuple classes, ``torch.return_types`` and dataclasses that no name is
+registered for, keys that are tuples, defaultdicts with no factory.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ PLAIN: Mapping[Any, str] = types.MappingProxyType(
 
 
 def describe_spec(spec: pytree.TreeSpec) -> Any:
-    """The spec as JSON.
+    """Return the spec as JSON.
 
     Raises
     ------
     UnsupportedError
-        Where a class cannot be named, or keeps what has no form in JSON.
+        Where a class cannot be named, or keeps a value that has no form in JSON.
     """
     if spec.is_leaf():
         return None
@@ -78,14 +79,14 @@ def _factory_name(factory: Any) -> list[str] | None:
 
 
 def spec_of(described: Any) -> pytree.TreeSpec:
-    """The spec that :func:`describe_spec` described. Imports nothing that it names.
+    """Return the spec that :func:`describe_spec` described, without importing what it names.
 
     Raises
     ------
     SchemaError
-        Where it is no such description.
+        Where the argument is not such a description.
     UnsupportedError
-        Where it names a class that is not imported, not registered, or not what it was.
+        Where it names a class that is not imported, not registered, or has changed.
     """
     try:
         return _spec(described)
@@ -121,7 +122,7 @@ def _keys(kept: Any) -> list[Any]:
     keys = constant_of(kept)
     if not isinstance(keys, list):
         raise ValueError
-    dict.fromkeys(keys)  # TypeError where a key is none
+    dict.fromkeys(keys)  # TypeError where a key is not hashable
     return keys
 
 

@@ -1,4 +1,4 @@
-"""Types of pytree nodes by the names that they are registered under, and what a node keeps, read with care."""
+"""Types of pytree nodes by the names that they are registered under, and the contexts of nodes, read with care."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAMAGED = "The file is damaged or its writer is at fault: save the program again
 
 
 def registration(kind: Any) -> Any:
-    """How a type of node is registered for writing, or None if it is not, or without a name."""
+    """Return the registration of a type of node for writing, or None if the type is not registered with a name."""
     registered = pytree.SUPPORTED_SERIALIZED_TYPES.get(kind)
     if registered is None or registered.serialized_type_name == pytree.NO_SERIALIZED_TYPE_NAME_FOUND:
         return None
@@ -24,12 +24,12 @@ def registration(kind: Any) -> Any:
 
 
 def registered_type(name: object, where: str) -> Any:
-    """The type of node that is registered under a name.
+    """Return the type of node that is registered under a name.
 
     Raises
     ------
     UnsupportedError
-        Where none is.
+        Where no type is registered under the name.
     """
     named = pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE.get(name) if isinstance(name, str) else None
     if named is None or registration(named) is None:
@@ -40,14 +40,14 @@ def registered_type(name: object, where: str) -> Any:
 
 
 def read_context(kind: Any, dumped: Any, where: str) -> Any:
-    """What a node of a registered type keeps, from what its writer dumped.
+    """Return the context of a node of a registered type, from what its writer dumped.
 
     Raises
     ------
     SchemaError
         Where the type's reader refuses it.
     UnsupportedError
-        Where it names what is not there.
+        Where it names something that does not exist here.
     """
     try:
         return _context_reader(kind)(dumped)
@@ -113,7 +113,7 @@ _SAFE_READERS: Mapping[Any, Callable[[Any], Any]] = types.MappingProxyType(
 
 
 def child_count(kind: Any, context: Any) -> int | None:
-    """How many children a node has, where what it keeps says so."""
+    """Return how many children a node has, where its context says so."""
     if kind in (dict, OrderedDict):
         return len(context)
     if kind is defaultdict:

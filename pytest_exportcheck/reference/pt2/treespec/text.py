@@ -1,7 +1,7 @@
 """A pytree spec as the JSON text that ``torch.utils._pytree.treespec_loads`` reads, and back.
 
-torch's reader imports the module of a defaultdict's factory and of an enumeration that the text names. This one takes
-them from what is imported already, and a factory only from a short list.
+torch's reader imports the module of a defaultdict's factory and of an enumeration that the text names. This one finds
+them among imported modules, and a factory only in a short list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEYS = ("type", "context", "children_spec")
 
 
 def dumps(spec: pytree.TreeSpec) -> str:
-    """The text, the same as ``treespec_dumps`` makes.
+    """Return the text that ``treespec_dumps`` makes.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def loads(text: str, *, where: str = "the pytree spec") -> pytree.TreeSpec:
     Raises
     ------
     SchemaError
-        Where it is not what ``treespec_dumps`` writes.
+        Where the text is not what ``treespec_dumps`` writes.
     UnsupportedError
         Where it names a type that is not registered here, or an enumeration that is not imported.
     """

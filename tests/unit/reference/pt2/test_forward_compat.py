@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
@@ -42,6 +43,19 @@ def test_the_fields_go_back_to_their_places(newer):
         warnings.simplefilter("error")
         again = reference.serialize(program)
     assert tree_of(again) == tree_of(newer)
+
+
+def test_a_copy_of_the_program_has_them_too(newer):
+    with pytest.warns(SchemaWarning):
+        program = reference.deserialize(newer)
+    assert tree_of(reference.serialize(copy.deepcopy(program))) == tree_of(newer)
+
+
+def test_a_program_made_from_it_has_none(newer):
+    with pytest.warns(SchemaWarning):
+        program = reference.deserialize(newer)
+    again = tree_of(reference.serialize(program.run_decompositions({})))
+    assert (again["schema_version"]["minor"], "weather" in again) == (20, False)
 
 
 def test_they_go_through_an_archive(newer):

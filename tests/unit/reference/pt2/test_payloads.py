@@ -16,8 +16,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from pytest_exportcheck.errors import PayloadError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
 from pytest_exportcheck.reference.pt2.convert.dtypes import DTYPES
-from pytest_exportcheck.reference.pt2.payloads import restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import WEIGHTS, PayloadExtras, decode_config
+from pytest_exportcheck.reference.pt2.payloads.restore import restore
+from pytest_exportcheck.reference.pt2.payloads.store import store
 
 
 def facts(tensor: torch.Tensor) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from archives_of import there_and_back
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SchemaError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
-from pytest_exportcheck.reference.pt2.payloads import RestoredPayloads, restore, store
 from pytest_exportcheck.reference.pt2.payloads.config import (
     AbsentStorage,
     LazyTensor,
@@ -24,6 +23,8 @@ from pytest_exportcheck.reference.pt2.payloads.config import (
     decode_extras,
     encode,
 )
+from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
+from pytest_exportcheck.reference.pt2.payloads.store import store
 from pytest_exportcheck.reference.pt2.schema import (
     Device,
     Layout,

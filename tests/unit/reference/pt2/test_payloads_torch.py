@@ -16,8 +16,8 @@ from archives_of import EXTRAS, restored_by_us, saved_by_torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
-from pytest_exportcheck.reference.pt2.payloads import store
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, encode
+from pytest_exportcheck.reference.pt2.payloads.store import store
 
 
 class Module(torch.nn.Module):

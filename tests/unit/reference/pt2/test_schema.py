@@ -23,7 +23,7 @@ from pytest_exportcheck.reference.pt2.schema import (
     SymIntArgument,
     TensorArgument,
 )
-from pytest_exportcheck.reference.pt2.schema.drift import drift
+from tests.unit.reference.pt2.schema_drift import drift
 
 DRIFT: dict[str, list[str]] = {"2.13": [], "2.14": []}
 """How torch's schema differs from ours, by torch's release."""

@@ -1,4 +1,4 @@
-"""Where an installed torch's schema differs from this one, in words."""
+"""Differences between an installed torch's schema and this one, in words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,35 @@ from typing import Any
 import msgspec
 
 from pytest_exportcheck.reference.pt2 import schema
+from pytest_exportcheck.reference.pt2.schema import Node
 from pytest_exportcheck.reference.pt2.schema.base import Record, Tagged, fields, type_name
 
 OWN_FIELDS: Mapping[str, frozenset[str]] = types.MappingProxyType({"ExportedProgram": frozenset({"exportcheck"})})
-"""What this project adds to torch's schema."""
+"""Additions of this project to torch's schema."""
 
 VERSIONS = ("SCHEMA_VERSION", "TREESPEC_VERSION")
+
+
+class AOTInductorModelPickleData(Record, frozen=True):
+    library_basename: str
+    input_names: list[str]
+    output_names: list[str]
+    floating_point_input_dtype: int | None = None
+    floating_point_output_dtype: int | None = None
+    aot_inductor_model_is_cpu: bool | None = None
+
+
+class ExternKernelNode(Record, frozen=True):
+    name: str
+    node: Node
+
+
+class ExternKernelNodes(Record, frozen=True):
+    nodes: list[ExternKernelNode]
+
+
+#: Records that torch's schema also has, and that only the packages of AOTInductor hold.
+PACKAGES = (AOTInductorModelPickleData, ExternKernelNode, ExternKernelNodes)
 
 
 def drift(installed: Mapping[str, Any]) -> list[str]:
@@ -62,8 +85,9 @@ def _words(field: object) -> str:
 
 
 def _described() -> dict[str, Mapping[str, Any]]:
-    """This schema in the form of ``schema.yaml``."""
-    return {name: _type(name, each) for name, each in vars(schema).items() if _is_of_schema(each)}
+    """Return this schema in the form of ``schema.yaml``."""
+    records = {**vars(schema), **{each.__name__: each for each in PACKAGES}}
+    return {name: _type(name, each) for name, each in records.items() if _is_of_schema(each)}
 
 
 def _is_of_schema(value: object) -> bool:
@@ -91,6 +115,6 @@ def _field(field: msgspec.structs.FieldInfo, record: Any) -> dict[str, str]:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    """As ``schema.yaml`` spells it: a text bare, anything else as Python prints it."""
+    """Spell a default as ``schema.yaml`` does: a text bare, any other value as Python prints it."""
     value = field.default_factory() if callable(field.default_factory) else field.default
     return value if isinstance(value, str) else repr(value)
