@@ -43,7 +43,7 @@ test-quick: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/integration -m quick -n $(WORKERS)
 
 examples: $(READY)
-	cd examples/shop && $(CURDIR)/$(BIN)/python -m pytest --exportcheck -p no:cacheprovider
+	cd examples/shop && $(abspath $(BIN))/python -m pytest --exportcheck -p no:cacheprovider
 
 faults: $(READY)
 	$(BIN)/python -m tests.faults

@@ -1,8 +1,8 @@
 """The console command ``exportcheck``; no part of it imports torch.
 
-``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
-inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
-reports, ``exportcheck schema`` prints the JSON Schema of a report.
+``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample inputs
+and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins reports,
+``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch or a check is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_exportcheck import __version__
 from pytest_exportcheck.errors import ExportcheckError
-from pytest_exportcheck.reports.terminal import count
+from pytest_exportcheck.reports.lines import count
 
 #: The exit status of a command whose output is no longer read, as a shell reports a process that SIGPIPE ended.
 CUT_SHORT = 141
@@ -23,7 +23,8 @@ CUT_SHORT = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console command. Return the exit status: 0; 1 if merged reports contain a failure or lack items; 2 if a
-    file cannot be read or written; 141 if the reader of the output stopped reading, as ``| head`` does.
+    file cannot be read or written, or a name is unknown; 141 if the reader of the output stopped reading, as
+    ``| head`` does.
     """
     try:
         try:
@@ -50,6 +51,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     merge.add_argument("out", type=Path, metavar="OUT", help="the report to write")
     merge.add_argument("files", type=Path, metavar="IN", nargs="+", help="the reports to join")
     merge.set_defaults(run=_merge)
+    explain = commands.add_parser("explain", help="say what a known defect of torch, or a check, is")
+    explain.add_argument("name", metavar="NAME", help="the id of a known defect, or the name of a check")
+    explain.set_defaults(run=_explain)
     schema = commands.add_parser("schema", help="print the JSON Schema of a report")
     schema.set_defaults(run=_schema)
     chosen = parser.parse_args(arguments)
@@ -75,6 +79,13 @@ def _merge(chosen: argparse.Namespace) -> int:
     print("\n".join(lines))
     print(f"exportcheck: {count(len(chosen.files), 'report')} merged into {chosen.out}")
     return 1 if report.failed else 0
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    from pytest_exportcheck.explain import explained
+
+    print("\n".join(explained(chosen.name)))
+    return 0
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -82,6 +82,10 @@ class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 
 
+class UnknownNameError(ExportcheckError):
+    """``exportcheck explain`` got a name that is neither a known defect's nor a check's."""
+
+
 class Unsupported(ExportcheckError):
     """An engine does not offer something for one model: the item is skipped with this reason."""
 

@@ -3,31 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import indent
+from dataclasses import replace
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Outcome, Status
+from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
 
 LONGEST = 20  # lines of one value before it is cut, unless all is requested
 
+_EXPECTED, _GOT, _KNOWN, _HEADLINE, _USER_CODE = "green", "red", "yellow", "red bold", "bold"
 
-def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> str:
-    """Return the text under a failed item. ``verbose`` shows long values whole."""
-    return "\n".join([*body_lines(outcome, verbose), "", f"Reproduce with: {reproduce}"])
+
+def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False, among: Sequence[Outcome] = ()) -> str:
+    """Return the text under a failed item. ``verbose`` shows long values whole. A finding that several of the outcomes
+    ``among`` have, which are shown in their order, is shown with the first of them only.
+    """
+    return "\n".join(line.text for line in failure_lines(outcome, reproduce=reproduce, verbose=verbose, among=among))
+
+
+def failure_lines(
+    outcome: Outcome, *, reproduce: str, verbose: bool = False, among: Sequence[Outcome] = ()
+) -> Iterator[Line]:
+    """Yield the lines of :func:`failure_text`, with their styles."""
+    yield from _body(outcome, verbose, among)
+    yield plain("")
+    yield plain(f"Reproduce with: {reproduce}")
 
 
 def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
     """Yield the failure, line by line: the findings, or the reason where it is sufficient."""
-    if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
-        yield from outcome.reason.splitlines()
+    return (line.text for line in _body(outcome, verbose, ()))
+
+
+def _body(outcome: Outcome, verbose: bool, among: Sequence[Outcome]) -> Iterator[Line]:
+    if _says_reason_only(outcome):
+        yield from (plain(line) for line in outcome.reason.splitlines())
         return
-    yield headline(outcome)
+    yield plain(headline(outcome), _HEADLINE)
+    elsewhere: list[Line] = []
     for finding in outcome.findings:
-        yield ""
-        yield from finding_lines(finding, verbose)
+        having = [each for each in among if _same_case(each, outcome) and _shows(each, finding)]
+        if having and not _same_item(having[0], outcome):
+            elsewhere.append(plain(f"  {_title(finding)}: the same as in {_stage(having[0])}"))
+            continue
+        yield plain("")
+        yield from _finding(finding, verbose)
+        others = [_stage(each) for each in having if not _same_item(each, outcome)]
+        if others:
+            yield plain(f"    the same in: {', '.join(others)}")
+    yield from [plain(""), *elsewhere] if elsewhere else []
     for note in outcome.notes:
-        yield f"note: {note}"
+        yield plain(f"note: {note}")
+
+
+def _says_reason_only(outcome: Outcome) -> bool:
+    return outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings
+
+
+def _same_case(one: Outcome, other: Outcome) -> bool:
+    return (one.path, one.case) == (other.path, other.case)
+
+
+def _same_item(one: Outcome, other: Outcome) -> bool:
+    return _same_case(one, other) and (one.engine, one.mode) == (other.engine, other.mode)
+
+
+def _shows(outcome: Outcome, finding: Finding) -> bool:
+    """Return True if an outcome shows the finding, whatever may have caused it there and whatever was allowed."""
+    shown = () if _says_reason_only(outcome) else outcome.findings
+    alike = (replace(each, detail=finding.detail, causes=finding.causes, operators=finding.operators) for each in shown)
+    return finding in alike
+
+
+def _stage(outcome: Outcome) -> str:
+    return f"{outcome.engine}-{outcome.mode}"
 
 
 def headline(outcome: Outcome) -> str:
@@ -63,30 +113,45 @@ def first_line(text: str) -> str:
 
 
 def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
-    """Yield a finding in a few lines: where and what, then the two values side by side."""
+    """Yield a finding in a few lines: where and what, then the two values, one below the other."""
+    return (line.text for line in _finding(finding, verbose))
+
+
+def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
     on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
-    yield f"  {finding.check}: {finding.place}: {kind_of(finding)}{on}{verdict}"
-    yield from _value("expected", finding.expected, verbose)
-    yield from _value("got", finding.actual, verbose)
-    detail = detail_of(finding)
-    if detail:
-        yield indent(detail, "    ")
+    yield plain(f"  {_title(finding)}{on}{verdict}", "" if finding.verdict == "broken" else _KNOWN)
+    yield from _value("expected", finding.expected, _EXPECTED, verbose)
+    where = finding.error.where if finding.error else ""
+    yield from (_with_place(line, where) for line in _value("got", finding.actual, _GOT, verbose))
+    yield from (plain(f"    {line}" if line.strip() else line) for line in detail_of(finding).splitlines())
     if finding.line:
-        yield f"    at {finding.line}"
+        yield Line((("    at ", ""), (finding.line, _USER_CODE)))
     if finding.known:
-        yield f"    {defect_text(finding.known)}"
+        yield plain(f"    {defect_text(finding.known)}", _KNOWN)
+        if finding.known.issue:
+            yield plain(f"    reported at {finding.known.issue}", _KNOWN)
+
+
+def _title(finding: Finding) -> str:
+    return f"{finding.check}: {finding.place}: {kind_of(finding)}"
 
 
 def _row(finding: Finding) -> str:
     return f": {finding.known_as}" if finding.known_as else ""
 
 
-def _value(label: str, text: str, verbose: bool) -> Iterator[str]:
+def _value(label: str, text: str, style: str, verbose: bool) -> Iterator[Line]:
     lines = text.splitlines() or [""]
     cut: Sequence[str] = lines if verbose or len(lines) <= LONGEST else _without_middle(lines)
-    yield f"    {label + ':':<10}{cut[0]}"
-    yield from (f"    {'':<10}{line}" for line in cut[1:])
+    yield Line(((f"    {label + ':':<10}", ""), (cut[0], style)))
+    yield from (Line(((f"    {'':<10}", ""), (line, style))) for line in cut[1:])
+
+
+def _with_place(line: Line, where: str) -> Line:
+    """Return the line with a separate style for the place where the user's code raised."""
+    label, (text, _) = line.pieces
+    return Line((label, (text, _USER_CODE))) if where and where in text else line
 
 
 def _without_middle(lines: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Outcome, Report, RunError, Status
 from pytest_exportcheck.reports.failure import headline
-from pytest_exportcheck.reports.terminal import count
+from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.wording import kind_of
 
 SHOWN = 10  # of each level, by GitHub

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from pytest_exportcheck.modes import Mode, in_order
 from pytest_exportcheck.records import Outcome, Report, RunSettings, Status
 from pytest_exportcheck.reports.failure import body_lines
-from pytest_exportcheck.reports.terminal import count, defects_of
+from pytest_exportcheck.reports.lines import count
+from pytest_exportcheck.reports.terminal import defects_of
 from pytest_exportcheck.reports.wording import defect_text
 
 _FAILURES = 20  # shown with their text
@@ -88,7 +88,7 @@ def _known(report: Report) -> Iterator[str]:
     if defects:
         yield ""
     for defect, number in defects.items():
-        text = re.sub(r"([*_`<|])", r"\\\1", defect_text(replace(defect, issue="")))
+        text = re.sub(r"([*_`<|])", r"\\\1", defect_text(defect))
         report_of_it = f" ([report]({defect.issue}))" if defect.issue else ""
         yield f"- {text}{report_of_it}: {count(number, 'item')}"
 

@@ -1,34 +1,65 @@
-"""The preservation ledger as text: which fields survive which edge, in how many places."""
+"""The preservation ledger as text: the fields that a step did not keep everywhere, in how many places it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_exportcheck.records import FieldSurvival
+from pytest_exportcheck.reports.lines import WIDTH, Line, count, plain, wrapped
 
 Ledgers = Mapping[str, Sequence[FieldSurvival]]
-"""Stage -> the ledger of every item that ended in it, one behind the other."""
+"""Stage -> the ledger of every item that ended in it, one after the other."""
+
+_Totals = Mapping[str, Mapping[str, FieldSurvival]]  # stage -> field
 
 
-def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False) -> Iterator[str]:
-    """Yield a table of the fields that did not survive everywhere, and the names of those that did. Fields that no
-    table promises are listed with ``verbose`` only; without it they are counted.
+def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False, width: int = WIDTH) -> Iterator[Line]:
+    """Yield a line for each field that a step did not keep everywhere, and the number of the others. Fields outside the
+    contract, and the names of what was kept, are shown by ``verbose`` only.
     """
     totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
-    fields = sorted({field for stage in totals.values() for field in stage})
-    losing = [field for field in fields if any(not _whole(stage[field]) for stage in totals.values() if field in stage)]
     if not totals:
         return
-    yield f"preserved by {engine} (places after / before each edge; +n: new)"
-    promised = [field for field in fields if any(stage[field].promised for stage in totals.values() if field in stage)]
-    shown = [field for field in losing if verbose or field in promised]
-    if shown:
-        yield from _table(shown, totals)
-    if len(shown) < len(losing):
-        yield f"  and {len(losing) - len(shown)} more that nothing promises (-v shows them)"
-    whole = [field for field in fields if field not in losing and (verbose or field in promised)]
-    if whole:
-        yield f"  everywhere: {', '.join(whole)}"
+    fields = sorted({field for stage in totals.values() for field in stage})
+    promised = [field for field in fields if any(each.promised for each in _over(field, totals).values())]
+    outside = [field for field in fields if field not in promised]
+    yield plain(f"preservation ledger of {engine}: fields that a step did not keep in every place")
+    yield from _losses(promised, totals, width)
+    if verbose:
+        yield from _losses(outside, totals, width, note=" (outside the contract)")
+        kept = [field for field in fields if not _lost(field, totals)]
+        yield from wrapped(f"  kept in every place: {', '.join(kept) or 'no field'}", width, indent="    ")
+    else:
+        yield from wrapped(f"  {_rest(promised, outside, totals)} (-v lists them)", width, indent="    ")
+
+
+def _rest(promised: Sequence[str], outside: Sequence[str], totals: _Totals) -> str:
+    kept = sum(not _lost(field, totals) for field in promised)
+    text = f"{count(kept, 'field')} kept in every place"
+    return f"{text}; {count(len(outside), 'field')} outside the contract" if outside else text
+
+
+def _losses(fields: Sequence[str], totals: _Totals, width: int, note: str = "") -> Iterator[Line]:
+    losing = [field for field in fields if _lost(field, totals)]
+    longest = max(map(len, losing), default=0)
+    for field in losing:
+        steps = [f"{stage} {_kept(line)}" for stage, line in _lost(field, totals).items()]
+        yield from wrapped(f"  {field:<{longest}}  {'; '.join(steps)}{note}", width, indent="    ")
+
+
+def _kept(line: FieldSurvival) -> str:
+    new = f", {line.gained} new" if line.gained else ""
+    return f"kept {line.kept} of {line.before}{new}"
+
+
+def _over(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
+    """Return, for each stage, what became of a field there."""
+    return {stage: lines[field] for stage, lines in totals.items() if field in lines}
+
+
+def _lost(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
+    """Return the same for the stages that did not keep the field everywhere."""
+    return {stage: line for stage, line in _over(field, totals).items() if line.kept != line.before}
 
 
 def _totals(ledger: Sequence[FieldSurvival]) -> dict[str, FieldSurvival]:
@@ -36,26 +67,3 @@ def _totals(ledger: Sequence[FieldSurvival]) -> dict[str, FieldSurvival]:
     for line in ledger:
         totals[line.field] = totals[line.field] + line if line.field in totals else line
     return totals
-
-
-def _whole(line: FieldSurvival) -> bool:
-    return line.kept == line.before
-
-
-def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, FieldSurvival]]) -> Iterator[str]:
-    cells = {
-        stage: [stage, *(_cell(lines[field]) if field in lines else "" for field in fields)]
-        for stage, lines in totals.items()
-    }
-    cells = {stage: column for stage, column in cells.items() if any(column[1:])}
-    widths = {stage: max(map(len, column)) for stage, column in cells.items()}
-    first = max(map(len, fields))
-    for row, name in enumerate(["", *fields]):
-        columns = "  ".join(f"{column[row]:>{widths[stage]}}" for stage, column in cells.items())
-        yield f"  {name:<{first}}  {columns}".rstrip()
-
-
-def _cell(line: FieldSurvival) -> str:
-    """Return ``12/14``: twelve of fourteen places have the field unchanged."""
-    parts = [f"{line.kept}/{line.before}"] if line.before else []
-    return " ".join([*parts, *([f"+{line.gained}"] if line.gained else [])])

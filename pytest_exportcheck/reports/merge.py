@@ -18,8 +18,9 @@ from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettin
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.job_summary import not_run_text, settings_text
 from pytest_exportcheck.reports.json_report import read_report, write_report
+from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.report import report_of_runs
-from pytest_exportcheck.reports.terminal import count, counts_line
+from pytest_exportcheck.reports.terminal import counts_line
 
 
 def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:

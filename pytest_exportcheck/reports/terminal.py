@@ -1,102 +1,40 @@
-"""The terminal summary: a matrix of cases by modes, its legend, counts, and the slowest captures."""
+"""The terminal summary. What is read first comes last, next to pytest's own summary: the matrix and the counts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from pytest_exportcheck.modes import Mode, in_order, parse_stage_name
+from pytest_exportcheck.modes import Mode, parse_stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
-from pytest_exportcheck.reports.wording import defect_text, kind_of
+from pytest_exportcheck.reports.lines import WIDTH, Line, count, plain, wrapped
+from pytest_exportcheck.reports.matrix import matrix_lines
+from pytest_exportcheck.reports.wording import kind_of
 
-_FOLD_ABOVE = 40  # rows
 _SLOWEST = 3
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of the summary: pieces of text, each with its colour (empty: none)."""
-
-    pieces: tuple[tuple[str, str], ...]
-
-
-def summary(rows: Sequence[Outcome], *, verbose: bool) -> Iterator[Line]:
+def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> Iterator[Line]:
     """Yield the lines of the summary."""
-    for engine in dict.fromkeys(row.engine for row in rows):
-        yield from _matrix(engine, [row for row in rows if row.engine == engine], verbose)
-    yield _plain("")
-    yield from _legend(rows)
-    yield from _known(rows)
-    yield from _engine_errors(rows)
-    yield from _second_opinions(rows)
-    yield from _notes(rows)
-    yield from _ledger(rows, verbose)
-    yield from _slowest(rows)
+    yield from _slowest(rows, width)
+    yield from _ledger(rows, verbose, width)
+    yield from _notes(rows, width)
+    yield from _known(rows, width)
+    yield from _engine_errors(rows, width)
+    yield from _second_opinions(rows, width)
+    yield from matrix_lines(rows, verbose=verbose, width=width)
     yield counts_line(rows)
 
 
-def _matrix(engine: str, rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
-    modes = in_order(Mode.parse(row.mode) for row in rows)
-    cells = _cells(rows)
-    title = f"engine {engine}"
-    width = max(len(title), *(len(case) + 2 for _, case in cells)) + 2
-    yield _plain("")
-    yield from _staircase(title, modes, width)
-    shown, folded = _folded(cells, verbose)
-    for path in dict.fromkeys(path for path, _ in shown):
-        yield _plain(path)
-        for (where, case), signs in shown.items():
-            if where == path:
-                pieces = [(f"  {case:<{width - 2}}", "")]
-                for mode in modes:
-                    sign, colour = _sign(signs.get(str(mode)))
-                    pieces += [(sign, colour), (" ", "")]
-                yield Line(tuple(pieces[:-1]))
-    if folded:
-        yield _plain(f"... and {folded} more cases that passed in every mode (-v shows them)")
-
-
-def _cells(rows: Sequence[Outcome]) -> dict[tuple[str, str], dict[str, Status]]:
-    cells: dict[tuple[str, str], dict[str, Status]] = {}
-    for row in rows:
-        cells.setdefault((row.path, row.case), {})[row.mode] = row.status
-    return cells
-
-
-def _folded(
-    cells: Mapping[tuple[str, str], Mapping[str, Status]], verbose: bool
-) -> tuple[dict[tuple[str, str], Mapping[str, Status]], int]:
-    """Fold a long list: return the rows that are not all passed, and how many were left out."""
-    if verbose or len(cells) <= _FOLD_ABOVE:
-        return dict(cells), 0
-    shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {Status.PASSED}}
-    return shown, len(cells) - len(shown)
-
-
-def _staircase(title: str, modes: Sequence[Mode], width: int) -> Iterator[Line]:
-    """Yield a heading in which each mode's name starts above its column."""
-    for place, mode in enumerate(modes):
-        head = title if place == 0 else ""
-        is_next = place > 0 and mode == modes[place - 1].fuzzed
-        yield _plain(f"{head:<{width}}" + "| " * place + (mode.last if is_next else str(mode)))
-    yield _plain(" " * width + "| " * len(modes))
-
-
-def _sign(status: Status | None) -> tuple[str, str]:
-    return (" ", "") if status is None else (status.sign, status.colour)
-
-
-def _legend(rows: Sequence[Outcome]) -> Iterator[Line]:
-    seen = {row.status for row in rows}
-    words = [f"{status.sign} {status.legend}" for status in Status if status in seen]
-    yield _plain("   ".join(words))
-
-
-def _known(rows: Sequence[Outcome]) -> Iterator[Line]:
-    for defect, number in defects_of(rows).items():
-        yield Line(((f"{defect_text(defect)}: {count(number, 'item')}", "yellow"),))
+def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
+    defects = defects_of(rows)
+    if defects:
+        yield plain("known torch defects (exportcheck explain ID says more)")
+    for defect, number in defects.items():
+        yield from wrapped(f"  {defect.id} ({count(number, 'item')}): {defect.title}", width, "yellow", "    ")
+        if defect.issue:
+            yield plain(f"    {defect.issue}")
 
 
 def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
@@ -107,7 +45,7 @@ def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
     return counts
 
 
-def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
+def _engine_errors(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     """Yield findings for which an engine or the plugin is at fault, one line for each difference or error."""
     found: dict[tuple[str, str], list[Outcome]] = {}
     for row in rows:
@@ -117,10 +55,11 @@ def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
     for (engine, text), where in found.items():
         place = f"{where[0].case}[{where[0].engine}-{where[0].mode}]"
         more = f" and {count(len(where) - 1, 'more item')}" if len(where) > 1 else ""
-        yield Line(((f"engine error in {engine}: {place}{more}: {text}", "yellow"),))
+        yield from wrapped(f"engine error in {engine}: {place}{more}: {text}", width, "yellow")
     if found:
-        yield _plain(
-            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names"
+        yield from wrapped(
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
+            width,
         )
 
 
@@ -133,7 +72,7 @@ def _in_a_line(finding: Finding) -> str:
     return " ".join(text.split())
 
 
-def _second_opinions(rows: Sequence[Outcome]) -> Iterator[Line]:
+def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     """Yield, for each case that fails with one engine, the results of the others in the same modes."""
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
@@ -148,26 +87,26 @@ def _second_opinions(rows: Sequence[Outcome]) -> Iterator[Line]:
                 told.setdefault((row.path, row.case, row.engine, other), {}).setdefault(word, []).append(row.mode)
     for (_, case, engine, other), modes_by_word in told.items():
         verdict = ", ".join(f"{word} {' '.join(modes)}" for word, modes in modes_by_word.items())
-        yield _plain(f"second opinion on {case}, which fails with {engine}: {other} {verdict}")
+        yield from wrapped(f"second opinion on {case}, which fails with {engine}: {other} {verdict}", width)
 
 
-def _notes(rows: Sequence[Outcome]) -> Iterator[Line]:
+def _notes(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     notes = dict.fromkeys((row.case, note) for row in rows for note in row.notes)
     for case, note in notes:
-        yield _plain(f"note: {case}: {note}")
+        yield from wrapped(f"note: {case}: {note}", width)
 
 
-def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
-    """Yield one table per engine."""
+def _ledger(rows: Sequence[Outcome], verbose: bool, width: int) -> Iterator[Line]:
+    """Yield one list for each engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
         ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
             if row.engine == engine:
                 ledgers.setdefault(Mode.parse(row.mode).last, []).extend(row.ledger)
-        yield from map(_plain, ledger_lines(engine, ledgers, verbose=verbose))
+        yield from ledger_lines(engine, ledgers, verbose=verbose, width=width)
 
 
-def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
+def _slowest(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     """Yield the captures (a stage without an edge) that took longest."""
     captures = [
         (seconds, row.case, stage)
@@ -178,7 +117,7 @@ def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
     slowest = sorted(captures, reverse=True)[:_SLOWEST]
     if slowest:
         text = ", ".join(f"{case}[{stage}] {seconds:.1f}s" for seconds, case, stage in slowest)
-        yield _plain(f"slowest captures: {text}")
+        yield from wrapped(f"slowest captures: {text}", width)
 
 
 def counts_line(rows: Sequence[Outcome]) -> Line:
@@ -192,12 +131,3 @@ def counts_line(rows: Sequence[Outcome]) -> Line:
             separator = ", " if len(pieces) > 1 else ""
             pieces += [(separator, ""), (f"{counts[status]} {status}", status.colour)]
     return Line(tuple(pieces))
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 item``, ``2 items``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _plain(text: str) -> Line:
-    return Line(((text.rstrip(), ""),))

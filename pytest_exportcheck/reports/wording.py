@@ -68,8 +68,8 @@ def calls_of(finding: Finding) -> tuple[str, ...]:
 
 
 def defect_text(defect: KnownAs) -> str:
-    """Name a known defect, with its title and its public report."""
-    return f"known torch defect {defect.id}: {defect.title}" + (f" ({defect.issue})" if defect.issue else "")
+    """Name a known defect, with its title."""
+    return f"known torch defect {defect.id}: {defect.title}"
 
 
 # --- causes -----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ class Exportcheck:
             parts += [
                 "",
                 f"{outcome.case}[{outcome.engine}-{outcome.mode}]",
-                failure_text(outcome, reproduce=reproduce),
+                failure_text(outcome, reproduce=reproduce, among=failing),
             ]
         return "\n".join(parts)
 

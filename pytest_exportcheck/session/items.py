@@ -25,6 +25,7 @@ from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.session.relative_paths import RelativePaths
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.session.selection import named_by
 
@@ -87,7 +88,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        judgement = session.runner.judge(self.case, self.engine, self.mode)
+        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode))
         outcome = judgement.outcome
         if session.options.update_expectations:
             store = session.expectations
@@ -151,7 +152,12 @@ class CaseItem(pytest.Item):
         """Add to an outcome the names by which pytest knows the item, and where its case is declared."""
         origin = self.case.origin
         file = _from_root(self.config, origin.file)
-        return replace(outcome, nodeid=self.nodeid, path=self.case_path, file=file, line=origin.line)
+        named = replace(outcome, nodeid=self.nodeid, path=self.case_path, file=file, line=origin.line)
+        return self._paths.of_outcome(named)
+
+    @property
+    def _paths(self) -> RelativePaths:
+        return RelativePaths(self.config.rootpath)
 
     def ended(self, report: pytest.TestReport) -> Outcome:
         """Return the outcome once pytest reports the item. An item that ended outside the plugin was skipped, by the
@@ -160,7 +166,7 @@ class CaseItem(pytest.Item):
         if self.outcome is not None:
             return self.outcome
         status = Status.SKIPPED if report.skipped else Status.INTERRUPTED
-        return replace(self.planned, status=status, reason=reason_of(report))
+        return replace(self.planned, status=status, reason=self._paths.of(reason_of(report)))
 
 
 class BrokenItem(pytest.Item):

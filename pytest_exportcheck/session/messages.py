@@ -27,13 +27,14 @@ _OUTPUT = "workeroutput"
 class Message:
     """The content that one report carries in addition to pytest's own fields: the ``outcome`` of the item that ended,
     its changes to the file of expected failures (``delta``), and why an item without a case failed (``error``).
-    ``selected`` are the items of this run as they are before they run; the first report of each process that collects
-    has them.
+    ``reproduce`` is the command that runs a failed item again. ``selected`` are the items of this run as they are
+    before they run; the first report of each process that collects has them.
     """
 
     outcome: Outcome | None = None
     delta: ExpectationDelta | None = None
     error: str = ""
+    reproduce: str = ""
     selected: tuple[Outcome, ...] = ()
 
 

@@ -23,6 +23,7 @@ from pytest_exportcheck.reports.junit import properties
 from pytest_exportcheck.reports.report import report_of_runs
 from pytest_exportcheck.session.items import SESSION, BrokenItem, CaseItem, EntryItem, reason_of
 from pytest_exportcheck.session.messages import Message, attach, message_of, outbox
+from pytest_exportcheck.session.relative_paths import RelativePaths
 
 _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -96,6 +97,7 @@ class Recorder:
         return replace(outcome, worker=getattr(report, "worker_id", ""), duration=round(report.duration, 6))
 
     def _error(self, nodeid: str, reason: str) -> None:
+        reason = RelativePaths(self.config.rootpath).of(reason)
         error = RunError(nodeid=printable(nodeid), reason=printable(reason))
         if error not in self._errors:  # every worker of pytest-xdist collects, and reports it
             self._errors.append(error)
@@ -153,6 +155,10 @@ class Recorder:
 def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
     """Return the message of an item of the plugin for this report; an empty one unless the item ended."""
     if isinstance(item, CaseItem) and (report.when == "call" or (report.when == "setup" and not report.passed)):
-        return Message(outcome=item.ended(report), delta=item.delta if item.outcome else None)
+        return Message(
+            outcome=item.ended(report),
+            delta=item.delta if item.outcome else None,
+            reproduce=item.reproduce if report.failed else "",
+        )
     delta = item.delta if isinstance(item, EntryItem) and report.when == "call" else None
     return Message(delta=delta, error=item.message if isinstance(item, BrokenItem) and report.failed else "")

@@ -10,8 +10,9 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.harness._torch import schema_version_of_torch
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.reports.terminal import Line, summary
+from pytest_exportcheck.reports.terminal import counts_line, summary
 from pytest_exportcheck.session.collection import CollectionPlugin
+from pytest_exportcheck.session.failures import fold_failures, write_line
 from pytest_exportcheck.session.items import SESSION
 from pytest_exportcheck.session.messages import inbox, outbox
 from pytest_exportcheck.session.recorder import Recorder
@@ -41,20 +42,22 @@ class SummaryPlugin:
         self._workers = workers
         self._told_by_workers: dict[str, None] = {}
 
-    def pytest_report_header(self) -> str:
+    def pytest_report_header(self) -> list[str]:
         options = self._options
         threads = str(options.threads or torch.get_num_threads())
         threads += f" in each of {self._workers} workers" if self._workers else ""
-        return (
-            f"exportcheck: {__version__}, torch {torch.__version__}, export schema {'.'.join(map(str, schema_version_of_torch()))}, "
-            f"profile {options.profile}, seed {options.seed}, threads {threads}"
-        )
+        schema = ".".join(map(str, schema_version_of_torch()))
+        return [
+            f"exportcheck: {__version__}, torch {torch.__version__}, export schema {schema}",
+            f"exportcheck: profile {options.profile}, seed {options.seed}, threads {threads}",
+        ]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         box = outbox(self._config)
         if box is not None:
             box[_TOLD] = [*self._collection.pytest_report_collectionfinish(), *self._told()]
+        fold_failures(self._config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -64,9 +67,13 @@ class SummaryPlugin:
         outcomes = self._recorder.outcomes
         if not outcomes:
             return
-        terminalreporter.section("exportcheck")
-        for line in summary(outcomes, verbose=self._config.get_verbosity() > 0):
-            _write(terminalreporter, line)
+        verbosity, writer = self._config.get_verbosity(), self._config.get_terminal_writer()
+        if verbosity < 0:
+            write_line(writer, counts_line(outcomes))
+        else:
+            terminalreporter.section("exportcheck")
+            for line in summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth):
+                write_line(writer, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
 
@@ -74,9 +81,3 @@ class SummaryPlugin:
         """Return the lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
         return [*self._collection.told(), *(session.expectations.told() if session else ())]
-
-
-def _write(reporter: Any, line: Line) -> None:
-    for text, colour in line.pieces:
-        reporter.write(text, **({colour: True} if colour else {}))
-    reporter.write("\n")

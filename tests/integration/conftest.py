@@ -84,3 +84,9 @@ def run_faulty(pytester: pytest.Pytester):
         return pytester.runpytest("--exportcheck", "--exportcheck-engines=echo", *arguments)
 
     return run
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no line of the summary is wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")

@@ -25,6 +25,7 @@ def broken(monkeypatch):
     return breaks
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_failure_of_the_plugin_is_a_warning_that_names_file_and_line(broken, run_faulty, pytester, linear):
     broken("pytest_exportcheck.describe.modules.slots_of")
     pytester.makepyfile(case_linear=linear)
@@ -107,6 +108,7 @@ def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_fau
     result.stdout.fnmatch_lines([f"exportcheck: 1 case, 3 items: *{errors} engine_error*"])
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_failure_of_the_plugin_is_no_refusal_that_a_case_asks_for(broken, run_faulty, pytester, linear):
     broken("pytest_exportcheck.run.observer.attributes_of")
     broken("pytest_exportcheck.run.stage_maker.ModuleSnapshot.changed_flags")

@@ -35,7 +35,7 @@ def decompose(self, program, decomp_table=None):
     return program
 """
 
-ROWS = ["  Bad        . ! b .", "  Good       . . . .", "  Other      . . . ."]
+ROWS = ["  Bad    . ! b      .", "  Good   . . .      .", "  Other  . . .      ."]
 COUNTS = "exportcheck: 3 cases, 12 items: 10 passed, 1 blocked, 1 interrupted"
 
 

@@ -48,7 +48,7 @@ def test_without_a_word_it_is_broken(run_serdes):
 def test_what_is_allowed_is_lost_and_in_the_ledger(run_serdes, word):
     result = run_serdes(f"exportcheck_allow = {word}")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["preserved by echo *", "  state.persistence *0/1"])
+    result.stdout.fnmatch_lines(["preservation ledger of echo: *", "  state.persistence  serdes kept 0 of 1"])
 
 
 def test_what_is_allowed_elsewhere_is_broken_here(run_serdes):

@@ -39,18 +39,22 @@ def test_the_reference_engine_is_the_second_opinion_on_a_short_set_of_modes(pyte
     result.stdout.fnmatch_lines(
         [
             "*NotTraceable: the model seeds torch's generator*",
-            "engine reference  nonstrict",
-            "  Right           . .",
-            "  SeedInside      F b",
             "second opinion on SeedInside, which fails with torch: reference fails nonstrict",
+            "engine        torch      reference",
+            "capture       nonstrict  nonstrict",
+            "edges         - d r      - r",
+            "case_opinions.py",
+            "  SeedInside  F b b      F b",
+            "  Right       . . .      . .",
             "exportcheck: 2 cases, 10 items: 5 passed, 2 failed, 3 blocked",
         ]
     )
     assert "which fails with reference" not in result.stdout.str()
     named = check_all(pytester, modes, "--exportcheck-engines=reference", "-k", "Right")
-    named.stdout.fnmatch_lines(["  Right           . . ."])
+    named.stdout.fnmatch_lines(["  Right  . . ."])
 
 
+@pytest.mark.usefixtures("wide")
 def test_an_error_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     pytester.makepyfile(case_opinions=OPINIONS)
     pytester.makeconftest(BREAKS_DOWN)
@@ -59,10 +63,10 @@ def test_an_error_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     shipped.assert_outcomes(passed=3, skipped=1, deselected=4)
     shipped.stdout.fnmatch_lines(
         [
-            "  Right           i b",
-            "*i internal failure of an engine or of the plugin, not of the model*",
             "engine error in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
             "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "  Right  . .        i b",
+            "*i internal failure of an engine or of the plugin, not of the model*",
         ]
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
@@ -106,6 +110,7 @@ class Two(torch.nn.Module):
 
 
 @pytest.mark.parametrize("engines", ["torch,reference", "reference"])
+@pytest.mark.usefixtures("wide")
 def test_differences_that_only_the_reference_engine_has_are_engine_errors(pytester, engines):
     pytester.makepyfile(case_two=TWO)
     pytester.makeconftest(DIFFERS)
@@ -138,6 +143,7 @@ reference.load = broken
 """
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_file_of_torch_that_the_reference_engine_cannot_read_fails_nobody_who_ships(pytester):
     pytester.makepyfile(case_two=TWO)
     pytester.makeconftest(CANNOT_READ)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_exportcheck.records import CallSite, Finding, KnownAs, Outcome, Status
-from pytest_exportcheck.reports.failure import LONGEST, failure_text, summary_line
+from pytest_exportcheck.reports.failure import LONGEST, failure_lines, failure_text, summary_line
 
 VALUE = Finding(
     check="outputs",
@@ -51,7 +53,8 @@ def test_a_failure_is_a_headline_its_findings_notes_and_how_to_see_it_again():
         "  state: w: untied  [known: serdes-splits]\n"
         "    expected: one\n"
         "    got:      two\n"
-        "    known torch defect serdes-splits: a defect (https://issues/1)\n"
+        "    known torch defect serdes-splits: a defect\n"
+        "    reported at https://issues/1\n"
         "note: eager is not bit-stable\n"
         "\n"
         "Reproduce with: pytest x"
@@ -135,3 +138,82 @@ def test_the_headline_and_the_summary_line_are_of_what_fails_the_item():
 def test_the_summary_line_counts_the_other_findings():
     outcome = Outcome(case="net", engine="torch", mode="strict", status=Status.FAILED, findings=(RAISED, VALUE))
     assert summary_line(outcome) == "stage: serdes: RuntimeError: no (and 1 more)"
+
+
+def outcome_of(mode, *findings, **options):
+    given = {"case": "net", "engine": "torch", "status": Status.FAILED, **options}
+    return Outcome(mode=mode, findings=findings, **given)
+
+
+def folded(outcome, *among):
+    return failure_text(outcome, reproduce="pytest x", among=among)
+
+
+def test_a_finding_of_several_modes_is_shown_once_with_its_modes():
+    first, second, third = (outcome_of(mode, VALUE) for mode in ("nonstrict", "strict", "strict-serdes"))
+    assert folded(first, first, second, third) == (
+        "nonstrict broke outputs\n"
+        "\n"
+        "  outputs: output['y']: value  (on the example inputs and fresh inputs)\n"
+        "    expected: 1 at [0]\n"
+        "    got:      2 at [0]\n"
+        "    1 of 2 elements differ, by at most 1\n"
+        "    the same in: torch-strict, torch-strict-serdes\n"
+        "\n"
+        "Reproduce with: pytest x"
+    )
+
+
+def test_a_later_mode_names_the_one_that_shows_the_finding_and_shows_what_only_it_has():
+    first, second = outcome_of("nonstrict", VALUE), outcome_of("strict", VALUE, UNTIED)
+    assert folded(second, first, second) == (
+        "strict broke outputs and state\n"
+        "\n"
+        "  state: w: untied  [known: serdes-splits]\n"
+        "    expected: one\n"
+        "    got:      two\n"
+        "    known torch defect serdes-splits: a defect\n"
+        "    reported at https://issues/1\n"
+        "\n"
+        "  outputs: output['y']: value: the same as in torch-nonstrict\n"
+        "\n"
+        "Reproduce with: pytest x"
+    )
+
+
+def test_what_was_allowed_does_not_make_another_finding():
+    lowered = outcome_of("nonstrict-decompose", replace(VALUE, detail="allowed: 1e-7"))
+    assert "the same as in torch-nonstrict" in folded(lowered, outcome_of("nonstrict", VALUE), lowered)
+
+
+def test_another_value_is_another_finding():
+    other = outcome_of("strict", replace(VALUE, actual="3 at [0]"))
+    assert "the same" not in folded(other, outcome_of("nonstrict", VALUE), other)
+
+
+def test_the_finding_of_another_case_is_not_named():
+    here = outcome_of("strict", VALUE)
+    elsewhere = (outcome_of("strict", VALUE, case="other"), outcome_of("strict", VALUE, path="case_b.py"))
+    assert "the same" not in folded(here, *elsewhere, here)
+
+
+def test_an_item_that_shows_only_its_reason_is_not_named():
+    stale, here = outcome_of("nonstrict", VALUE, status=Status.STALE), outcome_of("strict", VALUE)
+    assert "the same" not in folded(here, stale, here)
+
+
+def test_values_verdicts_and_the_line_of_the_user_have_styles():
+    finding = replace(UNTIED, line="net.py:3 in forward: return x")
+    outcome = outcome_of("strict", VALUE, finding)
+    styles = {text.strip(): style for line in failure_lines(outcome, reproduce="x") for text, style in line.pieces}
+    assert {text: style for text, style in styles.items() if style} == {
+        "strict broke outputs and state": "red bold",
+        "1 at [0]": "green",
+        "2 at [0]": "red",
+        "state: w: untied  [known: serdes-splits]": "yellow",
+        "one": "green",
+        "two": "red",
+        "net.py:3 in forward: return x": "bold",
+        "known torch defect serdes-splits: a defect": "yellow",
+        "reported at https://issues/1": "yellow",
+    }
