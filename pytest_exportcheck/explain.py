@@ -93,7 +93,7 @@ def _check_lines(name: str) -> Iterator[str]:
 
 
 def _docstring(name: str) -> str:
-    """The first paragraph of a check's module, which is read and not imported: that would import torch."""
+    """Return the first paragraph of a check's module, which is read and not imported: that would import torch."""
     tree = ast.parse((_PACKAGE / "checks" / f"{name}.py").read_text(encoding="utf-8"))
     text = (ast.get_docstring(tree) or name).partition("\n\n")[0]
     return re.sub(r"\s+", " ", text).replace("``", "")

@@ -14,11 +14,11 @@ LONGEST = 20  # lines of one value before it is cut, unless all is requested
 
 _EXPECTED, _GOT, _KNOWN, _HEADLINE, _USER_CODE = "green", "red", "yellow", "red bold", "bold"
 
-<<<<<<< HEAD
 
 def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False, among: Sequence[Outcome] = ()) -> str:
-    """The text under a failed item. ``verbose`` shows long values whole. A finding that several of the outcomes ``among``
-    have, which are shown in their order, is shown with the first of them only."""
+    """Return the text under a failed item. ``verbose`` shows long values whole. A finding that several of the outcomes
+    ``among`` have, which are shown in their order, is shown with the first of them only.
+    """
     return "\n".join(line.text for line in failure_lines(outcome, reproduce=reproduce, verbose=verbose, among=among))
 
 
@@ -32,24 +32,13 @@ def failure_lines(
 
 
 def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
-    """What failed, line by line: the findings, or the reason where that says it all."""
+    """Yield the failure, line by line: the findings, or the reason where it is sufficient."""
     return (line.text for line in _body(outcome, verbose, ()))
 
 
 def _body(outcome: Outcome, verbose: bool, among: Sequence[Outcome]) -> Iterator[Line]:
     if _says_reason_only(outcome):
         yield from (plain(line) for line in outcome.reason.splitlines())
-=======
-def failure_text(outcome: Outcome, *, reproduce: str, verbose: bool = False) -> str:
-    """Return the text under a failed item. ``verbose`` shows long values whole."""
-    return "\n".join([*body_lines(outcome, verbose), "", f"Reproduce with: {reproduce}"])
-
-
-def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
-    """Yield the failure, line by line: the findings, or the reason where it is sufficient."""
-    if outcome.status in (Status.ERROR, Status.STALE) or not outcome.findings:
-        yield from outcome.reason.splitlines()
->>>>>>> main
         return
     yield plain(headline(outcome), _HEADLINE)
     elsewhere: list[Line] = []
@@ -124,15 +113,11 @@ def first_line(text: str) -> str:
 
 
 def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
-<<<<<<< HEAD
-    """A finding in a few lines: where and what, then the two values, one below the other."""
+    """Yield a finding in a few lines: where and what, then the two values, one below the other."""
     return (line.text for line in _finding(finding, verbose))
 
 
 def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
-=======
-    """Yield a finding in a few lines: where and what, then the two values side by side."""
->>>>>>> main
     verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
     on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
     yield plain(f"  {_title(finding)}{on}{verdict}", "" if finding.verdict == "broken" else _KNOWN)
@@ -164,7 +149,7 @@ def _value(label: str, text: str, style: str, verbose: bool) -> Iterator[Line]:
 
 
 def _with_place(line: Line, where: str) -> Line:
-    """The line, which may say where the user's code raised: that place gets a style of its own."""
+    """Return the line with a separate style for the place where the user's code raised."""
     label, (text, _) = line.pieces
     return Line((label, (text, _USER_CODE))) if where and where in text else line
 

@@ -13,16 +13,10 @@ Ledgers = Mapping[str, Sequence[FieldSurvival]]
 _Totals = Mapping[str, Mapping[str, FieldSurvival]]  # stage -> field
 
 
-<<<<<<< HEAD
 def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False, width: int = WIDTH) -> Iterator[Line]:
     """Yield a line for each field that a step did not keep everywhere, and the number of the others. Fields outside the
-    contract, and the names of what was kept, are shown by ``verbose`` only."""
-=======
-def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False) -> Iterator[str]:
-    """Yield a table of the fields that did not survive everywhere, and the names of those that did. Fields that no
-    table promises are listed with ``verbose`` only; without it they are counted.
+    contract, and the names of what was kept, are shown by ``verbose`` only.
     """
->>>>>>> main
     totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
     if not totals:
         return
@@ -59,12 +53,12 @@ def _kept(line: FieldSurvival) -> str:
 
 
 def _over(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
-    """Stage -> what became of a field there."""
+    """Return, for each stage, what became of a field there."""
     return {stage: lines[field] for stage, lines in totals.items() if field in lines}
 
 
 def _lost(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
-    """The same, of the stages that did not keep the field everywhere."""
+    """Return the same for the stages that did not keep the field everywhere."""
     return {stage: line for stage, line in _over(field, totals).items() if line.kept != line.before}
 
 
@@ -73,29 +67,3 @@ def _totals(ledger: Sequence[FieldSurvival]) -> dict[str, FieldSurvival]:
     for line in ledger:
         totals[line.field] = totals[line.field] + line if line.field in totals else line
     return totals
-<<<<<<< HEAD
-=======
-
-
-def _whole(line: FieldSurvival) -> bool:
-    return line.kept == line.before
-
-
-def _table(fields: Sequence[str], totals: Mapping[str, Mapping[str, FieldSurvival]]) -> Iterator[str]:
-    cells = {
-        stage: [stage, *(_cell(lines[field]) if field in lines else "" for field in fields)]
-        for stage, lines in totals.items()
-    }
-    cells = {stage: column for stage, column in cells.items() if any(column[1:])}
-    widths = {stage: max(map(len, column)) for stage, column in cells.items()}
-    first = max(map(len, fields))
-    for row, name in enumerate(["", *fields]):
-        columns = "  ".join(f"{column[row]:>{widths[stage]}}" for stage, column in cells.items())
-        yield f"  {name:<{first}}  {columns}".rstrip()
-
-
-def _cell(line: FieldSurvival) -> str:
-    """Return ``12/14``: twelve of fourteen places have the field unchanged."""
-    parts = [f"{line.kept}/{line.before}"] if line.before else []
-    return " ".join([*parts, *([f"+{line.gained}"] if line.gained else [])])
->>>>>>> main

@@ -85,7 +85,7 @@ def _left_out_text(left_out: Sequence[_Signs], others: bool) -> str:
 
 
 def _shown(cases: Mapping[_Case, _Signs], verbose: bool) -> dict[_Case, _Signs]:
-    """The cases to show, those that fail first."""
+    """Return the cases to show, those that fail first."""
     ordered = dict(sorted(cases.items(), key=lambda each: not _fails(each[1])))
     if verbose or len(cases) <= _FEW:
         return ordered
@@ -106,7 +106,7 @@ def _is_green(signs: _Signs) -> bool:
 
 
 def _edge_names(rows: Iterable[Outcome]) -> dict[str, str]:
-    """Short names of the edges: the fewest first letters that no edge before has."""
+    """Return short names of the edges: the fewest first letters that no edge before has."""
     edges = {edge for row in rows for edge in Mode.parse(row.mode).unfuzzed.edges}
     order = [*(edge for edge in EDGES if edge in edges), *sorted(edges.difference(EDGES))]
     names: dict[str, str] = {}
@@ -206,7 +206,7 @@ def _labels(group: _Group) -> str:
 
 
 def _cells(groups: Sequence[_Group], signs: _Signs) -> Iterator[tuple[str, str]]:
-    """The signs of one case, each with its colour, and the spaces between them."""
+    """Yield the signs of one case, each with its colour, and the spaces between them."""
     for number, (engine, members) in enumerate(_by_engine(groups)):
         yield (_GAP if number else "", "")
         for place, group in enumerate(members):
@@ -226,7 +226,7 @@ def _joined_columns(group: _Group) -> int:
 
 
 def _name(name: str, width: int) -> str:
-    """The name of a case, indented; the middle of a long one is left out."""
+    """Return the name of a case, indented; the middle of a long one is left out."""
     room = width - 2
     half = (room - 2) // 2
     return f"  {name}" if len(name) <= room else f"  {name[: room - 2 - half]}..{name[-half:]}"

@@ -27,7 +27,6 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> It
     yield counts_line(rows)
 
 
-<<<<<<< HEAD
 def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     defects = defects_of(rows)
     if defects:
@@ -36,68 +35,6 @@ def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
         yield from wrapped(f"  {defect.id} ({count(number, 'item')}): {defect.title}", width, "yellow", "    ")
         if defect.issue:
             yield plain(f"    {defect.issue}")
-=======
-def _matrix(engine: str, rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
-    modes = in_order(Mode.parse(row.mode) for row in rows)
-    cells = _cells(rows)
-    title = f"engine {engine}"
-    width = max(len(title), *(len(case) + 2 for _, case in cells)) + 2
-    yield _plain("")
-    yield from _staircase(title, modes, width)
-    shown, folded = _folded(cells, verbose)
-    for path in dict.fromkeys(path for path, _ in shown):
-        yield _plain(path)
-        for (where, case), signs in shown.items():
-            if where == path:
-                pieces = [(f"  {case:<{width - 2}}", "")]
-                for mode in modes:
-                    sign, colour = _sign(signs.get(str(mode)))
-                    pieces += [(sign, colour), (" ", "")]
-                yield Line(tuple(pieces[:-1]))
-    if folded:
-        yield _plain(f"... and {folded} more cases that passed in every mode (-v shows them)")
-
-
-def _cells(rows: Sequence[Outcome]) -> dict[tuple[str, str], dict[str, Status]]:
-    cells: dict[tuple[str, str], dict[str, Status]] = {}
-    for row in rows:
-        cells.setdefault((row.path, row.case), {})[row.mode] = row.status
-    return cells
-
-
-def _folded(
-    cells: Mapping[tuple[str, str], Mapping[str, Status]], verbose: bool
-) -> tuple[dict[tuple[str, str], Mapping[str, Status]], int]:
-    """Fold a long list: return the rows that are not all passed, and how many were left out."""
-    if verbose or len(cells) <= _FOLD_ABOVE:
-        return dict(cells), 0
-    shown = {key: signs for key, signs in cells.items() if set(signs.values()) != {Status.PASSED}}
-    return shown, len(cells) - len(shown)
-
-
-def _staircase(title: str, modes: Sequence[Mode], width: int) -> Iterator[Line]:
-    """Yield a heading in which each mode's name starts above its column."""
-    for place, mode in enumerate(modes):
-        head = title if place == 0 else ""
-        is_next = place > 0 and mode == modes[place - 1].fuzzed
-        yield _plain(f"{head:<{width}}" + "| " * place + (mode.last if is_next else str(mode)))
-    yield _plain(" " * width + "| " * len(modes))
-
-
-def _sign(status: Status | None) -> tuple[str, str]:
-    return (" ", "") if status is None else (status.sign, status.colour)
-
-
-def _legend(rows: Sequence[Outcome]) -> Iterator[Line]:
-    seen = {row.status for row in rows}
-    words = [f"{status.sign} {status.legend}" for status in Status if status in seen]
-    yield _plain("   ".join(words))
-
-
-def _known(rows: Sequence[Outcome]) -> Iterator[Line]:
-    for defect, number in defects_of(rows).items():
-        yield Line(((f"{defect_text(defect)}: {count(number, 'item')}", "yellow"),))
->>>>>>> main
 
 
 def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
@@ -108,13 +45,8 @@ def defects_of(rows: Sequence[Outcome]) -> Mapping[KnownAs, int]:
     return counts
 
 
-<<<<<<< HEAD
 def _engine_errors(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
-    """Findings for which an engine or the plugin is at fault, one line for each difference or error."""
-=======
-def _engine_errors(rows: Sequence[Outcome]) -> Iterator[Line]:
     """Yield findings for which an engine or the plugin is at fault, one line for each difference or error."""
->>>>>>> main
     found: dict[tuple[str, str], list[Outcome]] = {}
     for row in rows:
         for finding in row.findings:
@@ -140,13 +72,8 @@ def _in_a_line(finding: Finding) -> str:
     return " ".join(text.split())
 
 
-<<<<<<< HEAD
 def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
-    """Where a case fails with one engine, what the others make of it in the same modes."""
-=======
-def _second_opinions(rows: Sequence[Outcome]) -> Iterator[Line]:
     """Yield, for each case that fails with one engine, the results of the others in the same modes."""
->>>>>>> main
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
     engines = dict.fromkeys(row.engine for row in rows)
@@ -169,13 +96,8 @@ def _notes(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
         yield from wrapped(f"note: {case}: {note}", width)
 
 
-<<<<<<< HEAD
 def _ledger(rows: Sequence[Outcome], verbose: bool, width: int) -> Iterator[Line]:
-    """One list for each engine."""
-=======
-def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
-    """Yield one table per engine."""
->>>>>>> main
+    """Yield one list for each engine."""
     for engine in dict.fromkeys(row.engine for row in rows):
         ledgers: dict[str, list[FieldSurvival]] = {}
         for row in rows:
@@ -184,13 +106,8 @@ def _ledger(rows: Sequence[Outcome], verbose: bool) -> Iterator[Line]:
         yield from ledger_lines(engine, ledgers, verbose=verbose, width=width)
 
 
-<<<<<<< HEAD
 def _slowest(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
-    """The captures (a stage without an edge) that took longest."""
-=======
-def _slowest(rows: Sequence[Outcome]) -> Iterator[Line]:
     """Yield the captures (a stage without an edge) that took longest."""
->>>>>>> main
     captures = [
         (seconds, row.case, stage)
         for row in rows
@@ -214,15 +131,3 @@ def counts_line(rows: Sequence[Outcome]) -> Line:
             separator = ", " if len(pieces) > 1 else ""
             pieces += [(separator, ""), (f"{counts[status]} {status}", status.colour)]
     return Line(tuple(pieces))
-<<<<<<< HEAD
-=======
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 item``, ``2 items``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _plain(text: str) -> Line:
-    return Line(((text.rstrip(), ""),))
->>>>>>> main

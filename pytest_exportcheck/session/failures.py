@@ -55,7 +55,7 @@ def fold_failures(config: pytest.Config) -> None:
 
 
 def _shown_of(report: Any, verbose: bool) -> Outcome | None:
-    """The outcome that a report shows; None where it shows anything else: an internal error, or a timeout."""
+    """Return the outcome that a report shows; None where it shows anything else: an internal error, or a timeout."""
     message = message_of(report)
     if message.outcome is None or not isinstance(report.longrepr, ReprExceptionInfo):
         return None

@@ -25,18 +25,11 @@ _OUTPUT = "workeroutput"
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-<<<<<<< HEAD
-    """What one report says besides pytest's own fields: the ``outcome`` of the item that ended, what that means for the
-    file of expected failures (``delta``), and why an item that stands for no case failed (``error``). ``reproduce`` is the command
-    that runs a failed item again. ``selected`` are the items of this run as they are before they run; the first report of each
-    process that collects has them."""
-=======
     """The content that one report carries in addition to pytest's own fields: the ``outcome`` of the item that ended,
     its changes to the file of expected failures (``delta``), and why an item without a case failed (``error``).
-    ``selected`` are the items of this run as they are before they run; the first report of each process that collects
-    has them.
+    ``reproduce`` is the command that runs a failed item again. ``selected`` are the items of this run as they are
+    before they run; the first report of each process that collects has them.
     """
->>>>>>> main
 
     outcome: Outcome | None = None
     delta: ExpectationDelta | None = None

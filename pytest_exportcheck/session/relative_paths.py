@@ -19,7 +19,7 @@ class RelativePaths:
     root: Path
 
     def of(self, text: str) -> str:
-        """The text with its paths cut."""
+        """Return the text with its paths cut."""
         if os.sep not in text:
             return text
         for folder, short in self._folders():
@@ -27,7 +27,7 @@ class RelativePaths:
         return text
 
     def of_outcome(self, outcome: Outcome) -> Outcome:
-        """The outcome with every text cut that may name a file."""
+        """Return the outcome with every text cut that may name a file."""
         return replace(
             outcome,
             file=self.of(outcome.file),
@@ -37,7 +37,7 @@ class RelativePaths:
         )
 
     def of_judgement(self, judgement: Judgement) -> Judgement:
-        """The same, with the findings that are compared with expected failures."""
+        """Return the same with the findings that are compared with expected failures."""
         found = judgement.reckoning
         if found is not None:
             found = replace(
@@ -64,7 +64,7 @@ class RelativePaths:
         )
 
     def _folders(self) -> list[tuple[str, str]]:
-        """Folders and what is written instead, the longest first: one may be inside another."""
+        """Return folders and what is written instead, the longest first: one may be inside another."""
         cut = [self.root, *(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib"))]
         folders = {f"{folder}{os.sep}": "" for folder in cut if folder != Path(folder.anchor)}
         folders.setdefault(f"{Path.home()}{os.sep}", f"~{os.sep}")

@@ -25,7 +25,9 @@ def test_reports_and_expectations_have_paths_from_the_root_folder(pytester, run_
     pytester.makepyfile(case_linear=linear, case_wrong="import no_such_module", broken=BROKEN)
     modes = "--exportcheck-modes=nonstrict,nonstrict-decompose"
     result = run_faulty(RAISING, modes, "--exportcheck-json=report.json", *workers)
-    result.stdout.fnmatch_lines(["    got:      ValueError: cannot read broken.py", "              (raised at broken.py:*"])
+    result.stdout.fnmatch_lines(
+        ["    got:      ValueError: cannot read broken.py", "              (raised at broken.py:*"]
+    )
     run_faulty(
         RAISING,
         modes,
