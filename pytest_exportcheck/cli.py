@@ -1,8 +1,9 @@
 """The console command ``exportcheck``; no part of it imports torch.
 
-``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample inputs
-and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins reports,
-``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch or a check is.
+``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
+inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
+reports, ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch
+or a check is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""``exportcheck explain NAME``: a known defect of torch with the project's report of it, or a check and how strict it is."""
+"""``exportcheck explain NAME``: a known defect of torch with the project's report of it, or a check and how strict it
+is.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ from pytest_exportcheck.reports.lines import WIDTH, wrapped
 from pytest_exportcheck.reports.wording import kind_of
 
 _PACKAGE = Path(__file__).parent
-#: Where the reports are: in a wheel, else in a checkout.
+#: Folder of the reports: in a wheel, else in a checkout.
 _REPORTS = (_PACKAGE / "known_defect_reports", _PACKAGE.parent / "docs" / "known-defects")
-#: Checks that have no file of their own.
+#: Checks without a separate file.
 _ELSEWHERE = {
     "stage": (
         "Stage: every step succeeds, and leaves the module, its input program and torch's global modes as they were."
@@ -93,7 +95,7 @@ def _check_lines(name: str) -> Iterator[str]:
 
 
 def _docstring(name: str) -> str:
-    """Return the first paragraph of a check's module, which is read and not imported: that would import torch."""
+    """Return the first paragraph of a check's module, which is read and not imported: an import would load torch."""
     tree = ast.parse((_PACKAGE / "checks" / f"{name}.py").read_text(encoding="utf-8"))
     text = (ast.get_docstring(tree) or name).partition("\n\n")[0]
     return re.sub(r"\s+", " ", text).replace("``", "")

@@ -1,4 +1,4 @@
-"""What ``exportcheck explain`` prints of a known defect of torch."""
+"""The text of ``exportcheck explain`` about a known defect of torch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def defect_lines(
     report: str | None,
     width: int = WIDTH,
 ) -> Iterator[str]:
-    """Yield the lines. ``explains`` are the kinds of findings that the defect explains, ``report`` is the text of the project's
-    report of the defect, None if it is not installed."""
+    """Yield the lines. ``explains`` are the kinds of findings that the defect explains, ``report`` is the text of the
+    project's report of the defect, None if it is not installed.
+    """
     facts = {
         "torch": torch,
         "explains": ", ".join(dict.fromkeys(explains)),

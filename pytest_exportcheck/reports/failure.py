@@ -70,7 +70,7 @@ def _same_item(one: Outcome, other: Outcome) -> bool:
 
 
 def _shows(outcome: Outcome, finding: Finding) -> bool:
-    """Return True if an outcome shows the finding, whatever may have caused it there and whatever was allowed."""
+    """Return True if an outcome shows the finding, apart from its detail, its causes and its operators."""
     shown = () if _says_reason_only(outcome) else outcome.findings
     alike = (replace(each, detail=finding.detail, causes=finding.causes, operators=finding.operators) for each in shown)
     return finding in alike

@@ -53,12 +53,12 @@ def _kept(line: FieldSurvival) -> str:
 
 
 def _over(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
-    """Return, for each stage, what became of a field there."""
+    """Return the survival of a field by stage."""
     return {stage: lines[field] for stage, lines in totals.items() if field in lines}
 
 
 def _lost(field: str, totals: _Totals) -> Mapping[str, FieldSurvival]:
-    """Return the same for the stages that did not keep the field everywhere."""
+    """Return the survival of a field by stage, for the stages that did not keep the field everywhere."""
     return {stage: line for stage, line in _over(field, totals).items() if line.kept != line.before}
 
 

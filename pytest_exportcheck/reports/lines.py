@@ -12,13 +12,13 @@ WIDTH = 80
 
 @dataclass(frozen=True)
 class Line:
-    """Pieces of text, each with the names of its styles: ``red bold``; an empty name is no style."""
+    """Pieces of text, each with the names of its styles: ``red bold``; an empty name means no style."""
 
     pieces: tuple[tuple[str, str], ...]
 
     @property
     def text(self) -> str:
-        """The line without its styles."""
+        """Return the line without its styles."""
         return "".join(text for text, _ in self.pieces)
 
 
@@ -36,5 +36,5 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ") -> Itera
 
 
 def count(number: int, noun: str) -> str:
-    """``1 item``, ``2 items``."""
+    """Return a number with its noun: ``1 item``, ``2 items``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

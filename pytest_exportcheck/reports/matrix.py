@@ -1,4 +1,6 @@
-"""The matrix: a line for each case, a sign for each mode. Modes are grouped by engine and capture, and edges have short names."""
+"""The matrix: a line for each case, a sign for each mode. Modes are grouped by engine and capture, and edges have short
+names.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class _Group:
 
     @property
     def title(self) -> str:
-        """The capture; its initials if the whole name is wider than the columns."""
+        """Return the capture; its initials if the whole name is wider than the columns."""
         initials = "".join(word[:1] for word in self.capture.split("_"))
         return self.capture if len(self.capture) <= self._columns_width or len(initials) < 2 else initials
 
@@ -59,8 +61,9 @@ class _Group:
 
 
 def matrix_lines(rows: Sequence[Outcome], *, verbose: bool, width: int) -> Iterator[Line]:
-    """Yield the matrix and what its signs mean. Cases that fail come first. ``verbose`` shows every case; else a long list
-    is cut: cases that passed in every mode are left out, then others that do not fail."""
+    """Yield the matrix and the meaning of its signs. Cases that fail come first. ``verbose`` shows every case; else a
+    long list is cut: cases that passed in every mode are left out, then others that do not fail.
+    """
     cases: dict[_Case, dict[tuple[str, Mode], Status]] = {}
     for row in rows:
         cases.setdefault((row.path, row.case), {})[row.engine, Mode.parse(row.mode)] = row.status

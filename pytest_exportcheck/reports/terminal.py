@@ -1,4 +1,6 @@
-"""The terminal summary. What is read first comes last, next to pytest's own summary: the matrix and the counts."""
+"""The terminal summary. The matrix and the counts come last, next to pytest's own summary, because they are read
+first.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def _in_a_line(finding: Finding) -> str:
 
 
 def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
-    """Yield, for each case that fails with one engine, the results of the others in the same modes."""
+    """Yield yield, for each case that fails with one engine, the results of the others in the same modes."""
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
     engines = dict.fromkeys(row.engine for row in rows)

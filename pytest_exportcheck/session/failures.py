@@ -22,7 +22,7 @@ from pytest_exportcheck.session.messages import message_of
 
 @dataclass(eq=False)
 class FailureRepr(ReprExceptionInfo):
-    """What pytest shows of a failed item, with styles. ``reprtraceback`` keeps the whole text."""
+    """The representation of a failed item in pytest, with styles. ``reprtraceback`` keeps the whole text."""
 
     lines: Sequence[Line] = ()
 
@@ -41,7 +41,9 @@ def write_line(writer: TerminalWriter, line: Line) -> None:
 
 
 def fold_failures(config: pytest.Config) -> None:
-    """Let the terminal reporter show every finding of a case once. With ``-vv`` every item shows all of its findings."""
+    """Make the terminal reporter show every finding of a case once. With ``-vv`` every item shows all of its
+    findings.
+    """
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None:  # -p no:terminal, and workers of pytest-xdist
         return
@@ -55,7 +57,9 @@ def fold_failures(config: pytest.Config) -> None:
 
 
 def _shown_of(report: Any, verbose: bool) -> Outcome | None:
-    """Return the outcome that a report shows; None where it shows anything else: an internal error, or a timeout."""
+    """Return the outcome that a report shows; None where the report shows something else: an internal error, or a
+    timeout.
+    """
     message = message_of(report)
     if message.outcome is None or not isinstance(report.longrepr, ReprExceptionInfo):
         return None

@@ -13,8 +13,9 @@ from pytest_exportcheck.records import Finding, Judgement, Outcome, Raised
 
 @dataclass(frozen=True)
 class RelativePaths:
-    """Cuts the folders of this machine off paths: pytest's root folder, where packages are installed, and Python's own. The home
-    folder is written ``~``."""
+    """The cutter of this machine's folders in paths: pytest's root folder, the folders of installed packages, and
+    Python's own. The home folder is written ``~``.
+    """
 
     root: Path
 
@@ -37,7 +38,7 @@ class RelativePaths:
         )
 
     def of_judgement(self, judgement: Judgement) -> Judgement:
-        """Return the same with the findings that are compared with expected failures."""
+        """Return the judgement with every text cut, also in the findings that are compared with expected failures."""
         found = judgement.reckoning
         if found is not None:
             found = replace(
@@ -64,7 +65,7 @@ class RelativePaths:
         )
 
     def _folders(self) -> list[tuple[str, str]]:
-        """Return folders and what is written instead, the longest first: one may be inside another."""
+        """Return folders and their replacements, the longest first: one may be inside another."""
         cut = [self.root, *(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib"))]
         folders = {f"{folder}{os.sep}": "" for folder in cut if folder != Path(folder.anchor)}
         folders.setdefault(f"{Path.home()}{os.sep}", f"~{os.sep}")

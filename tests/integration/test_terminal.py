@@ -206,7 +206,7 @@ def test_verbose_shows_every_case(pytester, run_faulty):
     short = run_faulty("pass", "--exportcheck-modes=nonstrict-serdes")
     short.stdout.fnmatch_lines(["9 cases passed in every mode (-v lists them)"])
     full = run_faulty("pass", "--exportcheck-modes=nonstrict-serdes", "-v")
-    full.stdout.fnmatch_lines([f"  net{number}   ." for number in range(9)], consecutive=True)
+    full.stdout.fnmatch_lines([f"  net{number}   ." for number in reversed(range(9))], consecutive=True)
     full.stdout.no_fnmatch_line("*(-v lists them)*")
 
 

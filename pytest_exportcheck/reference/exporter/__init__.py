@@ -1,1 +1,3 @@
-"""The reference exporter: how a module becomes a program, how programs are lowered, and what cannot be captured and why."""
+"""The reference exporter: how a module becomes a program, how programs are lowered, and what cannot be captured and
+why.
+"""
