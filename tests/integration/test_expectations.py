@@ -51,7 +51,7 @@ def test_expectation_that_no_longer_holds_fails_and_names_its_line(echo, run_ech
         [
             "expected to fail (check '[*]': issue 12), and no longer does: "
             "delete the expect_failure('[*]-decompose', ...) at *case_net.py:4, or narrow it to the items that still fail",
-            "  Net        S",
+            "  Net    S",
         ]
     )
 

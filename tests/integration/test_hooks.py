@@ -40,7 +40,7 @@ def test_an_added_edge_joins_the_default_modes_and_all_modes(run):
     hooks = EDGE.format(result="program", edge="again")
     result = run(hooks)
     result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["* nonstrict-again"])
+    result.stdout.fnmatch_lines(["edges     - d ds s sr r a  -   - s r", "edges: *, a again"])
 
 
 def test_an_added_edge_may_stand_anywhere_in_a_mode(run):

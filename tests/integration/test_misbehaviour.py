@@ -106,4 +106,4 @@ def test_a_model_that_hangs_costs_its_own_items(run):
     pytest.importorskip("pytest_timeout", reason="pytest-timeout is not installed")
     result = run("import time; time.sleep(60)", "pass", "--timeout=2", "-o", "timeout_func_only=false")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*Timeout*", "  Net        !"])
+    result.stdout.fnmatch_lines(["*Timeout*", "  Net     !"])
