@@ -58,8 +58,8 @@ def test_a_report_that_is_not_installed_is_named(capsys, monkeypatch, tmp_path):
 def test_a_check_is_a_paragraph_and_its_levels(capsys):
     assert main(["explain", "stability"]) == 0
     assert capsys.readouterr().out == (
-        "Stability: an edge that is taken again changes nothing more. Judged where a mode\n"
-        "repeats its last edge (nonstrict-serdes-serdes, nonstrict-retrace-retrace).\n"
+        "Stability: an edge that is applied again changes nothing more. Judged where a\n"
+        "mode repeats its last edge (nonstrict-serdes-serdes, nonstrict-retrace-retrace).\n"
         "\n"
         "Judged at: serdes repeated, retrace repeated.\n"
         "docs/contract.md in the project's repository says what the levels mean.\n"
