@@ -21,7 +21,17 @@ import torch
 
 from pytest_exportcheck.records import Cause, Raised
 
-_LIBRARIES = ("sympy", "mpmath", "_pytest", "pluggy", "hypothesis", "xdist", "execnet", "pytest_timeout.py")
+_LIBRARIES = (
+    "_distutils_hack",
+    "sympy",
+    "mpmath",
+    "_pytest",
+    "pluggy",
+    "hypothesis",
+    "xdist",
+    "execnet",
+    "pytest_timeout.py",
+)
 _MOST_LINES = 12
 
 

@@ -232,7 +232,9 @@ def test_a_factory_may_skip_its_case(echo, run_echo):
     )
     result = run_echo("--exportcheck-modes=nonstrict,strict", "-rs")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["  needs_gpu  s          s", "signs: s skipped by the case itself", "SKIPPED [[]2[]]*needs a GPU"])
+    result.stdout.fnmatch_lines(
+        ["  needs_gpu  s          s", "signs: s skipped by the case itself", "SKIPPED [[]2[]]*needs a GPU"]
+    )
 
 
 def test_an_error_of_the_plugin_itself_is_shown_once_and_asks_for_a_report(echo, run_echo, linear, monkeypatch):

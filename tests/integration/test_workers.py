@@ -142,7 +142,7 @@ def test_a_worker_that_dies_costs_what_builds_on_its_stage(run_deadly):
     result = run_deadly("-n", "2", "-rs")
     result.assert_outcomes(passed=6, failed=2, skipped=4)
     assert result.stdout.str().count("replacing crashed worker") == 2
-    assert result.stdout.str().count("\nengine   echo") == 1
+    assert result.stdout.str().count("\nengine    echo") == 1
     result.stdout.fnmatch_lines_random(
         [
             "*_ Deadly[[]echo-nonstrict-decompose] _*",
@@ -200,7 +200,7 @@ def test_the_rows_are_in_the_order_of_collection(echo, run_echo, linear):
     echo.makepyfile(case_linear="\n".join(linear.replace("Linear(torch", f"{name}(torch") for name in names))
     for workers in ((), ("-n", "2")):
         result = run_echo(*workers, "--exportcheck-modes=nonstrict,strict")
-        result.stdout.fnmatch_lines([f"  {name} *. ." for name in names], consecutive=True)
+        result.stdout.fnmatch_lines([f"  {name:<7}  .          ." for name in names], consecutive=True)
 
 
 def test_without_xdist_nothing_asks_for_it(echo, run_echo, linear):

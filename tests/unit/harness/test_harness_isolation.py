@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -99,3 +101,16 @@ def test_a_capture_that_fails_after_the_model_ran_names_the_last_line(pytester):
             "    torch raised this at torch/fx/experimental/symbolic_shapes.py:* in issue_guard: *",
         ]
     )
+
+
+def test_a_hook_of_the_import_system_is_not_a_line_of_the_model():
+    """An operator may import at its first call; setuptools hooks into that from a folder next to the libraries."""
+    file = Path(torch.__file__).parents[1] / "_distutils_hack" / "__init__.py"
+    names = {}
+    exec(compile("def find():\n    return len('')", str(file), "exec"), names)
+
+    def forward():
+        names["find"]()  # the last line
+        raise ValueError("no")
+
+    assert last_line_of_model(forward).endswith(" in forward: names['find']()  # the last line".replace("'", '"'))
