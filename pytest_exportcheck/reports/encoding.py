@@ -10,7 +10,7 @@ import msgspec
 
 
 def printable(text: str) -> str:
-    """Spell out what no encoding of Unicode can carry: a lone surrogate, as in the name of a file that is not UTF-8,
+    r"""Spell out what no encoding of Unicode can carry: a lone surrogate, as in the name of a file that is not UTF-8,
     becomes ``\udc80`` in letters.
     """
     return text.encode("utf-8", "backslashreplace").decode()
