@@ -91,13 +91,22 @@ def undocumented(source: str) -> Iterator[str]:
             yield node.name
 
 
+def unencodable(source: str) -> Iterator[str]:
+    """Yield the docstrings with a lone surrogate, which Python 3.13 refuses to compile."""
+    for _, text in documented(ast.parse(source)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            yield text.splitlines()[0]
+
+
 def of_package(check) -> dict[str, list[str]]:
     """Return what a check finds, by the file of the package."""
     found = {str(path.relative_to(PACKAGE)): list(check(path.read_text(encoding="utf-8"))) for path in FILES}
     return {path: each for path, each in found.items() if each}
 
 
-@pytest.mark.parametrize("check", [wrong_openings, wrong_words, undocumented])
+@pytest.mark.parametrize("check", [wrong_openings, wrong_words, undocumented, unencodable])
 def test_docstrings_and_comments_of_the_package_are_plain(check):
     assert of_package(check) == {}
 
@@ -152,3 +161,8 @@ def test_banned_words_are_found_in_docstrings_and_comments_only(source, phrases)
 
 def test_a_public_function_without_a_docstring_is_found():
     assert list(undocumented("def f():\n    return 1\ndef _g():\n    return 2")) == ["f"]
+
+
+def test_a_docstring_with_a_lone_surrogate_is_found():
+    assert list(unencodable('def name():\n    "Return \\udc80."\n')) == ["Return \udc80."]
+    assert list(unencodable('def name():\n    r"Return \\udc80."\n')) == []
