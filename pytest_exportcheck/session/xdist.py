@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.run.journal import Entry, Journal
@@ -173,7 +174,7 @@ class ParallelPlugin:
         ask.
         """
         match = _ITEM.fullmatch(nodeid)
-        engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
+        engines = {AGREE, *(engine.name for engine in self._config.stash[SESSION].registry.engines)}
         return match if match and match["engine"] in engines else None
 
 
