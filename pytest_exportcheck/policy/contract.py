@@ -210,7 +210,7 @@ def contract_for(
     return cast(Levels, loosened)
 
 
-#: What calls of a program show: the captures of two engines are compared in it with each other.
+#: Checks of calls, by which the captures of two engines are compared with each other.
 _SHOWN_BY_CALLS = ("outputs", "effects", "aliasing", "gradients", "call_spec")
 
 

@@ -79,7 +79,7 @@ def values_text(finding: Finding, expected: str, actual: str) -> str:
 
 def culprit_text(finding: Finding) -> str:
     """Return the likely culprit of a disagreement, with the reason; empty for other findings."""
-    return f"likely culprit: {finding.culprit.name}: {finding.culprit.reason}" if finding.culprit else ""
+    return f"likely culprit: {finding.culprit.name} ({finding.culprit.reason})" if finding.culprit else ""
 
 
 def calls_of(finding: Finding) -> tuple[str, ...]:

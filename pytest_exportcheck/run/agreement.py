@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,6 @@ import torch
 from pytest_exportcheck.checks.agreement import Pair, Side, SizedPair, disagreements, shared_faults
 from pytest_exportcheck.checks.agreement.values import between
 from pytest_exportcheck.engines.protocol import Engine
-from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals

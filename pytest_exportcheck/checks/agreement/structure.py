@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pytest_exportcheck.checks import align, nodes
+from pytest_exportcheck.checks.agreement.harmless import without_harmless
 from pytest_exportcheck.checks.agreement.sides import UNDECIDED, Pair, Side
 from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.records import Culprit, Finding, ProgramRecord, SignatureRecord, SpecRecord, StateRecord
@@ -26,10 +27,19 @@ def structure_findings(pair: Pair, values: Sequence[Finding]) -> Iterator[Findin
     for finding in _signature(pair, one, other):
         culprit = _of_contract(pair) or computing or _undecided(pair)
         yield pair.finding(finding, culprit.name, culprit.reason)
-    evidence = replace(pair.evidence, contract=_SEQUENCE, alignment=align(one, other, "sequence"))
-    for finding in nodes.check(evidence):
+    for finding in _operators(pair, one, other):
         culprit = computing or _undecided(pair)
         yield pair.finding(finding, culprit.name, culprit.reason)
+
+
+def _operators(pair: Pair, one: ProgramRecord, other: ProgramRecord) -> list[Finding]:
+    evidence = replace(pair.evidence, contract=_SEQUENCE, alignment=align(one, other, "sequence"))
+    found = nodes.check(evidence)
+    if not found:
+        return []
+    before, after = evidence.before, evidence.after
+    swapped = replace(evidence, before=after, after=before, alignment=align(other, one, "sequence"))
+    return without_harmless(found, nodes.check(swapped), one, other)
 
 
 def _signature(pair: Pair, one: ProgramRecord, other: ProgramRecord) -> Iterator[Finding]:
