@@ -116,6 +116,6 @@ def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> Non
     for name, value in replaced.items():
         if any(value is each for each in constants.values()):
             raise NotTraceable(
-                f"the model reads self.{name} and assigns it anew, which a program can keep for buffers only: the second call would "
-                f'compute with the old value. Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
+                f"forward() reassigns self.{name} after reading it; only buffers keep a new value in an exported program. "
+                f'Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
             )

@@ -62,16 +62,20 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
         When the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
     """
     if not isinstance(args, tuple):
-        raise InvalidInput(f"args is a tuple of positional arguments, got {type(args).__name__}. Write (x,) for one.")
+        raise InvalidInput(
+            f"args must be a tuple of positional arguments, got {type(args).__name__}. Write (x,) for a single one."
+        )
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise InvalidInput(f"kwargs is a mapping of keyword arguments, got {type(kwargs).__name__}.")
+        raise InvalidInput(
+            f"kwargs must be a mapping of keyword arguments, got {type(kwargs).__name__}. Pass a dict or None."
+        )
     args, kwargs = tuple(args), dict(kwargs or {})
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise InvalidInput(
-            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}."
+            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}. Pass args and kwargs that fit it."
         ) from None
     names = list(_names(signature, args, kwargs))
     rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
@@ -121,8 +125,8 @@ def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
     leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
     if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
         raise InvalidInput(
-            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not take. Pass tensors, numbers, "
-            "texts and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
+            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not accept. Pass tensors, numbers, "
+            "strings and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )
     return leaf

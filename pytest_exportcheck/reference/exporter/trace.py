@@ -116,11 +116,11 @@ def _data_dependence_located() -> Iterator[None]:
     except GuardOnDataDependentSymNode as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
-        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
+        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "an unknown line"
         raise DataDependent(
-            f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
-            f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
-            "torch.cond, or say what holds before that line with torch._check(...).",
+            f"Could not guard on data-dependent expression {error.cond}: the model branches on the values of a tensor, or needs one as "
+            f"a number, at\n  {place}\nA program takes one branch for all values. Compute both and choose with torch.where, use torch.cond, "
+            "or state the condition before that line with torch._check(...).",
             error.cond,
         ) from error
 
