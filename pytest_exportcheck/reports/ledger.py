@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_exportcheck.records import FieldSurvival
-from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
+from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, wrapped
 
 Ledgers = Mapping[str, Sequence[FieldSurvival]]
 """Stage -> the ledger of every item that ended in it, one after the other."""
@@ -23,7 +23,7 @@ def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False, width:
     fields = sorted({field for stage in totals.values() for field in stage})
     promised = [field for field in fields if any(each.promised for each in _over(field, totals).values())]
     outside = [field for field in fields if field not in promised]
-    yield plain(f"preservation ledger of {engine}: fields that a stage did not keep in every place")
+    yield from wrapped(f"preservation ledger of {engine}: fields that a stage did not keep everywhere", width)
     yield from _losses(promised, totals, width)
     if verbose:
         yield from _losses(outside, totals, width, note=" (outside the contract)")

@@ -37,6 +37,7 @@ def export(
     preserve_module_call_signature: tuple[str, ...] = (),
 ) -> ExportedProgram:
     """Return the program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
+    One thread can capture at a time, because torch's tracer belongs to the process.
 
     Parameters
     ----------

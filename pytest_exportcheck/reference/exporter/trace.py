@@ -161,7 +161,7 @@ def _grad_mode_kept() -> Iterator[None]:
 @contextmanager
 def _numbers_as_symbols() -> Iterator[None]:
     """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
-    symbol.
+    symbol. Other threads see the replacements, which compute other values as Python's own do.
     """
     saved = builtins.max, builtins.min, math.pow
     builtins.max = _extremum(saved[0], torch.sym_max)

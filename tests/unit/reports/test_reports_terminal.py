@@ -28,7 +28,7 @@ def test_the_matrix_and_the_counts_come_last():
     )
     assert shown == [
         "slowest captures: net[torch-nonstrict] 1.0s",
-        "preservation ledger of torch: fields that a stage did not keep in every place",
+        "preservation ledger of torch: fields that a stage did not keep everywhere",
         "  1 field kept in every place (-v lists them)",
         "note: net: unstable",
         "known torch defects (details: exportcheck explain ID)",
