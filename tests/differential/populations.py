@@ -353,7 +353,7 @@ def table(tallies: list[Tally]) -> Iterator[str]:
         if each.wrong:
             yield from ("", f"### {each.name}", "")
         for (stage, reason), names in sorted(each.wrong.items()):
-            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/')}"
+            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/').rstrip()}"
 
 
 def main() -> None:
