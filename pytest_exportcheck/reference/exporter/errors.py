@@ -50,3 +50,13 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
     def __init__(self, message: str, condition: Any) -> None:
         super().__init__(message)
         self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only
+
+    @classmethod
+    def at(cls, place: str, condition: Any) -> DataDependent:
+        """Return the error for a line of the model, and a condition that the line decides."""
+        return cls(
+            f"Could not guard on data-dependent expression {condition}: the model goes one way or another, or needs a number, by the "
+            f"values of a tensor, at\n  {place or 'a line that is not there any more'}\nA program goes one way for all values. Compute both and choose with torch.where, use "
+            "torch.cond, or say what holds before that line with torch._check(...).",
+            condition,
+        )
