@@ -30,6 +30,7 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
 
@@ -84,6 +85,8 @@ def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declare
             value = _fake_tensor(symbolic, replace(leaf, value=value), said, found)
         elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
             value = _fake_number(symbolic, leaf, said)
+        else:
+            value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
     return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
 

@@ -29,8 +29,9 @@ from pytest_exportcheck.reference._torch.tracing import (
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent
+from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.objects import reason_of
 from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
 from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL
 
@@ -75,6 +76,7 @@ def trace(
             _numbers_as_symbols(),
             _grad_mode_kept(),
             _data_dependence_located(),
+            _object_errors_located(),
             not_seeded(),
             _Functions(),
             enable_python_dispatcher(),
@@ -114,15 +116,32 @@ def _data_dependence_located() -> Iterator[None]:
     try:
         yield
     except GuardOnDataDependentSymNode as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
-        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
+        place = _line(error)
         raise DataDependent(
             f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
             f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
             "torch.cond, or say what holds before that line with torch._check(...).",
             error.cond,
         ) from error
+
+
+@contextmanager
+def _object_errors_located() -> Iterator[None]:
+    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
+    try:
+        yield
+    except (RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        if not reason:
+            raise
+        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
+        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of the model that led to an error."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(NOT_THE_MODEL)]
+    return f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
 
 
 class _Functions(TorchFunctionMode):

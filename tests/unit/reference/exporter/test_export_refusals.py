@@ -38,10 +38,6 @@ def seeds_for_a_while(self, x):
     return x + noise
 
 
-def draws_from_a_generator(self, x):
-    return x + torch.rand(2, generator=torch.Generator())
-
-
 def differentiates(_, x):
     return torch.func.grad(lambda value: (value**2).sum())(x)
 
@@ -53,7 +49,6 @@ def differentiates(_, x):
         (assigns_in_list, r"the model reads self.numbers\[0\] and assigns it anew"),
         (seeds, r"the model seeds torch's generator \(torch.manual_seed\)"),
         (seeds_for_a_while, r"the model seeds torch's generator \(torch.manual_seed\)"),
-        (draws_from_a_generator, r"the model uses a torch._C.Generator in a call, .*(?s:.)*in forward"),
         (differentiates, r"the model computes with torch.func .*(?s:.)*in forward"),
     ],
 )
