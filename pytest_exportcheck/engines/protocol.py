@@ -59,7 +59,13 @@ class ProgramArtifact:
     other_readers: Mapping[str, Artifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
-        module: Callable[..., Any] = self.program.module()
+        specs = getattr(getattr(self.program, "graph_signature", None), "output_specs", ())
+        names = [(spec.arg, spec.arg.name) for spec in specs if hasattr(spec.arg, "name")]
+        try:
+            module: Callable[..., Any] = self.program.module()
+        finally:
+            for arg, name in names:  # torch renames outputs in the signature of a program with tokens
+                arg.name = name
         return module
 
 
