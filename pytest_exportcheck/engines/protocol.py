@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 
+from pytest_exportcheck.engines.objects import refused_by_torch
+
 
 @dataclass(frozen=True)
 class Request:
@@ -62,7 +64,8 @@ class ProgramArtifact:
         specs = getattr(getattr(self.program, "graph_signature", None), "output_specs", ())
         names = [(spec.arg, spec.arg.name) for spec in specs if hasattr(spec.arg, "name")]
         try:
-            module: Callable[..., Any] = self.program.module()
+            with refused_by_torch(self.program, "file"):
+                module: Callable[..., Any] = self.program.module()
         finally:
             for arg, name in names:  # torch renames outputs in the signature of a program with tokens
                 arg.name = name

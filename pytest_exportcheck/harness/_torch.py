@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import _ops
+from torch._library import fake_class_registry as _fake_classes
 from torch._library import opaque_object as _opaque
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch._subclasses import functional_tensor as _functional_tensor
@@ -81,6 +82,15 @@ def class_of_object(value: Any) -> str:
     if isinstance(value, torch.ScriptObject):
         return str(value._type().qualified_name())
     return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+# The operator that calls a method of a script object; torch.ops.higher_order has no public names (2.13).
+CALL_TORCHBIND = torch.ops.higher_order.call_torchbind
+
+
+def is_fake_object(value: Any) -> bool:
+    """Return True for what tracing sees in the place of an object; its class is private (2.13)."""
+    return isinstance(value, _fake_classes.FakeScriptObject)
 
 
 # --- modules --------------------------------------------------------------------------------

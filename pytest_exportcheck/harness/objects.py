@@ -28,15 +28,14 @@ def as_value(value: Any) -> Any:
 
 
 def _state(value: Any) -> Any:
-    """Return the state of an object in containers; ``MISSING`` where its class does not give any."""
+    """Return the state of an object in containers, none where its class does not give any."""
     if isinstance(value, torch.Generator):
         return {"state": value.get_state()}
     if isinstance(value, torch.ScriptObject):
-        for method in ("__obj_flatten__", "__getstate__"):
-            if hasattr(value, method):
-                flat = getattr(value, method)()
-                return dict(flat) if method == "__obj_flatten__" else flat
-        return MISSING
+        try:
+            return dict(value.__obj_flatten__()) if hasattr(value, "__obj_flatten__") else value.__getstate__()  # type: ignore[attr-defined]
+        except RuntimeError:  # a class of C++ that cannot be pickled
+            return {}
     if getattr(type(value), "__getstate__", None) is not getattr(object, "__getstate__", None):
         return value.__getstate__()
     return dict(getattr(value, "__dict__", {}))
