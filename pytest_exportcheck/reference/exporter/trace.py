@@ -29,8 +29,9 @@ from pytest_exportcheck.reference._torch.tracing import (
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent
+from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.objects import reason_of
 from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
 from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
 
@@ -80,6 +81,7 @@ def trace(
             _numbers_as_symbols(),
             _grad_mode_kept(),
             _data_dependence_located(),
+            _object_errors_located(),
             not_seeded(),
             _Functions(),
             enable_python_dispatcher(),
@@ -119,8 +121,25 @@ def _data_dependence_located() -> Iterator[None]:
     try:
         yield
     except GuardOnDataDependentSymNode as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        raise DataDependent.at(line_of_the_model(frames), error.cond) from error
+        raise DataDependent.at(_line(error), error.cond) from error
+
+
+@contextmanager
+def _object_errors_located() -> Iterator[None]:
+    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
+    try:
+        yield
+    except (RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        if not reason:
+            raise
+        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
+        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of the model that led to an error."""
+    return line_of_the_model(traceback.extract_tb(error.__traceback__))
 
 
 class _Functions(TorchFunctionMode):
