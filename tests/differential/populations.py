@@ -83,7 +83,7 @@ def _of_case(case: Any) -> Model:
 
 
 def corpus() -> Items:
-    folder = Path(__file__).parents[1] / "cases"
+    folder = Path(__file__).parents[2] / "cases"
     return declared(*(f"import:cases.{path.stem}:*" for path in sorted(folder.glob("case_*.py"))))
 
 
@@ -353,7 +353,7 @@ def table(tallies: list[Tally]) -> Iterator[str]:
         if each.wrong:
             yield from ("", f"### {each.name}", "")
         for (stage, reason), names in sorted(each.wrong.items()):
-            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/')}"
+            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/').rstrip()}"
 
 
 def main() -> None:

@@ -102,7 +102,9 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
     """
     env = fakes.symbolic.env
     found: dict[Any, ValueRanges[Any]] = {
-        symbol: bounds for symbol, bounds in env.var_to_range.items() if free_unbacked_symbols(symbol)
+        symbol: bounds
+        for symbol, bounds in env.var_to_range.items()
+        if free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
     }
     symbols: set[sympy.Symbol] = set()
     for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
