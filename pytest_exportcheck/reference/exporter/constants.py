@@ -32,6 +32,7 @@ def lift_constants(
     first_input = (
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
+    outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
     made: dict[int, torch.fx.Node] = {}
     values: dict[str, Any] = {}
     numbers = itertools.count()
@@ -41,8 +42,13 @@ def lift_constants(
         value = getattr(module, str(node.target))
         if isinstance(value, torch.fx.GraphModule):
             continue
+        unused = _unused(node)
+        if unused:
+            for each in unused:
+                graph.erase_node(each)
+            continue
         if id(value) not in made:
-            _refuse_traced(node, value)
+            _refuse_traced(node, value, outside if id(value) in names else set())
             name = names[id(value)][0] if id(value) in names else _made_name(node, numbers, known)
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
@@ -66,9 +72,22 @@ def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, 
     return next(name for name in (f"{prefix}lifted_tensor_{number}" for number in numbers) if name not in known)
 
 
-def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
+def _unused(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """Return the nodes of ``torch.tensor(...)`` whose result is not used, the last one first: a mutating operator
+    protects them from the usual elimination.
+    """
+    chain = [node]
+    for target in ("lift_fresh_copy", "detach_"):
+        users = list(chain[0].users)
+        if len(users) != 1 or getattr(users[0].target, "__name__", "") != f"{target}.default" or NOTE in users[0].meta:
+            return []
+        chain.insert(0, users[0])
+    return [] if chain[0].users else chain
+
+
+def _refuse_traced(node: torch.fx.Node, value: Any, outside: set[FakeTensorMode]) -> None:
     """Refuse a tensor that only exists while tracing, which is not a constant, and an object that this exporter does
-    not capture.
+    not capture. Fakes of the modes ``outside`` are the model's own.
     """
     if isinstance(value, torch.ScriptObject):
         raise NotTraceable(
@@ -81,7 +100,7 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
             f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
         )
     wrapped = is_functorch_tensor(value)
-    if not wrapped and not isinstance(value, FakeTensor):
+    if not wrapped and (not isinstance(value, FakeTensor) or value.fake_mode in outside):
         return
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
     kind = NotTraceable if wrapped else LeakedTensor

@@ -18,8 +18,12 @@ class ExportError(ExportcheckError, UserError):
         UserError.__init__(self, self.kind, message)
 
 
-class InvalidInput(ExportError):
+class InvalidInput(ExportError, ValueError):
     """The model does not accept the example or the dynamic shapes."""
+
+
+class InvalidCall(InvalidInput, TypeError):
+    """The model cannot be called with the example."""
 
 
 class ConstraintViolation(ExportError):

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from torch.export import AdditionalInputs, ExportedProgram
 
-from pytest_exportcheck.reference._torch.values import guards_of, set_guards
+from pytest_exportcheck.reference._torch.values import guards_of, outside_fake_modes, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
 from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
-from pytest_exportcheck.reference.exporter.fake_inputs import fake_inputs, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import Symbolic, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
 from pytest_exportcheck.reference.exporter.inputs import Example, example_of
-from pytest_exportcheck.reference.exporter.metadata import tidy
+from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
@@ -35,6 +35,7 @@ def export(
     strict: bool = False,
     pre_dispatch: bool = True,
     preserve_module_call_signature: tuple[str, ...] = (),
+    prefer_deferred_runtime_asserts_over_guards: bool = False,
 ) -> ExportedProgram:
     """Return the program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
 
@@ -51,6 +52,9 @@ def export(
         Must be False: captures through Dynamo are torch's.
     preserve_module_call_signature
         Paths of submodules that ``torch.export.unflatten`` shall make callable with their own signatures.
+    prefer_deferred_runtime_asserts_over_guards
+        If True, a condition on sizes becomes an assertion of the program where torch can defer it, and does not narrow
+        the declared range.
 
     Raises
     ------
@@ -69,21 +73,25 @@ def export(
             "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
         )
     example = example_of(mod, args, kwargs)
-    with named_when_unsupported(mod, example):
-        program = _captured(mod, example, dynamic_shapes, preserve_module_call_signature)
+    with outside_fake_modes(), named_when_unsupported(mod, example):
+        symbolic = new_symbolic(deferred=prefer_deferred_runtime_asserts_over_guards)
+        program = _captured(mod, example, symbolic, dynamic_shapes, preserve_module_call_signature)
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
     return program if pre_dispatch else lowered(program, {}, keep=False)
 
 
 def _captured(
-    mod: torch.nn.Module, example: Example, dynamic_shapes: Any, preserve_module_call_signature: tuple[str, ...]
+    mod: torch.nn.Module,
+    example: Example,
+    symbolic: Symbolic,
+    dynamic_shapes: Any,
+    preserve_module_call_signature: tuple[str, ...],
 ) -> ExportedProgram:
     """Return the program above autograd."""
     calls = Calls(mod, preserve_module_call_signature)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
-    symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
     with restored(mod) as attributes, calls.watched():
@@ -97,6 +105,7 @@ def _captured(
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
+    keep_custom(mod, module, [slot.target for slot in slots])
     module.recompile()
     program = program_of(
         module,

@@ -12,7 +12,7 @@ import torch
 
 from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
 from pytest_exportcheck.reference._torch.values import pytree
-from pytest_exportcheck.reference.exporter.errors import InvalidInput
+from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput
 
 Path = tuple[Any, ...]
 
@@ -59,18 +59,30 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
     Raises
     ------
     InvalidInput
-        When the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
+        When the model is not a module, or the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidInput(
+            f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(module)}. "
+            "Call a function in the forward of a module."
+        )
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InvalidInput(
+            "Exporting a ScriptModule is not supported. Export the nn.Module that was scripted, or convert the scripted module: "
+            "torch._export.converter.TS2EPConverter(mod, args, kwargs).convert()."
+        )
     if not isinstance(args, tuple):
-        raise InvalidInput(f"args is a tuple of positional arguments, got {type(args).__name__}. Write (x,) for one.")
+        raise InvalidInput(
+            f"Expecting `args` to be a tuple of example positional inputs, got {type(args)}. Write (x,) for one."
+        )
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise InvalidInput(f"kwargs is a mapping of keyword arguments, got {type(kwargs).__name__}.")
+        raise InvalidCall(f"kwargs is a mapping of keyword arguments, got {type(kwargs).__name__}.")
     args, kwargs = tuple(args), dict(kwargs or {})
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InvalidInput(
+        raise InvalidCall(
             f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}."
         ) from None
     names = list(_names(signature, args, kwargs))
@@ -121,7 +133,7 @@ def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
     leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
     if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
         raise InvalidInput(
-            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not take. Pass tensors, numbers, "
+            f"Unsupported input type {type(value)}: {leaf.text}, which the reference exporter does not take. Pass tensors, numbers, "
             "texts and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )
