@@ -13,7 +13,7 @@ import torch
 from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import DataDependent
-from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL
+from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL, line_of_the_model
 
 
 @contextmanager
@@ -22,18 +22,11 @@ def data_dependence_located() -> Iterator[None]:
     try:
         yield
     except GuardOnDataDependentSymNode as error:
-        frames = zip(traceback.extract_tb(error.__traceback__), traceback.walk_tb(error.__traceback__), strict=True)
-        own = [(line, frame) for line, (frame, _) in frames if not line.filename.startswith(NOT_THE_MODEL)]
-        place, fixes = "a line that is not there any more", ""
-        if own:
-            line, frame = own[-1]
-            place, fixes = f"{line.filename}:{line.lineno}: {line.line}", _checks(error.cond, frame.f_locals)
-        raise DataDependent(
-            f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
-            f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
-            f"torch.cond, or say what holds before that line with torch._check(...).{fixes}",
-            error.cond,
-        ) from error
+        lines = traceback.extract_tb(error.__traceback__)
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
+        checks = _checks(error.cond, own[-1].f_locals) if own else ""
+        raise DataDependent.at(line_of_the_model(lines), error.cond, checks) from error
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:

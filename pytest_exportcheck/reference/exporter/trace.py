@@ -4,7 +4,7 @@ its leaves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +46,11 @@ def trace(
     mode: FakeTensorMode,
     state: Mapping[str, torch.Tensor],
     leaves: list[Any],
+    function: Callable[..., Any] | None = None,
 ) -> Traced:
-    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`."""
+    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`. ``function``
+    calls the module, where it is not called as it is.
+    """
     out_specs: list[pytree.TreeSpec] = []
     root = torch.nn.Module()  # a module that is read as an attribute is distinguished by its path, as submodules are
     root.register_module(ROOT, module)
@@ -56,7 +59,9 @@ def trace(
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
         with with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
+            outputs, spec = pytree.tree_flatten(
+                function(module, args, kwargs) if function else _call(getattr(root, ROOT), args, kwargs)
+            )
             _write_back(module, buffers)
         out_specs.append(spec)
         return tuple(outputs)
