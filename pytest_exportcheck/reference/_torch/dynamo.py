@@ -61,8 +61,8 @@ _SETTINGS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Captured:
-    """A function as Dynamo captured it. ``graph`` is None where the function calls no operator. ``contexts`` are those
-    of the tensors that Dynamo met: they hold the symbols of their sizes.
+    """A function as Dynamo captured it (2.13). ``graph`` is None where the function calls no operator. ``contexts`` are
+    those of the tensors that Dynamo met: they hold the symbols of their sizes.
     """
 
     graph: torch.fx.GraphModule | None

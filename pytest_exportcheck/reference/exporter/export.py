@@ -13,13 +13,14 @@ from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
 from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
-from pytest_exportcheck.reference.exporter.fake_inputs import Known, fake_inputs, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
 from pytest_exportcheck.reference.exporter.inputs import Example, example_of
 from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
+from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
@@ -105,13 +106,15 @@ def _captured(
             if strict
             else (new_symbolic(deferred=deferred), Known(), None)
         )
+        objects = Fakes(symbolic.mode)
         fakes = fake_inputs(symbolic, example, declared, known)
+        attributes.replace(objects.of_attribute)
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values, function)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
-    tidy(traced.module, fakes.values)
+    tidy(traced.module, _values(fakes, example))
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real)
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
@@ -130,6 +133,14 @@ def _captured(
     )
     set_guards(program, [*guards_of(program), *guards(fakes, example, declared)])
     return program
+
+
+def _values(fakes: FakeInputs, example: Example) -> list[Any]:
+    """Return the values of the placeholders of the leaves."""
+    return [
+        object_argument(fakes.symbolic.mode, leaf.value, fake) if is_object(leaf.value) else fake
+        for leaf, fake in zip(example.leaves, fakes.values, strict=True)
+    ]
 
 
 def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
 
@@ -98,6 +99,8 @@ def fake_inputs(
             value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
         elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
             value = _fake_number(symbolic, leaf, said, known.numbers.get(leaf.place))
+        else:
+            value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
     return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
 

@@ -13,6 +13,7 @@ import torch
 from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput
+from pytest_exportcheck.reference.exporter.objects import is_object
 
 Path = tuple[Any, ...]
 
@@ -141,7 +142,7 @@ def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str)
             path.append(part)
             source = GetItemSource(source, part)
     leaf = Leaf(value, tuple(path), source, place + pytree.keystr(keys), named=not rest or path[0] != rest)
-    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
+    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)) and not is_object(value):
         raise InvalidInput(
             f"Unsupported input type {type(value)}: {leaf.text}, which the reference exporter does not accept. Pass tensors, numbers, "
             "strings and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "

@@ -24,8 +24,8 @@ from pytest_exportcheck.reference._torch.tracing import (
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
-from pytest_exportcheck.reference.exporter.data_dependence import data_dependence_located
 from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.located_errors import data_dependence_located, object_errors_located
 from pytest_exportcheck.reference.exporter.seeds import not_seeded
 from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
@@ -75,6 +75,7 @@ def trace(
             numbers_as_symbols(),
             _grad_mode_kept(),
             data_dependence_located(),
+            object_errors_located(),
             not_seeded(),
             WatchedFunctions(),
             enable_python_dispatcher(),

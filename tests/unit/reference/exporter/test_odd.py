@@ -212,13 +212,3 @@ def test_a_retrace_keeps_the_module_of_every_operation_in_regions(build):
 def test_a_region_belongs_to_the_module_that_begins_it():
     program = reference.export(Autocast(), (torch.randn(4, 8),))
     assert paths_of(program)[0] == ("wrap_with_autocast", [""])
-
-
-def test_a_generator_is_refused_with_a_remedy():
-    with pytest.raises(reference.NotTraceable) as caught:
-        reference.export(Holds(torch.Generator(), lambda x, g: x + torch.rand(4, generator=g)), (X,))
-    said = str(caught.value)
-    assert said.startswith(
-        "a call in the model takes a torch._C.Generator, which an exported program cannot hold: its state would be lost. It is used at\n"
-    )
-    assert said.endswith("\nDraw from torch's default generator, or pass the random tensors as inputs.")

@@ -1,4 +1,4 @@
-"""Control flow that depends on values of tensors: refused with the line of the model, and with checks that decide it."""
+"""Errors of torch while the model is traced: refused with the line of the model, and with what decides a condition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 
 from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter
 from pytest_exportcheck.reference._torch.values import pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent
+from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
+from pytest_exportcheck.reference.exporter.objects import reason_of
 from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL, line_of_the_model
 
 
@@ -22,11 +23,28 @@ def data_dependence_located() -> Iterator[None]:
     try:
         yield
     except GuardOnDataDependentSymNode as error:
-        lines = traceback.extract_tb(error.__traceback__)
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
         checks = _checks(error.cond, own[-1].f_locals) if own else ""
-        raise DataDependent.at(line_of_the_model(lines), error.cond, checks) from error
+        raise DataDependent.at(_line(error), error.cond, checks) from error
+
+
+@contextmanager
+def object_errors_located() -> Iterator[None]:
+    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
+    try:
+        yield
+    except (RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        if not reason:
+            raise
+        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
+        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of the model that led to an error."""
+    return line_of_the_model(traceback.extract_tb(error.__traceback__))
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:
