@@ -56,7 +56,6 @@ _SETTINGS: Mapping[str, Any] = {
     "capture_dynamic_output_shape_ops": True,
     "capture_scalar_outputs": True,
     "constant_fold_autograd_profiler_enabled": True,
-    "prefer_deferred_runtime_asserts_over_guards": False,
 }
 
 
@@ -80,14 +79,23 @@ class Captured:
 
 
 def captured(
-    function: Callable[..., Any], args: tuple[Any, ...], constraints: Sequence[Any], env_class: type[ShapeEnv]
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    constraints: Sequence[Any],
+    env_class: type[ShapeEnv],
+    *,
+    deferred: bool,
 ) -> Captured:
     """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
     same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
     """
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
-        for context in (exporting(), _dynamo.config.patch(**_SETTINGS), _utils.get_metrics_context()):
+        for context in (
+            exporting(),
+            _dynamo.config.patch(**_SETTINGS, prefer_deferred_runtime_asserts_over_guards=deferred),
+            _utils.get_metrics_context(),
+        ):
             stack.enter_context(context)
         output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input

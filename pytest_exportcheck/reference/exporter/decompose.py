@@ -24,6 +24,7 @@ from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
+from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.functionalize import functional
 from pytest_exportcheck.reference.exporter.objects import traced_again
 from pytest_exportcheck.reference.exporter.placeholders import rename
@@ -165,6 +166,11 @@ def _outputs(
     nodes = _returned(graph)
     found = [OutputSpec(OutputKind.TOKEN, TokenArgument(node.name), None) for node in nodes[:tokens]]
     for spec, node in zip(changed, nodes[tokens:], strict=False):
+        if spec.kind not in _MUTATION:
+            raise NotTraceable(
+                f"Constant {spec.target} is mutated in the forward method. Pls register it as buffer: "
+                f"self.register_buffer({str(spec.target).rpartition('.')[2]!r}, ..., persistent=False)."
+            )
         target = spec.arg.name if spec.kind is InputKind.USER_INPUT else spec.target
         found.append(OutputSpec(_MUTATION[spec.kind], TensorArgument(node.name), target))
     for old, node in zip(before, nodes[len(found) :], strict=True):
