@@ -24,6 +24,7 @@ from torch.export import dynamic_shapes as _shapes
 
 from pytest_exportcheck.reference._torch.sizes import IntWrapper, ShapeEnv
 from pytest_exportcheck.reference._torch.tracing import TracingContext, exporting
+from pytest_exportcheck.reference._torch.values import pytree
 
 # Errors of Dynamo: what it cannot capture, and what it refuses (2.13).
 TorchDynamoException = _exc.TorchDynamoException
@@ -36,6 +37,9 @@ PYTHON_OF_DYNAMO = tuple(str(Path(_dynamo.__file__).parent / name) for name in (
 
 # A place that is a part of another place (2.13).
 ChainedSource = _guards.ChainedSource
+
+#: A container without leaves, in the place of None.
+_NONE = {"exportcheck_none": ()}
 
 #: Functions that write messages, which a program cannot: Dynamo skips calls of them (2.13).
 _LOGGING = (
@@ -125,6 +129,27 @@ def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
 def lines_in_progress() -> StackSummary:
     """Return the frames of the model that Dynamo is evaluating, the innermost last (2.13)."""
     return TracingContext.extract_stack()
+
+
+def left_to_the_graph(function: Callable[..., None]) -> Callable[..., None]:
+    """Make Dynamo write calls of a function into its graph instead of evaluating them. Dynamo passes no None to such a
+    function, and takes none from it (2.13).
+    """
+
+    def called(*args: Any) -> Any:
+        function(*pytree.tree_map(lambda each: None if _is_none(each) else each, args, is_leaf=_is_none))
+        return []
+
+    written = _dynamo.nonstrict_trace(called)
+
+    def call(*args: Any) -> None:
+        written(*pytree.tree_map(lambda each: _NONE if each is None else each, args))
+
+    return call
+
+
+def _is_none(value: Any) -> bool:
+    return isinstance(value, dict) and value == _NONE
 
 
 def constraint(tensor: torch.Tensor, number: int, name: str, bounds: Any) -> Any:

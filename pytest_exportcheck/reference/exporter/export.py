@@ -96,7 +96,7 @@ def _captured(
     deferred: bool,
 ) -> ExportedProgram:
     """Return the program above autograd."""
-    calls = Calls(mod, preserve_module_call_signature)
+    calls = Calls(mod, preserve_module_call_signature, strict=strict)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     state = state_of(mod)
