@@ -25,9 +25,11 @@ def lift_constants(
     known: Mapping[str, Any],
     lifted: int,
     real: Callable[[Any], Any] = lambda value: value,
+    given: Mapping[int, torch.fx.Node] | None = None,
 ) -> dict[str, Any]:
     """Return the constants by name, in the order of their placeholders, which come after the first ``lifted`` ones.
-    Values in ``known`` keep their names; ``real`` gives the object of a fake.
+    Values in ``known`` keep their names; ``real`` gives the object of a fake; ``given`` are the placeholders of objects
+    that the caller passes.
     """
     graph = module.graph
     names: dict[int, list[str]] = {}
@@ -38,7 +40,7 @@ def lift_constants(
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
     outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
-    made: dict[int, torch.fx.Node] = {}
+    made: dict[int, torch.fx.Node] = dict(given or {})
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
     for node in list(graph.nodes):
@@ -53,7 +55,7 @@ def lift_constants(
                 graph.erase_node(each)
             continue
         value = real(traced)
-        key = identity(value)
+        key = identity(traced if value is None else value)
         if key not in made:
             _refuse_traced(node, traced, value, outside if key in names else set())
             what = "custom" if is_object(value) else "tensor"

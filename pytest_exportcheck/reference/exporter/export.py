@@ -20,7 +20,7 @@ from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
-from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument
+from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
@@ -114,7 +114,9 @@ def _captured(
     solve(mod, fakes, shapes)
     tidy(traced.module, _values(fakes, example))
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real)
+    inputs = traced.module.graph.find_nodes(op="placeholder")[len(state.tensors) :]
+    given = placeholders_of_objects([leaf.value for leaf in example.leaves], inputs)
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real, given)
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
