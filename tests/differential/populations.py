@@ -82,7 +82,7 @@ def _of_case(case: Any) -> Model:
 
 
 def corpus() -> Items:
-    folder = Path(__file__).parents[1] / "cases"
+    folder = Path(__file__).parents[2] / "cases"
     return declared(*(f"import:cases.{path.stem}:*" for path in sorted(folder.glob("case_*.py"))))
 
 

@@ -11,6 +11,7 @@ import torch
 from pytest_exportcheck.reference._torch.values import (
     FakeTensor,
     FakeTensorMode,
+    HigherOrderOperator,
     class_of_script_object,
     is_functorch_tensor,
 )
@@ -83,6 +84,12 @@ def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
     wrapped = is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
+    for call in node.users:
+        if isinstance(call.target, HigherOrderOperator):
+            raise LeakedTensor(
+                f"a function that the model gives to {call.target} uses a tensor of the code around it: the program would hold a tensor "
+                f"without data in its place. {_used_at(node)}Pass the tensor to the function as an operand."
+            )
     what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(

@@ -25,6 +25,7 @@ from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.functionalize import functional
 from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
 from pytest_exportcheck.reference.exporter.program import argument_of
+from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 
 _MUTATION = {
     InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
@@ -61,10 +62,12 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     graph.eliminate_dead_code()
     insert_assertions(module, mode.shape_env or ShapeEnv())
     state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
+    lift_from_subgraphs(module, mode, {})
     made = lift_constants(module, mode, program.constants, result.effects + state)
     old = program.graph.find_nodes(op="placeholder")[tokens:]
     inputs = _inputs(graph, old, specs, made, result.effects, state)
     graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
+    name_subgraph_inputs(module)
     module.recompile()
     outputs = _outputs(graph, before.output_specs[tokens:], changed, result.effects)
     made_program = ExportedProgram(

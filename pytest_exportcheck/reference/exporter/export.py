@@ -22,6 +22,7 @@ from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
+from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 from pytest_exportcheck.reference.exporter.trace import trace
 from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
 
@@ -86,17 +87,21 @@ def _captured(
     symbolic = new_symbolic()
     fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
+    held = fake_state(symbolic.mode, state)
     with restored(mod) as attributes, calls.watched():
-        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
+        traced = trace(mod, example, symbolic.mode, held, fakes.values)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
     tidy(traced.module, fakes.values)
     insert_assertions(traced.module, symbolic.env)
+    inputs = zip((*held.values(), *fakes.values), traced.module.graph.find_nodes(op="placeholder"), strict=True)
+    lift_from_subgraphs(traced.module, symbolic.mode, {id(fake): node for fake, node in inputs})
     constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
+    name_subgraph_inputs(module)
     module.recompile()
     program = program_of(
         module,
