@@ -5,9 +5,7 @@ capture.
 from __future__ import annotations
 
 import functools
-import logging
 import operator
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -86,34 +84,6 @@ def exporting() -> Iterator[None]:
 
 def _set_exporting(compiling: bool, exporting: bool) -> None:
     torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = compiling, exporting
-
-
-# Functions without an effect in a program, which branches may call.
-_LOGGING = (
-    *(getattr(logging, name) for name in ("critical", "debug", "error", "exception", "info", "log", "warning")),
-    print,
-    warnings.warn,
-)
-
-
-def capturing_branches() -> Any:
-    """Return a context in which Dynamo, which traces the functions that higher-order operators call, keeps numbers of
-    Python as they are, also those that differ from the trace before, and takes numbers out of tensors. Nothing public
-    has these settings (2.13).
-    """
-    return torch._dynamo.config.patch(
-        allow_rnn=True,
-        reorderable_logging_functions=set(_LOGGING),
-        specialize_int=True,
-        specialize_float=True,
-        assume_static_by_default=False,
-        automatic_dynamic_shapes=False,
-        capture_dynamic_output_shape_ops=True,
-        capture_scalar_outputs=True,
-        prefer_deferred_runtime_asserts_over_guards=False,
-        replay_side_effects=False,
-        do_not_emit_runtime_asserts=False,
-    )
 
 
 def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:
