@@ -12,6 +12,7 @@ from pytest_exportcheck.reference._torch.objects import class_of_object, identit
 from pytest_exportcheck.reference._torch.values import (
     FakeTensor,
     FakeTensorMode,
+    HigherOrderOperator,
     is_functorch_tensor,
 )
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
@@ -114,6 +115,12 @@ def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any, outside: set[Fa
     wrapped = is_functorch_tensor(value)
     if not wrapped and (not isinstance(value, FakeTensor) or value.fake_mode in outside):
         return
+    for call in node.users:
+        if isinstance(call.target, HigherOrderOperator):
+            raise LeakedTensor(
+                f"a function that the model gives to {call.target} uses a tensor of the code around it: the program would hold a tensor "
+                f"without data in its place. {_used_at(node)}Pass the tensor to the function as an operand."
+            )
     what = "a tensor of torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was created outside the trace"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(
