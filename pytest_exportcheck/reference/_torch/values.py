@@ -168,3 +168,8 @@ def guards_of(program: torch.export.ExportedProgram) -> list[str]:
 def set_guards(program: torch.export.ExportedProgram, guards: list[str]) -> None:
     """Give a program its guards: the constructor derives some of them, and takes none (2.13)."""
     program._guards_code = guards
+
+
+def is_batched(tensor: torch.Tensor) -> bool:
+    """Return True for one of the many tensors that vmap stands for; no public function tells (2.13)."""
+    return torch._C._functorch.is_batchedtensor(tensor)

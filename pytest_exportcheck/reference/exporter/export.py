@@ -22,6 +22,7 @@ from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
+from pytest_exportcheck.reference.exporter.specifications import effective_shapes, is_specification, specified_inputs
 from pytest_exportcheck.reference.exporter.trace import trace
 from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
 
@@ -68,6 +69,7 @@ def export(
         raise NotImplementedError(
             "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
         )
+    dynamic_shapes = effective_shapes(mod, dynamic_shapes)
     example = example_of(mod, args, kwargs)
     with named_when_unsupported(mod, example):
         program = _captured(mod, example, dynamic_shapes, preserve_module_call_signature)
@@ -81,10 +83,14 @@ def _captured(
 ) -> ExportedProgram:
     """Return the program above autograd."""
     calls = Calls(mod, preserve_module_call_signature)
-    shapes = plain_shapes(mod, example, dynamic_shapes)
+    specified = is_specification(dynamic_shapes)
+    shapes = None if specified else plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     symbolic = new_symbolic()
-    fakes = fake_inputs(symbolic, example, declared)
+    if specified:
+        fakes = specified_inputs(mod, symbolic, example, dynamic_shapes)
+    else:
+        fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
     with restored(mod) as attributes, calls.watched():
         traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode
+from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, free_unbacked_symbols
 from pytest_exportcheck.reference._torch.tracing import (
     WRAP_AUTOCAST,
     WRAP_SET_GRAD,
@@ -30,6 +30,7 @@ from pytest_exportcheck.reference._torch.tracing import (
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.errors import DataDependent
+from pytest_exportcheck.reference.exporter.indexing import indexed
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
 from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL
@@ -74,7 +75,7 @@ def trace(
             tracing(TracingContext(mode)),
             _numbers_as_symbols(),
             _grad_mode_kept(),
-            _data_dependence_located(),
+            _data_dependence_located(_unbacked_sizes(example, leaves)),
             not_seeded(),
             _Functions(),
             enable_python_dispatcher(),
@@ -109,44 +110,52 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
 
 
 @contextmanager
-def _data_dependence_located() -> Iterator[None]:
-    """Refuse data-dependent control flow with the line of the model that needs the value."""
+def _data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
+    """Refuse control flow that depends on data, or on one of these unbacked sizes, with the line of the model that
+    needs the value.
+    """
     try:
         yield
     except GuardOnDataDependentSymNode as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
         place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
+        asked = "extract specialized integer from" if "specialized integer" in str(error) else "guard on"
+        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
+        specified = [f"{sizes[each]} ({each})" for each in symbols if each in sizes]
+        values = f"{', '.join(specified)}, left open by the specification," if specified else "the values of a tensor,"
+        assume = "put the condition into the assumptions of the ShapesSpec, " if specified else ""
         raise DataDependent(
-            f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
-            f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
-            "torch.cond, or say what holds before that line with torch._check(...).",
+            f"Could not {asked} data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by "
+            f"{values} at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
+            f"torch.cond, {assume}or say what holds before that line with torch._check(...).",
             error.cond,
         ) from error
 
 
+def _unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
+    """Map the unbacked symbols of the inputs to the sizes and numbers that they are, as the model writes them."""
+    found: dict[Any, str] = {}
+    for leaf, value in zip(example.leaves, leaves, strict=True):
+        is_tensor = isinstance(value, torch.Tensor)
+        for number, size in enumerate(value.shape if is_tensor else [value]):
+            if isinstance(size, torch.SymInt) and free_unbacked_symbols(size):
+                found.setdefault(size.node.expr, f"{leaf.text}.shape[{number}]" if is_tensor else leaf.text)
+    return found
+
+
 class _Functions(TorchFunctionMode):
-    """The mode that watches the torch functions that the model calls. A seed is seen at the next call. Python requests
-    the value of a tensor that is an end of a slice, which makes a plain number of it: the mode replaces it by a symbol.
+    """The mode that watches the torch functions that the model calls. A seed is seen at the next call; indexing by
+    symbols is done by operators that take them.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
             refuse_seeded()
         if func is torch.Tensor.__getitem__:
-            tensor, index = args
-            items = tuple(map(_by_value, index)) if isinstance(index, tuple) else _by_value(index)
-            return func(tensor, items)
+            found = indexed(*args)
+            return func(*args) if found is None else found
         return func(*args, **(kwargs or {}))
-
-
-def _by_value(item: Any) -> Any:
-    if not isinstance(item, slice):
-        return item
-    ends = (item.start, item.stop, item.step)
-    if not any(isinstance(end, torch.Tensor) for end in ends):
-        return item
-    return slice(*(end.item() if isinstance(end, torch.Tensor) else end for end in ends))
 
 
 @contextmanager
