@@ -55,7 +55,7 @@ def assume(env: Any, shapes: Any) -> None:
 
 
 def tie(spec: Any, size: Any) -> None:
-    """Connect a new symbol to its variable, or to the expression of variables that it must be equal to (2.14)."""
+    """Bind a new symbol to its variable, or to the expression of variables that it must be equal to (2.14)."""
     _symbolic_shapes._wire_spec_slot(spec, size)
 
 
