@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
@@ -314,9 +315,9 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
     if callable(init):
         return init
     if isinstance(init, Mapping):
-        return lambda: target(**init)
+        return partial(target, **init)
     if isinstance(init, Sequence) and not isinstance(init, str):
-        return lambda: target(*init)
+        return partial(target, *init)
     raise DeclarationError(
         f"{origin}: init takes a mapping of keyword arguments, a sequence of positional ones or a callable, got {init!r}."
     )

@@ -11,6 +11,7 @@ import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.harness._torch import exporter_below_autograd, holds_guards_of_dynamo
+from pytest_exportcheck.harness.dynamic_shapes import effective_shapes
 
 
 class TorchExport:
@@ -43,7 +44,8 @@ class TorchExport:
             )
             return program
         export_below = exporter_below_autograd()
-        return export_below(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=False)
+        shapes = effective_shapes(module, dynamic_shapes)  # which only the public function looks for
+        return export_below(module, args, kwargs, dynamic_shapes=shapes, strict=strict, pre_dispatch=False)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         decomposed: ExportedProgram = program.run_decompositions(decomp_table)

@@ -96,11 +96,11 @@ def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Directi
 
 def _against_assumptions(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:
     """Yield sizes within the ranges, next to the example's, that break one of the declared conditions."""
-    roots = {name: example[name] for name in facts.roots}
     for condition in facts.conditions:
         names = sorted(str(symbol) for symbol in condition.free_symbols)
         if not set(names) <= facts.promised:
             continue
+        roots = {name: example[name] for name in facts.roots}
         for name in names:
             tried = ({**roots, name: roots[name] + sign * step} for step in range(1, _NEAR) for sign in (1, -1))
             inside = (sizes for sizes in tried if facts.roots[name].holds(Interval(sizes[name], sizes[name])))

@@ -133,7 +133,7 @@ def is_specification(shapes: Any) -> bool:
     return isinstance(shapes, (dynamic_spec.ShapesSpec, dynamic_spec.ParamsSpec))
 
 
-def attached_specification(module: torch.nn.Module) -> Any:
+def attached_specification(module: Any) -> Any:
     """Return the specification that ``@dynamic_spec`` attached to forward, None if there is none (2.14)."""
     return getattr(getattr(module, "forward", None), "_dynamic_spec", None)
 
