@@ -171,7 +171,7 @@ def _up_to_refusal(case: Case, mode: Mode) -> Mode:
 def may_be_dynamic(case: Case) -> bool:
     """Return whether a case may have a dim to fuzz, as far as is known before the case is set up."""
     shapes = case.dynamic_shapes
-    if shapes is None:  # a class may have a specification attached to its forward; a factory does not tell
+    if shapes is None:  # a class may have a specification attached to its forward; a factory does not show it
         shapes = attached_specification(getattr(case.build, "func", case.build))
     return shapes is not None and (not isinstance(shapes, (Mapping, Sequence)) or any(_sizes_in(shapes)))
 

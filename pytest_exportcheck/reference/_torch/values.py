@@ -171,5 +171,5 @@ def set_guards(program: torch.export.ExportedProgram, guards: list[str]) -> None
 
 
 def is_batched(tensor: torch.Tensor) -> bool:
-    """Return True for one of the many tensors that vmap stands for; no public function tells (2.13)."""
+    """Return True for a tensor inside vmap, which has one dim more than it shows; there is no public test (2.13)."""
     return torch._C._functorch.is_batchedtensor(tensor)
