@@ -23,7 +23,7 @@ from pytest_exportcheck.records.levels import ConstraintsLevel
 
 _FINDING = Finding.of("constraints")
 
-#: How far beyond a range sizes are tried that assumptions could exclude.
+#: Number of sizes beyond a range that are tried, which assumptions could exclude.
 _BEYOND = 64
 
 

@@ -106,7 +106,7 @@ def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iter
         yield from (((each.place, each.dim), each.size_for(root)) for each in family)
 
 
-#: How far from the example another size of a variable is searched that meets the assumptions.
+#: Largest distance from the example at which another size of a variable is searched.
 _FURTHEST = 64
 
 

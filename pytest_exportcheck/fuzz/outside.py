@@ -53,7 +53,7 @@ def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[D
 #: Number of steps out to which sizes are drawn.
 _STEPS = 8
 
-#: How far from the example sizes are searched that break an assumption.
+#: Largest distance from the example at which sizes are searched that break an assumption.
 _NEAR = 64
 
 

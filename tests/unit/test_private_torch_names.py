@@ -223,6 +223,7 @@ def test_every_name_of_the_adapters_says_why_and_since_when_it_has_been_checked(
     assert sorted(adapters) == [
         "harness/_torch.py",
         "reference/_torch/__init__.py",
+        "reference/_torch/dynamo.py",
         "reference/_torch/sizes.py",
         "reference/_torch/specifications.py",
         "reference/_torch/tracing.py",

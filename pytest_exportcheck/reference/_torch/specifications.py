@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,20 @@ def bound(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 def whole(dynamic_shapes: Any) -> Any:
     """Return a ``ShapesSpec``, also from a ``ParamsSpec`` (2.14)."""
     return _spec._coerce_to_shapes_spec(dynamic_shapes)
+
+
+def for_call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Any:
+    """Return a specification in the names of ``call(module, args, kwargs)``; its parts have no public access (2.14)."""
+    params = shapes._params or _spec.ParamsSpec()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(module.forward).parameters.items()
+    names = [name for name, each in parameters if each.kind in kinds][: len(args)]
+    others = params._varkw or {}
+    positional = [*(params._named_args.get(name) for name in names), *(params._varargs or [])][: len(args)]
+    by_name: dict[str | int, Any] = {name: params._named_args.get(name, others.get(name)) for name in kwargs}
+    return _spec.ShapesSpec(
+        {"args": _spec.SeqSpec(positional), "kwargs": _spec.DictSpec(by_name)}, assumptions=shapes.assumptions
+    )
 
 
 def tensor_context(value: torch.Tensor, source: Any, spec: Any) -> Any:

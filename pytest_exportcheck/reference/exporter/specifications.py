@@ -5,7 +5,8 @@ ranges and assumptions that were declared.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from pytest_exportcheck.reference._torch.specifications import (
     assume,
     bound,
     finish,
+    for_call,
     resolved,
     tensor_context,
     tie,
@@ -25,8 +27,13 @@ from pytest_exportcheck.reference._torch.specifications import (
 )
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
-from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic, new_symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+
+_KINDS = (
+    "Name parameters that the example gives, and specify each by its kind: a tensor by TensorSpec, an int by IntVar or an "
+    "int, a list or tuple by SeqSpec, a dict by DictSpec, a registered class by ObjectSpec."
+)
 
 
 def effective_shapes(module: torch.nn.Module, dynamic_shapes: Any) -> Any:
@@ -53,28 +60,60 @@ def effective_shapes(module: torch.nn.Module, dynamic_shapes: Any) -> Any:
     return shapes
 
 
-def is_specification(shapes: Any) -> bool:
-    """Return True for dynamic shapes that are a specification."""
-    return isinstance(shapes, SPECIFICATIONS)
+@dataclass(frozen=True)
+class Specification:
+    """A specification that fits the example: the part of each leaf, and the whole of it in the names of
+    ``call(module, args, kwargs)``.
+    """
+
+    leaves: list[Any]
+    of_call: Any
 
 
-def specified_inputs(module: torch.nn.Module, symbolic: Symbolic, example: Example, shapes: Any) -> FakeInputs:
-    """Return the fakes of the example, whose specified sizes and numbers are unbacked symbols.
+def specification_of(module: torch.nn.Module, example: Example, shapes: Any) -> Specification | None:
+    """Return the specification of a call, None for dynamic shapes in another form.
 
     Raises
     ------
     InvalidInput
         Where the specification does not fit the example, in torch's words and with what to declare.
     """
-    specification = whole(shapes)
-    assume(symbolic.env, specification)
-    with _refused("Name parameters that the example gives, and specify each by its kind: a tensor by TensorSpec, an int by "
-                  "IntVar or an int, a list or tuple by SeqSpec, a dict by DictSpec, a registered class by ObjectSpec."):  # fmt: skip
-        specs = bound(module, example.args, example.kwargs, specification)
-    seen: set[int] = set()
+    if not isinstance(shapes, SPECIFICATIONS):
+        return None
+    with _refused(_KINDS):
+        specs = bound(module, example.args, example.kwargs, whole(shapes))
+    for leaf, spec in zip(example.leaves, specs, strict=True):
+        if isinstance(leaf.value, torch.Tensor) and spec is not None:
+            _context(leaf, spec)
+        elif isinstance(spec, int) and leaf.value != spec:
+            raise InvalidInput(
+                f"shapes_spec declared {leaf.source.name} as static with value {spec}, but got {leaf.value} at trace time. "
+                f"Give {leaf.text} that value in the example, or declare an IntVar."
+            )
+    return Specification(specs, for_call(module, example.args, example.kwargs, whole(shapes)))
+
+
+def new_specified(specification: Specification | None) -> Symbolic | None:
+    """Make a fake mode whose environment has the assumptions of a specification, None if there is none."""
+    if specification is None:
+        return None
+    symbolic = new_symbolic()
+    assume(symbolic.env, specification.of_call)
+    return symbolic
+
+
+def specified_inputs(symbolic: Symbolic, example: Example, specification: Specification, known: Known) -> FakeInputs:
+    """Return the fakes of the example, whose specified sizes and numbers are unbacked symbols.
+
+    Raises
+    ------
+    InvalidInput
+        Where an assumption or a derived size depends on a variable that no input has.
+    """
     with symbolic.env.ignore_fresh_unbacked_symbols():
-        values = [_fake(symbolic, leaf, spec, seen) for leaf, spec in zip(example.leaves, specs, strict=True)]
-    with _refused("Give each of them the size of a dim, or a number, of an input."):
+        leaves = zip(example.leaves, specification.leaves, strict=True)
+        values = [_fake(symbolic, leaf, spec, known) for leaf, spec in leaves]
+    with unbound_refused():
         finish(symbolic.env)
     none = EqualityConstraint(
         source_pairs=[], derived_equalities=[], phantom_symbols=[], relaxed_sources=set(), warn_only=False
@@ -82,39 +121,43 @@ def specified_inputs(module: torch.nn.Module, symbolic: Symbolic, example: Examp
     return FakeInputs(symbolic, values, none)
 
 
-def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, seen: set[int]) -> Any:
-    value = leaf.value
-    if isinstance(value, torch.Tensor):
-        if id(value) in seen:  # fakes go by identity: one tensor that is given twice is two inputs all the same
-            value = value.detach().requires_grad_(value.requires_grad)
-        seen.add(id(value))
-        return _fake_tensor(symbolic, leaf, value, spec)
-    if type(value) is not int or spec is None:
-        return value
-    if isinstance(spec, int):
-        if value != spec:
-            raise InvalidInput(
-                f"shapes_spec declared {leaf.source.name} as static with value {spec}, but got {value} at trace time. "
-                f"Give {leaf.text} that value in the example, or declare an IntVar."
-            )
-        return value
+def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
+    """Return the fake of a leaf; the symbols that Dynamo made are bound to the variables already."""
+    if isinstance(leaf.value, torch.Tensor):
+        context = known.tensors.get(leaf.value)
+        if context is not None:
+            return symbolic.mode.from_tensor(leaf.value, source=context.tensor_source, symbolic_context=context)
+        return _fake_tensor(symbolic, leaf, spec)
+    if type(leaf.value) is not int or not isinstance(spec, torch.SymInt):
+        return leaf.value
+    if leaf.place in known.numbers:
+        return known.numbers[leaf.place]
     number = symbolic.env.create_unbacked_symint(source=leaf.source)
     tie(spec, number)
     return number
 
 
-def _fake_tensor(symbolic: Symbolic, leaf: Leaf, value: torch.Tensor, spec: Any) -> torch.Tensor:
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, spec: Any) -> torch.Tensor:
     if spec is None:
-        return symbolic.mode.from_tensor(value, static_shapes=True, source=leaf.source)
-    with _refused(
-        f"{leaf.text} has the shape {tuple(value.shape)}: give one entry for each of its dims, None for a static one."
-    ):
-        context = tensor_context(value, leaf.source, spec)
-    fake = symbolic.mode.from_tensor(value, static_shapes=False, source=leaf.source, symbolic_context=context)
+        return symbolic.mode.from_tensor(leaf.value, static_shapes=True, source=leaf.source)
+    fake = symbolic.mode.from_tensor(
+        leaf.value, static_shapes=False, source=leaf.source, symbolic_context=_context(leaf, spec)
+    )
     for entry, size in zip(spec, fake.shape, strict=True):
         if isinstance(entry, torch.SymInt) and isinstance(size, torch.SymInt):
             tie(entry, size)
     return fake
+
+
+def _context(leaf: Leaf, spec: Any) -> Any:
+    shape = tuple(leaf.value.shape)
+    with _refused(f"{leaf.text} has the shape {shape}: give one entry for each of its dims, None for a static one."):
+        return tensor_context(leaf.value, leaf.source, spec)
+
+
+def unbound_refused() -> AbstractContextManager[None]:
+    """Refuse a variable of an assumption or a derived size that no input has."""
+    return _refused("Give each of them the size of a dim, or a number, of an input.")
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from pytest_exportcheck.reference.exporter.errors import DataDependent
 from pytest_exportcheck.reference.exporter.indexing import indexed
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
-from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL
+from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
 
 ROOT = "exported"
 
@@ -52,8 +52,11 @@ def trace(
     mode: FakeTensorMode,
     state: Mapping[str, torch.Tensor],
     leaves: list[Any],
+    function: Callable[..., Any] | None = None,
 ) -> Traced:
-    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`."""
+    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`. ``function``
+    calls the module, where it is not called as it is.
+    """
     out_specs: list[pytree.TreeSpec] = []
     root = torch.nn.Module()  # a module that is read as an attribute is distinguished by its path, as submodules are
     root.register_module(ROOT, module)
@@ -62,7 +65,9 @@ def trace(
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
         with with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
+            outputs, spec = pytree.tree_flatten(
+                function(module, args, kwargs) if function else _call(getattr(root, ROOT), args, kwargs)
+            )
             _write_back(module, buffers)
         out_specs.append(spec)
         return tuple(outputs)
@@ -118,19 +123,9 @@ def _data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
         yield
     except GuardOnDataDependentSymNode as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
-        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
-        asked = "extract specialized integer from" if "specialized integer" in str(error) else "guard on"
         symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
-        specified = [f"{sizes[each]} ({each})" for each in symbols if each in sizes]
-        values = f"{', '.join(specified)}, left open by the specification," if specified else "the values of a tensor,"
-        assume = "put the condition into the assumptions of the ShapesSpec, " if specified else ""
-        raise DataDependent(
-            f"Could not {asked} data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by "
-            f"{values} at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
-            f"torch.cond, {assume}or say what holds before that line with torch._check(...).",
-            error.cond,
-        ) from error
+        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
+        raise DataDependent.at(line_of_the_model(frames), error.cond, error, specified) from error
 
 
 def _unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
@@ -170,7 +165,7 @@ def _grad_mode_kept() -> Iterator[None]:
 @contextmanager
 def _numbers_as_symbols() -> Iterator[None]:
     """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
-    symbol.
+    symbol. Other threads see the replacements, which compute other values as Python's own do.
     """
     saved = builtins.max, builtins.min, math.pow
     builtins.max = _extremum(saved[0], torch.sym_max)

@@ -277,16 +277,36 @@ def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
         reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}))
     first, place, last = str(refused.value).split("\n")
     assert first == (
-        "Could not guard on data-dependent expression u0 > 4: the model goes one way or another, or needs a number, by "
-        "x.shape[0] (u0), left open by the specification, at"
+        "Could not guard on data-dependent expression u0 > 4: the model branches on x.shape[0] (u0), which the specification "
+        "leaves open, or needs one as a number, at"
     )
     assert place.endswith("return x + 1 if x.shape[0] > 4 else x")
     assert last == (
-        "A program goes one way for all values. Compute both and choose with torch.where, use torch.cond, put the condition "
-        "into the assumptions of the ShapesSpec, or say what holds before that line with torch._check(...)."
+        "A program takes one branch for all values. Compute both and choose with torch.where, use torch.cond, add the condition "
+        "to the assumptions of the ShapesSpec, or state the condition before that line with torch._check(...)."
     )
     assumed = ShapesSpec(ParamsSpec({"x": rows(SOME)}), assumptions=[SOME > 4])
     assert reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed).module()(matrix(5)).sum() == 30
+
+
+@taken
+@pytest.mark.parametrize(
+    "name", ["derived and assumed", "a sum", "half", "variadic", "in a dataclass", "unused", "with items"]
+)
+def test_a_strict_program_accepts_what_torchs_accepts(name: str) -> None:
+    forward, args, kwargs, shapes = ACCEPTED[name]
+    theirs = torch.export.export(model(forward), args, kwargs, dynamic_shapes=shapes, strict=True)
+    ours = reference.export(model(forward), args, kwargs, dynamic_shapes=shapes, strict=True)
+    assert [*map(bool, accepted(ours, args, kwargs))] == [*map(bool, accepted(theirs, args, kwargs))]
+    assert [str(node.target) for node in ours.graph.nodes] == [str(node.target) for node in theirs.graph.nodes]
+
+
+def test_a_strict_capture_takes_no_branch_by_the_value_of_the_example() -> None:
+    branching = model(lambda self, x, n: x + 1 if n.item() > 1 else x)
+    with pytest.raises(Exception, match="Could not guard on data-dependent expression u0 > 1"):
+        torch.export.export(branching, (matrix(4), torch.tensor(2)), strict=True)
+    with pytest.raises(reference.DataDependent, match="Could not guard on data-dependent expression u0 > 1"):
+        reference.export(branching, (matrix(4), torch.tensor(2)), strict=True)
 
 
 @taken
