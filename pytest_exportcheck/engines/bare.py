@@ -142,7 +142,13 @@ def _serdes(bare: Any, given: StageArtifact) -> Artifact:
     buffer = _saved(bare, program_of(given))
     records = archive_records(buffer)
     buffer.seek(0)
-    program = bare.load(buffer)
+    try:
+        program = bare.load(buffer)
+    except Exception as error:
+        what = bare.unportable(program_of(given)) if _has(bare, "unportable") else ""
+        if isinstance(error, Unsupported) or not what:
+            raise
+        raise Unsupported(f"the engine does not read {what}: {type(error).__name__}") from error
     return ProgramArtifact(program, given.request, saved=records, resave=lambda: archive_records(_saved(bare, program)))
 
 

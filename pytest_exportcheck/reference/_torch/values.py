@@ -22,6 +22,9 @@ pytree = _pytree
 FakeTensor = _fake_tensor.FakeTensor
 FakeTensorMode = _fake_tensor.FakeTensorMode
 
+# Leaves the fake mode that a caller has entered: an export makes its own (2.13).
+outside_fake_modes = _fake_tensor.unset_fake_temporarily
+
 # The checks of ExportedProgram's constructor: it requires one of these classes, and files name them by dialect (2.13).
 Verifier = _verifier.Verifier
 TrainingIRVerifier = _verifier.TrainingIRVerifier
@@ -97,18 +100,6 @@ def empty_coo(
     return coalesced
 
 
-# --- script objects -------------------------------------------------------------------------
-
-# The bytes of a script object in an archive; torch.jit.save writes whole modules only (2.13).
-pickle_script_object: Callable[[torch.ScriptObject], bytes] = torch._C._pickle_save
-unpickle_script_object: Callable[[bytes], Any] = torch._C._pickle_load_obj
-
-
-def class_of_script_object(value: torch.ScriptObject) -> str:
-    """Return the qualified name of the class of a script object; it has no public type (2.13)."""
-    return str(value._type().qualified_name())
-
-
 # --- modules and graphs ---------------------------------------------------------------------
 
 
@@ -168,8 +159,3 @@ def guards_of(program: torch.export.ExportedProgram) -> list[str]:
 def set_guards(program: torch.export.ExportedProgram, guards: list[str]) -> None:
     """Give a program its guards: the constructor derives some of them, and takes none (2.13)."""
     program._guards_code = guards
-
-
-def is_batched(tensor: torch.Tensor) -> bool:
-    """Return True for a tensor inside vmap, which has one dim more than it shows; there is no public test (2.13)."""
-    return torch._C._functorch.is_batchedtensor(tensor)

@@ -18,8 +18,12 @@ class ExportError(ExportcheckError, UserError):
         UserError.__init__(self, self.kind, message)
 
 
-class InvalidInput(ExportError):
+class InvalidInput(ExportError, ValueError):
     """The model does not accept the example or the dynamic shapes."""
+
+
+class InvalidCall(InvalidInput, TypeError):
+    """The model cannot be called with the example."""
 
 
 class ConstraintViolation(ExportError):
@@ -52,9 +56,9 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
         self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only
 
     @classmethod
-    def at(cls, place: str, condition: Any, error: object = "", sizes: str = "") -> DataDependent:
-        """Return the error for a line of the model, and a condition that the line decides. ``error`` is torch's;
-        ``sizes`` are the sizes of a specification that the condition depends on.
+    def at(cls, place: str, condition: Any, *, checks: str = "", error: object = "", sizes: str = "") -> DataDependent:
+        """Return the error for a line of the model, and a condition that the line decides; ``checks`` decide it.
+        ``error`` is torch's; ``sizes`` are the sizes of a specification that the condition depends on.
         """
         asked = "extract specialized integer from" if "specialized integer" in str(error) else "guard on"
         values = f"{sizes}, which the specification leaves open," if sizes else "the values of a tensor,"
@@ -62,6 +66,6 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
         return cls(
             f"Could not {asked} data-dependent expression {condition}: the model branches on {values} or needs "
             f"one as a number, at\n  {place or 'an unknown line'}\nA program takes one branch for all values. Compute both and "
-            f"choose with torch.where, use torch.cond, {assume}or state the condition before that line with torch._check(...).",
+            f"choose with torch.where, use torch.cond, {assume}or state the condition before that line with torch._check(...).{checks}",
             condition,
         )

@@ -29,6 +29,7 @@ from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
 from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic, new_symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.objects import fake_of
 
 _KINDS = (
     "Name parameters that the example gives, and specify each by its kind: a tensor by TensorSpec, an int by IntVar or an "
@@ -70,7 +71,7 @@ class Specification:
     of_call: Any
 
 
-def specification_of(module: torch.nn.Module, example: Example, shapes: Any) -> Specification | None:
+def specification_of(module: torch.nn.Module, example: Example, shapes: Any, *, deferred: bool) -> Specification | None:
     """Return the specification of a call, None for dynamic shapes in another form.
 
     Raises
@@ -80,6 +81,11 @@ def specification_of(module: torch.nn.Module, example: Example, shapes: Any) -> 
     """
     if not isinstance(shapes, SPECIFICATIONS):
         return None
+    if deferred:
+        raise InvalidInput(
+            "`prefer_deferred_runtime_asserts_over_guards=True` cannot be combined with `dynamic_shapes=ShapesSpec(...)`, "
+            "whose symbols have runtime assertions already. Leave the flag out."
+        )
     with _refused(_KINDS):
         specs = bound(module, example.args, example.kwargs, whole(shapes))
     for leaf, spec in zip(example.leaves, specs, strict=True):
@@ -97,7 +103,7 @@ def new_specified(specification: Specification | None) -> Symbolic | None:
     """Make a fake mode whose environment has the assumptions of a specification, None if there is none."""
     if specification is None:
         return None
-    symbolic = new_symbolic()
+    symbolic = new_symbolic(deferred=False)
     assume(symbolic.env, specification.of_call)
     return symbolic
 
@@ -129,7 +135,7 @@ def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
             return symbolic.mode.from_tensor(leaf.value, source=context.tensor_source, symbolic_context=context)
         return _fake_tensor(symbolic, leaf, spec)
     if type(leaf.value) is not int or not isinstance(spec, torch.SymInt):
-        return leaf.value
+        return fake_of(symbolic.mode, leaf.value, leaf.text)
     if leaf.place in known.numbers:
         return known.numbers[leaf.place]
     number = symbolic.env.create_unbacked_symint(source=leaf.source)

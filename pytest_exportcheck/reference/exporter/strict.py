@@ -35,9 +35,11 @@ def captured_by_dynamo(
     example: Example,
     declared: Sequence[Declared],
     specification: Specification | None,
+    *,
+    deferred: bool,
 ) -> tuple[Symbolic, Known, Callable[..., Any]]:
     """Capture the module with Dynamo. Return the environment with the symbols of the inputs, and the function that
-    Dynamo leaves of the module: it is called like :func:`call`.
+    Dynamo leaves of the module: it is called like :func:`call`. ``deferred`` is as for :func:`new_symbolic`.
     """
     constraints: list[Any] = []
     leaves: list[Any] = []
@@ -51,7 +53,7 @@ def captured_by_dynamo(
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
     shapes = specification.of_call if specification else None
     with translated(), unbound_refused() if specification else nullcontext():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes)
+        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []

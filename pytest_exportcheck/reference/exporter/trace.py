@@ -4,19 +4,14 @@ its leaves.
 
 from __future__ import annotations
 
-import builtins
-import functools
-import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
-from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, free_unbacked_symbols
+from pytest_exportcheck.reference._torch.dynamo import capturing_branches
 from pytest_exportcheck.reference._torch.tracing import (
     WRAP_AUTOCAST,
     WRAP_SET_GRAD,
@@ -29,11 +24,15 @@ from pytest_exportcheck.reference._torch.tracing import (
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent
-from pytest_exportcheck.reference.exporter.indexing import indexed
+from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
-from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
+from pytest_exportcheck.reference.exporter.located_errors import (
+    data_dependence_located,
+    object_errors_located,
+    unbacked_sizes,
+)
+from pytest_exportcheck.reference.exporter.seeds import not_seeded
+from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
 ROOT = "exported"
 
@@ -78,15 +77,18 @@ def trace(
             mode,
             exporting(),
             tracing(TracingContext(mode)),
-            _numbers_as_symbols(),
+            capturing_branches(),
+            numbers_as_symbols(),
             _grad_mode_kept(),
-            _data_dependence_located(_unbacked_sizes(example, leaves)),
+            data_dependence_located(unbacked_sizes(example, leaves)),
+            object_errors_located(),
             not_seeded(),
-            _Functions(),
+            WatchedFunctions(),
             enable_python_dispatcher(),
         ):
             stack.enter_context(context)
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
+    _explain_written(graph.graph, module)
     return Traced(graph, out_specs[-1])
 
 
@@ -114,43 +116,14 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
             before[name].copy_(value)
 
 
-@contextmanager
-def _data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
-    """Refuse control flow that depends on data, or on one of these unbacked sizes, with the line of the model that
-    needs the value.
-    """
-    try:
-        yield
-    except GuardOnDataDependentSymNode as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
-        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
-        raise DataDependent.at(line_of_the_model(frames), error.cond, error, specified) from error
-
-
-def _unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
-    """Map the unbacked symbols of the inputs to the sizes and numbers that they are, as the model writes them."""
-    found: dict[Any, str] = {}
-    for leaf, value in zip(example.leaves, leaves, strict=True):
-        is_tensor = isinstance(value, torch.Tensor)
-        for number, size in enumerate(value.shape if is_tensor else [value]):
-            if isinstance(size, torch.SymInt) and free_unbacked_symbols(size):
-                found.setdefault(size.node.expr, f"{leaf.text}.shape[{number}]" if is_tensor else leaf.text)
-    return found
-
-
-class _Functions(TorchFunctionMode):
-    """The mode that watches the torch functions that the model calls. A seed is seen at the next call; indexing by
-    symbols is done by operators that take them.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
-            refuse_seeded()
-        if func is torch.Tensor.__getitem__:
-            found = indexed(*args)
-            return func(*args) if found is None else found
-        return func(*args, **(kwargs or {}))
+def _explain_written(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
+    """Give the nodes that write buffers back the module stack and the line of the value that they write."""
+    root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
+        if not node.meta.get("nn_module_stack"):
+            meta = node.args[1].meta
+            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn") if key in meta}
+            node.meta["nn_module_stack"] = meta.get("nn_module_stack") or root
 
 
 @contextmanager
@@ -160,40 +133,3 @@ def _grad_mode_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_grad_enabled(before)
-
-
-@contextmanager
-def _numbers_as_symbols() -> Iterator[None]:
-    """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
-    symbol. Other threads see the replacements, which compute other values as Python's own do.
-    """
-    saved = builtins.max, builtins.min, math.pow
-    builtins.max = _extremum(saved[0], torch.sym_max)
-    builtins.min = _extremum(saved[1], torch.sym_min)
-    math.pow = _power(saved[2])
-    try:
-        yield
-    finally:
-        builtins.max, builtins.min, math.pow = saved
-
-
-def _extremum(original: Callable[..., Any], symbolic: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def extremum(*args: Any, **kwargs: Any) -> Any:
-        values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
-        numbers = all(isinstance(each, (int, float, torch.SymInt, torch.SymFloat)) for each in values)
-        if values and not kwargs and numbers and _is_symbolic(*values):
-            return functools.reduce(symbolic, values)
-        return original(*args, **kwargs)
-
-    return extremum
-
-
-def _power(original: Callable[..., float]) -> Callable[..., Any]:
-    def power(base: Any, exponent: Any) -> Any:
-        return base**exponent if _is_symbolic(base, exponent) else original(base, exponent)
-
-    return power
-
-
-def _is_symbolic(*values: Any) -> bool:
-    return any(isinstance(each, (torch.SymInt, torch.SymFloat)) for each in values)

@@ -13,13 +13,21 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import PayloadError
-from pytest_exportcheck.reference._torch.values import pickle_script_object, unpickle_script_object
+from pytest_exportcheck.reference._torch.objects import is_opaque, pickle_script_object, unpickle_script_object
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader
 from pytest_exportcheck.reference.pt2.archive.zip_format import damaged, read_directory
 
+_SCRIPT, _OPAQUE = "custom_obj_", "opaque_obj_"
 
-def pickled(value: torch.ScriptObject, place: str) -> bytes:
-    """Return a script object as torch keeps it in an archive; ``place`` is its name in messages.
+
+def is_pickled(value: object) -> bool:
+    """Return True for a value that an archive keeps as a pickle: a script object, or an opaque object."""
+    return isinstance(value, torch.ScriptObject) or is_opaque(value)
+
+
+def pickled(value: Any, place: str) -> tuple[str, bytes]:
+    """Return an object as torch keeps it in an archive, after the beginning of its record's name; ``place`` is the name
+    of the object in messages.
 
     Raises
     ------
@@ -27,7 +35,9 @@ def pickled(value: torch.ScriptObject, place: str) -> bytes:
         Where its class does not define how to pickle it.
     """
     try:
-        return pickle_script_object(value)
+        if isinstance(value, torch.ScriptObject):
+            return _SCRIPT, pickle_script_object(value)
+        return _OPAQUE, pickle.dumps(value)
     except Exception as error:  # the class's own code may raise anything
         raise PayloadError(
             f"{place} cannot be saved, because it cannot be pickled: {type(error).__name__}: {error}. Make its class picklable."
@@ -118,7 +128,7 @@ def _tensor(data: bytes) -> Any:
 
 
 _LOADERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
-    ("custom_obj_", unpickle_script_object),
-    ("opaque_obj_", pickle.loads),
+    (_SCRIPT, unpickle_script_object),
+    (_OPAQUE, pickle.loads),
     ("", _tensor),
 )

@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
         "it is nested, or opaque to torch itself. Save it as a strided tensor.",
     ),
-    "object": (3, "it is of the class int, neither a tensor nor a script object."),
+    "object": (3, "it is of the class int, neither a tensor nor a script object nor opaque."),
     "dtype": (
         torch.zeros(2, dtype=torch.float4_e2m1fn_x2),
         "the schema has no number for its dtype torch.float4_e2m1fn_x2. Cast it.",

@@ -33,7 +33,7 @@ class Box:
     second: torch.Tensor
 
 
-torch.export.register_dataclass(Box, serialized_type_name="test_specifications.Box")
+torch.export.register_dataclass(Box, serialized_type_name="test_specified_shapes.Box")
 
 
 def model(forward: Callable[..., Any]) -> torch.nn.Module:
@@ -269,13 +269,23 @@ def test_a_specification_that_does_not_fit_is_refused(shapes: Any, message: str)
 
 
 @taken
+def test_a_specification_has_runtime_assertions_already() -> None:
+    options: Any = {"dynamic_shapes": ParamsSpec({"x": rows(B)}), "prefer_deferred_runtime_asserts_over_guards": True}
+    sentence = "`prefer_deferred_runtime_asserts_over_guards=True` cannot be combined with `dynamic_shapes=ShapesSpec(...)`"
+    for export in (torch.export.export, reference.export):
+        with pytest.raises(ValueError if export is torch.export.export else reference.InvalidInput) as refused:
+            export(model(lambda self, x: x + 1), (matrix(4),), **options)
+        assert str(refused.value).startswith(sentence)
+
+
+@taken
 def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.shape[0] > 4 else x
 
     with pytest.raises(reference.DataDependent) as refused:
         reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}))
-    first, place, last = str(refused.value).split("\n")
+    first, place, last, *checks = str(refused.value).split("\n")
     assert first == (
         "Could not guard on data-dependent expression u0 > 4: the model branches on x.shape[0] (u0), which the specification "
         "leaves open, or needs one as a number, at"
@@ -285,6 +295,11 @@ def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
         "A program takes one branch for all values. Compute both and choose with torch.where, use torch.cond, add the condition "
         "to the assumptions of the ShapesSpec, or state the condition before that line with torch._check(...)."
     )
+    assert checks == [
+        "To fix the error, insert one of the following checks before this call:",
+        "  1. torch._check(x.shape[0] <= 4)",
+        "  2. torch._check(x.shape[0] > 4)",
+    ]
     assumed = ShapesSpec(ParamsSpec({"x": rows(SOME)}), assumptions=[SOME > 4])
     assert reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed).module()(matrix(5)).sum() == 30
 
