@@ -132,7 +132,7 @@ def test_a_constant_is_not_taken_as_an_argument():
     with pytest.raises(reference.InvalidInput) as raised:
         reference.export(Calls(lambda _, by, x: scale(by, x)), (Scale(3), X))
     assert str(raised.value).startswith(
-        "args[0] is of type tests.opaque_objects.Scale, which the reference exporter does not"
+        "Unsupported input type <class 'tests.opaque_objects.Scale'>: args[0], which the reference exporter does not"
     )
 
 
