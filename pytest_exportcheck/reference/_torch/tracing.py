@@ -116,6 +116,11 @@ def _tracer() -> Any:
     return mode.tracer
 
 
+def is_traced() -> bool:
+    """Return True while ``make_fx`` writes a graph (2.13)."""
+    return _proxy_tensor.get_proxy_mode() is not None
+
+
 def module_in_progress() -> tuple[str, str]:
     """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on
     (2.13).

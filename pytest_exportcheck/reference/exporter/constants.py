@@ -12,6 +12,7 @@ from pytest_exportcheck.reference._torch.objects import class_of_object, identit
 from pytest_exportcheck.reference._torch.values import (
     FakeTensor,
     FakeTensorMode,
+    HigherOrderOperator,
     is_functorch_tensor,
 )
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
@@ -25,9 +26,11 @@ def lift_constants(
     known: Mapping[str, Any],
     lifted: int,
     real: Callable[[Any], Any] = lambda value: value,
+    given: Mapping[int, torch.fx.Node] | None = None,
 ) -> dict[str, Any]:
     """Return the constants by name, in the order of their placeholders, which come after the first ``lifted`` ones.
-    Values in ``known`` keep their names; ``real`` gives the object of a fake.
+    Values in ``known`` keep their names; ``real`` gives the object of a fake; ``given`` are the placeholders of objects
+    that the caller passes.
     """
     graph = module.graph
     names: dict[int, list[str]] = {}
@@ -38,7 +41,7 @@ def lift_constants(
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
     outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
-    made: dict[int, torch.fx.Node] = {}
+    made: dict[int, torch.fx.Node] = dict(given or {})
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
     for node in list(graph.nodes):
@@ -53,7 +56,7 @@ def lift_constants(
                 graph.erase_node(each)
             continue
         value = real(traced)
-        key = identity(value)
+        key = identity(traced if value is None else value)
         if key not in made:
             _refuse_traced(node, traced, value, outside if key in names else set())
             what = "custom" if is_object(value) else "tensor"
@@ -112,6 +115,12 @@ def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any, outside: set[Fa
     wrapped = is_functorch_tensor(value)
     if not wrapped and (not isinstance(value, FakeTensor) or value.fake_mode in outside):
         return
+    for call in node.users:
+        if isinstance(call.target, HigherOrderOperator):
+            raise LeakedTensor(
+                f"a function that the model gives to {call.target} uses a tensor of the code around it: the program would hold a tensor "
+                f"without data in its place. {_used_at(node)}Pass the tensor to the function as an operand."
+            )
     what = "a tensor of torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was created outside the trace"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(

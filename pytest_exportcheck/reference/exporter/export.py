@@ -20,10 +20,11 @@ from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
-from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument
+from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
+from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 from pytest_exportcheck.reference.exporter.trace import trace
 from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
 
@@ -96,7 +97,7 @@ def _captured(
     deferred: bool,
 ) -> ExportedProgram:
     """Return the program above autograd."""
-    calls = Calls(mod, preserve_module_call_signature)
+    calls = Calls(mod, preserve_module_call_signature, strict=strict)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     state = state_of(mod)
@@ -108,18 +109,24 @@ def _captured(
         )
         objects = Fakes(symbolic.mode)
         fakes = fake_inputs(symbolic, example, declared, known)
+        held = fake_state(symbolic.mode, state)
         attributes.replace(objects.of_attribute)
-        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values, function)
+        traced = trace(mod, example, symbolic.mode, held, fakes.values, function)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
     tidy(traced.module, _values(fakes, example))
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real)
+    placeholders = traced.module.graph.find_nodes(op="placeholder")
+    inputs = zip((*held.values(), *fakes.values), placeholders, strict=True)
+    lift_from_subgraphs(traced.module, symbolic.mode, {id(fake): node for fake, node in inputs})
+    given = placeholders_of_objects([leaf.value for leaf in example.leaves], placeholders[len(state.tensors) :])
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real, given)
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
     keep_custom(mod, module, [slot.target for slot in slots])
+    name_subgraph_inputs(module)
     module.recompile()
     program = program_of(
         module,

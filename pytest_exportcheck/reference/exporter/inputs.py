@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.objects import class_of_object, is_constant_object
 from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
 from pytest_exportcheck.reference._torch.values import pytree
-from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput
+from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput, NotSupported
 from pytest_exportcheck.reference.exporter.objects import is_object
 
 Path = tuple[Any, ...]
@@ -142,6 +143,11 @@ def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str)
             path.append(part)
             source = GetItemSource(source, part)
     leaf = Leaf(value, tuple(path), source, place + pytree.keystr(keys), named=not rest or path[0] != rest)
+    if is_constant_object(value):
+        raise NotSupported(
+            f"{leaf.text} is a constant object, {class_of_object(value)}: the program would use that of the example in every call. "
+            "Make it an attribute of the model."
+        )
     if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)) and not is_object(value):
         raise InvalidInput(
             f"Unsupported input type {type(value)}: {leaf.text}, which the reference exporter does not accept. Pass tensors, numbers, "

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.dynamo import capturing_branches
 from pytest_exportcheck.reference._torch.tracing import (
     WRAP_AUTOCAST,
     WRAP_SET_GRAD,
@@ -72,6 +73,7 @@ def trace(
             mode,
             exporting(),
             tracing(TracingContext(mode)),
+            capturing_branches(),
             numbers_as_symbols(),
             _grad_mode_kept(),
             data_dependence_located(),
