@@ -15,9 +15,10 @@ from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
-from pytest_exportcheck.harness._torch import pytree
+from pytest_exportcheck.harness._torch import is_object, pytree
 from pytest_exportcheck.harness.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
 from pytest_exportcheck.harness.isolation import raised_from
+from pytest_exportcheck.harness.objects import MISSING, copied_object
 from pytest_exportcheck.harness.tensors import copied, copy_tree, input_leaves
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 
@@ -228,6 +229,9 @@ def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: 
     value = _state(program, spec)
     if isinstance(value, torch.Tensor) and (writes or spec.kind is not InputKind.PARAMETER):
         return copied(value, memo)
+    if is_object(value):
+        made = memo.setdefault(id(value), copied_object(value))
+        return value if made is MISSING else made
     return value
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.records import Expectation, Finding
 from pytest_exportcheck.reports.wording import text_of
 
@@ -15,19 +16,26 @@ def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not entry.reason.strip():
-        yield "reason", f"{entry.form} needs a reason that a reader in a year understands."
+        yield "reason", f"{entry.form} needs a reason. Write why the failure is expected."
     try:
         SpecifierSet(entry.torch)
     except InvalidSpecifier:
-        yield "torch", f"torch={entry.torch!r} is no version specifier. Write for example torch='>=2.13,<2.15'."
+        yield "torch", f"torch={entry.torch!r} is not a version specifier. Write for example torch='>=2.13,<2.15'."
     try:
         re.compile(entry.error)
     except re.error as error:
         yield (
             "error",
-            f"error={entry.error!r} is no regular expression ({error}). "
-            "It is searched for in the text of a finding; escape what is meant literally with a backslash.",
+            f"error={entry.error!r} is not a valid regular expression: {error}. "
+            "It is searched for in the text of a finding; escape literal text with a backslash.",
         )
+
+
+def names_engine(entry: Expectation, engine: str) -> bool:
+    """Return whether the entry is about items of this engine. Globs name engines only: the items that compare engines
+    have an entry with their own name.
+    """
+    return entry.engine == engine if engine == AGREE else fnmatchcase(engine, entry.engine)
 
 
 def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str) -> bool:
@@ -36,7 +44,7 @@ def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str
 
     return (
         fnmatchcase(mode, entry.mode)
-        and fnmatchcase(engine, entry.engine)
+        and names_engine(entry, engine)
         and SpecifierSet(entry.torch).contains(torch_version, prereleases=True)
     )
 

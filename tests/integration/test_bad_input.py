@@ -62,7 +62,9 @@ def test_unknown_profile_in_the_ini_file(echo, linear):
     echo.makepyfile(case_linear=linear)
     echo.makeini("[pytest]\nexportcheck_profile = strict")
     result = echo.runpytest("--exportcheck")
-    result.stderr.fnmatch_lines(["ERROR: exportcheck: exportcheck_profile is one of ship, conformance, got 'strict'."])
+    result.stderr.fnmatch_lines(
+        ["ERROR: exportcheck: exportcheck_profile must be one of ship, conformance, got 'strict'."]
+    )
 
 
 def test_module_to_import_that_is_not_there(echo, run_echo):
@@ -181,7 +183,7 @@ def test_wrong_declaration_names_its_line(echo, run_echo, linear):
     )
     result = run_echo()
     result.assert_outcomes(passed=10, failed=1)
-    result.stdout.fnmatch_lines(["*case_bad.py:3: a case's name becomes part of a pytest id:*got 'a b'. Pass name=."])
+    result.stdout.fnmatch_lines(["*case_bad.py:3: the name of a case is part of a pytest id *got 'a b'. Pass name=."])
     no_traceback(result)
 
 

@@ -52,22 +52,26 @@ _LOGGING = (
 _SETTINGS: Mapping[str, Any] = {
     "allow_rnn": True,
     "ignore_logging_functions": frozenset(_LOGGING),
-    "do_not_emit_runtime_asserts": True,
     "specialize_int": True,
     "specialize_float": True,
-    "assume_static_by_default": True,
     "automatic_dynamic_shapes": False,
     "capture_dynamic_output_shape_ops": True,
     "capture_scalar_outputs": True,
     "constant_fold_autograd_profiler_enabled": True,
+}
+_OF_MODELS: Mapping[str, Any] = {"assume_static_by_default": True, "do_not_emit_runtime_asserts": True}
+_OF_BRANCHES: Mapping[str, Any] = {
+    "assume_static_by_default": False,
+    "do_not_emit_runtime_asserts": False,
     "prefer_deferred_runtime_asserts_over_guards": False,
+    "replay_side_effects": False,
 }
 
 
 @dataclass(frozen=True)
 class Captured:
-    """A function as Dynamo captured it. ``graph`` is None where the function calls no operator. ``contexts`` are those
-    of the tensors that Dynamo met: they hold the symbols of their sizes.
+    """A function as Dynamo captured it (2.13). ``graph`` is None where the function calls no operator. ``contexts`` are
+    those of the tensors that Dynamo met: they hold the symbols of their sizes.
     """
 
     graph: torch.fx.GraphModule | None
@@ -84,14 +88,23 @@ class Captured:
 
 
 def captured(
-    function: Callable[..., Any], args: tuple[Any, ...], constraints: Sequence[Any], env_class: type[ShapeEnv]
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    constraints: Sequence[Any],
+    env_class: type[ShapeEnv],
+    *,
+    deferred: bool,
 ) -> Captured:
     """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
     same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
     """
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
-        for context in (exporting(), _dynamo.config.patch(**_SETTINGS), _utils.get_metrics_context()):
+        for context in (
+            exporting(),
+            _dynamo.config.patch(**_SETTINGS, **_OF_MODELS, prefer_deferred_runtime_asserts_over_guards=deferred),
+            _utils.get_metrics_context(),
+        ):
             stack.enter_context(context)
         output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input
@@ -103,6 +116,13 @@ def captured(
         described.f_globals,
         backend.backend_id if backend else "",
     )
+
+
+def capturing_branches() -> Any:
+    """Return a context with the settings for the functions that higher-order operators call: Dynamo traces them within
+    a trace. Without it, a number that differs from the last trace becomes an operand (2.13).
+    """
+    return _dynamo.config.patch(**_SETTINGS, **_OF_BRANCHES)
 
 
 @contextmanager

@@ -22,6 +22,9 @@ pytree = _pytree
 FakeTensor = _fake_tensor.FakeTensor
 FakeTensorMode = _fake_tensor.FakeTensorMode
 
+# Leaves the fake mode that a caller has entered: an export makes its own (2.13).
+outside_fake_modes = _fake_tensor.unset_fake_temporarily
+
 # The checks of ExportedProgram's constructor: it requires one of these classes, and files name them by dialect (2.13).
 Verifier = _verifier.Verifier
 TrainingIRVerifier = _verifier.TrainingIRVerifier
@@ -95,18 +98,6 @@ def empty_coo(
     tensor = torch.ops.aten._sparse_coo_tensor_with_dims(sparse_dim, dense_dim, shape, layout=torch.sparse_coo, **kind)
     coalesced: torch.Tensor = tensor._coalesced_(is_coalesced)
     return coalesced
-
-
-# --- script objects -------------------------------------------------------------------------
-
-# The bytes of a script object in an archive; torch.jit.save writes whole modules only (2.13).
-pickle_script_object: Callable[[torch.ScriptObject], bytes] = torch._C._pickle_save
-unpickle_script_object: Callable[[bytes], Any] = torch._C._pickle_load_obj
-
-
-def class_of_script_object(value: torch.ScriptObject) -> str:
-    """Return the qualified name of the class of a script object; it has no public type (2.13)."""
-    return str(value._type().qualified_name())
 
 
 # --- modules and graphs ---------------------------------------------------------------------

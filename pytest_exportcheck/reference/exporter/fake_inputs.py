@@ -30,6 +30,7 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
 
@@ -69,9 +70,11 @@ class Known:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def new_symbolic() -> Symbolic:
-    """Make a fake mode with a new environment of symbols."""
-    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
+def new_symbolic(*, deferred: bool) -> Symbolic:
+    """Make a fake mode with a new environment of symbols; ``deferred`` is ``export``'s
+    ``prefer_deferred_runtime_asserts_over_guards``.
+    """
+    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True, prefer_deferred_runtime_asserts_over_guards=deferred)
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 
@@ -96,6 +99,8 @@ def fake_inputs(
             value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
         elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
             value = _fake_number(symbolic, leaf, said, known.numbers.get(leaf.place))
+        else:
+            value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
     return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
 
@@ -190,7 +195,7 @@ def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
     solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:
         raise ConstraintViolation(
-            f"{leaf.text}.shape[{number}] is {size} in the example, and was declared as {dim.fn(symbol)} with an integer {symbol}. "
-            "Give an example of such a size, or declare it otherwise."
+            f"{leaf.text}.shape[{number}] is {size} in the example but was declared as {dim.fn(symbol)}, and no integer {symbol} gives that size. "
+            "Pass an example whose size fits, or change the declaration."
         )
     return int(solved[1])

@@ -298,10 +298,10 @@ def test_notes_of_calls_do_not_stay():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ("inner", r"is a tuple of names, got 'inner'. Write \('inner',\)."),
+        ("inner", r"must be a tuple of names, got 'inner'. Write \('inner',\)."),
         (
             ("inne",),
-            r"names 'inne', which is no submodule. There are: 'inner', 'inner.linear', 'other', 'other.linear'.",
+            r"names 'inne', which is not a submodule. Submodules: 'inner', 'inner.linear', 'other', 'other.linear'.",
         ),
     ],
 )

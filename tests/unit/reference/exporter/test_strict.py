@@ -257,9 +257,9 @@ def branches_on_a_number(x):
 
 
 DATA_DEPENDENT = (
-    "Could not guard on data-dependent expression {}: the model goes one way or another, or needs a number, by the values of a tensor, at\n"
-    "  {}\nA program goes one way for all values. Compute both and choose with torch.where, use torch.cond, or say what holds before that "
-    "line with torch._check(...)."
+    "Could not guard on data-dependent expression {}: the model branches on the values of a tensor, or needs one as a number, at\n"
+    "  {}\nA program takes one branch for all values. Compute both and choose with torch.where, use torch.cond, or state the condition "
+    "before that line with torch._check(...)."
 )
 
 
@@ -315,7 +315,7 @@ def halves(x):
 def test_a_size_that_the_model_restricts_is_refused_with_its_line():
     with pytest.raises(reference.ConstraintViolation) as caught:
         exported(halves, torch.ones(4), dynamic_shapes={"args": ({0: Dim("n")},)})
-    assert f"Where the model asks for it:\n  {line(halves, 1)}\n    needs " in str(caught.value)
+    assert f"\n  {line(halves, 1)}\n    requires " in str(caught.value)
 
 
 def one(x):
@@ -326,6 +326,6 @@ def test_a_branch_on_size_1_is_refused_as_in_a_nonstrict_capture():
     with pytest.raises(reference.ConstraintViolation) as caught:
         exported(one, torch.ones(4), dynamic_shapes={"args": ({0: Dim("n", min=1)},)})
     assert str(caught.value) == (
-        f"args[0].shape[0] was declared as Dim('n', min=1), and the model goes another way where it is 1:\n  {line(one, 1)}\n"
-        "A program holds one way only. Declare Dim('n', min=2), or export that size on its own."
+        f"args[0].shape[0] was declared as Dim('n', min=1), but the model takes another branch at size 1:\n  {line(one, 1)}\n"
+        "A program holds only one branch. Declare Dim('n', min=2), or export the model for that size separately."
     )
