@@ -187,9 +187,7 @@ def test_a_model_in_training_mode_and_its_gradients(grad):
 class Doubled(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        with torch.no_grad():
-            y = x.clone()
-        return y + x
+        return x * 2
 
     @staticmethod
     def backward(ctx, gradient):
@@ -197,11 +195,11 @@ class Doubled(torch.autograd.Function):
 
 
 def test_the_forward_of_an_autograd_function_keeps_its_gradient():
-    """torch's strict capture puts all of it into a region without gradients. In both, backward() is that of the operators."""
+    """torch's strict capture puts forward() into a region without gradients."""
     x = torch.ones(1, requires_grad=True)
     program = exported(Doubled.apply, x)
     (gradient,) = torch.autograd.grad(program.module()(x), x)
-    assert (gradient.tolist(), targets(program)[-1]) == ([1.0], "aten.add.Tensor")
+    assert (gradient.tolist(), targets(program)) == ([2.0], ["aten.mul.Tensor"])
 
 
 class Autocast(torch.nn.Module):
@@ -223,7 +221,10 @@ def test_values_in_regions_of_autocast_have_the_dtypes_of_a_call():
     assert torch.equal(program.module()(x), module(x))
     parts = [part for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
     dtypes = {
-        str(node.target): node.meta["val"].dtype for part in parts for node in part.graph.nodes if node in called(part)
+        str(node.target): node.meta["val"].dtype
+        for part in parts
+        for node in called(part)
+        if node.meta["val"] is not None
     }
     assert dtypes["aten.linear.default"] == torch.bfloat16
     assert not torch.is_autocast_enabled("cpu")
