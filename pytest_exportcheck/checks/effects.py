@@ -15,7 +15,7 @@ from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, may_depend, outside_findings
 from pytest_exportcheck.records import CallSite, Change, Evidence, Finding, Observation, ProgramRecord, StateEntry
 
-_UNCHANGED = "left as it was"
+_UNCHANGED = "unchanged"
 _FINDING = Finding.of("effects")
 
 
@@ -66,7 +66,9 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             "generator",
             f"state {before.generator} after the call",
             f"state {after.generator}",
-            "no operation of the program draws" if deterministic else "another number of random values was drawn",
+            "no operation of the program draws random values"
+            if deterministic
+            else "a different number of random values was drawn",
             on=(before.site,),
         )
 

@@ -153,7 +153,7 @@ def _count(
 ) -> Iterator[Finding]:
     old, new = sum(map(counts, before)), sum(map(counts, after))
     if old != new:
-        yield _FINDING.at(place, "changed", "number", f"{old} of the user's", f"{new}")
+        yield _FINDING.at(place, "changed", "number", f"{old} user {place if old != 1 else place[:-1]}", f"{new}")
 
 
 def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]) -> Iterator[Finding]:

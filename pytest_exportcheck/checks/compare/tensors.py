@@ -56,7 +56,7 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
         return
     left, right = _shown_parts(expected), _shown_parts(actual)
     if [name for name, _ in left] != [name for name, _ in right]:
-        yield Difference("value", tensor_text(expected), tensor_text(actual), "they are made of other parts")
+        yield Difference("value", tensor_text(expected), tensor_text(actual), "they have other parts")
         return
     for (name, one), (_, other) in zip(left, right, strict=True):
         yield from _part_difference(name, one, other, rule)

@@ -89,17 +89,17 @@ def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any) -> None:
         return
     if not isinstance(value, torch.Tensor):
         raise NotTraceable(
-            f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
+            f"a call in the model takes a {type(value).__module__}.{type(value).__qualname__}, which an exported program cannot hold: its state would be lost. "
             f"{_used_at(node)}"
         )
     wrapped = is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
-    what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
+    what = "a tensor of torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was created outside the trace"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(
-        f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
-        f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
+        f"the model computes with {what}, which cannot be recorded as operators: the program would hold a tensor without data "
+        f"in its place. {_used_at(node)}Compute it with operators inside forward(), or move it out of the exported module."
     )
 
 

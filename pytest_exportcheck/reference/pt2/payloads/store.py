@@ -165,9 +165,9 @@ def _storable(value: object, place: str) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         reason = f"it is of the class {type(value).__name__}, neither a tensor nor a script object nor opaque"
     elif type(value) not in (torch.Tensor, torch.nn.Parameter) and not isinstance(value, FakeTensor):
-        reason = f"it is a tensor of the class {type(value).__name__}, of which its bytes are not all. Unwrap it"
+        reason = f"it is a tensor of the class {type(value).__name__}, which is more than its bytes. Unwrap it"
     elif value.is_quantized:
-        reason = "it is quantized by torch.quantize, whose scales have no place in the schema. Dequantize it"
+        reason = "it is quantized by torch.quantize, whose scales the schema cannot hold. Dequantize it"
     elif value.is_nested or value.layout not in LAYOUT_NUMBERS:
         reason = "it is nested, or opaque to torch itself. Save it as a strided tensor"
     else:

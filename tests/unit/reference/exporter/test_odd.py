@@ -85,7 +85,7 @@ def test_what_is_not_supported_is_named_with_the_error_and_a_remedy(module, valu
     with pytest.raises(reference.NotSupported) as caught:
         reference.export(module, (value,))
     said = str(caught.value)
-    assert said.startswith(f"the capture fails on a model with {named}. torch says ")
+    assert said.startswith(f"the capture failed on a model with {named}. torch raises ")
     assert said.endswith(REMEDY)
 
 
@@ -93,7 +93,7 @@ def test_a_weight_that_wraps_others_is_refused_by_name():
     with pytest.raises(reference.NotSupported) as caught:
         reference.export(Quantised(), (X,))
     assert str(caught.value) == (
-        f"the capture fails on a model with second.weight (a tensor of the subclass Scaled). {REMEDY}"
+        f"the capture failed on a model with second.weight (a tensor of the subclass Scaled). {REMEDY}"
     )
     assert isinstance(Quantised().second.weight, Scaled)
 
