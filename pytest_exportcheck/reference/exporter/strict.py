@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
+from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
 from pytest_exportcheck.reference.exporter.strict_errors import translated
 
 _ROOT = "L['module']"
@@ -36,7 +37,12 @@ def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def captured_by_dynamo(
-    module: torch.nn.Module, example: Example, declared: Sequence[Declared], *, deferred: bool
+    module: torch.nn.Module,
+    example: Example,
+    declared: Sequence[Declared],
+    specification: Specification | None,
+    *,
+    deferred: bool,
 ) -> tuple[Symbolic, Known, Callable[..., Any]]:
     """Capture the module with Dynamo. Return the environment with the symbols of the inputs, and the function that
     Dynamo leaves of the module: it is called like :func:`call`. ``deferred`` is as for :func:`new_symbolic`.
@@ -51,8 +57,9 @@ def captured_by_dynamo(
             value = dynamic_number(value, said)
         leaves.append(value)
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
-    with translated():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, deferred=deferred)
+    shapes = specification.of_call if specification else None
+    with translated(), unbound_refused() if specification else nullcontext():
+        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []
