@@ -91,7 +91,7 @@ class Captured:
 
 
 def captured(
-    function: FunctionType,
+    function: Any,
     args: tuple[Any, ...],
     constraints: Sequence[Any],
     env_class: type[ShapeEnv],
