@@ -13,10 +13,9 @@ from torch.export import ExportedProgram
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.boundary_values import code_constants
 from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
-from pytest_exportcheck.fuzz.setup import Ground, ground_of
+from pytest_exportcheck.fuzz.setup import Ground
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
@@ -24,6 +23,7 @@ from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
+from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
@@ -35,13 +35,15 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 class FuzzStages:
     """The maker of the fuzz stages of one case. The first of them reports the faults of the case about sizes."""
 
-    def __init__(self, observed: ObservedCase, judge: Judge, maker: StageMaker, seconds: dict[str, float]) -> None:
+    def __init__(
+        self, observed: ObservedCase, judge: Judge, maker: StageMaker, sizes: CaseSizes, seconds: dict[str, float]
+    ) -> None:
         self._observed = observed
         self._observer = observed.observer
         self._judge = judge
         self._maker = maker
         self._seconds = seconds
-        self._ground: Ground | None = None
+        self._sizes = sizes
         self._unsound: StageResult | None = None
 
     def stage(self, engine: Engine, mode: Mode, parent: StageResult, before: StageResult | None) -> StageResult:
@@ -52,7 +54,7 @@ class FuzzStages:
         if unsound is not None:
             return unsound
         try:
-            ground = self._sizes()
+            ground = self._sizes.ground
         except CaseError as error:
             self._unsound = StageResult(mode, findings=[_unsound_sizes(error)])
             return self._unsound
@@ -65,21 +67,6 @@ class FuzzStages:
             return StageResult(mode, findings=[_unsound_sizes(error)])
         finally:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
-
-    def _sizes(self) -> Ground:
-        """Return the facts about the sizes of the case."""
-        if self._ground is None:
-            prepared = self._observed.prepared
-            self._ground = ground_of(
-                self._observed.case,
-                self._observed.declared,
-                prepared.example,
-                redraw=prepared.redraw,
-                made=prepared.made,
-                constants=code_constants(prepared.module),
-                seed=self._observer.seed,
-            )
-        return self._ground
 
     def _fuzzed(
         self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
@@ -98,7 +85,7 @@ class FuzzStages:
         target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(run, mode),
-            compare=partial(self._compared, engine, mode, parent, oracle, notes),
+            compare=partial(self.compared, engine, mode, parent, oracle, notes),
             judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -120,7 +107,7 @@ class FuzzStages:
         case = self._observed.case
         return f"{case.origin.module}::{case.name}[{engine.name}-{mode}]"
 
-    def _compared(
+    def compared(
         self,
         engine: Engine,
         mode: Mode,

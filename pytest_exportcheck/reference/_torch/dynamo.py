@@ -20,10 +20,12 @@ from torch._dynamo import convert_frame as _convert_frame
 from torch._dynamo import exc as _exc
 from torch._dynamo import output_graph as _output_graph
 from torch._dynamo import utils as _utils
+from torch._subclasses import fake_tensor as _fake_tensor
 from torch.export import dynamic_shapes as _shapes
 
 from pytest_exportcheck.reference._torch.sizes import IntWrapper, ShapeEnv
 from pytest_exportcheck.reference._torch.tracing import TracingContext, exporting
+from pytest_exportcheck.reference._torch.values import pytree
 
 # Errors of Dynamo: what it cannot capture, and what it refuses (2.13).
 TorchDynamoException = _exc.TorchDynamoException
@@ -36,6 +38,9 @@ PYTHON_OF_DYNAMO = tuple(str(Path(_dynamo.__file__).parent / name) for name in (
 
 # A place that is a part of another place (2.13).
 ChainedSource = _guards.ChainedSource
+
+#: A container without leaves, in the place of None.
+_NONE = {"exportcheck_none": ()}
 
 #: Functions that write messages, which a program cannot: Dynamo skips calls of them (2.13).
 _LOGGING = (
@@ -54,12 +59,12 @@ _SETTINGS: Mapping[str, Any] = {
     "capture_dynamic_output_shape_ops": True,
     "capture_scalar_outputs": True,
     "constant_fold_autograd_profiler_enabled": True,
-    "prefer_deferred_runtime_asserts_over_guards": False,
 }
 _OF_MODELS: Mapping[str, Any] = {"assume_static_by_default": True, "do_not_emit_runtime_asserts": True}
 _OF_BRANCHES: Mapping[str, Any] = {
     "assume_static_by_default": False,
     "do_not_emit_runtime_asserts": False,
+    "prefer_deferred_runtime_asserts_over_guards": False,
     "replay_side_effects": False,
 }
 
@@ -84,14 +89,23 @@ class Captured:
 
 
 def captured(
-    function: Callable[..., Any], args: tuple[Any, ...], constraints: Sequence[Any], env_class: type[ShapeEnv]
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    constraints: Sequence[Any],
+    env_class: type[ShapeEnv],
+    specification: Any = None,
+    *,
+    deferred: bool,
 ) -> Captured:
     """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
     same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
     """
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
-        for context in (exporting(), _dynamo.config.patch(**_SETTINGS, **_OF_MODELS), _utils.get_metrics_context()):
+        stack.enter_context(_values_unknown())
+        specified = {"_dynamic_shapes_spec": specification} if specification else {}
+        settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
+        for context in (exporting(), _dynamo.config.patch(**settings), _utils.get_metrics_context()):
             stack.enter_context(context)
         output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input
@@ -125,9 +139,44 @@ def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
         yield made
 
 
+@contextmanager
+def _values_unknown() -> Iterator[None]:
+    """Keep Dynamo from reading numbers from tensors of the example, and from taking branches by them: its fake mode
+    leaves them out for exports only, and whether it exports is one flag with much else (2.13).
+    """
+
+    def keep(converter: Any, _: bool) -> None:
+        vars(converter)["export"] = True
+
+    export = property(lambda _: True, keep)
+    with mock.patch.object(_fake_tensor.FakeTensorConverter, "export", export, create=True):
+        yield
+
+
 def lines_in_progress() -> StackSummary:
     """Return the frames of the model that Dynamo is evaluating, the innermost last (2.13)."""
     return TracingContext.extract_stack()
+
+
+def left_to_the_graph(function: Callable[..., None]) -> Callable[..., None]:
+    """Make Dynamo write calls of a function into its graph instead of evaluating them. Dynamo passes no None to such a
+    function, and takes none from it (2.13).
+    """
+
+    def called(*args: Any) -> Any:
+        function(*pytree.tree_map(lambda each: None if _is_none(each) else each, args, is_leaf=_is_none))
+        return []
+
+    written = _dynamo.nonstrict_trace(called)
+
+    def call(*args: Any) -> None:
+        written(*pytree.tree_map(lambda each: _NONE if each is None else each, args))
+
+    return call
+
+
+def _is_none(value: Any) -> bool:
+    return isinstance(value, dict) and value == _NONE
 
 
 def constraint(tensor: torch.Tensor, number: int, name: str, bounds: Any) -> Any:

@@ -42,6 +42,9 @@ TensorPropertySource = _source.TensorPropertySource
 # Writes the operators of a run down as a graph (2.13).
 make_fx = _proxy_tensor.make_fx
 
+# Makes a tensor of numbers that are symbols by operators; torch.tensor requests their values (2.13).
+tensor_of_symbols = torch._refs.tensor
+
 # Runs a graph again so that unbacked symbols keep their names (2.13).
 PropagateUnbackedSymInts = _symbolic_shapes.PropagateUnbackedSymInts
 
@@ -113,6 +116,11 @@ def _tracer() -> Any:
     return mode.tracer
 
 
+def is_traced() -> bool:
+    """Return True while ``make_fx`` writes a graph (2.13)."""
+    return _proxy_tensor.get_proxy_mode() is not None
+
+
 def module_in_progress() -> tuple[str, str]:
     """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on
     (2.13).
@@ -162,6 +170,9 @@ GETITEM = operator.getitem
 WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
 WRAP_AUTOCAST = torch._higher_order_ops.wrap.wrap_with_autocast
 WITH_EFFECTS = _effects.with_effects
+
+# The higher-order operator that Dynamo writes for a torch.autograd.Function (2.13).
+AUTOGRAD_FUNCTION = torch._functorch.autograd_function.autograd_function_apply
 
 # --- functionalisation ----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import sympy
 import torch
 from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
 
-from pytest_exportcheck.reference._torch.sizes import ShapeEnv, is_unbacked, unbacked_bindings
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, input_bindings, is_unbacked, unbacked_bindings
 from pytest_exportcheck.reference._torch.values import ASSERT_TENSOR_METADATA, on_new_nodes
 
 _CASTS = (torch.ops.aten.to.device, torch.ops.aten.to.dtype, torch.ops.aten.to.dtype_layout)
@@ -23,6 +23,10 @@ def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
     """Insert the deferred assertions about sizes, and an assertion of the metadata of each tensor that is cast: a cast
     that did nothing while tracing gives the tensor itself, and a cast that does something gives a copy.
     """
+    for node in module.graph.find_nodes(op="placeholder"):
+        found = input_bindings(node.meta.get("val"), env)
+        if found:  # the sizes of a specification: their assertions come after the inputs
+            node.meta["unbacked_bindings"] = found
     with _provenance(module, _MADE_HERE):
         insert_deferred_runtime_asserts(module, env, "exported program", export=True)
     for node in module.graph.nodes:
@@ -38,7 +42,10 @@ def _assert_metadata(graph: torch.fx.Graph, cast: torch.fx.Node) -> None:
             ASSERT_TENSOR_METADATA, (cast.args[0],), {"dtype": val.dtype, "device": val.device, "layout": val.layout}
         )
     node.meta |= {key: cast.meta[key] for key in ("stack_trace", "nn_module_stack") if key in cast.meta}
-    node.meta |= {"val": None, "torch_fn": (f"{node.name}_0", "OpOverload._assert_tensor_metadata.default")}
+    node.meta |= {
+        "val": None,
+        "torch_fn": ("_assert_tensor_metadata.default_0", "OpOverload._assert_tensor_metadata.default"),
+    }
 
 
 def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
@@ -67,7 +74,9 @@ def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None
             return
         node.meta.setdefault("stack_trace", stack_trace)
         node.meta.setdefault("nn_module_stack", first)
-        node.meta.setdefault("torch_fn", (f"{node.name}_0", _function_name(node.target)))
+        node.meta.setdefault(
+            "torch_fn", (f"{getattr(node.target, '__name__', node.name)}_0", _function_name(node.target))
+        )
         if "val" not in node.meta:
             node.meta["val"] = _value_of(node)
 
