@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from torch.utils._sympy import printers as _printers
 from torch.utils._sympy import solve as _solve
 from torch.utils._sympy import symbol as _symbol
 from torch.utils._sympy import value_ranges as _value_ranges
+
+_ENGINE = str(Path(__file__).parent.parent)
 
 # torch's own sympy functions: expressions in programs and files consist of them (2.13).
 size_functions = _functions
@@ -66,6 +70,21 @@ IntWrapper = _shapes._IntWrapper
 # The code that a symbolic number runs when its truth value is requested: if the innermost frames of a condition are in
 # these files only, the model's line itself requested the condition, not an operator that the line calls (2.13).
 SYMBOLIC_NUMBER_FILES = frozenset(str(module.__file__) for module in (torch, _recording, _sym_node, _symbolic_shapes))
+
+
+class ModelShapeEnv(ShapeEnv):
+    """A shape environment that looks for the line of a model outside of this engine: torch reads there whether a
+    condition is that of an ``assert`` statement, which becomes an assertion of the program (2.13).
+    """
+
+    def _get_user_frame(self) -> FrameType | None:
+        frame = super()._get_user_frame()
+        while frame is not None and (
+            frame.f_code.co_filename.startswith(_ENGINE)
+            or frame.f_code.co_filename in _symbolic_shapes.uninteresting_files()
+        ):
+            frame = frame.f_back
+        return frame
 
 
 def normalize_dynamic_shapes(
