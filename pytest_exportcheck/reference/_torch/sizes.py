@@ -116,3 +116,18 @@ def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
     are new to the environment, and here all are known (2.13).
     """
     return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)
+
+
+def input_bindings(value: Any, env: Any) -> Any:
+    """Return the unbacked symbols that an input has, and where, also those that were found equal to others since: the
+    public functions name what replaced them (2.13).
+    """
+    sizes: list[Any] = [
+        size for size in (value.shape if isinstance(value, torch.Tensor) else [value]) if _is_symbolic(size)
+    ]
+    pending = {symbol for size in sizes for symbol in free_unbacked_symbols(size.node._expr)}
+    return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=False)
+
+
+def _is_symbolic(size: Any) -> bool:
+    return isinstance(size, (torch.SymInt, torch.SymFloat))

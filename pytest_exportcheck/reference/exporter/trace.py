@@ -26,7 +26,11 @@ from pytest_exportcheck.reference._torch.tracing import (
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.located_errors import data_dependence_located, object_errors_located
+from pytest_exportcheck.reference.exporter.located_errors import (
+    data_dependence_located,
+    object_errors_located,
+    unbacked_sizes,
+)
 from pytest_exportcheck.reference.exporter.seeds import not_seeded
 from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
@@ -76,7 +80,7 @@ def trace(
             capturing_branches(),
             numbers_as_symbols(),
             _grad_mode_kept(),
-            data_dependence_located(),
+            data_dependence_located(unbacked_sizes(example, leaves)),
             object_errors_located(),
             not_seeded(),
             WatchedFunctions(),
