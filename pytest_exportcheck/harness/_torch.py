@@ -32,6 +32,13 @@ def schema_of_operator(operator: OpOverload) -> Any:
     return operator._schema
 
 
+def current_backward() -> Any:
+    """Return the autograd node that backward runs in this thread, or None outside of it; there is no public name
+    (2.13).
+    """
+    return torch._C._current_autograd_node()
+
+
 # --- tensors --------------------------------------------------------------------------------
 
 # Tensors without data or with a later value, which cannot be read; torch has no public names for them (2.13).

@@ -1,0 +1,114 @@
+"""One of the two programs that are compared: its nodes as records, and a run of it that stops after every node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from pytest_exportcheck.checks.compare.rendering import node_text, user_line
+from pytest_exportcheck.describe import graph_inputs, writes_to_arguments
+from pytest_exportcheck.records import Inputs, NodeRecord, OriginNode, ProgramRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A program and its record. ``state`` has the values that earlier calls gave to its state, by name."""
+
+    program: torch.export.ExportedProgram
+    record: ProgramRecord
+    state: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def nodes(self) -> Mapping[str, NodeRecord]:
+        """Return the nodes of the outermost graph by name."""
+        return {node.name: node for node in self.record.graphs[""].nodes}
+
+    @cached_property
+    def writes(self) -> bool:
+        """Return True if a node of the program may write to its arguments."""
+        return writes_to_arguments(self.program)
+
+    def run(self, call: Inputs) -> SteppedRun:
+        """Begin a run on a call."""
+        return SteppedRun(self.program.graph_module, graph_inputs(self.program, call, self.state), writes=self.writes)
+
+    def named(self, name: str) -> OriginNode | None:
+        """Describe the node of this name, or return None if the record has none."""
+        node = self.nodes.get(name)
+        return None if node is None else origin_node(node)
+
+
+def origin_node(node: NodeRecord) -> OriginNode:
+    """Describe a node for the user."""
+    return OriginNode(
+        name=node.name,
+        operator=node.target if node.op == "call_function" else node.op,
+        call=node_text(node) if node.op != "placeholder" else "",
+        module=_module_text(node.meta.get("nn_module_stack")),
+        line=user_line(node),
+    )
+
+
+def _module_text(stack: Any) -> str:
+    """Return the path and the class of the innermost module, from its frozen stack: ``layers.0 (Linear)``."""
+    if not isinstance(stack, tuple) or not stack:
+        return ""
+    innermost = stack[-1][1:] if isinstance(stack[-1], tuple) else ()
+    words = [str(part) for part in innermost]
+    if not words:
+        return ""
+    path, kind = words[0], words[-1].rpartition(".")[2]
+    return f"{path} ({kind})" if path else kind
+
+
+class SteppedRun(torch.fx.Interpreter):
+    """A run of a graph that the caller drives node by node. ``inputs`` are its own: nodes may write to them."""
+
+    def __init__(self, module: torch.fx.GraphModule, inputs: Sequence[Any], *, writes: bool) -> None:
+        super().__init__(module)
+        self.inputs = inputs
+        self.args_iter = iter(inputs)
+        self.current: torch.fx.Node | None = None
+        self.returned: Any = None
+        self.made_by: dict[Any, torch.fx.Node] = {}
+        self._writes = writes
+
+    def steps(self) -> Iterator[tuple[torch.fx.Node, Any]]:
+        """Run each node when the next value is asked for, and yield it with its value."""
+        for node in self.graph.nodes:
+            self.current = node
+            value = self.run_node(node)
+            self.env[node] = value
+            self._note_backward(node, value)
+            if node.op == "output":
+                self.returned = value
+            yield node, value
+            for dead in self.user_to_last_uses.get(node, ()):
+                self.env.pop(dead, None)
+
+    def _note_backward(self, node: torch.fx.Node, value: Any) -> None:
+        """Note which node made the functions that backward will run."""
+        pending = [value.grad_fn] if isinstance(value, torch.Tensor) else []
+        while pending:
+            function = pending.pop()
+            if function is not None and function not in self.made_by:
+                self.made_by[function] = node
+                pending += [parent for parent, _ in function.next_functions]
+
+    def force(self, node: torch.fx.Node, value: Any) -> None:
+        """Let the rest of the graph see another value for the node that ran last. Where nodes write to tensors, the
+        value is copied into the tensor, so that its views see it too.
+        """
+        mine = self.env[node]
+        if self._writes and isinstance(mine, torch.Tensor) and isinstance(value, torch.Tensor):
+            try:
+                with torch.no_grad():
+                    mine.copy_(value)
+                return
+            except RuntimeError:  # several elements in one place of the storage
+                pass
+        self.env[node] = value
