@@ -14,6 +14,7 @@ OriginKind: TypeAlias = Literal[
     "backward",  # the node yields the same value, and its backward another gradient
     "rounding",  # every node is close; this one differs most
     "raised",  # the node raises
+    "unknown",  # the search failed
     "outside",  # every node agrees: signature, call spec, or what is written back
 ]
 
@@ -46,7 +47,7 @@ class OriginRow:
 class DifferenceOrigin:
     """The place where a difference starts. ``after`` is the node of the program after the edge, ``before`` its partner
     in the program before, or in eager; None where there is none. ``rows`` are at most five nodes that differ, the
-    origin first. ``nonfinite`` says that the first NaN or infinity is made here. ``on`` is the label of the call.
+    origin first. ``nonfinite`` says that the first NaN or infinity is made here. ``on`` is the label of the call, ``reason`` why the search failed.
     """
 
     kind: OriginKind
@@ -55,3 +56,4 @@ class DifferenceOrigin:
     rows: tuple[OriginRow, ...] = ()
     nonfinite: bool = False
     on: str = ""
+    reason: str = ""

@@ -17,6 +17,7 @@ _WORDS: Mapping[OriginKind, str] = {
     "backward": "the backward of {node} computes another gradient",
     "rounding": "every operation is within its rounding; {node} differs most",
     "raised": "{node} raises when the program is run node by node",
+    "unknown": "this is not known: the programs could not be run side by side ({reason})",
     "outside": "every operation agrees: the difference arises outside the graph, in the signature, the call spec or in "
     "what is written back",
 }
@@ -30,7 +31,7 @@ def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
     """Yield the origin in a few lines, then a table of the nodes that differ."""
     node = origin.after
     name = f"%{node.name}" if node else "another value"
-    said = _WORDS[origin.kind].format(node=name)
+    said = _WORDS[origin.kind].format(node=name, reason=origin.reason)
     yield plain(f"    starts at: {said}{', the first NaN or infinity' if origin.nonfinite else ''}")
     if node is not None:
         yield from _node(node, origin.before)

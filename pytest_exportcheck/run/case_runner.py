@@ -178,10 +178,7 @@ class CaseRunner:
             engine, stage.mode, parent, stage.artifact, stage.record, findings, self._maker.record
         )
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
-        try:
-            stage.findings = self._located(engine, stage, parent, judgement)
-        except (Exception, SystemExit) as error:  # the findings are right without it
-            stage.notes = (*stage.notes, f"the origin was not found: {type(error).__name__}: {error}")
+        stage.findings = self._located(engine, stage, parent, judgement)
 
     def _located(
         self, engine: Engine, stage: StageResult, parent: StageResult | None, judgement: Judgement

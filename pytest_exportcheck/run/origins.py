@@ -78,7 +78,7 @@ def with_origins(
             level = str(evidence.contract.get(finding.check, "bits"))
             rule = Rule("bits" if level == "bits" else "close", evidence.tolerance, CLOSE)
             search = _Search(observer, mode, calls[number], state, evidence, gradients=key[1])
-            known[key] = search.raising(after) if key[2] else search.origin(before, after, rule)
+            known[key] = search.tried(before, after, rule, raised=key[2])
         found.append(replace(finding, origin=known[key]))
     return found
 
@@ -99,6 +99,13 @@ class _Search:
     state: Mapping[str, torch.Tensor]
     evidence: Evidence
     gradients: bool
+
+    def tried(self, before: Made, after: Made, rule: Rule, *, raised: bool) -> DifferenceOrigin | None:
+        """Return the origin; the finding is right without one, so a program that cannot be searched is said to be so."""
+        try:
+            return self.raising(after) if raised else self.origin(before, after, rule)
+        except (Exception, SystemExit) as error:
+            return DifferenceOrigin(kind="unknown", on=self.call.label, reason=f"{type(error).__name__}: {error}")
 
     def origin(self, before: Made, after: Made, rule: Rule) -> DifferenceOrigin | None:
         with preserved_globals(), quiet(), self.observer.weights_intact():
