@@ -40,7 +40,7 @@ def gradient_origin(before: Side, after: Side, alignment: Alignment, call: Input
     pairs = Pairs(before, after, alignment)
     one, other = _graded(before, call), _graded(after, call)
     compared = {group[-1] for group in pairs.made_of.values()}
-    order = [node.name for node in after.record.graphs[""].nodes if node.name in compared]
+    order = [node.name for node in after.graph.nodes if node.name in compared]
     for name in order:
         if (pairs.partner[name] in one.requiring) != (name in other.requiring):
             return _origin(pairs, "detached", pairs.new_before(name) or name, name, "no gradient", call)

@@ -25,7 +25,7 @@ class Pairs:
         return {
             after.name: before.name
             for graph, before, after in self.alignment.pairs()
-            if not graph.before.path and not graph.after.path
+            if graph.before.path == self.before.path and graph.after.path == self.after.path
         }
 
     @cached_property
@@ -33,7 +33,7 @@ class Pairs:
         """Return the nodes after that may have the value of a node before, by its name: of those that are made of it
         the ones that other nodes use, or the last one.
         """
-        nodes = self.after.record.graphs[""].nodes
+        nodes = self.after.graph.nodes
         used = {
             ref.name
             for node in nodes
@@ -61,7 +61,7 @@ class Pairs:
     def downstream(self, name: str) -> Iterator[str]:
         """Yield the nodes after that depend on a node, in order."""
         reached = {name}
-        for node in self.after.record.graphs[""].nodes:
+        for node in self.after.graph.nodes:
             if any(ref.name in reached for ref in refs(node)):
                 reached.add(node.name)
                 yield node.name

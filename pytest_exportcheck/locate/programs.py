@@ -8,7 +8,7 @@ rounding, a second run gives every node after the inputs of the node before, so 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -38,7 +38,9 @@ def program_origin(before: Side, after: Side, alignment: Alignment, call: Inputs
     pairs = Pairs(before, after, alignment)
     if rule.level == "bits":
         apart = list(islice(_apart(pairs, call, rule, force=False), MOST_ROWS))
-        return _origin(pairs, apart[0], apart[1:], call) if apart else _outside(pairs, call, rule)
+        if not apart:
+            return _outside(pairs, call, rule)
+        return _inside(pairs, apart[0], call, rule) or _origin(pairs, apart[0], apart[1:], call)
     own = list(_apart(pairs, call, rule, force=True))
     too_far = [each for each in own if each.gap.exceeds]
     if not own:
@@ -46,8 +48,23 @@ def program_origin(before: Side, after: Side, alignment: Alignment, call: Inputs
     first = too_far[0] if too_far else max(own, key=lambda each: each.gap.relative)
     reached = set(pairs.downstream(first.after))
     follow = (each for each in _apart(pairs, call, rule, force=False) if each.after in reached)
-    origin = _origin(pairs, first, list(islice(follow, MOST_ROWS - 1)), call)
+    inside = _inside(pairs, first, call, rule) if too_far else None
+    origin = inside or _origin(pairs, first, list(islice(follow, MOST_ROWS - 1)), call)
     return origin if too_far else _as_rounding(origin)
+
+
+def _inside(pairs: Pairs, apart: Apart, call: Inputs, rule: Rule) -> DifferenceOrigin | None:
+    """Return the origin in a subgraph of a node that is the origin; None where it is not in one."""
+    if pairs.new_before(apart.after):
+        return None
+    one, other = pairs.before.inner(apart.before, call), pairs.after.inner(apart.after, call)
+    for path in one:
+        if path in other:
+            before, after = one[path], replace(other[path], given=one[path].given)
+            found = program_origin(before, after, pairs.alignment, call, rule)
+            if found.after is not None and found.kind != "rounding":
+                return found
+    return None
 
 
 def raising_origin(side: Side, call: Inputs) -> DifferenceOrigin | None:
@@ -162,6 +179,8 @@ def _outside(pairs: Pairs, call: Inputs, rule: Rule) -> DifferenceOrigin:
     """Return the origin where every pair of nodes agrees: what the graph returns or writes, or what happens outside of
     it.
     """
+    if pairs.after.path:
+        return DifferenceOrigin(kind="outside", on=call.label)
     expected, actual = results_of(pairs.before, call), results_of(pairs.after, call)
     for place, result in actual.items():
         if place not in expected:

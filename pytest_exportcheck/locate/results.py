@@ -79,7 +79,7 @@ def _place(spec: Any) -> str:
 def _writer(side: Side, placeholder: str) -> str:
     """Return the last node that writes to a placeholder or to a view of it; the placeholder where there is none."""
     reached, writer = {placeholder}, placeholder
-    for node in side.record.graphs[""].nodes:
+    for node in side.graph.nodes:
         if not node.facts & {"view", "mutates"} or not any(ref.name in reached for ref in refs(node)[:1]):
             continue
         reached.add(node.name)

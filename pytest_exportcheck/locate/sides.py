@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from pytest_exportcheck.checks.compare.alignment import flat
 from pytest_exportcheck.checks.compare.rendering import node_text, user_line
 from pytest_exportcheck.describe import graph_inputs, writes_to_arguments
-from pytest_exportcheck.records import Inputs, NodeRecord, OriginNode, ProgramRecord
+from pytest_exportcheck.harness.tensors import copy_tree
+from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NodeRecord, OriginNode, ProgramRecord
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A program and its record. ``state`` has the values that earlier calls gave to its state, by name."""
+    """A graph of a program, and its record. ``state`` has the values that earlier calls gave to the state of the
+    program, by name; ``path`` is that of the graph, whose ``given`` inputs are those of a call of it in the program.
+    """
 
     program: torch.export.ExportedProgram
     record: ProgramRecord
     state: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    path: str = ""
+    module: torch.fx.GraphModule | None = None
+    given: Sequence[Any] = ()
+
+    @cached_property
+    def graph(self) -> GraphRecord:
+        """Return the record of the graph."""
+        return self.record.graphs[self.path]
 
     @cached_property
     def nodes(self) -> Mapping[str, NodeRecord]:
-        """Return the nodes of the outermost graph by name."""
-        return {node.name: node for node in self.record.graphs[""].nodes}
+        """Return the nodes of the graph by name."""
+        return {node.name: node for node in self.graph.nodes}
 
     @cached_property
     def writes(self) -> bool:
@@ -33,19 +46,55 @@ class Side:
         return writes_to_arguments(self.program)
 
     def run(self, call: Inputs) -> SteppedRun:
-        """Begin a run on a call."""
+        """Begin a run of the graph on a call of the program."""
+        if self.module is not None:
+            return SteppedRun(self.module, copy_tree(list(self.given)), writes=self.writes)
         return SteppedRun(self.program.graph_module, graph_inputs(self.program, call, self.state), writes=self.writes)
+
+    def inner(self, name: str, call: Inputs) -> dict[str, Side]:
+        """Run the graph up to a node that has subgraphs, and return those that it called, on the inputs of their first
+        calls, by the argument that holds them.
+        """
+        run = self.run(call)
+        steps = run.steps()
+        owner = next(node for node in run.graph.nodes if node.name == name)
+        called: dict[str, Side] = {}
+        with ExitStack() as hooks:
+            for ref in flat((*self.nodes[name].args, *self.nodes[name].kwargs.values())):
+                if isinstance(ref, GraphRef):
+                    self._watch(ref, owner, run, called, hooks)
+            for node, _ in steps:
+                if node is owner:
+                    break
+        return called
+
+    def _watch(
+        self, ref: GraphRef, owner: torch.fx.Node, run: SteppedRun, called: dict[str, Side], hooks: ExitStack
+    ) -> None:
+        """Note the inputs of the first call of a subgraph."""
+        key = ref.path.strip("[]")
+        fetch = owner.args[int(key)] if key.isdigit() else owner.kwargs.get(key)
+        module = getattr(run.module, str(fetch.target), None) if isinstance(fetch, torch.fx.Node) else None
+        path = f"{self.path}.{owner.name}{ref.path}" if self.path else f"{owner.name}{ref.path}"
+        if not isinstance(module, torch.fx.GraphModule) or path not in self.record.graphs:
+            return
+
+        def note(_: Any, args: tuple[Any, ...]) -> None:
+            side = Side(self.program, self.record, self.state, path, module, copy_tree(list(args)))
+            called.setdefault(ref.path, side)
+
+        hooks.callback(module.register_forward_pre_hook(note).remove)
 
     def named(self, name: str) -> OriginNode | None:
         """Describe the node of this name, or return None if the record has none."""
         node = self.nodes.get(name)
-        return None if node is None else origin_node(node)
+        return None if node is None else origin_node(node, self.graph.place(node))
 
 
-def origin_node(node: NodeRecord) -> OriginNode:
-    """Describe a node for the user."""
+def origin_node(node: NodeRecord, place: str = "") -> OriginNode:
+    """Describe a node for the user. ``place`` is its name after the path of its graph."""
     return OriginNode(
-        name=node.name,
+        name=place or node.name,
         operator=node.target if node.op == "call_function" else node.op,
         call=node_text(node) if node.op != "placeholder" else "",
         module=_module_text(node.meta.get("nn_module_stack")),
