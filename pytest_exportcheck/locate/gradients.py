@@ -5,6 +5,7 @@ A node that yields the same value, but no longer requires a gradient, is found o
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,11 @@ def gradient_origin(before: Side, after: Side, alignment: Alignment, call: Input
     pairs = Pairs(before, after, alignment)
     one, other = _graded(before, call), _graded(after, call)
     compared = {group[-1] for group in pairs.made_of.values()}
-    order = [node.name for node in after.graph.nodes if node.name in compared]
+    order = [
+        node.name
+        for node in after.graph.nodes
+        if node.name in compared or (node.op == "placeholder" and node.name in pairs.partner)
+    ]
     for name in order:
         if (pairs.partner[name] in one.requiring) != (name in other.requiring):
             return _origin(pairs, "detached", pairs.new_before(name) or name, name, "no gradient", call)
@@ -102,18 +107,26 @@ def _graded(side: Side, call: Inputs, *, backward: bool = True) -> _Graded:
     """Run a program and its backward, and keep the gradients of the values of its nodes."""
     graded = _Graded()
     run = side.run(call)
-    values: list[Any] = []
-    for node, value in run.steps():
-        if isinstance(value, torch.Tensor) and value.is_floating_point():
-            graded.real.add(node.name)
-        if isinstance(value, torch.Tensor) and value.requires_grad:
-            graded.requiring.add(node.name)
-            value.register_hook(_keeper(graded.gradients, node.name))  # type: ignore[no-untyped-call]
-        if node.op == "placeholder":
-            values.append(value)
-    graded.returned = [str(getattr(spec.arg, "name", "")) for spec in side.program.graph_signature.output_specs]
-    if backward:
-        backward_of(user_outputs(side, run.returned), [each for each in values if isinstance(each, torch.Tensor)])
+    values: dict[str, torch.Tensor] = {}
+    with ExitStack() as hooks:  # programs share their parameters: no hook may stay
+        for node, value in run.steps():
+            if not isinstance(value, torch.Tensor):
+                continue
+            if value.is_floating_point():
+                graded.real.add(node.name)
+            if node.op == "placeholder":
+                values[node.name] = value
+            if value.requires_grad:
+                graded.requiring.add(node.name)
+                hook = value.register_hook(_keeper(graded.gradients, node.name))  # type: ignore[no-untyped-call]
+                hooks.callback(hook.remove)
+        graded.returned = [str(getattr(spec.arg, "name", "")) for spec in side.program.graph_signature.output_specs]
+        if backward:
+            found = backward_of(user_outputs(side, run.returned), list(values.values()))
+            names = list(values)
+            graded.gradients |= {
+                names[number]: detached_clone(value) for number, value in found.items() if value is not None
+            }
     return graded
 
 

@@ -8,11 +8,12 @@ one never had is followed back from the results to the operator that made it of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.recorder import Event, Owner, Recorded, Run, record
 from pytest_exportcheck.locate.sides import origin_node
@@ -44,13 +45,16 @@ def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -
     one, other = before.record(), after.record()
     if rule.level != "bits":
         found = _first_too_far(before, after, one, other, rule)
-        return _described(after, found, "changed", label) if found else DifferenceOrigin(kind="outside", on=label)
+        if not found:
+            return DifferenceOrigin(kind="outside", on=label)
+        return _described(after, found, "inserted" if found[0].before is None else "changed", label)
     known = one.known
     slice_ = _slice(other, known)
     if not slice_:
         return _in_place_of(after, one, other, label)
     roots = [number for number in slice_ if not any(each not in known for each in other.events[number].inputs)]
     first = min(roots or slice_)
+    held = [other.held[each] for each in other.events[first].inputs if each not in known and each in other.held]
     follow = [number for number in sorted(slice_) if number > first][: MOST_ROWS - 1]
     partner = _partner(one, other.events[first])
     same = partner is not None and one.events[partner].operator == other.events[first].operator
@@ -58,7 +62,9 @@ def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -
     gaps = _gaps(before, after, partners, rule)
     found = [Found(first, other.events[first], _event(one, partner), gaps.get(first))]
     found += [Found(number, other.events[number], None, gaps.get(number)) for number in follow]
-    return _described(after, found, "changed" if same else "inserted", label)
+    origin = _described(after, found, "changed" if same else "inserted", label)
+    node = (after.nodes or {}).get(held[0]) if held else None
+    return origin if node is None else replace(origin, kind="state", after=origin_node(node))
 
 
 def _in_place_of(after: Runnable, one: Recorded, other: Recorded, label: str) -> DifferenceOrigin:
@@ -136,7 +142,23 @@ def _first_too_far(before: Runnable, after: Runnable, one: Recorded, other: Reco
                 found.append(Found(number, other.events[number], one.events[partner], gap))
         if found:
             break
+    new = _new_before(other, found[0].number, set(_in_order(one, other)), one.known) if found else None
+    if new is not None:
+        found.insert(0, Found(new, other.events[new], None, None))
     return found[:MOST_ROWS]
+
+
+def _new_before(recorded: Recorded, number: int, paired: set[int], known: set[str]) -> int | None:
+    """Return the operator without a partner that made an input of an operator, a value that the first run never had;
+    None where there is none.
+    """
+    wanted = {each for each in recorded.events[number].inputs if each not in known}
+    makers = (
+        place
+        for place in range(number - 1, -1, -1)
+        if place not in paired and wanted & set(recorded.events[place].outputs)
+    )
+    return next(makers, None)
 
 
 def _in_order(one: Recorded, other: Recorded) -> dict[int, int]:
@@ -192,7 +214,10 @@ def _merged(rows: Sequence[OriginRow]) -> Iterator[OriginRow]:
 def _node(side: Runnable, event: Event) -> OriginNode:
     """Describe the node that an operator ran for, or the operator itself."""
     node = event.owner.node
-    known = (side.nodes or {}).get(node.name) if node is not None else None
+    nodes = side.nodes or {}
+    known = nodes.get(node.name) if node is not None else None
+    if known is not None and "getitem" in known.facts:
+        known = nodes.get(refs(known)[0].name, known)
     if known is not None:
         return origin_node(known)
     return _eager_node(event)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.checks.compare.alignment import flat, refs
 from pytest_exportcheck.locate.sides import Side
-from pytest_exportcheck.records import Alignment, NodeRecord
+from pytest_exportcheck.records import Alignment, NodeRecord, NodeRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,20 @@ class Pairs:
         found = [ref.name for ref in refs(nodes[name]) if ref.name in nodes and self.is_new(nodes[ref.name])]
         return found[-1] if found else ""
 
+    def fed_by(self, name: str) -> str:
+        """Return the operation that a node uses in place of its partner's input, for a node that calls the same
+        operator with the same numbers as its partner; empty for other nodes, and where none of the two is new.
+        """
+        after, before = self.after.nodes[name], self.before.nodes[self.partner[name]]
+        if after.op != "call_function" or after.target != before.target or not _same_numbers(before, after):
+            return ""
+        for one, other in zip(refs(before), refs(after), strict=True):
+            node = self.after.nodes.get(other.name)
+            source = self.partner.get(other.name)
+            if node is not None and node.op == "call_function" and source in (None, before.name) and source != one.name:
+                return other.name
+        return ""
+
     def downstream(self, name: str) -> Iterator[str]:
         """Yield the nodes after that depend on a node, in order."""
         reached = {name}
@@ -65,3 +79,12 @@ class Pairs:
             if any(ref.name in reached for ref in refs(node)):
                 reached.add(node.name)
                 yield node.name
+
+
+def _same_numbers(one: NodeRecord, other: NodeRecord) -> bool:
+    """Return True if two nodes have the same arguments, apart from the nodes that they name."""
+    left, right = ([*flat((*each.args, *each.kwargs.values()))] for each in (one, other))
+    return len(left) == len(right) and all(
+        isinstance(before, NodeRef) if isinstance(after, NodeRef) else before == after
+        for before, after in zip(left, right, strict=True)
+    )

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from pytest_exportcheck.checks.closeness import Rule
-from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.checks.compare.alignment import align, refs
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.pairs import Pairs
@@ -57,14 +57,33 @@ def _inside(pairs: Pairs, apart: Apart, call: Inputs, rule: Rule) -> DifferenceO
     """Return the origin in a subgraph of a node that is the origin; None where it is not in one."""
     if pairs.new_before(apart.after):
         return None
-    one, other = pairs.before.inner(apart.before, call), pairs.after.inner(apart.after, call)
+    one, other = (
+        side.inner(_owner(side, name), call)
+        for side, name in ((pairs.before, apart.before), (pairs.after, apart.after))
+    )
+    if {each.attribute for each in one.values()} != {each.attribute for each in other.values()}:
+        return None  # another branch is taken
     for path in one:
-        if path in other:
+        if path in other and one[path].attribute == other[path].attribute:
             before, after = one[path], replace(other[path], given=one[path].given)
-            found = program_origin(before, after, pairs.alignment, call, rule)
+            found = program_origin(before, after, _inner_alignment(pairs, before, after), call, rule)
             if found.after is not None and found.kind != "rounding":
                 return found
     return None
+
+
+def _owner(side: Side, name: str) -> str:
+    """Return the node that computes a value: for one that fetches a result of another, that one."""
+    node = side.nodes[name]
+    return refs(node)[0].name if "getitem" in node.facts else name
+
+
+def _inner_alignment(pairs: Pairs, before: Side, after: Side) -> Alignment:
+    """Return a pairing of the nodes of two subgraphs, which do not all say what they were made of."""
+    known = Pairs(before, after, pairs.alignment).partner
+    if any(after.nodes[name].op == "call_function" for name in known):
+        return pairs.alignment
+    return align(before.record, after.record, "sequence")
 
 
 def raising_origin(side: Side, call: Inputs) -> DifferenceOrigin | None:
@@ -138,9 +157,9 @@ def _origin(pairs: Pairs, first: Apart, follow: list[Apart], call: Inputs) -> Di
     """Describe the origin: the pair itself, or an operation between it and the values that agree."""
     name, kind = first.after, _kind(pairs, first.after)
     if kind == "inserted":
-        name = pairs.new_before(first.after)
-    elif "getitem" in pairs.after.nodes[name].facts:
-        name = refs(pairs.after.nodes[name])[0].name
+        name = pairs.new_before(first.after) or pairs.fed_by(first.after)
+    else:
+        name = _owner(pairs.after, name)
     after = pairs.after.named(name)
     rows = [OriginRow(node=after, difference=first.gap.text, inputs_agree=True)] if after else []
     if name != first.after:
@@ -162,7 +181,7 @@ def _origin(pairs: Pairs, first: Apart, follow: list[Apart], call: Inputs) -> Di
 def _kind(pairs: Pairs, name: str) -> OriginKind:
     if pairs.after.nodes[name].op == "placeholder":
         return "state"
-    return "inserted" if pairs.new_before(name) else "changed"
+    return "inserted" if pairs.new_before(name) or pairs.fed_by(name) else "changed"
 
 
 def _as_rounding(origin: DifferenceOrigin) -> DifferenceOrigin:

@@ -16,6 +16,7 @@ from pytest_exportcheck.harness._torch import current_backward, pytree, schema_o
 from pytest_exportcheck.harness.fingerprint import content_digest
 from pytest_exportcheck.harness.isolation import is_users_file
 from pytest_exportcheck.harness.tensors import UNREADABLE, detached_clone
+from pytest_exportcheck.locate.sides import SteppedRun
 
 #: Operators whose results have no values yet.
 _EMPTY = frozenset(
@@ -52,13 +53,14 @@ class Event:
 @dataclass(eq=False)
 class Recorded:
     """The operators of a run, and the digests of its results. ``kept`` has the values of the events that were asked
-    for.
+    for, ``held`` the names of the placeholders of a program by the digests of what they hold.
     """
 
     events: list[Event] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
     results: dict[str, str] = field(default_factory=dict)
     kept: dict[int, Any] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> set[str]:
@@ -89,6 +91,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._hooks = ExitStack()
         self._root = root
         self.made_by: Mapping[Any, torch.fx.Node] = {}
+
+    def program(self, run: SteppedRun) -> None:
+        """Note what the placeholders of a program hold, and which nodes make the functions of its backward."""
+        self.made_by = run.made_by
+        names = [node.name for node in run.graph.nodes if node.op == "placeholder"]
+        for name, value in zip(names, run.inputs, strict=False):
+            if isinstance(value, torch.Tensor):
+                self._recorded.held.setdefault(_digest(value), name)
 
     def __enter__(self) -> Any:
         self._hooks.enter_context(_modules_watched(self._root, self._modules))

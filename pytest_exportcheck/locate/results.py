@@ -37,7 +37,7 @@ def results_of(
     """
     run = side.run(call)
     if isinstance(recording, Recorder):
-        recording.made_by = run.made_by
+        recording.program(run)
     with recording or nullcontext():
         for _ in run.steps():
             pass

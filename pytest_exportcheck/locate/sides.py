@@ -13,6 +13,7 @@ import torch
 from pytest_exportcheck.checks.compare.alignment import flat
 from pytest_exportcheck.checks.compare.rendering import node_text, user_line
 from pytest_exportcheck.describe import graph_inputs, writes_to_arguments
+from pytest_exportcheck.harness._torch import FakeTensor
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NodeRecord, OriginNode, ProgramRecord
 
@@ -20,7 +21,7 @@ from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NodeRecord
 @dataclass(frozen=True, eq=False)
 class Side:
     """A graph of a program, and its record. ``state`` has the values that earlier calls gave to the state of the
-    program, by name; ``path`` is that of the graph, whose ``given`` inputs are those of a call of it in the program.
+    program, by name; ``path`` is that of the graph, whose ``given`` inputs are those of a call of it in the program, and ``attribute`` the name that the program has for it.
     """
 
     program: torch.export.ExportedProgram
@@ -29,6 +30,7 @@ class Side:
     path: str = ""
     module: torch.fx.GraphModule | None = None
     given: Sequence[Any] = ()
+    attribute: str = ""
 
     @cached_property
     def graph(self) -> GraphRecord:
@@ -74,13 +76,16 @@ class Side:
         """Note the inputs of the first call of a subgraph."""
         key = ref.path.strip("[]")
         fetch = owner.args[int(key)] if key.isdigit() else owner.kwargs.get(key)
-        module = getattr(run.module, str(fetch.target), None) if isinstance(fetch, torch.fx.Node) else None
+        attribute = str(fetch.target) if isinstance(fetch, torch.fx.Node) else ""
+        module = getattr(run.module, attribute, None)
         path = f"{self.path}.{owner.name}{ref.path}" if self.path else f"{owner.name}{ref.path}"
         if not isinstance(module, torch.fx.GraphModule) or path not in self.record.graphs:
             return
 
         def note(_: Any, args: tuple[Any, ...]) -> None:
-            side = Side(self.program, self.record, self.state, path, module, copy_tree(list(args)))
+            if any(isinstance(each, FakeTensor) for each in args):
+                return  # the operator looks at what its branches would return
+            side = Side(self.program, self.record, self.state, path, module, copy_tree(list(args)), attribute)
             called.setdefault(ref.path, side)
 
         hooks.callback(module.register_forward_pre_hook(note).remove)

@@ -21,8 +21,8 @@ from tests.faults.models import MODELS
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What became of a fault: the checks that noticed it, and whether the one that owns it did. ``edited`` are the nodes
-    that it changed, and ``users`` those that use them.
+    """What became of a fault: the checks that noticed it, and whether the one that owns it did. ``edited`` are the
+    nodes that it changed, ``users`` those that use them, and ``given`` those that they use.
     """
 
     fault: Fault
@@ -31,6 +31,7 @@ class Trial:
     found: bool
     edited: frozenset[str]
     users: frozenset[str]
+    given: frozenset[str]
 
 
 def run_sound(model: str, where: str) -> Outcome:
@@ -53,6 +54,7 @@ def run_with(fault: Fault) -> Trial:
         found=fault.ledger in fields if fault.ledger else any(_is_owners(fault, each) for each in new),
         edited=frozenset(edits.edited),
         users=frozenset(edits.users),
+        given=frozenset(edits.given),
     )
 
 
@@ -63,6 +65,7 @@ class Edits:
         self._inject = inject
         self.edited: set[str] = set()
         self.users: set[str] = set()
+        self.given: set[str] = set()
 
     def __call__(self, program: ExportedProgram) -> ExportedProgram | None:
         before = {place: _text(node) for place, node in _nodes(program)}
@@ -73,6 +76,7 @@ class Edits:
         self.edited |= added or {place for place in changed if after[place].op != "output"}
         for place in self.edited:
             self.users |= {_place(place, user) for user in after[place].users}
+            self.given |= {_place(place, used) for used in after[place].all_input_nodes}
         return made
 
 

@@ -136,19 +136,19 @@ def sum_became_a_mean(program: ExportedProgram) -> None:
     call_instead(program, node, aten.mean.default, node.args[0])
 
 
-@fault("nonstrict-decompose", "counting", owner="outputs", field="value")
+@fault("nonstrict-decompose", "imaged", owner="outputs", field="value")
 def input_rounded_to_half_precision(program: ExportedProgram) -> None:
-    node = calls(program.graph, "aten.mul")[-1]
+    node = call(program, "aten.relu")
     half = insert_before(node, aten._to_copy.default, node.args[0], dtype=torch.float16)
     set_argument(node, 0, insert_before(node, aten._to_copy.default, half, dtype=torch.float32))
 
 
-@fault("nonstrict-decompose", "learning", owner="gradients", field="value")
+@fault("nonstrict-decompose", "attending", owner="gradients", field="value")
 def gradient_of_a_layer_tripled(program: ExportedProgram) -> None:
-    """The same value to the bit: ``t + 2 * (t - t.detach())``."""
-    tanh = call(program, "aten.tanh")
-    mul = call(program, "aten.mul")
-    still = insert_before(mul, aten.detach.default, tanh)
-    gone = insert_before(mul, aten.sub.Tensor, tanh, still)
+    """The same value to the bit, ``y + 2 * (y - y.detach())``"""
+    gelu = call(program, "aten.gelu")
+    mul = next(iter(gelu.users))
+    still = insert_before(mul, aten.detach.default, gelu)
+    gone = insert_before(mul, aten.sub.Tensor, gelu, still)
     twice = insert_before(mul, aten.mul.Tensor, gone, 2)
-    set_argument(mul, 0, insert_before(mul, aten.add.Tensor, tanh, twice))
+    set_argument(mul, 0, insert_before(mul, aten.add.Tensor, gelu, twice))
