@@ -6,14 +6,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
+# The module of `make mutants-some`.
+MUTATED ?= pytest_exportcheck.run.verdicts
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test test-quick examples faults sound coverage mutants lint docs dist bench clean
+.PHONY: help exportcheck test test-quick test-slow nightly examples faults sound coverage mutants mutants-some lint docs dist \
+	bench clean
 
 help:
 	@echo "make exportcheck   check the corpus in cases/ and two torchvision models"
 	@echo "make test          run the tests of the plugin"
 	@echo "make test-quick    run the unit tests and the tests on a cheap engine: a few minutes"
+	@echo "make test-slow     run the slow tests, which make test leaves out"
+	@echo "make nightly       run slow tests, all sound models, all faults, the examples, some mutants; build the docs: hours"
 	@echo "make examples      check the models of the example repo in examples/shop"
 	@echo "make faults        inject every fault of the fault library and print who finds it"
 	@echo "make sound         run all sound models, slow ones too: no false alarm"
@@ -21,6 +26,7 @@ help:
 	@echo "make docs          build the site of the docs into site/"
 	@echo "make coverage      run the quick tests, and fail if they cover too few lines"
 	@echo "make mutants       change the code in small ways, and print which changes no test notices (hours)"
+	@echo "make mutants-some  the same for one module"
 	@echo "make dist          build the sdist and the wheel into dist/, and check what they hold"
 	@echo "make bench         measure what the performance claims rest on"
 
@@ -37,10 +43,15 @@ exportcheck: $(READY)
 		--exportcheck-source torchvision:resnet18 --exportcheck-source torchvision:mobilenet_v3_small
 
 test: $(READY)
-	$(BIN)/python -m pytest tests -n $(WORKERS)
+	$(BIN)/python -m pytest tests -m "not slow" -n $(WORKERS)
 
 test-quick: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/integration -m quick -n $(WORKERS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest tests -m slow -n $(WORKERS)
+
+nightly: test-slow sound faults examples docs mutants-some
 
 examples: $(READY)
 	cd examples/shop && $(abspath $(BIN))/python -m pytest --exportcheck -p no:cacheprovider
@@ -70,6 +81,11 @@ coverage: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
 	$(BIN)/mutmut run --max-children $(WORKERS)
+	$(BIN)/mutmut results
+
+mutants-some: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	$(BIN)/mutmut run --max-children $(WORKERS) '$(MUTATED).*'
 	$(BIN)/mutmut results
 
 dist: $(READY)

@@ -41,18 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="exportcheck",
-        description="Look at exported PyTorch programs. The checks themselves run by: pytest --exportcheck",
+        description="Inspect exported PyTorch programs and reports. To run the checks: pytest --exportcheck",
     )
     parser.add_argument("--version", action="version", version=f"pytest-exportcheck {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    inspect = commands.add_parser("inspect", help="show what a .pt2 file holds, without loading it")
+    inspect = commands.add_parser("inspect", help="show the contents of a .pt2 file without loading it")
     inspect.add_argument("file", type=Path)
     inspect.set_defaults(run=_inspect)
-    merge = commands.add_parser("merge", help="join the reports that --exportcheck-json wrote, of shards or other runs")
+    merge = commands.add_parser(
+        "merge", help="merge the reports that --exportcheck-json wrote, such as those of shards"
+    )
     merge.add_argument("out", type=Path, metavar="OUT", help="the report to write")
-    merge.add_argument("files", type=Path, metavar="IN", nargs="+", help="the reports to join")
+    merge.add_argument("files", type=Path, metavar="IN", nargs="+", help="the reports to merge")
     merge.set_defaults(run=_merge)
-    explain = commands.add_parser("explain", help="say what a known defect of torch, or a check, is")
+    explain = commands.add_parser("explain", help="explain a known defect of torch, or a check")
     explain.add_argument("name", metavar="NAME", help="the id of a known defect, or the name of a check")
     explain.set_defaults(run=_explain)
     schema = commands.add_parser("schema", help="print the JSON Schema of a report")

@@ -152,7 +152,6 @@ def case_of(target: Callable[..., Any], origin: Origin, *, name: str = "", init:
         name=_valid_name(name or str(getattr(target, "__name__", "")), origin),
         build=_builder(target, init, origin),
         origin=origin,
-        doc=inspect.getdoc(target) or "",
         **checked,
     )
 
@@ -227,16 +226,18 @@ def rejection(
     origin = _caller(sys._getframe(1))
     _only_known(rejection, origin, (), unknown)
     if kind not in ("*", *KINDS):
-        raise DeclarationError(f"{origin}: a rejection is of kind {', '.join(KINDS)} or '*', got {kind!r}.")
+        raise DeclarationError(f"{origin}: the kind of a rejection is one of {', '.join(KINDS)} or '*', got {kind!r}.")
     if (at == "call") != (args is not None or kwargs is not None):
         raise DeclarationError(
-            f"{origin}: rejection('call') takes the inputs that the program must refuse, args= or kwargs=; what is refused "
-            "at a stage is the example of the case."
+            f"{origin}: rejection('call') needs the inputs that the program must refuse: args= or kwargs=. A rejection at a "
+            "stage takes none: the stage refuses the example of the case."
         )
     try:
         re.compile(error)
     except re.error as wrong:
-        raise DeclarationError(f"{origin}: error={error!r} is no regular expression ({wrong}).") from None
+        raise DeclarationError(
+            f"{origin}: error={error!r} is not a valid regular expression: {wrong}. Escape literal text with a backslash."
+        ) from None
     return Rejection(at=at, kind=kind, error=error, args=args, kwargs=kwargs, origin=origin)
 
 
@@ -276,10 +277,10 @@ def _only_known(
     """
     if positional:
         decorated = getattr(positional[0], "__name__", "")
-        got = f"it decorates {decorated}" if decorated else f"it got {positional[0]!r}"
+        got = f"it decorates {decorated} directly" if decorated else f"it got {positional[0]!r}"
         raise DeclarationError(
-            f"{origin}: export_case takes keywords only, and {got} directly. Write @export_case(args=...), "
-            "with parentheses, also where there is nothing in them: @export_case()."
+            f"{origin}: export_case takes keyword arguments only, but {got}. Write @export_case(args=...), "
+            "or @export_case() for a model without inputs."
         )
     for name in unknown:
         kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -299,7 +300,7 @@ def _valid_name(name: str, origin: Origin) -> str:
     if _NAME.fullmatch(name):
         return name
     raise DeclarationError(
-        f"{origin}: a case's name becomes part of a pytest id: letters, digits, '_', '.', '+' and '-' only, "
+        f"{origin}: the name of a case is part of a pytest id and may have letters, digits, '_', '.', '+' and '-' only, "
         f"got {name!r}. Pass name=."
     )
 
@@ -307,7 +308,7 @@ def _valid_name(name: str, origin: Origin) -> str:
 def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callable[[], object]:
     if init is not None and not inspect.isclass(target):
         raise DeclarationError(
-            f"{origin}: init= constructs a class; {target!r} is a factory, which takes no arguments."
+            f"{origin}: init= holds the arguments of a class, but {target!r} is a factory, which takes none. Leave out init=."
         )
     if init is None:
         return target
@@ -342,7 +343,7 @@ def _context(_: str, value: Any, origin: Origin) -> Callable[[], AbstractContext
         factory: Callable[[], AbstractContextManager[Any]] | None = value
         return factory
     raise DeclarationError(
-        f"{origin}: context takes a factory of context managers, entered anew for every run: "
+        f"{origin}: context takes a factory of context managers, which is called for every run: "
         f"write context=torch.no_grad, not torch.no_grad(). Got {value!r}."
     )
 
@@ -368,7 +369,9 @@ def _callable(label: str, value: Any, origin: Origin) -> Callable[..., Any] | No
     if value is None or callable(value):
         made: Callable[..., Any] | None = value
         return made
-    raise DeclarationError(f"{origin}: {label} takes a callable that is given sizes by name, got {value!r}.")
+    raise DeclarationError(
+        f"{origin}: {label} takes a callable that accepts sizes as keyword arguments, got {value!r}."
+    )
 
 
 def _sizes(label: str, value: Any, origin: Origin) -> tuple[Mapping[str, int], ...]:

@@ -25,7 +25,7 @@ _REPORTS = (_PACKAGE / "known_defect_reports", _PACKAGE.parent / "docs" / "known
 #: Checks without a separate file.
 _ELSEWHERE = {
     "stage": (
-        "Stage: every step succeeds, and leaves the module, its input program and torch's global modes as they were."
+        "Stage: every stage succeeds, and leaves the module, its input program and torch's global modes as they were."
     ),
     "sizes": "Sizes (--exportcheck-fuzz): a program accepts the sizes that the case declares, and refuses others.",
 }
@@ -48,7 +48,7 @@ def explained(name: str) -> Iterator[str]:
     near = difflib.get_close_matches(name, [*(each.id for each in KNOWN), *checks], n=3)
     names = " or ".join(map(repr, near))
     raise UnknownNameError(
-        f"no known defect and no check is called {name!r}"
+        f"no known defect or check is called {name!r}"
         + (f"; did you mean {names}? " if near else ". ")
         + f"Checks: {', '.join(dict.fromkeys(checks))}. The ids of known defects are in the summary of a run and in "
         "docs/verdicts.md in the project's repository."
@@ -91,7 +91,7 @@ def _check_lines(name: str) -> Iterator[str]:
     if levels:
         yield ""
         yield from (line.text for line in wrapped(f"Judged at: {levels}.", WIDTH, indent=""))
-    yield "docs/contract.md in the project's repository says what the levels mean."
+    yield "docs/contract.md in the project's repository explains the levels."
 
 
 def _docstring(name: str) -> str:

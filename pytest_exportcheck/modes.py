@@ -1,4 +1,4 @@
-"""Modes, the tree of the modes of an engine, and the order of modes.
+"""Modes, the ids that name them, the tree of the modes of an engine, and the order of modes.
 
 A mode is a path of stages that begins with a capture: ``strict-decompose-serdes``. Modes of one engine form a prefix
 tree; walking it depth first makes every capture and every intermediate artifact once. Only this module knows how a mode
@@ -8,6 +8,7 @@ is written: other code asks a ``Mode``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -144,6 +145,35 @@ def parse_stage_name(text: str) -> tuple[str, Mode]:
     """Read the name of a stage: its engine and its mode."""
     engine, _, mode = text.partition(_JOINT)
     return engine, Mode.parse(mode)
+
+
+@dataclass(frozen=True)
+class ItemId:
+    """The parts of the id of an item: ``path::case[engine-mode]``."""
+
+    path: str
+    case: str
+    engine: str
+    mode: Mode
+
+    @staticmethod
+    def parse(text: str) -> ItemId | None:
+        """Read an id. Return None for the id of another test; a test that is parametrized may have an id of this form."""
+        match = _ITEM_ID.fullmatch(text)
+        return ItemId(match["path"], match["case"], *parse_stage_name(match["stage"])) if match else None
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the id, without the path."""
+        return f"{self.case}[{stage_name(self.engine, self.mode)}]"
+
+    @property
+    def scope(self) -> str:
+        """Return what the ids of all items of the case begin with."""
+        return f"{self.path}::{self.case}"
+
+
+_ITEM_ID = re.compile(r"(?P<path>.+?)::(?P<case>[\w.+-]+)\[(?P<stage>[a-z0-9_]+(?:-[a-z0-9_]+)+)\]")
 
 
 def in_order(modes: Iterable[Mode]) -> list[Mode]:

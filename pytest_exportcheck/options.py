@@ -80,7 +80,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck",
         action="store_true",
         default=False,
-        help="Check every case: capture, lower, save, load and capture again, and compare after every step.",
+        help="Check every case: capture, lower, save, load and capture again, and compare after every stage.",
     )
     group.addoption(
         "--exportcheck-modes",
@@ -115,26 +115,26 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--exportcheck-expectations",
         metavar="PATH",
-        help="TOML file of expected failures, for cases that one cannot decorate. Ini: exportcheck_expectations.",
+        help="TOML file of expected failures, for cases that you cannot decorate. Ini: exportcheck_expectations.",
     )
     group.addoption(
         "--exportcheck-update-expectations",
         action="store_true",
         default=False,
-        help="Write what fails in this run to that file, and delete from it what no longer fails.",
+        help="Write the failures of this run to that file, and delete the entries that no longer fail.",
     )
     group.addoption(
         "--exportcheck-fuzz",
         metavar="N",
         nargs="?",
         const=str(EXAMPLES),
-        help="For every case with dynamic dims and every mode, also draw sizes: eager and the program agree at each that is "
-        f"declared, and the program refuses others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
+        help="Also fuzz the sizes of every case with dynamic dims, in every mode: the program must agree with eager at "
+        f"declared sizes and refuse others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
     )
     group.addoption(
         "--exportcheck-fuzz-also",
         metavar="WHAT",
-        help=f"Comma-separated, what else to draw of inputs: {', '.join(ALSO)}.",
+        help=f"Comma-separated variations of the inputs to draw in addition to sizes: {', '.join(ALSO)}.",
     )
     group.addoption(
         "--exportcheck-seed",
@@ -148,7 +148,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         help="torch.set_num_threads for every run (default: as torch chooses; with pytest-xdist "
-        "that number divided by the workers). Results may depend on it.",
+        "that number divided by the workers). Results may depend on the number.",
     )
     group.addoption(
         "--exportcheck-json",
@@ -169,19 +169,19 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
     "exportcheck_files": (
-        "Globs of the Python files in which cases are looked for, besides pytest's own test modules.",
+        "Globs of Python files in which to look for cases, in addition to pytest's test modules.",
         list(DEFAULT_FILES),
     ),
     "exportcheck_allow": (
-        "Fields that an edge may lose in this repo: check.field, or stage:check.field; globs. "
+        "Fields that a stage may lose in this repository: check.field or stage:check.field; globs work. "
         "Example: serdes:metadata.custom.",
         [],
     ),
     "exportcheck_forbid": (
-        "Fields that must not be lost in this repo, though the policy tolerates it: as exportcheck_allow.",
+        "Fields that no stage may lose in this repository, even if the policy tolerates it; written as in exportcheck_allow.",
         [],
     ),
-    "exportcheck_import": ("Importable modules in which cases are looked for.", []),
+    "exportcheck_import": ("Importable modules in which to look for cases.", []),
 }
 
 
@@ -242,11 +242,11 @@ def _fuzzing(config: pytest.Config) -> Fuzzing | None:
     given = config.getoption("exportcheck_fuzz")
     if given is None:
         if config.getoption("exportcheck_fuzz_also"):
-            raise _usage_error("--exportcheck-fuzz-also goes with --exportcheck-fuzz.")
+            raise _usage_error("--exportcheck-fuzz-also needs --exportcheck-fuzz. Add it.")
         return None
     if not given.isdecimal() or int(given) < 1:
         raise _usage_error(
-            f"--exportcheck-fuzz takes a number of examples, at least 1, got {given!r}. Before a path write the number: "
+            f"--exportcheck-fuzz takes a number of examples, at least 1, got {given!r}. Before a path, write the number: "
             f"--exportcheck-fuzz={EXAMPLES}."
         )
     return Fuzzing(examples=int(given), also=_also(config))
@@ -266,7 +266,7 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
         return "ship"
     if value == "conformance":
         return "conformance"
-    raise _usage_error(f"exportcheck_profile is one of {', '.join(PROFILES)}, got {value!r}.")
+    raise _usage_error(f"exportcheck_profile must be one of {', '.join(PROFILES)}, got {value!r}.")
 
 
 def _json_path(given: str | None) -> str:

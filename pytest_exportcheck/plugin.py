@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_exportcheck.modes import CAPTURES, ItemId
 from pytest_exportcheck.options import add_options, read_options
 
 if TYPE_CHECKING:
@@ -31,16 +31,17 @@ def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
     return Exportcheck(request)
 
 
-#: An id of an item: path or source, case, engine and mode.
-_ITEM = re.compile(r"[^:]+::[\w.+-]+\[[a-z0-9_]+-(non)?strict(_postdispatch)?(-[a-z0-9_]+)*\]")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Name the missing option if pytest found nothing under an id of an item."""
-    items = [argument for argument in config.args if _ITEM.fullmatch(argument)]
+    items = [argument for argument in config.args if _names_an_item(argument)]
     if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
         terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")
+
+
+def _names_an_item(argument: str) -> bool:
+    found = ItemId.parse(argument)
+    return found is not None and found.mode.capture in CAPTURES
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -54,12 +54,12 @@ class Rule:
         if self.own is None:
             return Limit(least.size, "; ".join(filter(None, [least.text, self.unmeasured])))
         if self.own.size > max(usual.size, BELIEVED_ROUNDOFFS * UNIT_ROUNDOFF.get(dtype, 0.0) * self.own.scale):
-            said = f"eager lies {self.own.size:.3g} from its own run in float64, more than rounding explains"
+            said = f"eager differs by {self.own.size:.3g} from eager in float64, more than rounding explains"
             return Limit(least.size, f"{least.text}; {said}")
         size = OWN_ROUNDING * self.own.size
         if size <= least.size:
             return least
-        return Limit(size, f"{size:.3g}, {OWN_ROUNDING} times the distance of eager from its own run in float64")
+        return Limit(size, f"{size:.3g}, {OWN_ROUNDING} times the difference between eager and eager in float64")
 
 
 def _relative(tolerance: Tolerance, largest: float) -> Limit:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.closeness import Rule
-from pytest_exportcheck.checks.compare.tensors import differences, tensor_text
+from pytest_exportcheck.checks.compare.tensors import differences, object_text, tensor_text
 from pytest_exportcheck.harness.tensors import leaf_of, same_bits
-from pytest_exportcheck.records import Evidence, Finding, ProgramRecord
+from pytest_exportcheck.records import Evidence, Finding, Leaf, ObjectValue, ProgramRecord
 from pytest_exportcheck.records.levels import ConstantsLevel
 
 _BITS = Rule("bits", None, {})
@@ -29,6 +29,8 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, ObjectValue):
+        return object_text(value)
     return tensor_text(value) if isinstance(value, torch.Tensor) else f"{type(value).__name__}"
 
 
@@ -47,6 +49,9 @@ def _equal(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Find
         new = after[name]
         if type(old) is not type(new):
             yield _FINDING.at(name, "changed", "type", _text(old), _text(new))
+        elif isinstance(old, ObjectValue):
+            for difference in differences(Leaf(name, old), Leaf(name, new), _BITS):
+                yield _FINDING.at(name, "changed", "value", difference.expected, difference.actual, difference.detail)
         elif isinstance(old, torch.Tensor):
             if old.requires_grad != new.requires_grad:
                 yield _FINDING.at(

@@ -82,7 +82,7 @@ def _hints(place: str, eager: Observation) -> Iterator[str]:
     """Yield the cause, and the remedy: a program unpacks the containers that it is given."""
     update = eager.updates[place]
     yield (
-        f"forward() updates the {update.owner} that the caller passes; a program takes its tensors out and does not "
+        f"forward() updates the {update.owner} that the caller passes; a program reads the tensors in it but does not "
         "update it."
     )
     if update.after is None:

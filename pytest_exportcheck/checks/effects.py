@@ -10,11 +10,12 @@ from pytest_exportcheck.checks import outputs
 from pytest_exportcheck.checks.circumstances import tracing_tensor
 from pytest_exportcheck.checks.compare.tensors import tensor_text, value_difference
 from pytest_exportcheck.checks.container_updates import container_updates
+from pytest_exportcheck.checks.object_changes import object_changes
 from pytest_exportcheck.checks.outputs import rule_of
 from pytest_exportcheck.checks.outside import changes_of, is_taken_from_outside, may_depend, outside_findings
 from pytest_exportcheck.records import CallSite, Change, Evidence, Finding, Observation, ProgramRecord, StateEntry
 
-_UNCHANGED = "left as it was"
+_UNCHANGED = "unchanged"
 _FINDING = Finding.of("effects")
 
 
@@ -56,6 +57,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             continue
         named = _as_attribute(evidence, finding)
         yield replace(named, detail=named.detail or _hint(evidence, named))
+    yield from object_changes(evidence, before, after)
     if before.generator != after.generator:
         deterministic = evidence.after.program is not None and not _draws(evidence.after.program)
         yield _FINDING.at(
@@ -64,7 +66,9 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             "generator",
             f"state {before.generator} after the call",
             f"state {after.generator}",
-            "no operation of the program draws" if deterministic else "another number of random values was drawn",
+            "no operation of the program draws random values"
+            if deterministic
+            else "a different number of random values was drawn",
             on=(before.site,),
         )
 

@@ -122,7 +122,7 @@ def _wrong_stack(stack: Any, types: Mapping[str, tuple[str, ...]]) -> str:
         if path.startswith("_empty") or not types:
             continue
         if path not in types and not _is_computed(path):
-            return f"{path!r}, which is no submodule"
+            return f"{path!r}, which is not a submodule"
         if path in types and kind not in types[path]:
             return f"{kind} at {path!r}, where the module has {types[path][0]}"
     return ""

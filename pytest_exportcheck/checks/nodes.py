@@ -58,11 +58,11 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
         for node in graph.nodes:
             for ref in refs(node):
                 if ref.name not in seen:
-                    texts = f"{ref} made before it is used", node_text(node)
+                    texts = f"{ref} defined before it is used", node_text(node)
                     yield at_node(_FINDING, graph, node, "undefined", "", *texts)
             if node.name in seen:
                 yield at_node(
-                    _FINDING, graph, node, "changed", "name", "a name of its own", f"two nodes are called {node.name}"
+                    _FINDING, graph, node, "changed", "name", "a unique name", f"two nodes are called {node.name}"
                 )
             if node.op in ("call_module", "call_method"):
                 yield at_node(
@@ -70,12 +70,12 @@ def _sane(program: ProgramRecord) -> Iterator[Finding]:
                 )
             if node.op == "placeholder" and operations_began:
                 yield at_node(
-                    _FINDING, graph, node, "reordered", "", "placeholders first", "a placeholder behind other nodes"
+                    _FINDING, graph, node, "reordered", "", "placeholders first", "a placeholder after other nodes"
                 )
             operations_began |= node.op != "placeholder"
             seen.add(node.name)
         if not graph.nodes or graph.nodes[-1].op != "output":
-            yield _FINDING.at(graph.path or "the graph", "reordered", "", "output last", "no output last")
+            yield _FINDING.at(graph.path or "the graph", "reordered", "", "output last", "another node last")
 
 
 # --- equal ----------------------------------------------------------------------------------
@@ -120,9 +120,7 @@ def _reordered(pair: GraphPair) -> Iterator[Finding]:
     moved = [one for (here, one), (there, _) in pairwise(places) if there < here]
     if moved:
         detail = f"and {len(moved) - 1} more" if len(moved) > 1 else ""
-        yield at_node(
-            _FINDING, pair.before, moved[0], "reordered", "", "before the next operation", "behind it", detail
-        )
+        yield at_node(_FINDING, pair.before, moved[0], "reordered", "", "before the next operation", "after it", detail)
 
 
 def _node(

@@ -52,7 +52,7 @@ def outside_findings(evidence: Evidence, wrong: Collection[Finding]) -> Iterator
         )
 
 
-_UNSEEN = "Random values are not compared: eager's later outputs depend, or may depend, on such a change."
+_UNSEEN = "Random values are not compared: eager's later outputs may depend on this change."
 
 
 def may_depend(evidence: Evidence) -> bool:

@@ -27,7 +27,7 @@ def judged(rejection: Rejection, place: str, raised: Raised | None) -> Finding |
         "",
         _words(rejection),
         text or "no error",
-        f"The case says so at {rejection.origin}.",
+        f"The rejection is declared at {rejection.origin}.",
         error=raised,
     )
 

@@ -118,8 +118,12 @@ def _equal(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]
 
 
 def _inputs(before: SignatureRecord, after: SignatureRecord) -> Iterator[Finding]:
-    """Compare input specs; of the outputs compare the kinds only, because the lowered program chooses their names."""
-    yield from _specs("inputs", before.inputs, after.inputs)
+    """Compare input specs; of the outputs compare the kinds only, because the lowered program chooses their names. It
+    adds a token for each kind of effect.
+    """
+    yield from _specs(
+        "inputs", *(tuple(spec for spec in each.inputs if spec.kind != "TOKEN") for each in (before, after))
+    )
     yield from _count("outputs", before.outputs, after.outputs, lambda spec: spec.kind == "USER_OUTPUT")
 
 
@@ -149,7 +153,7 @@ def _count(
 ) -> Iterator[Finding]:
     old, new = sum(map(counts, before)), sum(map(counts, after))
     if old != new:
-        yield _FINDING.at(place, "changed", "number", f"{old} of the user's", f"{new}")
+        yield _FINDING.at(place, "changed", "number", f"{old} user {place if old != 1 else place[:-1]}", f"{new}")
 
 
 def _specs(place: str, before: Sequence[SpecRecord], after: Sequence[SpecRecord]) -> Iterator[Finding]:

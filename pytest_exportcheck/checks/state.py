@@ -59,7 +59,7 @@ def _dropped(entry: StateEntry, before: StateRecord, after: StateRecord) -> tupl
     heirs = [other for other in after.entries.values() if _is_same_tensor(other, entry)]
     new = [heir for heir in heirs if heir.name not in before.entries and heir.kind != "attribute"]
     if new and len(new) == len(heirs):
-        return "renamed", "", f"no such name: it is {new[0].name}"
+        return "renamed", "", f"no such name, but {new[0].name}"
     if any(heir.kind != "attribute" for heir in heirs):
         return "dropped", "tied_name", "no such name"
     return "constant" if heirs else "dropped", "", "no such name"
@@ -119,9 +119,9 @@ def _tying(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
             )
         if len(was) == 1 and not _still_shared(name, common, before, after):
             other = next(each for each in common if each != name and _share_storage([name, each], before))
-            yield _FINDING.at(name, "unshared", "", f"one storage with {other}", "a storage of its own")
+            yield _FINDING.at(name, "unshared", "", f"one storage with {other}", "a separate storage")
         if name == now[0] and not _share_storage(now, before):
-            yield _FINDING.at(name, "tied", "", "a tensor of its own", f"one tensor with {_others(now, name)}")
+            yield _FINDING.at(name, "tied", "", "a separate tensor", f"one tensor with {_others(now, name)}")
 
 
 def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _copied(before: StateRecord, after: StateRecord) -> Iterator[Finding]:
     new = _named(after)
     for name, old in _named(before).items():
         if name in new and storage_key(old.value) != storage_key(new[name].value):
-            yield _FINDING.at(name, "copied", "", "the storage that it had", "another storage")
+            yield _FINDING.at(name, "copied", "", "the same storage", "another storage")
 
 
 def _state_dict(old_program: ProgramRecord, new_program: ProgramRecord, left_out: set[str]) -> Iterator[Finding]:

@@ -11,9 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.export.graph_signature import CustomObjArgument
 
 from pytest_exportcheck.describe.symbols import Symbols
-from pytest_exportcheck.harness._torch import DYNAMO_NOTE, HigherOrderOperator, OpOverload, pytree
+from pytest_exportcheck.harness._torch import (
+    DYNAMO_NOTE,
+    HigherOrderOperator,
+    OpOverload,
+    class_of_object,
+    is_object,
+    pytree,
+)
 from pytest_exportcheck.harness.module_attributes import ATOMS
 from pytest_exportcheck.harness.tensors import as_plain, is_strided
 from pytest_exportcheck.records import NodeRef, Plain, TensorValue
@@ -56,6 +64,10 @@ def frozen(value: Any, symbols: Symbols) -> Any:
         return value
     if isinstance(value, torch.fx.Node):
         return NodeRef(value.name)
+    if isinstance(value, CustomObjArgument):
+        return Plain("object", value.class_fqn)
+    if is_object(value):
+        return Plain("object", class_of_object(value))
     if isinstance(value, _SYMBOLIC):
         return symbols.size(value)
     if isinstance(value, torch.Tensor):

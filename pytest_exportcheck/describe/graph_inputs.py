@@ -10,7 +10,8 @@ from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import keyword_order
-from pytest_exportcheck.harness._torch import pytree
+from pytest_exportcheck.harness._torch import is_object, pytree
+from pytest_exportcheck.harness.objects import MISSING, copied_object
 from pytest_exportcheck.harness.tensors import copied, copy_tree
 from pytest_exportcheck.records import Inputs
 
@@ -67,4 +68,7 @@ def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: 
     value = state_value(program, spec)
     if isinstance(value, torch.Tensor) and (writes or spec.kind is not InputKind.PARAMETER):
         return copied(value, memo)
+    if is_object(value):
+        made = memo.setdefault(id(value), copied_object(value))
+        return value if made is MISSING else made
     return value

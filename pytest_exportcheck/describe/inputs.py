@@ -120,7 +120,7 @@ def _out_of_range(where: str, declared: DeclaredDim, sizes: Mapping[str, int]) -
     range_ = declared.interval
     for label, size in sizes.items():
         if declared.text.isdecimal() and size != int(declared.text):
-            yield f"{where} is {size} in {label}, and dynamic_shapes says {declared.text}; make the two agree."
+            yield f"{where} is {size} in {label}, but dynamic_shapes declares {declared.text}; make the two agree."
         elif range_ is not None and not _holds(range_.lower, size, range_.upper):
             upper = "no upper bound" if range_.upper is None else f"to {range_.upper}"
             yield (

@@ -19,7 +19,8 @@ from pytest_exportcheck.describe.guards import acceptance
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.places import input_places
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
-from pytest_exportcheck.harness._torch import guards_of, pytree
+from pytest_exportcheck.harness._torch import guards_of, is_object, pytree
+from pytest_exportcheck.harness.objects import as_value
 from pytest_exportcheck.harness.tensors import leaf_of, named_leaves, storage_key
 from pytest_exportcheck.records import (
     ConstraintsRecord,
@@ -57,7 +58,7 @@ def program_of(
         graphs=graphs,
         signature=_signature(program.graph_signature),
         constraints=_constraints(program, places, graphs, symbols, declared),
-        constants=dict(program.constants),
+        constants={name: as_value(value) for name, value in program.constants.items()},
         state_names=tuple(program.state_dict),
         tied_names=_tied(program.state_dict),
         examples=_examples(program),
@@ -156,14 +157,22 @@ def _signature(signature: torch.export.ExportGraphSignature) -> SignatureRecord:
 
 
 def _spec(spec: Any) -> SpecRecord:
-    value = getattr(spec.arg, "value", None)
     return SpecRecord(
         kind=spec.kind.name,
         name=getattr(spec.arg, "name", ""),
         target=spec.target,
         persistent=getattr(spec, "persistent", None),
-        value=f"{type(spec.arg).__name__}" + (f" {value!r}" if hasattr(spec.arg, "value") else ""),
+        value=_argument_text(spec.arg),
     )
+
+
+def _argument_text(arg: Any) -> str:
+    """Return the kind of an argument with its value. torch's reader makes a constant of an object that a caller
+    passes.
+    """
+    if not hasattr(arg, "value"):
+        return type(arg).__name__
+    return "CustomObjArgument" if is_object(arg.value) else f"{type(arg).__name__} {arg.value!r}"
 
 
 def _constraints(
@@ -221,7 +230,7 @@ def _examples(program: torch.export.ExportedProgram) -> tuple[Leaf, ...] | None:
         return None
     args, kwargs = program.example_inputs
     leaves = [*named_leaves(args, "args"), *named_leaves(kwargs, "kwargs")]
-    return tuple(leaf_of(place, value) for place, value in leaves)
+    return tuple(leaf_of(place, as_value(value)) for place, value in leaves)
 
 
 def _call_text(signature: Any) -> str:

@@ -21,8 +21,8 @@ def as_artifact(made: Any, maker: str) -> StageArtifact:
     """
     if not callable(getattr(made, "callable", None)):
         raise EngineError(
-            f"{maker} returned {described(made)}, not an artifact: it returns an object with a method callable(), which "
-            "returns something to call with the arguments of the model."
+            f"{maker} returned {described(made)}, expected an artifact: an object with a method callable() that "
+            "returns a function of the model's arguments."
         )
     others: Mapping[str, Any] = _attribute(made, "other_readers", Mapping, {})
     return StageArtifact(

@@ -26,33 +26,33 @@ def optional_attributes(candidate: Any, name: str) -> dict[str, Any]:
 
 def _names(what: str, value: Any) -> frozenset[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise EngineError(f"{what} is a tuple of names, got {value!r}.")
+        raise EngineError(f"{what} must be a tuple of names, got {value!r}.")
     return frozenset(value)
 
 
 def _errors(what: str, value: Any) -> tuple[type[BaseException], ...]:
     given = tuple(value) if isinstance(value, Iterable) else (None,)
     if not all(isinstance(each, type) and issubclass(each, BaseException) for each in given):
-        raise EngineError(f"{what} is a tuple of exception classes, got {value!r}.")
+        raise EngineError(f"{what} must be a tuple of exception classes, got {value!r}.")
     return given
 
 
 def _mapping(what: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise EngineError(f"{what} is a mapping from stages to names, got {value!r}.")
+        raise EngineError(f"{what} must be a mapping from stages to names, got {value!r}.")
     return dict(value)
 
 
 def _method(what: str, value: Any) -> Callable[..., Any]:
     if not callable(value):
-        raise EngineError(f"{what} is a method, got {value!r}.")
+        raise EngineError(f"{what} must be a method, got {value!r}.")
     method: Callable[..., Any] = value
     return method
 
 
 def _text(what: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise EngineError(f"{what} is a string, got {value!r}.")
+        raise EngineError(f"{what} must be a string, got {value!r}.")
     return value
 
 

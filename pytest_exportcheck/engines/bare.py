@@ -56,7 +56,7 @@ def as_engine(candidate: Any) -> Engine:
     name = getattr(candidate, "name", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
         raise EngineError(
-            f"an engine has a name of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
+            f"the name of an engine must be of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
         )
     captures, edges = _stages(candidate, name)
     return Engine(
@@ -74,12 +74,12 @@ def _stages(candidate: Any, name: str) -> tuple[Mapping[str, _Capture], Mapping[
     captures, edges = getattr(candidate, "captures", None), getattr(candidate, "edges", None)
     if isinstance(captures, Mapping):
         if not isinstance(edges, Mapping):
-            raise EngineError(f"engine {name!r} has captures but no mapping 'edges'; an empty one will do.")
+            raise EngineError(f"engine {name!r} has captures but no mapping 'edges'. Add one; it may be empty.")
         return captures, {each: _on_made(edge) for each, edge in edges.items()}
     if not callable(getattr(candidate, "export", None)):
         raise EngineError(
             f"engine {name!r} lacks export(module, args, kwargs=None, *, dynamic_shapes=None, strict=False, "
-            "pre_dispatch=True); without it there is nothing to check."
+            "pre_dispatch=True). Add it: every engine must capture."
         )
     return dict(_captures(candidate)), dict(_edges(candidate))
 
@@ -140,7 +140,13 @@ def _serdes(bare: Any, given: StageArtifact) -> Artifact:
     buffer = _saved(bare, program_of(given))
     records = archive_records(buffer)
     buffer.seek(0)
-    program = bare.load(buffer)
+    try:
+        program = bare.load(buffer)
+    except Exception as error:
+        what = bare.unportable(program_of(given)) if _has(bare, "unportable") else ""
+        if isinstance(error, Unsupported) or not what:
+            raise
+        raise Unsupported(f"the engine does not read {what}: {type(error).__name__}") from error
     return ProgramArtifact(program, given.request, saved=records, resave=lambda: archive_records(_saved(bare, program)))
 
 
@@ -152,9 +158,7 @@ def _saved(bare: Any, program: Any) -> io.BytesIO:
 
 def _retrace(bare: Any, given: StageArtifact) -> Artifact:
     if given.request is None:
-        raise Unsupported(
-            "a retrace needs the arguments of the capture, and the artifact that it is given does not have them."
-        )
+        raise Unsupported("a retrace needs the arguments of the capture, but its artifact does not have them.")
     run = given.callable()
     request = replace(given.request, dynamic_shapes=_shapes_for(run, given.request))
     return ProgramArtifact(_export(bare, run, request).program, given.request)

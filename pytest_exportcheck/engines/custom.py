@@ -37,7 +37,7 @@ class ProgramEdge:
 
     def __post_init__(self) -> None:
         if self.contract_of not in JUDGED_AS:
-            raise EngineError(f"an edge is judged as one of {', '.join(JUDGED_AS)}, got {self.contract_of!r}.")
+            raise EngineError(f"contract_of must be one of {', '.join(JUDGED_AS)}, got {self.contract_of!r}.")
 
 
 def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
@@ -55,10 +55,12 @@ def with_edges(engine: Engine, added: Mapping[str, Any]) -> Engine:
     for name, given in added.items():
         edge = given if isinstance(given, ProgramEdge) else ProgramEdge(given)
         if not callable(edge.run):
-            raise EngineError(f"edge {name!r} takes a function from a program to a program, got {edge.run!r}.")
+            raise EngineError(
+                f"edge {name!r} must be a function that takes a program and returns a program, got {edge.run!r}."
+            )
         if not isinstance(name, str) or not name.isidentifier() or name in own:
             raise EngineError(
-                f"edge {name!r}: a name of letters, digits and '_' that engine {engine.name!r} has no edge of."
+                f"edge {name!r}: give it a name of letters, digits and '_' that no other edge of engine {engine.name!r} has."
             )
         own[name] = wrapped_edge(on_program(_returning_a_program(name, edge.run)), f"edge {name!r}")
         contract_of[name] = edge.contract_of
@@ -73,9 +75,7 @@ def _returning_a_program(name: str, run: Callable[[Any], Any]) -> Callable[[Any]
     def checked(given: Any) -> Any:
         program = run(given)
         if not callable(getattr(program, "module", None)):
-            raise EngineError(
-                f"edge {name!r} returned {described(program)}, not a program: it returns a torch.export.ExportedProgram."
-            )
+            raise EngineError(f"edge {name!r} returned {described(program)}, expected a torch.export.ExportedProgram.")
         return program
 
     return checked

@@ -61,7 +61,7 @@ def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO, beyond: Cal
         raise
     except Exception as error:
         if MARK in str(error):
-            raise Unsupported(f"{reader} has no form for something in this program.") from error
+            raise Unsupported(f"{reader} cannot represent something in this program.") from error
         if what := beyond():
             raise Unsupported(f"{reader} cannot read {what}") from error
         raise InteropError(saver, reader, error) from error

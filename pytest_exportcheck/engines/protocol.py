@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 
+from pytest_exportcheck.engines.objects import refused_by_torch
+
 
 @dataclass(frozen=True)
 class Request:
@@ -59,7 +61,14 @@ class ProgramArtifact:
     other_readers: Mapping[str, Artifact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
-        module: Callable[..., Any] = self.program.module()
+        specs = getattr(getattr(self.program, "graph_signature", None), "output_specs", ())
+        names = [(spec.arg, spec.arg.name) for spec in specs if hasattr(spec.arg, "name")]
+        try:
+            with refused_by_torch(self.program, "file"):
+                module: Callable[..., Any] = self.program.module()
+        finally:
+            for arg, name in names:  # torch renames outputs in the signature of a program with tokens
+                arg.name = name
         return module
 
 

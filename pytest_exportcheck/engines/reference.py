@@ -16,11 +16,14 @@ from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, No
 
 
 class Reference:
-    """A bare engine, the second opinion on ``torch``. It captures non-strictly."""
+    """A bare engine, the second opinion on ``torch``."""
 
     name = "reference"
     format = "pt2"
-    default_modes = ("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop")
+    default_modes = (
+        *("nonstrict", "nonstrict-serdes", "nonstrict-retrace", "nonstrict-interop"),
+        *("strict", "strict-serdes"),
+    )
     #: Errors about a model or a file, and errors of torch's tensors without data. Any other error is the engine's own
     #: fault.
     objections = (ConstraintViolation, NotTraceable)
@@ -36,10 +39,13 @@ class Reference:
         kwargs: dict[str, Any] | None = None,
         *,
         dynamic_shapes: Any = None,
+        strict: bool = False,
         pre_dispatch: bool = True,
     ) -> ExportedProgram:
         try:
-            return reference.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, pre_dispatch=pre_dispatch)
+            return reference.export(
+                module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=pre_dispatch
+            )
         except reference.NotSupported as error:
             raise Unsupported(str(error)) from error
 

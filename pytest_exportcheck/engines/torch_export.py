@@ -10,6 +10,7 @@ from typing import IO, Any
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.engines.objects import beyond_torch, check_real, refused_by_torch
 from pytest_exportcheck.harness._torch import exporter_below_autograd, holds_guards_of_dynamo
 
 
@@ -32,7 +33,9 @@ class TorchExport:
     ) -> ExportedProgram:
         """Capture by ``torch.export.export``, or in the inference IR with ``pre_dispatch=False``."""
         with _forgotten_by_dynamo() if strict else nullcontext():
-            return self._export(module, args, kwargs, dynamic_shapes, strict, pre_dispatch)
+            program = self._export(module, args, kwargs, dynamic_shapes, strict, pre_dispatch)
+        check_real(program)
+        return program
 
     def _export(
         self, module: torch.nn.Module, args: Any, kwargs: Any, dynamic_shapes: Any, strict: bool, pre_dispatch: bool
@@ -56,13 +59,19 @@ class TorchExport:
         *,
         extra_files: dict[str, Any] | None = None,
     ) -> None:
-        torch.export.save(program, file, extra_files=extra_files)
+        with refused_by_torch(program, "file"):
+            torch.export.save(program, file, extra_files=extra_files)
+
+    def unportable(self, program: ExportedProgram) -> str:
+        """Name what neither torch nor another reader reads from a file that torch saved."""
+        return beyond_torch(program, "file")
 
     def load(self, file: str | IO[bytes], *, extra_files: dict[str, Any] | None = None) -> ExportedProgram:
         return torch.export.load(file, extra_files=extra_files)
 
     def unflatten(self, program: ExportedProgram) -> torch.nn.Module:
-        return torch.export.unflatten(program)
+        with refused_by_torch(program, "unflatten"):
+            return torch.export.unflatten(program)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.engines.objects import beyond_torch
 from pytest_exportcheck.harness._torch import pytree
 
 
 def unportable(program: ExportedProgram) -> str:
     """Name the first such part and the remedy; empty if there is none."""
     found = chain(_sparse(program), _classes(program)) if isinstance(program, ExportedProgram) else iter(())
-    return next(found, "")
+    return next(found, "") or beyond_torch(program, "file")
 
 
 def _sparse(program: ExportedProgram) -> Iterator[str]:

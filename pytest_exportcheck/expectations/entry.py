@@ -15,18 +15,18 @@ def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not entry.reason.strip():
-        yield "reason", f"{entry.form} needs a reason that a reader in a year understands."
+        yield "reason", f"{entry.form} needs a reason. Write why the failure is expected."
     try:
         SpecifierSet(entry.torch)
     except InvalidSpecifier:
-        yield "torch", f"torch={entry.torch!r} is no version specifier. Write for example torch='>=2.13,<2.15'."
+        yield "torch", f"torch={entry.torch!r} is not a version specifier. Write for example torch='>=2.13,<2.15'."
     try:
         re.compile(entry.error)
     except re.error as error:
         yield (
             "error",
-            f"error={entry.error!r} is no regular expression ({error}). "
-            "It is searched for in the text of a finding; escape what is meant literally with a backslash.",
+            f"error={entry.error!r} is not a valid regular expression: {error}. "
+            "It is searched for in the text of a finding; escape literal text with a backslash.",
         )
 
 

@@ -122,7 +122,7 @@ def read(path: Path) -> ExpectationsFile:
             )
     if not isinstance(tables, list) or len(tables) != len(blocks):
         raise ExpectationsError(
-            f"{path}:{_line_of(text, 'expect')}: write every expected failure as a table of its own that begins with a "
+            f"{path}:{_line_of(text, 'expect')}: write each expected failure as a separate table that begins with a "
             "line [[expect]]."
         )
     entries = tuple(_entry(path, block, table) for block, table in zip(blocks, tables, strict=True))
@@ -172,7 +172,7 @@ def _entry(path: Path, block: _Block, table: Any) -> Entry:
         if not isinstance(value, str):
             raise fail(key, f"{key} takes a string, got {value!r}.")
     if not table.get("case", "").strip():
-        raise fail("case", f"{FORM} needs the case that it is for: case = 'path::name' or case = 'name', globs too.")
+        raise fail("case", f"{FORM} needs a case: write case = 'path::name' or case = 'name'; globs work.")
     expectation = Expectation(**{"reason": "", **table}, origin=Origin("", str(path), block.line), form=FORM)
     for key, message in problems(expectation):
         raise fail(key, message)

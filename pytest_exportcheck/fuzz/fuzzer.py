@@ -116,7 +116,7 @@ class _Fuzzer:
         self._tally = _Tally()
         self._usual = ground.usual(self._facts)
         self._limits = Limits(self._facts, ground.example, self._usual)
-        self._made = f"capture made of it: {captured.facts}" if captured else ""
+        self._made = f"the capture inferred: {captured.facts}" if captured else ""
         self._constants = _merged(captured.constants if captured else (), ground.constants)
 
     def run(self) -> Fuzzed:
@@ -209,7 +209,7 @@ class _Fuzzer:
                 ", ".join(sizes),
                 "narrowed",
                 "",
-                f"accepted, as eager does: {described(self._facts)}",
+                f"accepted, as by eager: {described(self._facts)}",
                 got.raised,
                 "\n".join(filter(None, [self._made, self._pin(sizes, number)])),
                 error=got.raised,
@@ -226,7 +226,7 @@ class _Fuzzer:
         return [_with_detail(each, detail) for each in findings]
 
     def _pin(self, sizes: Mapping[str, int], number: int) -> str:
-        return "" if number else f"to run it always, write in the case: sizes=[{dict(sizes)!r}]"
+        return "" if number else f"to test these sizes in every run, write in the case: sizes=[{dict(sizes)!r}]"
 
     # --- other sizes ------------------------------------------------------------------------
 
@@ -261,14 +261,16 @@ class _Fuzzer:
             differences = self._differences(call, expected, got, "")
             worst = next((each for each in differences if each.verdict == "broken"), None)
             if worst is None:
-                findings = [self._accepted(way, got, "widened", "", "it computes there what eager computes")]
+                findings = [
+                    self._accepted(way, got, "widened", "", "the program computes the same as eager at these sizes")
+                ]
             else:
                 what = f"{worst.check}: {worst.place}: {kind_of(worst)}: expected {worst.expected}, got {worst.actual}"
                 findings = [self._accepted(way, got, taken, "and_computed_otherwise", what)]
         self._tally.found(Accepts, self._subject.judge(findings))
 
     def _accepted(self, way: Direction, got: Observation, change: Change, key: str, detail: str) -> Finding:
-        expected = f"refused: declared is {described(self._facts)}"
+        expected = f"refused: declared are {described(self._facts)}"
         return Finding.of("sizes").at(way.about, change, key, expected, "accepted", detail, on=(got.site,))
 
     # --- notes ------------------------------------------------------------------------------
@@ -283,12 +285,17 @@ class _Fuzzer:
         if domain.filters and tally.tried < min(self._examples, 10):
             facts = "; ".join(map(str, domain.filters))
             notes.append(
-                f"fuzz: only {tally.tried} of {tally.tried + tally.filtered} drawn sizes of {names} met what cannot be "
+                f"fuzz: only {tally.tried} of {tally.tried + tally.filtered} drawn sizes of {names} met the conditions that cannot be "
                 f"built into the drawing: {facts}. Pin more with sizes=."
             )
         if any(each.flaky for each in explored):
-            notes.append("fuzz: an example failed and did not fail again: the model or the program is not repeatable")
-        notes += [f"fuzz: pinned sizes are not what capture made of hints: {dict(each)!r}" for each in tally.unpinned]
+            notes.append(
+                "fuzz: an example failed but passed when repeated: the model or the program is not deterministic"
+            )
+        notes += [
+            f"fuzz: pinned sizes do not fit what the capture inferred from hints: {dict(each)!r}"
+            for each in tally.unpinned
+        ]
         return [*notes, *self._limits.notes()]
 
 

@@ -84,7 +84,7 @@ def ground_of(
     where = f"case {case.name!r} ({case.origin})"
     domain = solve(facts)
     if domain.empty:
-        raise CaseError(f"{where}: dynamic_shapes admits no size at all: {domain.empty}. Correct its bounds.")
+        raise CaseError(f"{where}: dynamic_shapes allows no size: {domain.empty}. Correct its bounds.")
     usual = {name: size for name, size in _root_sizes(facts, example).items() if name in facts.roots}
     for pinned in case.sizes:
         unknown = [name for name in pinned if name not in facts.roots]
@@ -95,8 +95,8 @@ def ground_of(
             )
         if domain.chosen({**usual, **pinned}) is None:
             raise CaseError(
-                f"{where}: sizes={[dict(pinned)]!r} is not among the declared sizes: {described(facts)}. Pin others, or "
-                "declare them."
+                f"{where}: sizes={[dict(pinned)]!r} is not among the declared sizes: {described(facts)}. Pin declared sizes, or "
+                "declare these."
             )
     if case.inputs is not None:
         _check_names(case.inputs, facts, where)
@@ -129,7 +129,7 @@ def _check_names(inputs: Callable[..., Any], facts: Facts, where: str) -> None:
         signature.bind(**dict.fromkeys((name for name in facts.roots if name.isidentifier()), 0))
     except TypeError as error:
         raise CaseError(
-            f"{where}: its inputs callable is called with the sizes of {', '.join(facts.roots) or 'no dim'} by name, and "
+            f"{where}: its inputs callable is called with the sizes of {', '.join(facts.roots) or 'no dim'} by name, but "
             f"takes {signature}: {error}."
         ) from None
     except ValueError:  # a builtin does not describe its parameters

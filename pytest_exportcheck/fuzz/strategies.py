@@ -97,7 +97,7 @@ def inputs_for(
         facts = declared_facts(declared_dims(module or _Unnamed(example), example, source))
         if not facts.roots and declared_facts(dims_in(source)).roots:
             raise DeclarationError(
-                "the dynamic shapes have dims, and none is one of these arguments. Where they go by the names of parameters, "
+                "none of the dynamic dims belongs to these arguments. If the dynamic shapes use the names of parameters, "
                 "pass module=."
             )
     ground = Ground(facts, example, redraw=lambda _: example, seed=seed)
@@ -118,7 +118,7 @@ def inputs_for(
 def _check_source(source: object) -> None:
     if source is not None and not isinstance(source, (Mapping, list, tuple, torch.export.ExportedProgram)):
         raise DeclarationError(
-            f"sizes are those of an ExportedProgram, or of dynamic shapes in a dict, a tuple or a list, got {source!r}."
+            f"the first argument must be an ExportedProgram, or dynamic shapes as a dict, a tuple or a list, got {source!r}."
         )
 
 
@@ -148,7 +148,7 @@ def _example(source: object, args: tuple[Any, ...] | None, kwargs: Mapping[str, 
 def _solved(facts: Facts) -> Domain:
     domain = solve(facts)
     if domain.empty:
-        raise DeclarationError(f"no size is {described(facts) or 'declared'}: {domain.empty}.")
+        raise DeclarationError(f"no size satisfies {described(facts) or 'the declaration'}: {domain.empty}.")
     return domain
 
 

@@ -7,11 +7,14 @@ loaded where a function here is called, not with this module.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import _ops
+from torch._library import fake_class_registry as _fake_classes
+from torch._library import opaque_object as _opaque
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch._subclasses import functional_tensor as _functional_tensor
 from torch.utils import _device, _pytree
@@ -64,6 +67,37 @@ def write_count(tensor: torch.Tensor) -> int:
 def coo_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return indices and values as they are stored: the public methods refuse a tensor that is not coalesced (2.13)."""
     return tensor._indices(), tensor._values()
+
+
+# --- objects --------------------------------------------------------------------------------
+
+# Whether a Python class is registered for custom operators: a private function that 2.14 renamed (2.13).
+_is_opaque: Callable[[Any], bool] = getattr(_opaque, "is_custom_class", None) or _opaque.is_opaque_type
+
+
+def is_object(value: Any) -> bool:
+    """Return True for an object that operators take: of a C++ class or of a Python class that is registered for that;
+    there is no public test (2.13).
+    """
+    if isinstance(value, torch.ScriptObject):
+        return class_of_object(value).startswith("__torch__.torch.classes.")
+    return not isinstance(value, (torch.nn.Module, enum.Enum)) and _is_opaque(type(value))
+
+
+def class_of_object(value: Any) -> str:
+    """Return the name of the class of an object as signatures have it; a script object has no public type (2.13)."""
+    if isinstance(value, torch.ScriptObject):
+        return str(value._type().qualified_name())
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+# The operator that calls a method of a script object; torch.ops.higher_order has no public names (2.13).
+CALL_TORCHBIND = torch.ops.higher_order.call_torchbind
+
+
+def is_fake_object(value: Any) -> bool:
+    """Return True for what tracing sees in the place of an object; its class is private (2.13)."""
+    return isinstance(value, _fake_classes.FakeScriptObject)
 
 
 # --- modules --------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def rounding_of(eager: Observation, exact: Observation) -> Rounding:
     changed = [*_both("input", eager.inputs, exact.inputs), *_both("state", eager.state, exact.state)]
     for place, one, other in [*outputs, *changed]:
         if _is_decision(one) and not (isinstance(other, torch.Tensor) and same_bits(one, other)):
-            raise Unmeasured(f"eager in float64 decides otherwise: {place}")
+            raise Unmeasured(f"eager in float64 takes another branch: {place}")
     gradients = _both("", _gradients(eager), _gradients(exact))
     return Rounding(
         values=dict(_distances([*outputs, *changed])),

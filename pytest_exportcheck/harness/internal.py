@@ -86,7 +86,7 @@ def internal_finding(what: str, error: BaseException) -> Finding:
         check=CHECK,
         place=what,
         change="failed",
-        expected=f"{PLUGIN} looks at it without an error",
+        expected=f"{PLUGIN} examines it without an error",
         actual=str(raised_from(error)),
         detail=f"at {where}\nThis is a defect of {PLUGIN}, not of the model and not of torch: please report it with this text.",
         verdict="engine_error",

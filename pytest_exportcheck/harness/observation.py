@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import combinations
@@ -14,6 +14,7 @@ from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.containers import contents_of, updates_since
 from pytest_exportcheck.harness.gradients import gradients_of
 from pytest_exportcheck.harness.isolation import quiet, raised_from
+from pytest_exportcheck.harness.objects import as_value, object_value, same_object
 from pytest_exportcheck.harness.outside import Watched
 from pytest_exportcheck.harness.process_state import generator_digest, preserved_globals, seed_everything
 from pytest_exportcheck.harness.snapshot import ModuleSnapshot
@@ -26,7 +27,7 @@ from pytest_exportcheck.harness.tensors import (
     same_bits,
     storage_key,
 )
-from pytest_exportcheck.records import Gradients, Inputs, Observation
+from pytest_exportcheck.records import Gradients, Inputs, ObjectValue, Observation
 
 
 def observe(
@@ -92,7 +93,7 @@ def _one_call(
     return Observation(
         label=call.label,
         structure=pytree.tree_structure(output),
-        outputs=tuple(leaf_of(place, leaf) for place, leaf in leaves),
+        outputs=tuple(leaf_of(place, as_value(leaf)) for place, leaf in leaves),
         inputs={
             place: detached_clone(leaf)
             for place, leaf, value in before
@@ -101,6 +102,7 @@ def _one_call(
         updates=updates_since(held, {id(leaf): value for _, leaf, value in before}, args, kwargs),
         outside=tuple(change for each in watched for change in each.changed()),
         state=snapshot.changed() if snapshot else {},
+        objects=dict(_changed_objects(before, snapshot)),
         rebound=snapshot.rebound() if snapshot else frozenset(),
         aliases=_aliases(leaves, [(place, leaf) for place, leaf, _ in before], snapshot),
         generator=generator_digest(),
@@ -114,7 +116,19 @@ def _no_gradients(*_: Any) -> None:
 
 
 def _clone(leaf: Any) -> Any:
-    return detached_clone(leaf) if isinstance(leaf, torch.Tensor) else leaf
+    return detached_clone(leaf) if isinstance(leaf, torch.Tensor) else as_value(leaf)
+
+
+def _changed_objects(
+    before: Sequence[tuple[str, Any, Any]], snapshot: ModuleSnapshot | None
+) -> Iterator[tuple[str, ObjectValue]]:
+    for place, leaf, value in before:
+        if isinstance(value, ObjectValue):
+            now = object_value(leaf)
+            if not same_object(value, now):
+                yield f"input {place}", now
+    for name, now in snapshot.objects.changed().items() if snapshot else ():
+        yield f"state {name}", now
 
 
 def _aliases(

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from pytest_exportcheck.harness._torch import forward_hooks
+from pytest_exportcheck.harness._torch import forward_hooks, is_object
 from pytest_exportcheck.harness.module_attributes import ATOMS, is_set_by_author
 from pytest_exportcheck.harness.slots import slots_of
 
@@ -120,7 +120,7 @@ class _Search:
 
     def visit(self, spot: Spot, value: Any, depth: int) -> None:
         """Add a place and the places within its value."""
-        if len(self.reached.spots) >= _MOST_SPOTS:
+        if len(self.reached.spots) >= _MOST_SPOTS or (spot.name.startswith("self.") and is_object(value)):
             return
         if _is(value, (torch.Tensor, *PLAIN)):
             if id(value) not in self._excluded:

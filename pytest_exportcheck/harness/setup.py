@@ -230,7 +230,7 @@ def _by_argument(case: Case, module: torch.nn.Module, shapes: torch.export.Shape
     except Exception as error:
         raise CaseError(
             f"case {case.name!r} ({case.origin}): its ShapesCollection does not fit its inputs: {raised_from(error)}. "
-            "It must be made for the very tensors in args and kwargs: give those as values, not as callables."
+            "It belongs to the tensors that it was made for: pass args and kwargs as values, not as callables."
         ) from error
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pytest_exportcheck.harness._torch import is_view, state_tables
 from pytest_exportcheck.harness.module_attributes import is_set_by_author
+from pytest_exportcheck.harness.objects import ObjectsSnapshot
 from pytest_exportcheck.harness.slots import Slot, is_plain_data, slots_of
 from pytest_exportcheck.harness.tensors import (
     as_plain,
@@ -55,6 +56,7 @@ class ModuleSnapshot:
         self._requires_grad = {slot.name: tensor.requires_grad for slot, tensor in self._slots}
         self._leaves = [tensor for _, tensor in self._slots if tensor.is_leaf]
         self._owners = [_OwnerSnapshot(owner) for owner in module.modules()]
+        self.objects = ObjectsSnapshot(module)
         self._by_version = by_version
         self._unchanged: set[str] = set()  # according to the last comparison, until they are put back
         parameters = [(slot, tensor) for slot, tensor in self._slots if slot.kind == "parameter" and by_version]
@@ -99,6 +101,7 @@ class ModuleSnapshot:
         """Put an alias of the same memory into every place that holds a tensor which does not require grad, until
         :meth:`restore`: what autograd records on the alias does not reach the tensor that other code holds.
         """
+        self.objects.replaced()
         aliases: dict[int, torch.Tensor] = {}
         for slot, tensor in self._slots:
             if slot.can_be_rebound and _is_plain_view(tensor):
@@ -133,6 +136,7 @@ class ModuleSnapshot:
         """Put values, bindings, ``.grad``, flags and plain attributes back."""
         for owner in self._owners:
             owner.restore()
+        self.objects.restore()
         unchanged, self._unchanged = self._unchanged, set()
         with torch.no_grad():
             for tensor in self._leaves:

@@ -98,7 +98,7 @@ TOLERATED: tuple[Tolerated, ...] = (
         changes=("dropped",),
         keys=("unused_result",),
         columns=("retrace",),
-        reason="a capture need not name unused results of an operation",
+        reason="a capture may leave unused results of an operation unnamed",
     ),
     Tolerated(
         check="module_calls",
@@ -150,7 +150,7 @@ TOLERATED: tuple[Tolerated, ...] = (
         check="gradients",
         changes=("raised",),
         columns=("decompose",),
-        reason="functional ATen need not be differentiable",
+        reason="functional ATen does not have to be differentiable",
     ),
     Tolerated(
         check="effects",

@@ -124,7 +124,6 @@ class Case:
     rejects: tuple[Rejection, ...] = ()
     inputs: Callable[..., Any] | None = None
     sizes: tuple[Mapping[str, int], ...] = ()
-    doc: str = ""
     fallbacks: tuple[Fallback, ...] = ()
 
     def rejected_at(self, place: str) -> tuple[Rejection, ...]:

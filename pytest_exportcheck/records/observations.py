@@ -72,6 +72,14 @@ class Raised:
 
 
 @dataclass(frozen=True, eq=False)
+class ObjectValue:
+    """An object that operators take: the name of its class, and the leaves of its state."""
+
+    kind: str
+    leaves: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Update:
     """An entry of a container of the caller that a call added, removed or replaced: None where there was, or is, no
     entry.
@@ -142,7 +150,7 @@ class Observation:
 
     ``inputs`` holds the input leaves whose values changed, as they were after the call; ``updates`` the entries of the
     caller's containers that changed; ``outside`` the changes besides tensors of the state; ``state`` the state tensors
-    that differ from before the first call, ``rebound`` the attributes that hold another tensor object; ``aliases``
+    that differ from before the first call, ``objects`` likewise the objects among inputs and state, ``rebound`` the attributes that hold another tensor object; ``aliases``
     pairs of places that share storage; ``generator`` a digest of the default generators' state after the call;
     ``gradients`` is None where no output requires grad, or none was requested. ``sizes`` are those that were chosen for
     the call.
@@ -155,6 +163,7 @@ class Observation:
     updates: Mapping[str, Update] = field(default_factory=dict)
     outside: tuple[Outside, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+    objects: Mapping[str, ObjectValue] = field(default_factory=dict)
     rebound: frozenset[str] = frozenset()
     aliases: frozenset[tuple[str, str]] = frozenset()
     generator: str = ""

@@ -21,14 +21,14 @@ class Status(str, Enum):
     rank: int
 
     PASSED = ("passed", ".", "passed", "green", False, True, 7)
-    KNOWN = ("known", "k", "known defect of torch, not of the model", "yellow", False, True, 5)
+    KNOWN = ("known", "k", "known defect of torch (not of the model)", "yellow", False, True, 5)
     ENGINE_ERROR = (
-        *("engine_error", "i", "internal failure of an engine or of the plugin, not of the model"),
+        *("engine_error", "i", "internal failure of an engine or the plugin (not of the model)"),
         *("yellow", False, True, 4),
     )
     EXPECTED = ("expected", "x", "failed as expected", "yellow", False, True, 6)
     FAILED = ("failed", "F", "failed", "red", True, True, 1)
-    STALE = ("stale", "S", "expected to fail, but no longer does", "red", True, True, 2)
+    STALE = ("stale", "S", "expected to fail but no longer does", "red", True, True, 2)
     ERROR = ("error", "E", "the case could not be set up", "red", True, False, 0)
     BLOCKED = ("blocked", "b", "blocked by an earlier stage", "yellow", False, False, 8)
     UNSUPPORTED = ("unsupported", "u", "unsupported by the engine", "yellow", False, False, 9)

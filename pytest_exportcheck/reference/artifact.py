@@ -100,7 +100,9 @@ def canonicalize(exported_program: Any) -> Any:
         For JSON that does not follow the schema: where, expected, got.
     """
     if isinstance(exported_program, ExportedProgram):
-        raise TypeError("canonicalize takes serialize(program).exported_program, got the program itself.")
+        raise TypeError(
+            "canonicalize takes a serialized program, got an ExportedProgram. Pass serialize(program).exported_program."
+        )
     if isinstance(exported_program, bytes):
         structures, _ = decode_program(exported_program, where="exported_program")
         return encode_program(canonical_structures(structures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -29,7 +30,7 @@ def failure_lines(
     """Yield the lines of :func:`failure_text`, with their styles."""
     yield from _body(outcome, verbose, among)
     yield plain("")
-    yield plain(f"Reproduce with: {reproduce}")
+    yield Line(((f"Reproduce with: {reproduce}", ""),), command=True)
 
 
 def body_lines(outcome: Outcome, verbose: bool = False) -> Iterator[str]:
@@ -94,7 +95,7 @@ def headline(outcome: Outcome) -> str:
     failing = outcome.failing_findings or outcome.findings
     raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
-        return f"{stage} raised {raised[0].actual.partition(':')[0]}"
+        return f"{stage} raised {_without_module(raised[0].actual).partition(':')[0]}"
     return f"{stage} broke {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
 
 
@@ -107,10 +108,17 @@ def summary_line(outcome: Outcome) -> str:
     failing = outcome.failing_findings or outcome.findings
     first = failing[0]
     what = first_line(first.actual)
-    if first.change != "raised":
+    if first.change == "raised":
+        what = _without_module(what)
+    else:
         what = f"{kind_of(first)}: expected {first_line(first.expected)}, got {what}"
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     return f"{first.check}: {first.place}: {what}{more}"
+
+
+def _without_module(error: str) -> str:
+    """Return the text of an error without the module of its class."""
+    return re.sub(r"^(?:\w+\.)+(?=\w+(?::|$))", "", error)
 
 
 def first_line(text: str) -> str:

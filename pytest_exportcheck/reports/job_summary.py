@@ -48,7 +48,7 @@ def settings_text(settings: RunSettings) -> str:
 
 def not_run_text(not_run: int, selected: int | None) -> str:
     """Return how many items of a run have no outcome."""
-    return "nobody knows which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
+    return "it is unknown which items did not run" if selected is None else f"{not_run} of {selected} items did not run"
 
 
 def _matrix(engine: str, items: Sequence[Outcome]) -> Iterator[str]:

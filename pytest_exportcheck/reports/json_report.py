@@ -68,7 +68,7 @@ def read_report(path: Path) -> Report:
         Where the file cannot be read, is not a report, is damaged, or has another version.
     """
     if path.exists() and not path.is_file():  # a pipe can be read only once, and may never end
-        raise ReportError(f"{path} cannot be read: it is no file.")
+        raise ReportError(f"{path} cannot be read: it is not a file.")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -77,12 +77,14 @@ def read_report(path: Path) -> Report:
     try:
         report = msgspec.json.decode(content, type=Report)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path} is a damaged report: {error}.") from None
+        raise ReportError(f"{path} is a damaged report: {error}. Run the checks again.") from None
     parts: tuple[Outcome | RunError | LedgerTotal, ...]
     parts = (*report.items, *report.overruled, *report.errors, *report.ledger)
     for part in parts:
         if not 0 <= part.run < len(report.runs):
-            raise ReportError(f"{path} is a damaged report: it names run {part.run} and has {len(report.runs)} runs.")
+            raise ReportError(
+                f"{path} is a damaged report: it names run {part.run} but has {len(report.runs)} runs. Run the checks again."
+            )
     return report
 
 
@@ -92,10 +94,10 @@ def _version(path: Path, content: bytes) -> tuple[int, int]:
         major, minor = (int(part) for part in head.version.split("."))
     except (msgspec.MsgspecError, ValueError) as error:
         raise ReportError(
-            f"{path} is no report ({error}); pytest --exportcheck --exportcheck-json writes one."
+            f"{path} is not a report ({error}); pytest --exportcheck --exportcheck-json writes one."
         ) from None
     if head.schema != SCHEMA:
-        raise ReportError(f"{path} is no report: its schema is {head.schema!r}, expected {SCHEMA!r}.")
+        raise ReportError(f"{path} is not a report: its schema is {head.schema!r}, expected {SCHEMA!r}.")
     return major, minor
 
 

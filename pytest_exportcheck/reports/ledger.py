@@ -1,11 +1,11 @@
-"""The preservation ledger as text: the fields that a step did not keep everywhere, in how many places it did."""
+"""The preservation ledger as text: the fields that a stage did not keep everywhere, in how many places it did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_exportcheck.records import FieldSurvival
-from pytest_exportcheck.reports.lines import WIDTH, Line, count, plain, wrapped
+from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, wrapped
 
 Ledgers = Mapping[str, Sequence[FieldSurvival]]
 """Stage -> the ledger of every item that ended in it, one after the other."""
@@ -14,7 +14,7 @@ _Totals = Mapping[str, Mapping[str, FieldSurvival]]  # stage -> field
 
 
 def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False, width: int = WIDTH) -> Iterator[Line]:
-    """Yield a line for each field that a step did not keep everywhere, and the number of the others. Fields outside the
+    """Yield a line for each field that a stage did not keep everywhere, and the number of the others. Fields outside the
     contract, and the names of what was kept, are shown by ``verbose`` only.
     """
     totals = {stage: _totals(ledger) for stage, ledger in ledgers.items() if ledger}
@@ -23,7 +23,7 @@ def ledger_lines(engine: str, ledgers: Ledgers, *, verbose: bool = False, width:
     fields = sorted({field for stage in totals.values() for field in stage})
     promised = [field for field in fields if any(each.promised for each in _over(field, totals).values())]
     outside = [field for field in fields if field not in promised]
-    yield plain(f"preservation ledger of {engine}: fields that a step did not keep in every place")
+    yield from wrapped(f"preservation ledger of {engine}: fields that a stage did not keep everywhere", width)
     yield from _losses(promised, totals, width)
     if verbose:
         yield from _losses(outside, totals, width, note=" (outside the contract)")
@@ -43,8 +43,9 @@ def _losses(fields: Sequence[str], totals: _Totals, width: int, note: str = "") 
     losing = [field for field in fields if _lost(field, totals)]
     longest = max(map(len, losing), default=0)
     for field in losing:
-        steps = [f"{stage} {_kept(line)}" for stage, line in _lost(field, totals).items()]
-        yield from wrapped(f"  {field:<{longest}}  {'; '.join(steps)}{note}", width, indent="    ")
+        stages = [(f"{stage} {_kept(line)}", "") for stage, line in _lost(field, totals).items()]
+        stages[-1] = (stages[-1][0] + note, "")
+        yield from listed(f"  {field:<{longest}}  ", stages, width, separator="; ", indent="    ")
 
 
 def _kept(line: FieldSurvival) -> str:

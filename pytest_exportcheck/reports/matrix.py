@@ -10,7 +10,7 @@ from itertools import groupby
 
 from pytest_exportcheck.modes import EDGES, FUZZ, Mode, in_order
 from pytest_exportcheck.records import Outcome, Status
-from pytest_exportcheck.reports.lines import Line, count, plain, wrapped
+from pytest_exportcheck.reports.lines import Line, count, listed, plain, wrapped
 
 _FEW = 8  # cases: a shorter list is shown whole
 _MOST = 20  # cases shown if none of the others fails
@@ -240,7 +240,7 @@ def _legend(rows: Sequence[Outcome], groups: Sequence[_Group], edges: Mapping[st
     signs = [f"{status.sign} {status.legend}" for status in Status if status in seen]
     if any(Mode.parse(row.mode).edge == FUZZ for row in rows):
         signs.append("second sign of a pair: sizes fuzzed")
-    yield from wrapped("signs: " + ", ".join(signs), width)
+    yield from listed("signs: ", [(sign, "") for sign in signs], width)
     if edges:
         yield from wrapped("edges: - none, " + ", ".join(f"{name} {edge}" for edge, name in edges.items()), width)
     short = dict.fromkeys((group.title, group.capture) for group in groups if group.title != group.capture)

@@ -18,9 +18,9 @@ from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettin
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.job_summary import not_run_text, settings_text
 from pytest_exportcheck.reports.json_report import read_report, write_report
-from pytest_exportcheck.reports.lines import count
+from pytest_exportcheck.reports.lines import WIDTH, count
 from pytest_exportcheck.reports.report import report_of_runs
-from pytest_exportcheck.reports.terminal import counts_line
+from pytest_exportcheck.reports.terminal import counts_lines
 
 
 def merge_files(out: Path, files: Sequence[Path]) -> tuple[Report, list[str]]:
@@ -45,11 +45,13 @@ def _refuse_to_lose(out: Path, joined: Report) -> None:
     try:
         runs = read_report(out).runs
     except ReportError as error:
-        raise ReportError(f"{out} would be overwritten, and is no merged report. Delete it first. ({error})") from None
+        raise ReportError(
+            f"{out} would be overwritten, but is not a merged report. Delete it, or name another file. ({error})"
+        ) from None
     if len(runs) == 1 and runs[0] not in joined.runs:
         raise ReportError(
-            f"{out} would be overwritten, and it is the report of one run, not among those to join. "
-            "Name the file to write first: exportcheck merge OUT IN [IN ...]."
+            f"{out} would be overwritten, but is the report of one run and not among those to merge. "
+            "Write the name of the merged file first: exportcheck merge OUT IN [IN ...]."
         )
 
 
@@ -99,7 +101,7 @@ def merged_lines(report: Report) -> Iterator[str]:
         yield f"error {error.nodeid}: {_first_line(error.reason)}"
     for item in report.items:
         if item.status.fails:
-            text = headline(item) if item.findings or item.reason else "no reason is told"
+            text = headline(item) if item.findings or item.reason else "no reason was reported"
             yield f"{item.status} {_named(report, item)}: {_first_line(text).removesuffix(':')}"
     kept = {_key(report, item): item for item in report.items}
     for item in report.overruled:
@@ -111,13 +113,13 @@ def merged_lines(report: Report) -> Iterator[str]:
     for number, run in enumerate(report.runs):
         if run.selected is None or run.not_run:
             why = f" ({run.stopped})" if run.stopped else ""
-            elsewhere = "; others ran them" if report.complete else ""
+            elsewhere = "; other runs ran them" if report.complete else ""
             yield f"run {number} is not complete{why}: {not_run_text(len(run.not_run), run.selected)}{elsewhere}"
     for settings in dict.fromkeys(run.settings for run in report.runs):
         numbers = [number for number, run in enumerate(report.runs) if run.settings == settings]
         yield f"{settings_text(settings)}: {count(len(numbers), 'run')}"
         items = [each for each in report.items if each.run in numbers]
-        yield "".join(text for text, _ in counts_line(items).pieces)
+        yield from (line.text for line in counts_lines(items, WIDTH))
 
 
 def _key(report: Report, item: Outcome) -> tuple[str, RunSettings]:

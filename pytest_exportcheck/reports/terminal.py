@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_exportcheck.modes import Mode, parse_stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
-from pytest_exportcheck.reports.lines import WIDTH, Line, count, plain, wrapped
+from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
 from pytest_exportcheck.reports.matrix import matrix_lines
 from pytest_exportcheck.reports.wording import kind_of
 
@@ -26,13 +26,13 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> It
     yield from _engine_errors(rows, width)
     yield from _second_opinions(rows, width)
     yield from matrix_lines(rows, verbose=verbose, width=width)
-    yield counts_line(rows)
+    yield from counts_lines(rows, width)
 
 
 def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     defects = defects_of(rows)
     if defects:
-        yield plain("known torch defects (exportcheck explain ID says more)")
+        yield plain("known torch defects (details: exportcheck explain ID)")
     for defect, number in defects.items():
         yield from wrapped(f"  {defect.id} ({count(number, 'item')}): {defect.title}", width, "yellow", "    ")
         if defect.issue:
@@ -60,7 +60,7 @@ def _engine_errors(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
         yield from wrapped(f"engine error in {engine}: {place}{more}: {text}", width, "yellow")
     if found:
         yield from wrapped(
-            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of the code that it names",
             width,
         )
 
@@ -75,7 +75,7 @@ def _in_a_line(finding: Finding) -> str:
 
 
 def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
-    """Yield yield, for each case that fails with one engine, the results of the others in the same modes."""
+    """Yield, for each case that fails with one engine, the results of the others in the same modes."""
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
     engines = dict.fromkeys(row.engine for row in rows)
@@ -88,7 +88,7 @@ def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
             if other != row.engine and word and not told_already:
                 told.setdefault((row.path, row.case, row.engine, other), {}).setdefault(word, []).append(row.mode)
     for (_, case, engine, other), modes_by_word in told.items():
-        verdict = ", ".join(f"{word} {' '.join(modes)}" for word, modes in modes_by_word.items())
+        verdict = ", ".join(f"{word} in {' '.join(modes)}" for word, modes in modes_by_word.items())
         yield from wrapped(f"second opinion on {case}, which fails with {engine}: {other} {verdict}", width)
 
 
@@ -118,18 +118,14 @@ def _slowest(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     ]
     slowest = sorted(captures, reverse=True)[:_SLOWEST]
     if slowest:
-        text = ", ".join(f"{case}[{stage}] {seconds:.1f}s" for seconds, case, stage in slowest)
-        yield from wrapped(f"slowest captures: {text}", width)
+        parts = [(f"{case}[{stage}] {seconds:.1f}s", "") for seconds, case, stage in slowest]
+        yield from listed("slowest captures: ", parts, width)
 
 
-def counts_line(rows: Sequence[Outcome]) -> Line:
-    """Return the last line: how many items have each status."""
+def counts_lines(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
+    """Yield the end of the summary: how many items have each status."""
     counts = Counter(row.status for row in rows)
     cases = len({(row.path, row.case) for row in rows})
     total = f"exportcheck: {count(cases, 'case')}, {count(len(rows), 'item')}: "
-    pieces: list[tuple[str, str]] = [(total, "")]
-    for status in Status:
-        if counts[status]:
-            separator = ", " if len(pieces) > 1 else ""
-            pieces += [(separator, ""), (f"{counts[status]} {status}", status.colour)]
-    return Line(tuple(pieces))
+    parts = [(f"{counts[status]} {status}", status.colour) for status in Status if counts[status]]
+    yield from listed(total, parts, width)

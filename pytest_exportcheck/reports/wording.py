@@ -108,7 +108,7 @@ def _autograd_function(names: list[str]) -> str:
 
 
 _UNTRACED = {
-    "inputs": "the class of an input calls it when it is put together",
+    "inputs": "the class of an input calls it when it is constructed",
     "hooks": "a hook of the module calls it",
     "forward": "the module's forward is a function of another name",
 }

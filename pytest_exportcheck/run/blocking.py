@@ -45,7 +45,7 @@ def reason_of(blocker: StageResult, selected: Collection[Mode]) -> str:
     if blocker.interrupted:
         return f"blocked: {blocker.interrupted}"
     if blocker.refused:
-        return f"blocked by {blocker.mode}, which refuses the case, as it must"
+        return f"blocked by {blocker.mode}, which refuses the case as expected"
     return f"blocked by {blocker.mode}" if blocker.mode in selected else ""
 
 

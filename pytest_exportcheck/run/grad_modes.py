@@ -47,7 +47,7 @@ def held_against_grad(
     oracles.hold_against_grad(engine, mode.capture)
     against_grad = evidence()
     checked = oracles.of(engine, mode).recheck.checked(check, against_grad)
-    note = f"{mode}: compared with eager with grad, whose kernels the program has: under torch.no_grad() eager differs by rounding"
+    note = f"{mode}: compared with eager with grad, because the program has its kernels; under torch.no_grad() eager differs by rounding"
     return against_grad, replace(checked, notes=(*checked.notes, note))
 
 

@@ -44,7 +44,7 @@ class Hooks(pluggy.PluginManager):
             if name.startswith(PREFIX) and inspect.isfunction(getattr(plugin, name)) and name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else f". Hooks: {', '.join(known)}."
-                raise DeclarationError(f"{_where(plugin)} defines {name}, which is no hook{hint}")
+                raise DeclarationError(f"{_where(plugin)} defines {name}, which is not a hook{hint}")
         if any(inspect.isroutine(getattr(plugin, name, None)) for name in known):
             try:
                 self.register(
@@ -59,7 +59,7 @@ class Hooks(pluggy.PluginManager):
         if not names:
             return ""
         return (
-            f"{_where(plugin)} defines {' and '.join(names)}, which this run ignores: a session asks its hooks before it "
+            f"{_where(plugin)} defines {' and '.join(names)}, which this run ignores: hooks are called before pytest "
             "collects this folder. Move them to the conftest.py of pytest's root folder, or name the folder on the command line."
         )
 
@@ -80,7 +80,7 @@ class Hooks(pluggy.PluginManager):
             if isinstance(result, Iterable) and not isinstance(result, (str, bytes, Mapping)):
                 members += result
             else:
-                problems.append(f"{name} of {_where(plugin)} returned {result!r}; it returns a list.")
+                problems.append(f"{name} of {_where(plugin)} returned {result!r}; it must return a list.")
         return members, problems
 
     def _returned(

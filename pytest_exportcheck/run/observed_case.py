@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_exportcheck.describe import check_inputs, declared_dims
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.harness.internal import Attempts
+from pytest_exportcheck.harness.objects import as_value
 from pytest_exportcheck.harness.setup import PreparedCase, set_up
 from pytest_exportcheck.harness.tensors import input_leaves, leaf_of
 from pytest_exportcheck.records import Case, DeclaredDim, Finding, Inputs, Leaf, Raised, Record
@@ -87,7 +88,7 @@ def _declared(case: Case, prepared: PreparedCase) -> tuple[DeclaredDim, ...]:
 
 def _given(example: Inputs) -> tuple[Leaf, ...]:
     leaves = input_leaves(example.args, example.kwargs)
-    return tuple(leaf_of(place, value, clone=False) for place, value in leaves)
+    return tuple(leaf_of(place, as_value(value), clone=False) for place, value in leaves)
 
 
 def _refuse_a_failing_module(case: Case, first: Record) -> None:

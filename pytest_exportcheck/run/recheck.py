@@ -256,8 +256,8 @@ class Recheck:
 
 _BACKWARD = "forward() calls torch.autograd.Function ({0}), and a program does not keep its backward()"
 _NOTE = (
-    "eager takes the fast path of {0}, a capture need not: programs are compared with eager without the fast path, from which eager "
-    "with it differs ({1}: {2}). torch.backends.mha.set_fastpath_enabled(False) switches it off"
+    "eager takes the fast path of {0}, but a capture may not. Programs are compared with eager without the fast path, from which eager "
+    "with it differs ({1}: {2}). To switch it off: torch.backends.mha.set_fastpath_enabled(False)"
 )
 _WITHOUT = (
     "Expected is what eager computes without the fast path of {0} (torch.backends.mha.set_fastpath_enabled(False))."

@@ -84,7 +84,7 @@ class Registry:
         places = ["capture", *dict.fromkeys(edge for each in self._trees for edge in each.edges), "call"]
         for each in case.rejects:
             if each.at not in places:
-                return f"{each.origin}: a rejection is at one of {', '.join(places)}, got {each.at!r}."
+                return f"{each.origin}: the stage of a rejection must be one of {', '.join(places)}, got {each.at!r}."
         wrong = ((each.origin, message) for each in case.expect for _, message in self.wrong_keys(each))
         return next((f"{origin}: {message}" for origin, message in wrong), "")
 
@@ -188,10 +188,10 @@ def _edges(maps: Iterable[Any]) -> dict[str, Any]:
     edges: dict[str, Any] = {}
     for added in maps:
         if not isinstance(added, Mapping):
-            raise EngineError(f"exportcheck_edges returns a mapping of names to edges, got {added!r}.")
+            raise EngineError(f"exportcheck_edges must return a mapping of names to edges, got {added!r}.")
         for name, edge in added.items():
             if name in (*CAPTURES, FUZZ):
-                raise EngineError(f"edge {name!r} has the name of another part of a mode; rename it.")
+                raise EngineError(f"edge {name!r} has the name of a capture or of fuzzing; rename it.")
             if name in edges:
                 raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
             edges[name] = edge
@@ -203,8 +203,10 @@ def _checks(added: Iterable[Callable[..., Any]]) -> dict[str, Check]:
     for check in added:
         name = getattr(check, "__name__", "")
         if not callable(check) or not name.isidentifier():
-            raise EngineError(f"exportcheck_checks returns functions from evidence to findings, got {check!r}.")
+            raise EngineError(
+                f"exportcheck_checks must return functions that take the evidence and return findings, got {check!r}."
+            )
         if name in checks or name in (*CHECKS, *OTHER_CHECKS):
-            raise EngineError(f"there is a check {name!r} already; rename the function that your hook adds.")
+            raise EngineError(f"a check {name!r} exists already; rename the function that your hook adds.")
         checks[name] = check
     return checks

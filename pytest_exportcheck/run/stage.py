@@ -45,7 +45,7 @@ def unjudged(mode: Mode, record: Record) -> Iterator[str]:
     runs = record.program.runs if record.program and called else ()
     for run in runs[:1]:  # at other sizes a program may refuse its inputs
         if run.stopped:
-            yield f"{mode}: val is judged up to {run.stopped.place} only, which cannot run by itself ({run.stopped.error})"
+            yield f"{mode}: val is checked only up to {run.stopped.place}, which cannot run by itself ({run.stopped.error})"
 
 
 def without_grad_only(mode: Mode, findings: Sequence[Finding]) -> Iterator[str]:

@@ -103,7 +103,7 @@ def _blocked(item: ItemContext, blocker: StageResult) -> Judgement:
         item,
         Status.FAILED,
         findings=blocker.findings,
-        reason=f"{blocker.mode}, which this mode builds on and which is not part of this run, is broken",
+        reason=f"{blocker.mode} is broken; this mode builds on it, and it is not part of this run",
         reckoning=reckoning,
     )
 
@@ -167,7 +167,7 @@ def _reasons(reckoning: ExpectationMatch) -> str:
 
 def _stale_text(stale: Sequence[Expectation]) -> str:
     return "\n".join(
-        f"expected to fail (check {each.check!r}: {each.reason}), and no longer does: delete the {each.place}"
+        f"expected to fail (check {each.check!r}: {each.reason}), but no longer does: delete the {each.place}"
         + (", or narrow it to the items that still fail" if each.names_several else "")
         for each in stale
     )

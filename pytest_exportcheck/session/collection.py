@@ -226,13 +226,13 @@ class CollectionPlugin:
 
 def _nothing_named(name: str) -> str:
     return (
-        f"no item is called {name!r}. The ids of items that are in no file: pytest --exportcheck "
+        f"no item is called {name!r}. To list the ids of items from sources: pytest --exportcheck "
         "--exportcheck-only-sources --exportcheck-source=SOURCE:NAME --collect-only -q"
     )
 
 
 def _no_case_object(value: object) -> str:
-    return f"exportcheck_cases returned {value!r}, which is no case; make one with export_case and cases_of."
+    return f"exportcheck_cases returned {value!r}, which is not a case. Make cases with cases_of from what export_case decorates."
 
 
 def _collector(

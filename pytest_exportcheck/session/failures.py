@@ -16,7 +16,7 @@ from _pytest._io import TerminalWriter
 
 from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.reports.failure import failure_lines, failure_text
-from pytest_exportcheck.reports.lines import Line
+from pytest_exportcheck.reports.lines import Line, folded
 from pytest_exportcheck.session.messages import message_of
 
 
@@ -27,9 +27,10 @@ class FailureRepr(ReprExceptionInfo):
     lines: Sequence[Line] = ()
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        """Write the lines; with ``--color=no`` and in files without styles."""
+        """Write the lines: in a terminal with styles and folded to its width, in files as they are."""
         for line in self.lines:
-            write_line(tw, line)
+            for part in folded(line, tw.fullwidth) if tw.hasmarkup else (line,):
+                write_line(tw, part)
         super(ReprExceptionInfo, self).toterminal(tw)
 
 

@@ -280,7 +280,7 @@ def _same_name(first: Case, case: Case) -> str:
     if first.origin == case.origin:  # in a loop, or in a function that is called twice
         return (
             f"two cases that are declared at {case.origin} are called {case.name!r}: the first runs, the other does not. "
-            "Give each a name with export_case(name=...), such as one that holds the variable of the loop."
+            "Give each a name with export_case(name=...), such as one that includes the variable of the loop."
         )
     return (
         f"two cases are called {case.name!r}: the one at {first.origin} runs, the one at {case.origin} "

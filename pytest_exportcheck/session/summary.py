@@ -10,7 +10,7 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.harness._torch import schema_version_of_torch
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.reports.terminal import counts_line, summary
+from pytest_exportcheck.reports.terminal import counts_lines, summary
 from pytest_exportcheck.session.collection import CollectionPlugin
 from pytest_exportcheck.session.failures import fold_failures, write_line
 from pytest_exportcheck.session.items import SESSION
@@ -69,11 +69,12 @@ class SummaryPlugin:
             return
         verbosity, writer = self._config.get_verbosity(), self._config.get_terminal_writer()
         if verbosity < 0:
-            write_line(writer, counts_line(outcomes))
+            lines = counts_lines(outcomes, writer.fullwidth)
         else:
             terminalreporter.section("exportcheck")
-            for line in summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth):
-                write_line(writer, line)
+            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth)
+        for line in lines:
+            write_line(writer, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
             terminalreporter.write_line(text)
 

@@ -7,7 +7,6 @@ that ended. Everything here has no effect where there is one process only.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_exportcheck.modes import ItemId
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.run.journal import Entry, Journal
@@ -31,9 +31,6 @@ from pytest_exportcheck.session.timeouts import set_timer
 _KEY = "exportcheck"
 #: The phase of a report about a process that ended, as pytest-xdist and pytest-forked write it.
 _GONE = "???"
-_ITEM = re.compile(
-    r"(?P<scope>(?P<path>.+?)::(?P<case>[\w.+-]+))\[(?P<engine>[a-z0-9_]+)-(?P<mode>[a-z0-9_]+(?:-[a-z0-9_]+)*)\]"
-)
 
 
 class ParallelPlugin:
@@ -143,38 +140,40 @@ class ParallelPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Attach the outcome of an item whose process ended, which the item cannot do any more."""
         self._failed += report.failed
-        parts = self._parts(report.nodeid) if report.when == _GONE else None
-        if parts is None or message_of(report).outcome is not None:
+        item = self._item(report.nodeid) if report.when == _GONE else None
+        if item is None or message_of(report).outcome is not None:
             return
         if hasattr(report, "node"):
             ended = self._ended.get(report.node.gateway.id)
         else:
             ended = self.journal.end("ended its process (crashed) in this run")
-        report.location = (parts["path"], None, f"{parts['case']}[{parts['engine']}-{parts['mode']}]")
+        report.location = (item.path, None, item.name)
         if ended is not None:
-            report.longrepr = f"{report.longrepr}\nIt was {ended.doing}. What builds on that is blocked in this run."
+            report.longrepr = (
+                f"{report.longrepr}\nIt was {ended.doing}. Modes that depend on it are blocked in this run."
+            )
         outcome = Outcome(
             nodeid=report.nodeid,
-            path=parts["path"],
-            case=parts["case"],
-            engine=parts["engine"],
-            mode=parts["mode"],
+            path=item.path,
+            case=item.case,
+            engine=item.engine,
+            mode=str(item.mode),
             status=Status.INTERRUPTED,
             reason=reason_of(report),
         )
         attach(report, Message(outcome=outcome))
 
     def _case_of(self, nodeid: str) -> str:
-        parts = self._parts(nodeid)
-        return parts["scope"] if parts else ""
+        item = self._item(nodeid)
+        return item.scope if item else ""
 
-    def _parts(self, nodeid: str) -> re.Match[str] | None:
+    def _item(self, nodeid: str) -> ItemId | None:
         """Return the parts of an item's id; None if the item is not of this plugin. A controller has no items to
         ask.
         """
-        match = _ITEM.fullmatch(nodeid)
+        item = ItemId.parse(nodeid)
         engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
-        return match if match and match["engine"] in engines else None
+        return item if item and item.engine in engines else None
 
 
 def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], object]:

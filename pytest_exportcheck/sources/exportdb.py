@@ -32,11 +32,11 @@ def cases(spec: Spec) -> Found:
     supported = [name for name in names if examples[name].support_level.name == "SUPPORTED"]
     if not supported:
         raise SelectionError(
-            f"{spec}: torch says that it does not support this example yet, so that there is no program to check. "
+            f"{spec}: torch does not support this example yet, so there is no program to check. "
             "Name another, or exportdb:* for all that it supports."
         )
     made = {name: _case(name, examples[name]) for name in supported}
-    return found(spec, names, made, "which torch says that it does not support yet")
+    return found(spec, names, made, "which torch does not support yet")
 
 
 def _examples() -> dict[str, Any]:
@@ -54,7 +54,6 @@ def _case(name: str, example: Any) -> Case:
         build=partial(_built, example),
         origin=Origin("exportdb", inspect.getsourcefile(type(example.model)) or "exportdb", 0),
         dynamic_shapes=example.dynamic_shapes,
-        doc=example.description,
     )
 
 

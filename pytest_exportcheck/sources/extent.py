@@ -64,8 +64,8 @@ def extent(spec: Spec, name: str, *, usual: tuple[int, int], least: int, most: i
     given = spec.number(name)
     if dynamic and given == 1:
         raise SelectionError(
-            f"{spec}: torch.export makes a dimension static where the example has it 1 long: "
-            f"give {name} at least 2, or dynamic=none."
+            f"{spec}: torch.export makes a dimension static if its size in the example is 1: "
+            f"set {name} to at least 2, or dynamic=none."
         )
     return Extent(name, given, usual, least, max(most, given or 0), dynamic)
 
@@ -105,7 +105,7 @@ def _other_dims(spec: Spec, extents: Mapping[str, Extent]) -> Iterator[Dims]:
     for kept in filter(None, kinds):
         if len(kept) < len(dynamic):
             static = {name: replace(each, dynamic=False) for name, each in dynamic.items() if name not in kept}
-            yield Dims({**extents, **static}, f"{' and '.join(kept)} alone dynamic")
+            yield Dims({**extents, **static}, f"only {' and '.join(kept)} dynamic")
     yield Dims({**extents, **{name: replace(each, dynamic=False) for name, each in dynamic.items()}}, "no dynamic dim")
 
 

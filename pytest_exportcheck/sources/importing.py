@@ -47,7 +47,9 @@ def cases(spec: Spec) -> Found:
     module = _imported(spec, path)
     found = [case for case in cases_in(module) if fnmatchcase(case.name, name)]
     if found and spec.options:
-        raise SelectionError(f"{spec}: {name} is declared with its inputs; shape is for what nobody decorated.")
+        raise SelectionError(
+            f"{spec}: {name} is declared with its inputs. Leave out shape=, which is only for functions and classes without @export_case."
+        )
     if not found:
         found = _at(spec, module, name)
     if spec.options:
@@ -101,7 +103,7 @@ def _undecorated(spec: Spec, name: str, value: Any) -> Case:
     needs = _needs(value) if shape is None else ""
     if needs:
         raise SelectionError(
-            f"{spec}: {name}.forward takes ({needs}), and nothing says which inputs. Add the shape of a float tensor, "
+            f"{spec}: {name}.forward takes ({needs}), but has no example inputs. Add the shape of a float tensor, "
             f"{spec},shape=2x3 (2x3/2x8 for two), or name a function that returns (module, args[, kwargs])."
         )
     return Case(
@@ -109,7 +111,6 @@ def _undecorated(spec: Spec, name: str, value: Any) -> Case:
         build=value,
         origin=_origin(value),
         args=partial(_tensors, shape) if shape else None,
-        doc=inspect.getdoc(value) or "",
     )
 
 
@@ -138,7 +139,7 @@ def _no_factory(value: Any) -> str:
     if isinstance(value, torch.nn.Module):
         return f"is a {type(value).__name__} itself, which has no example inputs"
     if not callable(value):
-        return f"is no function or class but {value!r}"
+        return f"is {value!r}, not a function or a class"
     return _arguments(value)
 
 

@@ -64,7 +64,7 @@ class Spec:
         """
         text = self.options.get(option, choices[0])
         if text not in choices:
-            raise SelectionError(f"{self}: {option} is one of {', '.join(choices)}, got {text!r}.")
+            raise SelectionError(f"{self}: {option} must be one of {', '.join(choices)}, got {text!r}.")
         return text
 
 

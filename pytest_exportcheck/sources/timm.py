@@ -44,7 +44,6 @@ def _case(timm: ModuleType, spec: Spec) -> Case:
         origin=Origin("timm", inspect.getsourcefile(entrypoint) or "timm", 0),
         args=partial(images, batch, shape),
         dynamic_shapes=partial(dynamic_batch, batch),
-        doc=f"timm.create_model({spec.name!r}) with random weights",
     )
     return with_fallbacks(case, spec, {"batch": batch}, partial(batched, shape))
 

@@ -38,7 +38,7 @@ def cases(spec: Spec) -> Found:
     taken = [name for name in names if _folder(models, name) in _SHAPES]
     if not taken:
         raise SelectionError(
-            f"{spec.source}:{spec.name} is no classification, segmentation or video model; "
+            f"{spec.source}:{spec.name} is not a classification, segmentation or video model; "
             "write a case for it, with the inputs that it takes."
         )
     made = {name: _case(models, spec.named(name)) for name in taken}
@@ -63,7 +63,6 @@ def _case(models: ModuleType, spec: Spec) -> Case:
         origin=Origin("torchvision", inspect.getsourcefile(builder) or "torchvision", 0),
         args=partial(images, batch, shape),
         dynamic_shapes=partial(dynamic_batch, batch),
-        doc=f"torchvision.models.{spec.name} with random weights",
     )
     return with_fallbacks(case, spec, {"batch": batch}, partial(batched, shape))
 

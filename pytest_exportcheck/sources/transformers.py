@@ -66,7 +66,7 @@ def cases(spec: Spec) -> Found:
         raise SelectionError(
             f"{spec}: {name} {problem} Write a case for it, with its config and the inputs that it takes."
         )
-    return found(spec, names, made, "which need a config or inputs of their own")
+    return found(spec, names, made, "which need a special config or special inputs")
 
 
 class _NoDefaults(Exception):
@@ -117,20 +117,19 @@ def _in_tables(auto: ModuleType) -> list[str]:
 def _case(transformers: ModuleType, spec: Spec) -> Case:
     model: Any = getattr(transformers, spec.name, None)
     if not _is_model(model, transformers) or getattr(model, "config_class", None) is None:
-        raise _NoDefaults("is no model class with a config.")
+        raise _NoDefaults("is not a model class with a config.")
     config = _config(model, spec)
     extents = _extents(spec, ("batch", "decoder_length") if one_length(config) else _DYNAMIC["all"])
     main, parameters = str(model.main_input_name), inspect.signature(model.forward).parameters
     arguments = arguments_of(main, config, parameters)
     if not arguments:
-        raise _NoDefaults(f"takes {main}, of which this source knows no example.")
+        raise _NoDefaults(f"takes {main}, for which this source has no example.")
     case = Case(
         name=spec.case_name,
         build=partial(_build, model, config),
         origin=Origin("transformers", inspect.getsourcefile(model) or "transformers", 0),
         kwargs=partial(_inputs, arguments, extents),
         dynamic_shapes=partial(_dynamic_shapes, arguments, extents),
-        doc=f"transformers.{spec.name} with a tiny config and random weights",
     )
     used = {axis for argument in arguments.values() for axis in argument.axes.values()}
     return with_fallbacks(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,48 @@ def compared(ours: ExportedProgram, theirs: ExportedProgram, run: Callable[[Expo
         or _missing(theirs._guards_code, ours._guards_code),
         "outputs": difference_of(run(ours), run(theirs)),
     }
+
+
+def strict_alike(ours: ExportedProgram, theirs: ExportedProgram, leaves: Sequence[str] = ()) -> dict[str, str]:
+    """What is otherwise in ours than in torch's strict capture, but for what torch has wrong there: it drops and reorders state, names
+    symbols and constants after its own places, and keeps the ranges of symbols that it renamed. ``leaves`` are the places of the inputs.
+    """
+    lacking = sorted(_state(theirs) - _state(ours))
+    return {
+        "operators": _differing(list(_operators(ours)), list(_operators(theirs))),
+        "signature": (f"without {lacking}" if lacking else "")
+        or _differing(list(_interface(ours)), list(_interface(theirs)))
+        or (_missing([_placed(each, leaves) for each in theirs._guards_code], ours._guards_code) if leaves else ""),
+    }
+
+
+def _state(program: ExportedProgram) -> set[str]:
+    kinds = (InputKind.USER_INPUT, InputKind.CONSTANT_TENSOR)
+    return {str(spec) for spec in program.graph_signature.input_specs if spec.kind not in kinds}
+
+
+def _interface(program: ExportedProgram) -> Iterator[str]:
+    """What a caller sees, with symbols named by the order in which the inputs have them."""
+    inputs = [spec for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    symbols: dict[str, int] = {}
+    values = {node.name: node.meta.get("val") for node in program.graph.find_nodes(op="placeholder")}
+    sizes = [
+        f"{spec.arg.name} {getattr(values.get(spec.arg.name), 'shape', values.get(spec.arg.name))}" for spec in inputs
+    ]
+    found = "\n".join(sizes)
+    ranges = sorted(
+        f"{symbol}: {bounds}" for symbol, bounds in program.range_constraints.items() if f"{symbol}" in found
+    )
+    text = "\n".join((*map(str, inputs), *sizes, *map(str, program.graph_signature.output_specs), *ranges))
+    text = re.sub(r"\b(getitem|sym_size_int)(_\d+)?\b", r"\1", text)  # made after the trace
+    yield from re.sub(r"\bs\d+\b", lambda each: f"s{symbols.setdefault(each[0], len(symbols))}", text).splitlines()
+    yield from map(str, program.module_call_graph)
+    yield f"state {sorted(program.state_dict)}"
+    yield f"constants {len(program.graph_signature.lifted_tensor_constants)}"
+
+
+def _placed(guard: str, leaves: Sequence[str]) -> str:
+    return re.sub(r"L\['flat_args'\]\[(\d+)\]", lambda each: leaves[int(each[1])], guard)
 
 
 def lowered_alike(ours: ExportedProgram, theirs: ExportedProgram) -> str:

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import copy
 import io
+import re
 import signal
 import sys
 import time
@@ -82,7 +83,7 @@ def _of_case(case: Any) -> Model:
 
 
 def corpus() -> Items:
-    folder = Path(__file__).parents[1] / "cases"
+    folder = Path(__file__).parents[2] / "cases"
     return declared(*(f"import:cases.{path.stem}:*" for path in sorted(folder.glob("case_*.py"))))
 
 
@@ -272,7 +273,9 @@ class Tally:
     at_fault: int = 0
 
     def note(self, stage: str, reason: str, name: str) -> None:
-        self.wrong.setdefault((stage, reason), []).append(name)
+        """Group models whose reasons differ in the name of a class only."""
+        grouped = re.sub(r"(<class '(?:\w+\.)+)\w+'>", r"\1...'>", reason)
+        self.wrong.setdefault((stage, grouped), []).append(name)
 
     def add(self, name: str, found: Mapping[str, str], ours: Mapping[str, str]) -> None:
         """``ours`` is what of it is the reference engine's fault. With a half of torch's, only what its own pair handles counts."""
@@ -302,12 +305,12 @@ def limited(seconds: int) -> Iterator[None]:
 def judge(tally: Tally, name: str, make: Callable[[], Model], strict: bool) -> None:
     tally.tried += 1
     started = time.perf_counter()
-    stage = "torch captures it"
+    stage = "torch does not capture"
     try:
         with limited(LIMIT), quiet(), contextlib.redirect_stdout(io.StringIO()), preserved_globals():
             model = make()
             program = captured(model, strict=strict)
-            stage = "it runs"
+            stage = "the program does not run"
             files = judged(program, partial(run, model))
             tally.runs += 1
             alike = {} if strict else {**captured_alike(model), **lowered(model)}
@@ -335,6 +338,9 @@ def tallied(name: str, strict: bool, every: int) -> Tally:
     return tally
 
 
+_LISTS = "The lists name the programs that a column does not count, with the first difference or the error."
+
+
 def table(tallies: list[Tally]) -> Iterator[str]:
     stages = (*CAPTURED, *LOWERED, *FILES)
     yield f"| population | tried | torch runs | {' | '.join(stages)} |"
@@ -342,19 +348,20 @@ def table(tallies: list[Tally]) -> Iterator[str]:
     for each in tallies:
         cells = (f"{each.good[stage]}/{each.had[stage]}" for stage in stages)
         yield f"| {each.name} | {each.tried} | {each.runs} | {' | '.join(cells)} |"
+    yield from ("", _LISTS)
     for each in tallies:
         if each.wrong:
             yield from ("", f"### {each.name}", "")
         for (stage, reason), names in sorted(each.wrong.items()):
-            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/')}"
+            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/').rstrip()}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=POPULATIONS, default=list(POPULATIONS))
-    parser.add_argument("--every", type=int, default=1, help="every so manieth model of each population")
-    parser.add_argument("--strict", action="store_true", help="torch's captures by Dynamo through files too")
-    parser.add_argument("--write", type=Path, help="a page whose part behind <!-- table --> is replaced")
+    parser.add_argument("--every", type=int, default=1, help="try only every Nth model of each population")
+    parser.add_argument("--strict", action="store_true", help="also save and load what torch captures with Dynamo")
+    parser.add_argument("--write", type=Path, help="a page whose part after <!-- table --> is replaced")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tallies = [tallied(name, given.strict, given.every) for name in given.only]

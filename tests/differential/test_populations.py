@@ -19,7 +19,7 @@ from pytest_exportcheck.sources import cases_from
 from tests.differential.populations import corpus, declared
 from tests.differential.roundtrips import difference_of
 
-CASES = Path(__file__).parents[1] / "cases"
+CASES = Path(__file__).parents[2] / "cases"
 
 
 @pytest.mark.parametrize("make", some(declared("exportdb:*")))

@@ -62,7 +62,9 @@ def test_unknown_profile_in_the_ini_file(echo, linear):
     echo.makepyfile(case_linear=linear)
     echo.makeini("[pytest]\nexportcheck_profile = strict")
     result = echo.runpytest("--exportcheck")
-    result.stderr.fnmatch_lines(["ERROR: exportcheck: exportcheck_profile is one of ship, conformance, got 'strict'."])
+    result.stderr.fnmatch_lines(
+        ["ERROR: exportcheck: exportcheck_profile must be one of ship, conformance, got 'strict'."]
+    )
 
 
 def test_module_to_import_that_is_not_there(echo, run_echo):

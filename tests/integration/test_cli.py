@@ -131,8 +131,8 @@ def test_a_zip_without_a_program_is_refused(tmp_path, capsys):
 def test_a_truncated_archive_is_refused(saved, capsys):
     saved.write_bytes(saved.read_bytes()[:-100])
     assert refusal(saved, capsys) == (
-        " is no PT2 archive: it does not end as a zip file without a comment does. It is another kind of file, "
-        "was cut short, or has bytes behind its end. Get it, or write it, again."
+        " is not a PT2 archive: it does not end like a zip file without a comment. It is another kind of file, "
+        "was cut short, or has bytes after its end. Download or save it again."
     )
 
 

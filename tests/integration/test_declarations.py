@@ -79,7 +79,7 @@ def test_a_loop_that_gives_one_name_to_two_cases_is_told_with_its_line(echo, run
     result.stdout.fnmatch_lines(
         [
             "two cases that are declared at *case_loop.py:4 are called 'model': the first runs, the other does not. Give "
-            "each a name with export_case(name=...), such as one that holds the variable of the loop."
+            "each a name with export_case(name=...), such as one that includes the variable of the loop."
         ]
     )
 
@@ -100,12 +100,12 @@ def test_two_functions_of_one_name_are_told_with_both_lines(echo, run_echo):
 WRONG = [
     (
         "@export_case\nclass Net(torch.nn.Identity): pass",
-        "*case_bad.py:3: export_case takes keywords only, and it decorates Net directly. Write @export_case(args=...), with "
-        "parentheses, also where there is nothing in them: @export_case().",
+        "*case_bad.py:3: export_case takes keyword arguments only, but it decorates Net directly. Write @export_case(args=...), or "
+        "@export_case() for a model without inputs.",
     ),
     (
         "@export_case((1,))\nclass Net(torch.nn.Identity): pass",
-        "*case_bad.py:3: export_case takes keywords only, and it got (1,) directly. Write @export_case(args=...), with *",
+        "*case_bad.py:3: export_case takes keyword arguments only, but it got (1,). Write @export_case(args=...), or *",
     ),
     (
         "@export_case(arg=(1,))\nclass Net(torch.nn.Identity): pass",

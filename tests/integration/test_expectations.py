@@ -49,7 +49,7 @@ def test_expectation_that_no_longer_holds_fails_and_names_its_line(echo, run_ech
     result.assert_outcomes(failed=1, deselected=9)
     result.stdout.fnmatch_lines(
         [
-            "expected to fail (check '[*]': issue 12), and no longer does: "
+            "expected to fail (check '[*]': issue 12), but no longer does: "
             "delete the expect_failure('[*]-decompose', ...) at *case_net.py:4, or narrow it to the items that still fail",
             "  Net    S",
         ]
@@ -64,8 +64,8 @@ def test_expected_blocker_blocks_without_failing_what_is_behind_it(pytester, run
 
 def test_expectation_needs_a_reason_and_a_version_range(echo, run_echo):
     for arguments, message in (
-        ("reason=' '", "*expect_failure needs a reason that a reader in a year understands."),
-        ("reason='r', torch='2.x'", "*torch='2.x' is no version specifier. Write for example torch='>=2.13,<2.15'."),
+        ("reason=' '", "*expect_failure needs a reason. Write why the failure is expected."),
+        ("reason='r', torch='2.x'", "*torch='2.x' is not a version specifier. Write for example torch='>=2.13,<2.15'."),
     ):
         echo.makepyfile(case_net=CASE.format(arguments=arguments))
         run_echo().stdout.fnmatch_lines([message])

@@ -59,7 +59,7 @@ def test_an_entry_that_no_longer_holds_fails_and_is_named(shop, run_echo):
     result.assert_outcomes(passed=9, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "expected to fail (check 'stage': issue 12), and no longer does: "
+            "expected to fail (check 'stage': issue 12), but no longer does: "
             "delete the [[][[]expect[]][]] at expected.toml:1, or narrow it to the items that still fail",
             'Reproduce with: pytest --exportcheck --exportcheck-engines=echo --exportcheck-expectations=expected.toml "*"',
         ]

@@ -62,7 +62,7 @@ def test_a_check_is_a_paragraph_and_its_levels(capsys):
         "mode repeats its last edge (nonstrict-serdes-serdes, nonstrict-retrace-retrace).\n"
         "\n"
         "Judged at: serdes repeated, retrace repeated.\n"
-        "docs/contract.md in the project's repository says what the levels mean.\n"
+        "docs/contract.md in the project's repository explains the levels.\n"
     )
 
 
@@ -82,7 +82,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     assert main(["explain", "serdes-str-outptu"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(
-        "exportcheck: no known defect and no check is called 'serdes-str-outptu'; did you mean 'serdes-str-output'"
+        "exportcheck: no known defect or check is called 'serdes-str-outptu'; did you mean 'serdes-str-output'"
     )
     assert error.endswith(
         "? Checks: outputs, effects, aliasing, gradients, state, constants, constraints, signature, nodes, metadata, val, "
@@ -94,7 +94,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys):
 def test_a_name_that_is_near_to_none_is_refused(capsys):
     assert main(["explain", "zzzzzzzz"]) == 2
     assert capsys.readouterr().err.startswith(
-        "exportcheck: no known defect and no check is called 'zzzzzzzz'. Checks: outputs, "
+        "exportcheck: no known defect or check is called 'zzzzzzzz'. Checks: outputs, "
     )
 
 

@@ -74,7 +74,7 @@ def fault(body: str = "return self.inner_forward(self, x)", edit: str = "pass") 
         ),
         (
             fault("return self.inner_forward(self, x.clone())"),
-            ["  effects: input args[[]0[]]: mutation lost*", "    got:      left as it was"],
+            ["  effects: input args[[]0[]]: mutation lost*", "    got:      unchanged"],
         ),
         (
             fault("before = self.total.clone(); y = self.inner_forward(self, x); self.total.copy_(before); return y"),
@@ -217,7 +217,7 @@ def test_no_selection_goes_green_over_a_broken_capture(pytester, run_faulty, lin
     result.assert_outcomes(failed=1, deselected=9)
     result.stdout.fnmatch_lines(
         [
-            "strict, which this mode builds on and which is not part of this run, is broken:",
+            "strict is broken; this mode builds on it, and it is not part of this run:",
             "  stage: strict: raised",
             "    got:      ValueError: no bytecode",
         ]

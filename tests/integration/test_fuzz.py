@@ -76,11 +76,11 @@ def test_the_smallest_sizes_are_shown_as_what_to_paste_and_how_to_run_again(run)
             "    expected: * at [[]0, 0[]]",
             "    got:      * at [[]0, 0[]]",
             "    15 of 15 elements differ, by at most 1",
-            "    to run it always, write in the case: sizes=[[]{'batch': 5}[]]",
+            "    to test these sizes in every run, write in the case: sizes=[[]{'batch': 5}[]]",
             "  sizes: batch: narrowed  (on batch=7)",
-            "    expected: accepted, as eager does: batch 2..9",
+            "    expected: accepted, as by eager: batch 2..9",
             "    got:      RuntimeError: no sevens",
-            "    to run it always, write in the case: sizes=[[]{'batch': 7}[]]",
+            "    to test these sizes in every run, write in the case: sizes=[[]{'batch': 7}[]]",
             'Reproduce with: pytest --exportcheck * --exportcheck-fuzz=40 "case_double.py::double[[]echo-nonstrict-fuzz[]]"',
         ]
     )
@@ -100,9 +100,7 @@ def test_what_a_capture_computes_wrongly_is_told_once(run):
 def test_the_mode_before_is_fuzzed_though_it_is_no_part_of_the_run(run):
     result = run("-k", "serdes-fuzz", modes="nonstrict,nonstrict-serdes")
     result.assert_outcomes(failed=1, deselected=5)
-    result.stdout.fnmatch_lines(
-        ["nonstrict-fuzz, which this mode builds on and which is not part of this run, is broken:"]
-    )
+    result.stdout.fnmatch_lines(["nonstrict-fuzz is broken; this mode builds on it, and it is not part of this run:"])
 
 
 def test_a_program_that_takes_more_and_computes_the_same_passes(run):
@@ -118,7 +116,7 @@ def test_a_program_that_takes_more_and_computes_something_else_fails(run):
     result.stdout.fnmatch_lines(
         [
             "  sizes: batch: accepted and computed otherwise  (on args[[]0[]].size(0)=10)",
-            "    expected: refused: declared is batch 2..9",
+            "    expected: refused: declared are batch 2..9",
             "    got:      accepted",
             "    outputs: output: value: expected * at [[]0, 0[]], got * at [[]0, 0[]]",
         ]
@@ -169,7 +167,7 @@ def test_an_argument_may_be_a_strategy(run):
     [
         (
             ', sizes=[{"batch": 10}]',
-            "case 'double' (*:11): sizes=[[]{'batch': 10}[]] is not among the declared sizes: batch 2..9. Pin others, or declare them.",
+            "case 'double' (*:11): sizes=[[]{'batch': 10}[]] is not among the declared sizes: batch 2..9. Pin declared sizes, or declare these.",
         ),
         (
             ', sizes=[{"rows": 3}]',
@@ -211,7 +209,7 @@ def none():
 """
     )
     result = run("-k", "none", engine="pass")
-    result.stdout.fnmatch_lines(["case 'none' (*:5): dynamic_shapes admits no size at all: n *. Correct its bounds."])
+    result.stdout.fnmatch_lines(["case 'none' (*:5): dynamic_shapes allows no size: n *. Correct its bounds."])
 
 
 @pytest.mark.parametrize(
@@ -220,10 +218,10 @@ def none():
         (
             "--exportcheck-fuzz=many",
             "-q",
-            "*--exportcheck-fuzz takes a number of examples, at least 1, got 'many'. Before a path write the number: --exportcheck-fuzz=25.",
+            "*--exportcheck-fuzz takes a number of examples, at least 1, got 'many'. Before a path, write the number: --exportcheck-fuzz=25.",
         ),
         ("--exportcheck-fuzz=0", "-q", "*--exportcheck-fuzz takes a number of examples, at least 1, got '0'.*"),
-        ("-q", "--exportcheck-fuzz-also=layout", "*--exportcheck-fuzz-also goes with --exportcheck-fuzz."),
+        ("-q", "--exportcheck-fuzz-also=layout", "*--exportcheck-fuzz-also needs --exportcheck-fuzz. Add it."),
         (
             "--exportcheck-fuzz",
             "--exportcheck-fuzz-also=layout,colour",

@@ -110,31 +110,31 @@ def test_an_outcome_hook_that_raises_fails_the_item_with_both(run):
     [
         (
             "def exportcheck_edges():\n    return [1]",
-            "exportcheck_edges returns a mapping of names to edges, got [[]1[]].",
+            "exportcheck_edges must return a mapping of names to edges, got [[]1[]].",
         ),
         (
             "def exportcheck_edges():\n    return {'a-b': len}",
-            "edge 'a-b': a name of letters, digits and '_' that engine * has no edge of.",
+            "edge 'a-b': give it a name of letters, digits and '_' that no other edge of engine * has.",
         ),
         (
             "def exportcheck_edges():\n    return {'serdes': len}",
-            "edge 'serdes': a name of letters, digits and '_' that engine 'torch' has no edge of.",
+            "edge 'serdes': give it a name of letters, digits and '_' that no other edge of engine 'torch' has.",
         ),
         (
             "def exportcheck_edges():\n    return {'strict': len}",
-            "edge 'strict' has the name of another part of a mode; rename it.",
+            "edge 'strict' has the name of a capture or of fuzzing; rename it.",
         ),
         (
             "def exportcheck_edges():\n    return {'a': 5}",
-            "edge 'a' takes a function from a program to a program, got 5.",
+            "edge 'a' must be a function that takes a program and returns a program, got 5.",
         ),
         (
             "def exportcheck_checks():\n    return [5]",
-            "exportcheck_checks returns functions from evidence to findings, got 5.",
+            "exportcheck_checks must return functions that take the evidence and return findings, got 5.",
         ),
         (
             "def outputs(e): pass\ndef exportcheck_checks():\n    return [outputs]",
-            "there is a check 'outputs' already; rename the function that your hook adds.",
+            "a check 'outputs' exists already; rename the function that your hook adds.",
         ),
     ],
 )
@@ -148,8 +148,8 @@ def test_what_is_added_wrongly_ends_the_session(run, hooks, message):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return 5", "{hook} of *plug.py returned 5; it returns a list."),
-        ("return len", "{hook} of *plug.py returned <built-in function len>; it returns a list."),
+        ("return 5", "{hook} of *plug.py returned 5; it must return a list."),
+        ("return len", "{hook} of *plug.py returned <built-in function len>; it must return a list."),
         ("yield 1; raise ValueError('not now')", "{hook} of *plug.py raised ValueError: not now"),
         ("return map(int, ['x'])", "{hook} of *plug.py raised ValueError: invalid literal for int() *"),
         ("import pytest; pytest.skip('no GPU')", "{hook} of *plug.py raised Skipped: no GPU"),
@@ -184,7 +184,9 @@ def test_cases_that_are_none_are_told(run):
     result = run("\ndef exportcheck_cases(config):\n    return ['net']\n")
     result.assert_outcomes(passed=10, failed=1)
     result.stdout.fnmatch_lines(
-        ["exportcheck_cases returned 'net', which is no case; make one with export_case and cases_of."]
+        [
+            "exportcheck_cases returned 'net', which is not a case. Make cases with cases_of from what export_case decorates."
+        ]
     )
 
 
@@ -214,7 +216,7 @@ def test_hooks_of_a_subfolder_are_named_as_ignored_and_outcomes_are_those_of_the
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         [
-            "exportcheck: *below/conftest.py defines exportcheck_engines and exportcheck_checks, which this run ignores: a "
+            "exportcheck: *below/conftest.py defines exportcheck_engines and exportcheck_checks, which this run ignores: "
             "session asks its hooks before it collects this folder. Move them to the conftest.py of pytest's root folder, or "
             "name the folder on the command line."
         ]

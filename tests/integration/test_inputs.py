@@ -97,7 +97,7 @@ def run(echo, run_echo):
         ),
         (
             "args=(torch.ones(2, 3),), dynamic_shapes={'x': {0: 7}}",
-            "dim 0 of x is 2 in the example inputs, and dynamic_shapes says 7; make the two agree.",
+            "dim 0 of x is 2 in the example inputs, but dynamic_shapes declares 7; make the two agree.",
         ),
     ],
 )

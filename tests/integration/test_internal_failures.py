@@ -34,8 +34,8 @@ def test_a_failure_of_the_plugin_is_a_warning_that_names_file_and_line(broken, r
     result.stdout.fnmatch_lines(
         [
             "engine error in pytest-exportcheck: Linear[[]echo-nonstrict[]]: internal: the state of the module: failed (expected "
-            "pytest-exportcheck looks at it without an error, got ValueError: no such layout*",
-            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "pytest-exportcheck examines it without an error, got ValueError: no such layout*",
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of the code that it names",
         ]
     )
 
@@ -48,7 +48,7 @@ def test_it_fails_under_conformance_and_shows_where(broken, run_faulty, pytester
     result.stdout.fnmatch_lines(
         [
             "  internal: the state of the module: failed  [[]engine_error[]]",
-            "    expected: pytest-exportcheck looks at it without an error",
+            "    expected: pytest-exportcheck examines it without an error",
             "    got:      ValueError: no such layout",
             "    at pytest_exportcheck/describe/modules.py:* in state_of",
             "    This is a defect of pytest-exportcheck, not of the model and not of torch: please report it with this text.",

@@ -186,7 +186,7 @@ def test_an_item_that_kills_its_worker_is_told_as_interrupted(pytester, process,
     crashed = report.items[0]
     assert crashed.reason == (
         "worker 'gw0' crashed while running 'case_linear.py::Linear[echo-nonstrict-decompose]'\n"
-        "It was running echo-nonstrict-decompose of Linear. What builds on that is blocked in this run."
+        "It was running echo-nonstrict-decompose of Linear. Modes that depend on it are blocked in this run."
     )
     assert (crashed.file, crashed.line) == ("case_linear.py", 4)
     assert (report.complete, report.failed) == (True, True)

@@ -140,7 +140,7 @@ def test_a_child_for_every_item_changes_no_outcome(run_bad):
     result.stdout.fnmatch_lines(
         [
             "the child is gone",
-            "It was running echo-nonstrict-decompose of Bad. What builds on that is blocked in this run.",
+            "It was running echo-nonstrict-decompose of Bad. Modes that depend on it are blocked in this run.",
             *ROWS,
             COUNTS,
             "SKIPPED [[]1] *: blocked: echo-nonstrict-decompose of Bad ended its process (crashed) in this run",

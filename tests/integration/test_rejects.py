@@ -59,7 +59,7 @@ def test_a_case_that_is_accepted_fails(run):
             "  rejects: nonstrict: accepted",
             "    expected: an error of kind 'data_dependent'",
             "    got:      no error",
-            "    The case says so at *case_net.py:4.",
+            "    The rejection is declared at *case_net.py:4.",
         ]
     )
 
@@ -113,16 +113,19 @@ def test_a_model_that_eager_refuses_too_may_be_refused_at_capture(pytester, run_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("'capture', kind='shape'", "*case_net.py:4: a rejection is of kind *, unsupported or '[*]', got 'shape'."),
-        ("'capture', error='('", "*case_net.py:4: error='(' is no regular expression (*)."),
+        (
+            "'capture', kind='shape'",
+            "*case_net.py:4: the kind of a rejection is one of *, unsupported or '[*]', got 'shape'.",
+        ),
+        ("'capture', error='('", "*case_net.py:4: error='(' is not a valid regular expression: *"),
         (
             "'call'",
-            "*case_net.py:4: rejection('call') takes the inputs that the program must refuse, args= or kwargs=; *",
+            "*case_net.py:4: rejection('call') needs the inputs that the program must refuse: args= or kwargs=. *",
         ),
-        ("'capture', args=()", "*case_net.py:4: rejection('call') takes the inputs that the program must refuse*"),
+        ("'capture', args=()", "*case_net.py:4: rejection('call') needs the inputs that the program must refuse*"),
         (
             "'save'",
-            "*case_net.py:4: a rejection is at one of capture, decompose, serdes, retrace, interop, unflatten, call, "
+            "*case_net.py:4: the stage of a rejection must be one of capture, decompose, serdes, retrace, interop, unflatten, call, "
             "got 'save'.",
         ),
         ("'call', args=[1]", "case 'Net' (*case_net.py:4): args must be a tuple of positional arguments, got list. *"),

@@ -38,7 +38,7 @@ def test_a_glob_collects_every_match(pytester):
         ("resnet81", "ERROR: exportcheck: torchvision has no model 'resnet81'; did you mean 'resnet18'[?]"),
         (
             "raft_large",
-            "ERROR: exportcheck: torchvision:raft_large is no classification, segmentation or video model;*",
+            "ERROR: exportcheck: torchvision:raft_large is not a classification, segmentation or video model;*",
         ),
     ],
 )

@@ -55,15 +55,13 @@ def test_a_case_that_two_globs_name_runs_once(run_echo):
 def test_what_a_glob_leaves_out_is_said_and_what_is_named_is_refused(run_echo):
     result = run_echo("--exportcheck-source=exportdb:dynamic_shape_*", "--exportcheck-modes=nonstrict", "--co", "-q")
     result.stdout.fnmatch_lines(
-        [
-            "exportcheck: exportdb:dynamic_shape_?: 1 of * left out, which torch says that it does not support yet: *_round"
-        ]
+        ["exportcheck: exportdb:dynamic_shape_?: 1 of * left out, which torch does not support yet: *_round"]
     )
     refused = run_echo("--exportcheck-source=exportdb:dynamic_shape_round")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(
         [
-            "ERROR: exportcheck: exportdb:dynamic_shape_round: torch says that it does not support this example yet, "
+            "ERROR: exportcheck: exportdb:dynamic_shape_round: torch does not support this example yet, "
             "so that there is no program to check. Name another, or exportdb:[*] for all that it supports."
         ]
     )

@@ -97,7 +97,7 @@ def test_a_misspelt_hook_is_named(pytester, linear):
     result = pytester.runpytest("--exportcheck")
     result.stderr.fnmatch_lines(
         [
-            "ERROR: exportcheck: *conftest.py defines exportcheck_engine, which is no hook; did you mean exportcheck_engines[?]"
+            "ERROR: exportcheck: *conftest.py defines exportcheck_engine, which is not a hook; did you mean exportcheck_engines[?]"
         ]
     )
 

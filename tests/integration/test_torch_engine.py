@@ -43,7 +43,7 @@ def test_the_broken_example_of_the_readme_fails_as_it_says(pytester):
     (pytester.path / "case_normalizer.py").write_text(example("case_normalizer.py"))
     result = check_all(pytester, "--exportcheck-modes=nonstrict")
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["second opinion on Normalizer, which fails with torch: reference fails nonstrict"])
+    result.stdout.fnmatch_lines(["second opinion on Normalizer, which fails with torch: reference fails in nonstrict"])
     shown = re.search(
         r"nonstrict broke outputs and effects\n.*?Reproduce with: [^\n]*\n", README.read_text(), re.DOTALL
     )

@@ -39,7 +39,7 @@ def test_the_reference_engine_is_the_second_opinion_on_a_short_set_of_modes(pyte
     result.stdout.fnmatch_lines(
         [
             "*NotTraceable: the model seeds torch's generator*",
-            "second opinion on SeedInside, which fails with torch: reference fails nonstrict",
+            "second opinion on SeedInside, which fails with torch: reference fails in nonstrict",
             "engine        torch      reference",
             "capture       nonstrict  nonstrict",
             "edges         - d r      - r",
@@ -64,9 +64,9 @@ def test_an_error_of_the_reference_engine_is_a_warning_for_who_ships(pytester):
     shipped.stdout.fnmatch_lines(
         [
             "engine error in reference: Right[[]reference-nonstrict[]]: AttributeError: no such thing",
-            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names",
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of the code that it names",
             "  Right  . .        i b",
-            "*i internal failure of an engine or of the plugin, not of the model*",
+            "*i internal failure of an engine or the plugin (not of the model)*",
         ]
     )
     judged = check_all(pytester, modes, "--exportcheck-profile=conformance", "-k", "Right")
@@ -122,7 +122,7 @@ def test_differences_that_only_the_reference_engine_has_are_engine_errors(pytest
     shipped.stdout.fnmatch_lines(["engine error in reference: Two[[]*: state: first.weight: value (expected *, got *)"])
     shipped.stdout.fnmatch_lines(
         [
-            "  an engine error is not a fault of your model; please report it, with the case, to the authors of what it names"
+            "  an engine error is not a fault of your model; please report it, with the case, to the authors of the code that it names"
         ]
     )
     shipped.stdout.no_fnmatch_line("*second opinion on*")

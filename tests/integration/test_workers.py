@@ -147,9 +147,9 @@ def test_a_worker_that_dies_costs_what_builds_on_its_stage(run_deadly):
         [
             "*_ Deadly[[]echo-nonstrict-decompose] _*",
             "worker 'gw?' crashed while running 'case_deadly.py::Deadly[[]echo-nonstrict-decompose]'",
-            "It was running echo-nonstrict-decompose of Deadly. What builds on that is blocked in this run.",
+            "It was running echo-nonstrict-decompose of Deadly. Modes that depend on it are blocked in this run.",
             "worker 'gw?' crashed while running 'case_deadly.py::leaves[[]echo-nonstrict]'",
-            "It was setting up leaves. What builds on that is blocked in this run.",
+            "It was setting up leaves. Modes that depend on it are blocked in this run.",
             "  Deadly  . ! b      .",
             "  leaves  ! b b      b",
             "  Sound   . . .      .",
@@ -261,7 +261,7 @@ def test_a_fuzz_stage_that_ends_its_worker_is_not_run_again(run_fuzzed):
     result.stdout.fnmatch_lines_random(
         [
             "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-fuzz]'",
-            "It was running echo-nonstrict-fuzz of Net. What builds on that is blocked in this run.",
+            "It was running echo-nonstrict-fuzz of Net. Modes that depend on it are blocked in this run.",
             "  Net    .! .b .b",
             "SKIPPED [[]2] *: blocked: echo-nonstrict-fuzz of Net ended worker gw0 (crashed) in this run",
         ]
@@ -274,7 +274,7 @@ def test_a_fuzz_stage_that_ends_its_worker_inside_another_one_is_the_one_at_faul
     result.stdout.fnmatch_lines_random(
         [
             "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-serdes-fuzz]'",
-            "It was running echo-nonstrict-fuzz of Net. What builds on that is blocked in this run.",
+            "It was running echo-nonstrict-fuzz of Net. Modes that depend on it are blocked in this run.",
             "SKIPPED [[]1] *: blocked: echo-nonstrict-fuzz of Net ended worker gw0 (crashed) in this run",
         ]
     )
@@ -286,7 +286,7 @@ def test_a_stage_that_ran_another_one_is_known_when_it_ends_its_worker_later(run
     result.stdout.fnmatch_lines_random(
         [
             "worker 'gw?' crashed while running 'case_net.py::Net[[]echo-nonstrict-serdes-fuzz]'",
-            "It was running echo-nonstrict-serdes-fuzz of Net. What builds on that is blocked in this run.",
+            "It was running echo-nonstrict-serdes-fuzz of Net. Modes that depend on it are blocked in this run.",
             "SKIPPED [[]1] *: blocked: echo-nonstrict-serdes-fuzz of Net ended worker gw0 (crashed) in this run",
         ]
     )

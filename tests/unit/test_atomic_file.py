@@ -128,4 +128,4 @@ class Stuck(io.BytesIO):
 def test_a_file_that_takes_nothing_is_an_error() -> None:
     with pytest.raises(OSError) as caught:
         write_archive(Stuck(), {})
-    assert str(caught.value) == "the Stuck takes no more bytes, 64 before the end of what was to be written"
+    assert str(caught.value) == "the Stuck accepts no more bytes; 64 bytes are left to write"

@@ -46,7 +46,7 @@ def test_a_number_of_examples_is_at_least_one(config_of, number):
     with pytest.raises(pytest.UsageError) as raised:
         read_options(config_of("--exportcheck", f"--exportcheck-fuzz={number}"))
     assert str(raised.value) == (
-        f"exportcheck: --exportcheck-fuzz takes a number of examples, at least 1, got {number!r}. Before a path write the "
+        f"exportcheck: --exportcheck-fuzz takes a number of examples, at least 1, got {number!r}. Before a path, write the "
         "number: --exportcheck-fuzz=25."
     )
 
@@ -62,7 +62,7 @@ def test_unknown_words_are_refused(config_of):
 def test_words_without_fuzzing_are_refused(config_of):
     with pytest.raises(pytest.UsageError) as raised:
         read_options(config_of("--exportcheck", "--exportcheck-fuzz-also=layout"))
-    assert str(raised.value) == "exportcheck: --exportcheck-fuzz-also goes with --exportcheck-fuzz."
+    assert str(raised.value) == "exportcheck: --exportcheck-fuzz-also needs --exportcheck-fuzz. Add it."
 
 
 def test_a_number_that_is_given_goes_before_the_command_line(config_of):

@@ -22,6 +22,7 @@ OTHER_LIBRARIES = frozenset(
         ("declare.py", "_getframe"),
         ("engines/torch_export.py", "_registry"),  # weakref.finalize
         ("reference/exporter/shape_env.py", "_getframe"),
+        ("reference/pt2/warn.py", "_getframe"),
         ("session/fixture.py", "_getframe"),
         ("fuzz/hypothesis_driver.py", "_hypothesis_internal_database_key"),
         ("session/items.py", "_use_item_location"),  # pytest
@@ -223,6 +224,8 @@ def test_every_name_of_the_adapters_says_why_and_since_when_it_has_been_checked(
     assert sorted(adapters) == [
         "harness/_torch.py",
         "reference/_torch/__init__.py",
+        "reference/_torch/dynamo.py",
+        "reference/_torch/objects.py",
         "reference/_torch/sizes.py",
         "reference/_torch/tracing.py",
         "reference/_torch/values.py",

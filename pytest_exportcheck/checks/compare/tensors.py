@@ -19,7 +19,7 @@ from pytest_exportcheck.harness.tensors import (
     same_bits,
 )
 from pytest_exportcheck.harness.tensors.layouts import is_packed
-from pytest_exportcheck.records import Leaf, TensorFacts
+from pytest_exportcheck.records import Leaf, ObjectValue, TensorFacts
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def value_difference(expected: torch.Tensor, actual: torch.Tensor, rule: Rule) -
         return
     left, right = _shown_parts(expected), _shown_parts(actual)
     if [name for name, _ in left] != [name for name, _ in right]:
-        yield Difference("value", tensor_text(expected), tensor_text(actual), "they are made of other parts")
+        yield Difference("value", tensor_text(expected), tensor_text(actual), "they have other parts")
         return
     for (name, one), (_, other) in zip(left, right, strict=True):
         yield from _part_difference(name, one, other, rule)
@@ -156,10 +156,30 @@ def _text(value: object) -> str:
 
 
 def _plain(expected: Any, actual: Any, rule: Rule) -> Iterator[Difference]:
-    if type(expected) is not type(actual):
+    if isinstance(expected, ObjectValue) and isinstance(actual, ObjectValue):
+        yield from _object(expected, actual, rule)
+    elif type(expected) is not type(actual):
         yield Difference("type", _plain_text(expected), _plain_text(actual))
     elif rule.level != "structure" and not _equal(expected, actual):
         yield Difference("value", _plain_text(expected), _plain_text(actual))
+
+
+def _object(expected: ObjectValue, actual: ObjectValue, rule: Rule) -> Iterator[Difference]:
+    """Yield the first difference of the state of an object."""
+    same_places = [each.place for each in expected.leaves] == [each.place for each in actual.leaves]
+    if expected.kind != actual.kind or not same_places:
+        yield Difference("value", object_text(expected), object_text(actual))
+        return
+    for one, other in zip(expected.leaves, actual.leaves, strict=True):
+        for difference in differences(one, other, rule):
+            where = f"{one.place} of the object" + (f": {difference.detail}" if difference.detail else "")
+            yield Difference("value", difference.expected, difference.actual, where)
+            return
+
+
+def object_text(value: ObjectValue) -> str:
+    """Render an object and its state in one line."""
+    return f"{value.kind} with {', '.join(f'{each.place}={_plain_text(each.value)}' for each in value.leaves) or 'no state'}"
 
 
 def _equal(expected: Any, actual: Any) -> bool:
@@ -168,6 +188,8 @@ def _equal(expected: Any, actual: Any) -> bool:
 
 
 def _plain_text(value: Any) -> str:
+    if isinstance(value, ObjectValue):
+        return object_text(value)
     return tensor_text(value) if isinstance(value, torch.Tensor) else f"{type(value).__name__} {value!r}"
 
 

@@ -27,7 +27,7 @@ ROWS: tuple[KnownDefect, ...] = (
     ),
     KnownDefect(
         id="inputs-untraced",
-        title="captures record no stack traces of operations that a class of the inputs calls when it is put together",
+        title="captures record no stack traces of operations that a class of the inputs calls when it is constructed",
         issue="docs/known-defects/inputs-untraced.md",
         torch=">=2.13",
         engines=ANY_ENGINE,  # they share torch's tracer

@@ -6,5 +6,5 @@ it is needed, and in parentheses the torch version since which it has been check
 ``torch.export.pt2_archive``.
 
 The topics are modules because they differ in what they load: ``values`` loads torch only, ``sizes`` loads sympy too,
-and ``tracing`` loads Dynamo too, which a reader of files does without.
+and ``tracing`` and ``dynamo`` load Dynamo too, which a reader of files does without.
 """

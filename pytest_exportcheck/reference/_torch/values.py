@@ -97,18 +97,6 @@ def empty_coo(
     return coalesced
 
 
-# --- script objects -------------------------------------------------------------------------
-
-# The bytes of a script object in an archive; torch.jit.save writes whole modules only (2.13).
-pickle_script_object: Callable[[torch.ScriptObject], bytes] = torch._C._pickle_save
-unpickle_script_object: Callable[[bytes], Any] = torch._C._pickle_load_obj
-
-
-def class_of_script_object(value: torch.ScriptObject) -> str:
-    """Return the qualified name of the class of a script object; it has no public type (2.13)."""
-    return str(value._type().qualified_name())
-
-
 # --- modules and graphs ---------------------------------------------------------------------
 
 

@@ -3,97 +3,102 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.objects import class_of_object, identity
 from pytest_exportcheck.reference._torch.values import (
     FakeTensor,
     FakeTensorMode,
-    class_of_script_object,
     is_functorch_tensor,
 )
-from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotTraceable
+from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.module_calls import NOTE
+from pytest_exportcheck.reference.exporter.objects import NOT_HELD, is_object, object_argument
 
 
 def lift_constants(
-    module: torch.fx.GraphModule, mode: FakeTensorMode, known: Mapping[str, Any], lifted: int
+    module: torch.fx.GraphModule,
+    mode: FakeTensorMode,
+    known: Mapping[str, Any],
+    lifted: int,
+    real: Callable[[Any], Any] = lambda value: value,
 ) -> dict[str, Any]:
     """Return the constants by name, in the order of their placeholders, which come after the first ``lifted`` ones.
-    Values in ``known`` keep their names.
+    Values in ``known`` keep their names; ``real`` gives the object of a fake.
     """
     graph = module.graph
     names: dict[int, list[str]] = {}
     for name, value in known.items():
-        names.setdefault(id(value), []).append(name)
+        names.setdefault(identity(value), []).append(name)
     placeholders = graph.find_nodes(op="placeholder")
     first_input = (
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
     made: dict[int, torch.fx.Node] = {}
     values: dict[str, Any] = {}
-    numbers = itertools.count()
+    numbers = {"tensor": itertools.count(), "custom": itertools.count()}
     for node in list(graph.nodes):
         if node.op != "get_attr":
             continue
-        value = getattr(module, str(node.target))
-        if isinstance(value, torch.fx.GraphModule):
+        traced = getattr(module, str(node.target))
+        if isinstance(traced, torch.fx.GraphModule):
             continue
-        if id(value) not in made:
-            _refuse_traced(node, value)
-            name = names[id(value)][0] if id(value) in names else _made_name(node, numbers, known)
+        value = real(traced)
+        key = identity(value)
+        if key not in made:
+            _refuse_traced(node, traced, value)
+            what = "custom" if is_object(value) else "tensor"
+            name = names[key][0] if key in names else _made_name(node, what, numbers[what], known)
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
-            placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
+            if is_object(value):
+                placeholder.meta["val"] = object_argument(mode, value, traced)
+            else:
+                placeholder.meta["val"] = mode.from_tensor(value, static_shapes=True)
             # a parameter of a module that is not part of this one is not a parameter of the program either
             constant = value.detach() if isinstance(value, torch.nn.Parameter) else value
-            made[id(value)], values[name] = placeholder, constant
-        made[id(value)].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
-        node.replace_all_uses_with(made[id(value)])
+            made[key], values[name] = placeholder, constant
+        made[key].meta.setdefault(NOTE, []).extend(node.meta.get(NOTE, ()))
+        node.replace_all_uses_with(made[key])
         graph.erase_node(node)
     return values
 
 
-def _made_name(node: torch.fx.Node, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
-    """Return a name for a tensor that ``forward`` makes, after the module that makes it."""
+def _made_name(node: torch.fx.Node, what: str, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
+    """Return a name for a value that ``forward`` makes, after the module that makes it."""
     stack: dict[str, tuple[str, str]] = next(
         (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
     )
     path = list(stack.values())[-1][0] if stack else ""
     prefix = f"{path}." if path else ""
-    return next(name for name in (f"{prefix}lifted_tensor_{number}" for number in numbers) if name not in known)
+    return next(name for name in (f"{prefix}lifted_{what}_{number}" for number in numbers) if name not in known)
 
 
-def _refuse_traced(node: torch.fx.Node, value: Any) -> None:
-    """Refuse a tensor that only exists while tracing, which is not a constant, and an object that this exporter does
-    not capture.
+def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any) -> None:
+    """Refuse a tensor that only exists while tracing, which is not a constant, and objects that a program cannot keep;
+    ``value`` is None for one that the model does not hold.
     """
-    if isinstance(value, torch.ScriptObject):
-        raise NotTraceable(
-            f"the model uses a script object, {class_of_script_object(value)}, which the reference exporter does not capture. "
-            "Export it with torch.export."
-        )
+    if value is None:
+        raise NotSupported(f"{NOT_HELD.format(class_of_object(traced))} {_used_at(node)}")
+    if is_object(value):
+        return
     if not isinstance(value, torch.Tensor):
         raise NotTraceable(
-            f"the model uses a {type(value).__module__}.{type(value).__qualname__} in a call, which a program cannot hold: its state would be lost. "
-            f"{_used_at(node)}{_REMEDIES.get(type(value), '')}"
+            f"a call in the model takes a {type(value).__module__}.{type(value).__qualname__}, which an exported program cannot hold: its state would be lost. "
+            f"{_used_at(node)}"
         )
     wrapped = is_functorch_tensor(value)
     if not wrapped and not isinstance(value, FakeTensor):
         return
-    what = "torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was made outside of what is traced"
+    what = "a tensor of torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was created outside the trace"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(
-        f"the model computes with {what}, which cannot be written down as operators: the program would hold a tensor without data "
-        f"in its place. {_used_at(node)}Compute it with operators, or export what is around it."
+        f"the model computes with {what}, which cannot be recorded as operators: the program would hold a tensor without data "
+        f"in its place. {_used_at(node)}Compute it with operators inside forward(), or move it out of the exported module."
     )
-
-
-_REMEDIES: Mapping[type, str] = {
-    torch.Generator: "Draw from torch's default generator, or pass the random tensors in.",
-}
 
 
 def _used_at(node: torch.fx.Node) -> str:

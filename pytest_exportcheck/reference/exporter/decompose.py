@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram, ModuleCallEntry
 from torch.export.graph_signature import (
+    CustomObjArgument,
     ExportGraphSignature,
     InputKind,
     InputSpec,
@@ -18,13 +19,15 @@ from torch.export.graph_signature import (
     TokenArgument,
 )
 
+from pytest_exportcheck.reference._torch.objects import is_opaque
 from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.functionalize import functional
-from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
-from pytest_exportcheck.reference.exporter.program import argument_of
+from pytest_exportcheck.reference.exporter.objects import traced_again
+from pytest_exportcheck.reference.exporter.placeholders import rename
+from pytest_exportcheck.reference.exporter.program import argument_of, constant_slot
 
 _MUTATION = {
     InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
@@ -53,12 +56,16 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     before = program.graph_signature
     tokens = sum(spec.kind is InputKind.TOKEN for spec in before.input_specs)
     mode = _mode_of(program)
-    result = functional(program.graph_module, mode, table, keep=keep, tokens=tokens, wanted=_named(program))
+    values = [
+        traced_again(mode, program, spec, node.meta["val"])
+        for spec, node in zip(before.input_specs, program.graph.find_nodes(op="placeholder"), strict=True)
+    ]
+    result = functional(program.graph_module, values, mode, table, keep=keep, tokens=tokens, wanted=_named(program))
     module, graph = result.module, result.module.graph
     specs = before.input_specs[tokens:]
     changed = [specs[place] for place in result.changed]
     _without_copies(graph, result.effects, len(changed))
-    graph.eliminate_dead_code()
+    graph.eliminate_dead_code(_has_effects)
     insert_assertions(module, mode.shape_env or ShapeEnv())
     state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
     made = lift_constants(module, mode, program.constants, result.effects + state)
@@ -80,6 +87,13 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     )
     set_guards(made_program, guards_of(program))
     return made_program
+
+
+def _has_effects(node: torch.fx.Node) -> bool:
+    """Return True for a call that must stay though its result is unused, as one of an operator that takes an opaque
+    object: it may change the object.
+    """
+    return node.is_impure() or any(is_opaque(each.meta.get("val")) for each in node.all_input_nodes)
 
 
 def _mode_of(program: ExportedProgram) -> FakeTensorMode:
@@ -128,7 +142,8 @@ def _inputs(
     new, lifted = placeholders[:tokens], placeholders[first : first + len(made)]
     same = [*placeholders[tokens:first], *placeholders[first + len(made) :]]
     names = {node: before.name for node, before in zip(same, old, strict=True)}
-    names |= {node: state_name("c_", name) for node, name in zip(lifted, made, strict=True)}
+    slots = [constant_slot(name, value) for name, value in made.items()]
+    names |= {node: slot.name for node, slot in zip(lifted, slots, strict=True)}
     names |= dict.fromkeys(new, "token")
     rename(graph, names)
     for node, before in zip(same, old, strict=True):
@@ -137,8 +152,8 @@ def _inputs(
         *(InputSpec(InputKind.TOKEN, TokenArgument(node.name), None) for node in new),
         *map(replace, specs[:state]),
         *(
-            InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(node.name), name)
-            for node, name in zip(lifted, made, strict=True)
+            InputSpec(slot.kind, argument_of(node, node.meta["val"]), slot.target)
+            for node, slot in zip(lifted, slots, strict=True)
         ),
         *map(replace, specs[state:]),
     ]
@@ -180,7 +195,7 @@ def _ranges(program: ExportedProgram, graph: torch.fx.Graph, mode: FakeTensorMod
     env: Any = mode.shape_env
     for node in graph.nodes:
         val = node.meta.get("val")
-        for symbol in free_symbols(val) if val is not None else ():
+        for symbol in free_symbols(val) if val is not None and not isinstance(val, CustomObjArgument) else ():
             if symbol not in found and symbol in env.var_to_range:
                 found[symbol] = env.var_to_range[symbol]
     return found

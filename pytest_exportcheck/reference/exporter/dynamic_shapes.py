@@ -73,17 +73,17 @@ def _checked(leaf: Leaf, said: Declared) -> Declared:
     for number, dim in said.items():
         if not -len(shape) <= number < len(shape):
             raise InvalidInput(
-                f"{leaf.text} has the shape {shape}, and dimension {number} of it was declared. Declare one that it has."
+                f"{leaf.text} has the shape {shape}, but dynamic_shapes declares its dimension {number}. Declare an existing dimension."
             )
         if type(dim) is int and shape[number] != dim:
             raise ConstraintViolation(
-                f"{leaf.text}.shape[{number}] was declared to be {dim}, and is {shape[number]} in the example. "
-                "Give an example of that size, or declare a Dim."
+                f"{leaf.text}.shape[{number}] was declared as {dim} but is {shape[number]} in the example. "
+                f"Pass an example of size {dim}, or declare a Dim."
             )
         if isinstance(dim, Dim) and not dim.min <= shape[number] <= dim.max:
             raise ConstraintViolation(
-                f"{leaf.text}.shape[{number}] of the example: {shape[number]} not in range [{dim.min}, {dim.max}], as it was declared: {dim!r}. "
-                "Give an example within the range, or declare another."
+                f"{leaf.text}.shape[{number}] of the example is {shape[number]}, not in range [{dim.min}, {dim.max}], which was declared by {dim!r}. "
+                "Pass an example within the range, or declare another range."
             )
     return {number % len(shape): dim for number, dim in said.items()}
 

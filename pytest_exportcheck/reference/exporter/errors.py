@@ -50,3 +50,13 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
     def __init__(self, message: str, condition: Any) -> None:
         super().__init__(message)
         self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only
+
+    @classmethod
+    def at(cls, place: str, condition: Any) -> DataDependent:
+        """Return the error for a line of the model, and a condition that the line decides."""
+        return cls(
+            f"Could not guard on data-dependent expression {condition}: the model branches on the values of a tensor, or needs "
+            f"one as a number, at\n  {place or 'an unknown line'}\nA program takes one branch for all values. Compute both and "
+            "choose with torch.where, use torch.cond, or state the condition before that line with torch._check(...).",
+            condition,
+        )

@@ -13,15 +13,17 @@ from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
 from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
-from pytest_exportcheck.reference.exporter.fake_inputs import fake_inputs, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
 from pytest_exportcheck.reference.exporter.inputs import Example, example_of
 from pytest_exportcheck.reference.exporter.metadata import tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
+from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
+from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
 from pytest_exportcheck.reference.exporter.trace import trace
 from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
 
@@ -36,7 +38,8 @@ def export(
     pre_dispatch: bool = True,
     preserve_module_call_signature: tuple[str, ...] = (),
 ) -> ExportedProgram:
-    """Return the program of a model, as ``torch.export.export`` makes it: without Dynamo, operators above autograd.
+    """Return the program of a model, as ``torch.export.export`` makes it: operators above autograd.
+    One thread can capture at a time, because torch's tracer belongs to the process.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def export(
     pre_dispatch
         If False, the program consists of functional operators below autograd, and returns its mutations as outputs.
     strict
-        Must be False: captures through Dynamo are torch's.
+        If True, Dynamo evaluates the Python of the module, and refuses what it cannot evaluate.
     preserve_module_call_signature
         Paths of submodules that ``torch.export.unflatten`` shall make callable with their own signatures.
 
@@ -64,35 +67,39 @@ def export(
         Where the module has something that a program may hold and that this exporter does not capture, such as most
         tensor subclasses.
     """
-    if strict:
-        raise NotImplementedError(
-            "the reference exporter captures non-strictly only. Leave out strict=True, or use torch.export.export for it."
-        )
     example = example_of(mod, args, kwargs)
     with named_when_unsupported(mod, example):
-        program = _captured(mod, example, dynamic_shapes, preserve_module_call_signature)
+        program = _captured(mod, example, dynamic_shapes, strict, preserve_module_call_signature)
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
     return program if pre_dispatch else lowered(program, {}, keep=False)
 
 
 def _captured(
-    mod: torch.nn.Module, example: Example, dynamic_shapes: Any, preserve_module_call_signature: tuple[str, ...]
+    mod: torch.nn.Module,
+    example: Example,
+    dynamic_shapes: Any,
+    strict: bool,
+    preserve_module_call_signature: tuple[str, ...],
 ) -> ExportedProgram:
     """Return the program above autograd."""
     calls = Calls(mod, preserve_module_call_signature)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
-    symbolic = new_symbolic()
-    fakes = fake_inputs(symbolic, example, declared)
     state = state_of(mod)
     with restored(mod) as attributes, calls.watched():
-        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values)
+        symbolic, known, function = (
+            captured_by_dynamo(mod, example, declared) if strict else (new_symbolic(), Known(), None)
+        )
+        objects = Fakes(symbolic.mode)
+        fakes = fake_inputs(symbolic, example, declared, known)
+        attributes.replace(objects.of_attribute)
+        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values, function)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
-    tidy(traced.module, fakes.values)
+    tidy(traced.module, _values(fakes, example))
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors))
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real)
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
@@ -112,10 +119,18 @@ def _captured(
     return program
 
 
+def _values(fakes: FakeInputs, example: Example) -> list[Any]:
+    """Return the values of the placeholders of the leaves."""
+    return [
+        object_argument(fakes.symbolic.mode, leaf.value, fake) if is_object(leaf.value) else fake
+        for leaf, fake in zip(example.leaves, fakes.values, strict=True)
+    ]
+
+
 def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:
     for name, value in replaced.items():
         if any(value is each for each in constants.values()):
             raise NotTraceable(
-                f"the model reads self.{name} and assigns it anew, which a program can keep for buffers only: the second call would "
-                f'compute with the old value. Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
+                f"forward() reassigns self.{name} after reading it; only buffers keep a new value in an exported program. "
+                f'Register it: self.register_buffer("{name.rpartition(".")[2]}", ..., persistent=False).'
             )

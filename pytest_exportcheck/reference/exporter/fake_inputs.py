@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
@@ -30,6 +30,7 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
 
 
@@ -59,13 +60,28 @@ class Symbolic:
     env: WatchedShapeEnv
 
 
+@dataclass(frozen=True)
+class Known:
+    """The symbols that Dynamo made: the contexts of tensors, which hold those of their sizes, and numbers by their
+    places.
+    """
+
+    tensors: Mapping[torch.Tensor, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
 def new_symbolic() -> Symbolic:
     """Make a fake mode with a new environment of symbols."""
     env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 
-def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared]) -> FakeInputs:
+def fake_inputs(
+    symbolic: Symbolic,
+    example: Example,
+    declared: Sequence[Declared],
+    known: Known,
+) -> FakeInputs:
     """Return the fakes of the example.
 
     Raises
@@ -74,21 +90,20 @@ def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declare
         Where a size of the example does not have the form that was declared.
     """
     found = Declarations()
-    values, seen = [], set()
+    values = []
     for leaf, said in zip(example.leaves, declared, strict=True):
         value = leaf.value
         if isinstance(value, torch.Tensor):
-            if id(value) in seen:  # fakes go by identity: one tensor that is given twice is two inputs all the same
-                value = value.detach().requires_grad_(value.requires_grad)
-            seen.add(id(value))
-            value = _fake_tensor(symbolic, replace(leaf, value=value), said, found)
+            value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
         elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
-            value = _fake_number(symbolic, leaf, said)
+            value = _fake_number(symbolic, leaf, said, known.numbers.get(leaf.place))
+        else:
+            value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
     return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
 
 
-def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations) -> torch.Tensor:
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations, known: Any) -> torch.Tensor:
     dimensions: list[Any] = []
     constraints: list[Any] = []
     for number in range(leaf.value.dim()):
@@ -99,7 +114,8 @@ def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarati
     context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
         dynamic_sizes=dimensions, constraint_sizes=constraints
     )
-    fake = symbolic.mode.from_tensor(leaf.value, source=leaf.source, symbolic_context=context)
+    source = leaf.source if known is None else known.tensor_source
+    fake = symbolic.mode.from_tensor(leaf.value, source=source, symbolic_context=known or context)
     symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
         TrackedFake(fake, leaf.source, context)
     )
@@ -129,8 +145,12 @@ def _within(dim: Any) -> StrictMinMaxConstraint:
     return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
 
 
-def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any) -> Any:
-    symbol: Any = symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any, known: Any) -> Any:
+    symbol: Any = (
+        known
+        if known is not None
+        else symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+    )
     context = number_context(said.type is DimHintType.DYNAMIC)
     symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
         TrackedFake(symbol, leaf.source, context)
@@ -173,7 +193,7 @@ def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
     solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:
         raise ConstraintViolation(
-            f"{leaf.text}.shape[{number}] is {size} in the example, and was declared as {dim.fn(symbol)} with an integer {symbol}. "
-            "Give an example of such a size, or declare it otherwise."
+            f"{leaf.text}.shape[{number}] is {size} in the example but was declared as {dim.fn(symbol)}, and no integer {symbol} gives that size. "
+            "Pass an example whose size fits, or change the declaration."
         )
     return int(solved[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -52,15 +52,21 @@ class Functional:
 
 
 def functional(
-    graph: torch.fx.GraphModule, mode: FakeTensorMode, table: Table, *, keep: bool, tokens: int, wanted: Collection[str]
+    graph: torch.fx.GraphModule,
+    values: Sequence[Any],
+    mode: FakeTensorMode,
+    table: Table,
+    *,
+    keep: bool,
+    tokens: int,
+    wanted: Collection[str],
 ) -> Functional:
-    """Run a graph again below autograd and return it without mutations.
+    """Run a graph again on fake values below autograd and return it without mutations.
 
     ``table`` says how operators are written out; composite ones that it does not name stay where ``keep`` says so. The
     first ``tokens`` of the graph's own inputs and outputs are tokens, which are left out: new ones are threaded
     through.
     """
-    values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
     table = dict(table.items())
     whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
     all_of_them = table | {each: partial(recorded_whole, each) for each in whole}
@@ -94,18 +100,18 @@ def functional(
         ):
             stack.enter_context(context)
         module = make_fx(run, decomposition_table=all_of_them)(*values[tokens:])
-    _tokens_first(module.graph)
+    _tokens_first(module.graph, len(values) - tokens)
     return Functional(module, len(threaded), changed, nodes)
 
 
-def _tokens_first(graph: torch.fx.Graph) -> None:
-    """Move tokens to the front: a token is an input that was made where the first effect of its kind was met."""
-    first, *others = graph.nodes
-    seen_call = first.op != "placeholder"
-    for node in others:
-        if node.op == "placeholder" and seen_call:
-            first.prepend(node)
-        seen_call = seen_call or node.op != "placeholder"
+def _tokens_first(graph: torch.fx.Graph, inputs: int) -> None:
+    """Move tokens to the front: a token is an input that was made where the first effect of its kind was met, after the
+    others.
+    """
+    first = next(iter(graph.nodes))
+    for token in graph.find_nodes(op="placeholder")[inputs:]:
+        if token is not first:
+            first.prepend(token)
 
 
 def _functional(value: Any) -> Any:

@@ -82,8 +82,8 @@ def _lines(env: WatchedShapeEnv, message: str) -> str:
             condition = branch.condition if branch.taken else sympy.Not(branch.condition)
             text = PythonPrinter().doprint(condition.xreplace(dims))
             asked.setdefault(branch.place, []).append(text)
-    shown = [f"  {place}\n    needs {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
-    return "\n".join(["", "Where the model asks for it:", *shown[:_LINES]]) if shown else ""
+    shown = [f"  {place}\n    requires {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
+    return "\n".join(["", "The lines of the model that require it:", *shown[:_LINES]]) if shown else ""
 
 
 def _first(conditions: list[str]) -> str:
@@ -102,7 +102,9 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
     """
     env = fakes.symbolic.env
     found: dict[Any, ValueRanges[Any]] = {
-        symbol: bounds for symbol, bounds in env.var_to_range.items() if free_unbacked_symbols(symbol)
+        symbol: bounds
+        for symbol, bounds in env.var_to_range.items()
+        if free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
     }
     symbols: set[sympy.Symbol] = set()
     for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
@@ -145,16 +147,16 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
         both = bounds & _hinted(dim)
     except ValueRangeError:
         raise InvalidInput(
-            f"{text} was declared within [{dim.min}, {dim.max}], and the model takes sizes within [{bounds.lower}, {bounds.upper}] only. "
-            "Declare a range that the model takes."
+            f"{text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within [{bounds.lower}, {bounds.upper}]. "
+            "Declare a range that the model accepts."
         ) from None
     if dim.type is DimHintType.DYNAMIC and both.is_singleton():
         why = (
-            "an example of size 0 or 1 fixes it; give one of 2 or more"
+            "an example of size 0 or 1 makes a dimension static. Pass one of size 2 or more"
             if hint in (0, 1)
-            else "the model takes no other size"
+            else "the model accepts no other size. Change the model"
         )
-        raise InvalidInput(f"{text} was declared Dim.DYNAMIC, and is always {both.lower}: {why}, or declare Dim.AUTO.")
+        raise InvalidInput(f"{text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO.")
 
 
 def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
@@ -189,8 +191,8 @@ def _otherwise(env: Any, leaf: Leaf, number: int, symbol: Any, dim: Any) -> Iter
             continue
         if isinstance(dim, Dim) and dim.min > 0:
             raise ConstraintViolation(
-                f"{leaf.text}.shape[{number}] was declared as {dim!r}, and the model goes another way where it is {small}:\n"
+                f"{leaf.text}.shape[{number}] was declared as {dim!r}, but the model takes another branch at size {small}:\n"
                 f"  {branch.place}\n"
-                f"A program holds one way only. Declare Dim({dim.__name__!r}, min={small + 1}), or export that size on its own."
+                f"A program holds only one branch. Declare Dim({dim.__name__!r}, min={small + 1}), or export the model for that size separately."
             )
         yield small

@@ -13,6 +13,7 @@ import torch
 from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
+from pytest_exportcheck.reference.exporter.objects import is_object
 
 Path = tuple[Any, ...]
 
@@ -20,12 +21,15 @@ Path = tuple[Any, ...]
 @dataclass(frozen=True)
 class Leaf:
     """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is
-    the same for guards: ``L['x'][0]['mask']``.
+    the same for guards: ``L['x'][0]['mask']``, and
+    ``place`` is the text of that from ``args`` or ``kwargs`` on. One tensor that is given twice is two leaves: the
+    second has an alias of it.
     """
 
     value: Any
     path: Path
     source: Any
+    place: str
     named: bool = True
 
     @property
@@ -62,23 +66,32 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
         When the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
     """
     if not isinstance(args, tuple):
-        raise InvalidInput(f"args is a tuple of positional arguments, got {type(args).__name__}. Write (x,) for one.")
+        raise InvalidInput(
+            f"args must be a tuple of positional arguments, got {type(args).__name__}. Write (x,) for a single one."
+        )
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise InvalidInput(f"kwargs is a mapping of keyword arguments, got {type(kwargs).__name__}.")
+        raise InvalidInput(
+            f"kwargs must be a mapping of keyword arguments, got {type(kwargs).__name__}. Pass a dict or None."
+        )
     args, kwargs = tuple(args), dict(kwargs or {})
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         raise InvalidInput(
-            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}."
+            f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}. Pass args and kwargs that fit it."
         ) from None
     names = list(_names(signature, args, kwargs))
     rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
-    leaves = []
-    for (name, source), value in zip(names, (*args, *kwargs.values()), strict=True):
+    places = [*(f"L['args'][{number}]" for number in range(len(args))), *(f"L['kwargs'][{name!r}]" for name in kwargs)]
+    leaves: list[Leaf] = []
+    seen: set[int] = set()
+    for (name, source), place, value in zip(names, places, (*args, *kwargs.values()), strict=True):
         for path, leaf in pytree.tree_flatten_with_path(value)[0]:
-            leaves.append(_leaf(name, source, path, leaf, rest))
+            if isinstance(leaf, torch.Tensor) and id(leaf) in seen:  # fakes go by identity
+                leaf = leaf.detach().requires_grad_(leaf.requires_grad)
+            seen.add(id(leaf))
+            leaves.append(_leaf(name, source, place, path, leaf, rest))
     return Example(
         args,
         kwargs,
@@ -108,7 +121,7 @@ def _names(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[
             yield (others, name), GetItemSource(LocalSource(others), name)
 
 
-def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
+def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str) -> Leaf:
     path = list(name)
     for key in keys:
         if isinstance(key, pytree.GetAttrKey):
@@ -118,11 +131,11 @@ def _leaf(name: Path, source: Any, keys: Any, value: Any, rest: str) -> Leaf:
             part = key.idx if isinstance(key, pytree.SequenceKey) else key.key
             path.append(part)
             source = GetItemSource(source, part)
-    leaf = Leaf(value, tuple(path), source, named=not rest or path[0] != rest)
-    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)):
+    leaf = Leaf(value, tuple(path), source, place + pytree.keystr(keys), named=not rest or path[0] != rest)
+    if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)) and not is_object(value):
         raise InvalidInput(
-            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not take. Pass tensors, numbers, "
-            "texts and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
+            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not accept. Pass tensors, numbers, "
+            "strings and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )
     return leaf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,15 @@ class Attributes:
         self._held.append((path, container, container.copy()))
         for name, value in list(_items(container)):
             if type(value) in (list, dict) and isinstance(name, (str, int)):
-                self._hold(f"{path}{name}." if isinstance(name, str) else f"{path.rstrip('.')}[{name}].", value, seen)
+                self._hold(f"{_name(path, name)}.", value, seen)
+
+    def replace(self, other: Callable[[str, Any], Any]) -> None:
+        """Replace each value, which ``other`` is given with its name, until :meth:`restore`."""
+        for path, container, _ in self._held:
+            for name, value in list(_items(container)):
+                new = other(_name(path, name), value)
+                if new is not value:
+                    container[name] = new
 
     def replaced(self) -> Iterator[tuple[str, Any]]:
         """Yield tensors that were replaced since, by their names."""
@@ -35,7 +43,7 @@ class Attributes:
             now = dict(_items(container))
             for name, value in _items(before):
                 if isinstance(value, torch.Tensor) and now.get(name) is not value:
-                    yield (f"{path}{name}" if isinstance(name, str) else f"{path.rstrip('.')}[{name}]"), value
+                    yield _name(path, name), value
 
     def restore(self) -> None:
         """Put back the attributes and the contents of containers."""
@@ -45,6 +53,10 @@ class Attributes:
             else:
                 container.clear()
                 container.update(before)
+
+
+def _name(path: str, name: Any) -> str:
+    return f"{path}{name}" if isinstance(name, str) else f"{path.rstrip('.')}[{name}]"
 
 
 def _items(container: Any) -> Any:

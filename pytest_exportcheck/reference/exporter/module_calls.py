@@ -43,7 +43,7 @@ class Calls:
     def __init__(self, module: torch.nn.Module, paths: Sequence[str]) -> None:
         if isinstance(paths, str):
             raise InvalidInput(
-                f"preserve_module_call_signature is a tuple of names, got {paths!r}. Write ({paths!r},)."
+                f"preserve_module_call_signature must be a tuple of names, got {paths!r}. Write ({paths!r},)."
             )
         self._parts = {}
         for path in paths:
@@ -52,7 +52,7 @@ class Calls:
             except AttributeError:
                 known = ", ".join(repr(name) for name, _ in module.named_modules() if name) or "none"
                 raise InvalidInput(
-                    f"preserve_module_call_signature names {path!r}, which is no submodule. There are: {known}."
+                    f"preserve_module_call_signature names {path!r}, which is not a submodule. Submodules: {known}."
                 ) from None
         self._calls: list[Call] = []
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import (
     ConstantArgument,
+    CustomObjArgument,
     ExportGraphSignature,
     InputKind,
     InputSpec,
@@ -24,6 +25,7 @@ from torch.export.graph_signature import (
 from pytest_exportcheck.reference._torch.values import TrainingIRVerifier
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.module_state import State
+from pytest_exportcheck.reference.exporter.objects import is_object
 from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
 
 _SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
@@ -48,9 +50,15 @@ def slots_of(state: State, constants: Mapping[str, Any], example: Example) -> li
             Slot(InputKind.BUFFER, state_name("b_", name), value, name, name not in state.not_persistent)
             for name, value in state.buffers.items()
         ),
-        *(Slot(InputKind.CONSTANT_TENSOR, state_name("c_", name), value, name) for name, value in constants.items()),
+        *(constant_slot(name, value) for name, value in constants.items()),
         *(Slot(InputKind.USER_INPUT, leaf.name, leaf.value) for leaf in example.leaves),
     ]
+
+
+def constant_slot(name: str, value: Any) -> Slot:
+    """Return the slot of a constant: a tensor or an object."""
+    kind, prefix = (InputKind.CUSTOM_OBJ, "obj_") if is_object(value) else (InputKind.CONSTANT_TENSOR, "c_")
+    return Slot(kind, state_name(prefix, name), value, name)
 
 
 def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
@@ -66,6 +74,8 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
         val = node.meta.get("val")
         if isinstance(val, torch.Tensor) and isinstance(slot.value, torch.Tensor) and val.is_leaf:
             val.requires_grad_(slot.value.requires_grad)
+        if isinstance(val, CustomObjArgument):
+            node.meta["val"] = replace(val, name=node.name)
 
 
 def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
@@ -93,6 +103,8 @@ def argument_of(node: torch.fx.Node, val: Any) -> Any:
     for kind, argument in _SYMBOLIC.items():
         if isinstance(val, kind):
             return argument(node.name)
+    if isinstance(val, CustomObjArgument):
+        return replace(val, name=node.name)
     return ConstantArgument(node.name, val)
 
 
@@ -110,6 +122,8 @@ def program_of(
     call = ModuleCallSignature(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )
+    users = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_object(leaf.value)}
     lifted = {id(value) for value in constants.values()}
     held = {name: state.buffers[name] for name in state.not_persistent}
     held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names
@@ -125,6 +139,6 @@ def program_of(
             *(entry for name, entry in calls.items() if name not in state.modules),
         ],
         example_inputs=(example.args, example.kwargs),
-        constants={**held, **constants},
+        constants={**given, **held, **constants},
         verifiers=[TrainingIRVerifier],
     )

@@ -14,7 +14,7 @@ from pytest_exportcheck.reference._torch import tracing
 @dataclass
 class Region:
     """Calls, and inner regions, that run under one operator. ``stack`` has the modules whose forward begins the
-    region.
+    region; it is empty where Dynamo begins the region.
     """
 
     operator: Any
@@ -112,7 +112,7 @@ class _Wrapper:
         setattr(owner, name, self._graph_of(region, inputs, outputs, inner_grad))
         first: dict[str, Any] = next((n.meta["nn_module_stack"] for n in inside if "nn_module_stack" in n.meta), {})
         is_preserved = any(path.partition("@")[0] in self._preserved for path, _ in first.values())
-        stack: dict[str, Any] = {"nn_module_stack": first if region.stack is None or is_preserved else region.stack}
+        stack: dict[str, Any] = {"nn_module_stack": first if not region.stack or is_preserved else region.stack}
         taken = graph.get_attr(name)
         taken.meta |= stack
         call = graph.call_function(region.operator, (*region.args, taken, *(new[each] for each in inputs)))

@@ -31,6 +31,6 @@ def refuse_seeded() -> None:
     """Refuse the model if it has seeded the generator."""
     if torch.default_generator.initial_seed() != _UNLIKELY:
         raise NotTraceable(
-            "the model seeds torch's generator (torch.manual_seed), which no program can say: its random numbers would be others. "
-            "Seed it outside of the model, or pass the random tensors in."
+            "the model seeds torch's generator (torch.manual_seed), which an exported program cannot represent: its random numbers would differ. "
+            "Seed it outside the model, or pass the random tensors as inputs."
         )

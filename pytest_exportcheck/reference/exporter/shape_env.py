@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import sympy
 import torch
 
 from pytest_exportcheck.reference import _torch
+from pytest_exportcheck.reference._torch.dynamo import PYTHON_OF_DYNAMO, lines_in_progress
 from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ShapeEnv
 
 #: Prefixes of the files whose frames are not the model's own.
@@ -50,28 +52,44 @@ class WatchedShapeEnv(ShapeEnv):
         known = len(self.guards)
         found = super().evaluate_expr(orig_expr, *args, **kwargs)
         if isinstance(orig_expr, sympy.logic.boolalg.Boolean) and orig_expr not in _DECIDED:
-            place, own = _line_of_the_model(through_operators=len(self.guards) > known)
+            place, own = self.asked_at(through_operators=len(self.guards) > known)
             if place:
                 self.branches.append(Branch(orig_expr, bool(found), place, own))
         return found
 
+    def asked_at(self, *, through_operators: bool) -> tuple[str, bool]:
+        """Return the innermost line of the model's code, and whether that line itself asks. A line that asks through
+        operators counts only with ``through_operators``.
+        """
+        frame: Any = sys._getframe(2)
+        own = True
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if not name.startswith(NOT_THE_MODEL):
+                return line_of_the_model(traceback.extract_stack(frame, limit=1)), own
+            own = own and name in SYMBOLIC_NUMBER_FILES
+            if not own and not through_operators:
+                break
+            frame = frame.f_back
+        return "", False
 
-def _line_of_the_model(*, through_operators: bool) -> tuple[str, bool]:
-    """Return the innermost line of the model's code, and whether that line itself asks. A line that asks through
-    operators counts only with ``through_operators``.
-    """
-    frame: Any = sys._getframe(2)
-    own = True
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(NOT_THE_MODEL):
-            line = traceback.extract_stack(frame, limit=1)[0]
-            return f"{name}:{frame.f_lineno}: {line.line}", own
-        own = own and name in SYMBOLIC_NUMBER_FILES
-        if not own and not through_operators:
-            break
-        frame = frame.f_back
-    return "", False
+
+class DynamosShapeEnv(WatchedShapeEnv):
+    """A watched shape environment for a model that Dynamo evaluates: no frame of the model runs."""
+
+    def asked_at(self, *, through_operators: bool) -> tuple[str, bool]:
+        frame: Any = sys._getframe(2)
+        while frame.f_code.co_filename in SYMBOLIC_NUMBER_FILES:
+            frame = frame.f_back
+        own = frame.f_code.co_filename.startswith(PYTHON_OF_DYNAMO)
+        place = line_of_the_model(lines_in_progress()) if own or through_operators else ""
+        return place, own
+
+
+def line_of_the_model(frames: Iterable[traceback.FrameSummary]) -> str:
+    """Return the innermost of the frames that is the model's, as a place; an empty text where none is."""
+    own = [each for each in frames if not each.filename.startswith(NOT_THE_MODEL)]
+    return f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else ""
 
 
 def misjudged(branches: list[Branch], symbol: Any, size: int) -> Branch | None:

@@ -29,10 +29,11 @@ from pytest_exportcheck.reference._torch.tracing import (
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent
+from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.objects import reason_of
 from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
-from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL
+from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
 
 ROOT = "exported"
 
@@ -51,8 +52,11 @@ def trace(
     mode: FakeTensorMode,
     state: Mapping[str, torch.Tensor],
     leaves: list[Any],
+    function: Callable[..., Any] | None = None,
 ) -> Traced:
-    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`."""
+    """Run the module on fakes and record the graph. Module stacks have the module under :data:`ROOT`. ``function``
+    calls the module, where it is not called as it is.
+    """
     out_specs: list[pytree.TreeSpec] = []
     root = torch.nn.Module()  # a module that is read as an attribute is distinguished by its path, as submodules are
     root.register_module(ROOT, module)
@@ -61,7 +65,9 @@ def trace(
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
         with with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
-            outputs, spec = pytree.tree_flatten(_call(getattr(root, ROOT), args, kwargs))
+            outputs, spec = pytree.tree_flatten(
+                function(module, args, kwargs) if function else _call(getattr(root, ROOT), args, kwargs)
+            )
             _write_back(module, buffers)
         out_specs.append(spec)
         return tuple(outputs)
@@ -75,6 +81,7 @@ def trace(
             _numbers_as_symbols(),
             _grad_mode_kept(),
             _data_dependence_located(),
+            _object_errors_located(),
             not_seeded(),
             _Functions(),
             enable_python_dispatcher(),
@@ -114,15 +121,25 @@ def _data_dependence_located() -> Iterator[None]:
     try:
         yield
     except GuardOnDataDependentSymNode as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if not frame.filename.startswith(NOT_THE_MODEL)]
-        place = f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else "a line that is not there any more"
-        raise DataDependent(
-            f"Could not guard on data-dependent expression {error.cond}: the model goes one way or another, or needs a number, by the "
-            f"values of a tensor, at\n  {place}\nA program goes one way for all values. Compute both and choose with torch.where, use "
-            "torch.cond, or say what holds before that line with torch._check(...).",
-            error.cond,
-        ) from error
+        raise DataDependent.at(_line(error), error.cond) from error
+
+
+@contextmanager
+def _object_errors_located() -> Iterator[None]:
+    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
+    try:
+        yield
+    except (RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        if not reason:
+            raise
+        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
+        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of the model that led to an error."""
+    return line_of_the_model(traceback.extract_tb(error.__traceback__))
 
 
 class _Functions(TorchFunctionMode):
@@ -161,7 +178,7 @@ def _grad_mode_kept() -> Iterator[None]:
 @contextmanager
 def _numbers_as_symbols() -> Iterator[None]:
     """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
-    symbol.
+    symbol. Other threads see the replacements, which compute other values as Python's own do.
     """
     saved = builtins.max, builtins.min, math.pow
     builtins.max = _extremum(saved[0], torch.sym_max)

@@ -49,8 +49,8 @@ def named_when_unsupported(module: torch.nn.Module, example: Example) -> Iterato
         if not odd:
             raise
         named = ", ".join(f"{name} ({what})" for name, what in odd.items())
-        said = "" if isinstance(error, LeakedTensor) else f" torch says {type(error).__name__}: {_first_line(error)}"
-        raise NotSupported(f"the capture fails on a model with {named}.{said} {_REMEDY}") from error
+        said = "" if isinstance(error, LeakedTensor) else f" torch raises {type(error).__name__}: {_first_line(error)}"
+        raise NotSupported(f"the capture failed on a model with {named}.{said} {_REMEDY}") from error
 
 
 def _first_line(error: BaseException) -> str:

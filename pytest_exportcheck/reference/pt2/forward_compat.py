@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +11,7 @@ from pytest_exportcheck.errors import SerializationWarning
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.program import SCHEMA_VERSION
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, encode_program
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def keep(
     by their places.
     """
     if _bare(read) != _bare(written):
-        warnings.warn(
-            f"{_fields(unknown)} cannot be kept: here the program is written otherwise.", SerializationWarning, 5
+        warn_caller(
+            f"{_fields(unknown)} cannot be preserved: this version serializes the program differently.",
+            SerializationWarning,
         )
         return
     vars(program)[_ATTRIBUTE] = Newer(unknown, read.schema_version, _bare(written))
@@ -51,14 +52,16 @@ def with_newer(
     if kept is None:
         return written, None
     if _bare(written) != kept.program:
-        warnings.warn(f"{_fields(kept.unknown)} is left out: the program was changed since.", SerializationWarning, 4)
+        warn_caller(
+            f"{_fields(kept.unknown)} are left out: the program was changed after it was loaded.", SerializationWarning
+        )
         return written, None
     return msgspec.structs.replace(written, schema_version=kept.version), kept.unknown
 
 
 def _fields(unknown: Unknown) -> str:
     known = f"{SCHEMA_VERSION.major}.{SCHEMA_VERSION.minor}"
-    return f"what the file holds beyond schema {known} ({', '.join(unknown.places)})"
+    return f"fields beyond schema {known} ({', '.join(unknown.places)})"
 
 
 def _bare(program: schema.ExportedProgram) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, 
 from pytest_exportcheck.reference.pt2.payloads.store import store
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 MODEL = "model"
 PROGRAM = f"models/{MODEL}.json"
@@ -104,7 +104,7 @@ def load(
     """
     archive = ArchiveReader(file)
     if PROGRAM not in archive:
-        raise ArchiveError(f"{archive.label}: there is no {PROGRAM} in it. Is it a package of several models?")
+        raise ArchiveError(f"{archive.label} has no record {PROGRAM}. Is it a package of several models?")
     where = f"{archive.label}: {PROGRAM}"
     text = read_text(archive.read(PROGRAM), where, expected_opset_version)
     payloads = _payloads(archive, trust)
@@ -126,7 +126,7 @@ def _text(data: bytes, name: str, archive: ArchiveReader) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ArchiveError(
-            f"{archive.label}: the extra file {name!r} is no text: {error}. Do not ask for it."
+            f"{archive.label}: the extra file {name!r} is not text: {error}. Leave it out of extra_files."
         ) from None
 
 
@@ -179,9 +179,8 @@ def _compare_opsets(found: Mapping[str, int], expected: Mapping[str, int] | None
     known = {"aten": newest_opset_version(), **(expected or {})}
     for name, version in found.items():
         if name in known and version > known[name]:
-            warnings.warn(
-                f"{where}: the program uses version {version} of the operators of {name!r}, here is {known[name]}: "
-                "what changed between them may compute something else.",
+            warn_caller(
+                f"{where}: the program uses version {version} of the operators of {name!r}, but this torch has version {known[name]}. "
+                "Operators that changed in between may compute something else.",
                 SchemaWarning,
-                stacklevel=4,
             )

@@ -186,7 +186,7 @@ def test_a_gradient_of_few_elements_is_still_found(findings):
         rounding=measured(0.0, 48.0),
     )
     assert found.detail == (
-        "2 of 2 elements differ, by at most 1e-05 (allowed: 1.43e-06, 4 times the distance of eager from its own run in float64)"
+        "2 of 2 elements differ, by at most 1e-05 (allowed: 1.43e-06, 4 times the difference between eager and eager in float64)"
     )
 
 

@@ -25,7 +25,7 @@ def test_the_usual_bound_is_relative_to_the_largest_value():
 
 
 def test_a_multiple_of_the_own_rounding_where_that_is_more():
-    said = "1.2e-06, 4 times the distance of eager from its own run in float64"
+    said = "1.2e-06, 4 times the difference between eager and eager in float64"
     assert limit(Own(3e-7, 50.0)) == Limit(pytest.approx(1.2e-6), said)
     assert limit(Own(3e-7, 50.0), largest=2.0) == Limit(1e-7 + 2e-5, USUAL)
 
@@ -35,7 +35,7 @@ def test_a_distance_is_rounding_up_to_eight_roundoffs_of_the_largest_value_of_th
     assert limit(Own(100 * most, 100.0), dtype=dtype).size == 400 * most
     unbelieved = limit(Own(101 * most, 100.0), dtype=dtype)
     assert unbelieved.size == CLOSE[dtype].atol
-    assert unbelieved.text.endswith("from its own run in float64, more than rounding explains")
+    assert unbelieved.text.endswith("from eager in float64, more than rounding explains")
 
 
 def test_a_distance_within_the_usual_bound_is_rounding():

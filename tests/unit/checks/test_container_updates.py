@@ -43,7 +43,7 @@ def test_an_entry_that_the_program_does_not_replace(findings):
             key="container_update",
             expected="float32[18]",
             actual="float32[9]",
-            detail="forward() updates the dict that the caller passes; a program takes its tensors out and does not update it.\n"
+            detail="forward() updates the dict that the caller passes; a program reads the tensors in it but does not update it.\n"
             "Return the new value and let the caller store it, or write to the tensor in place (copy_).",
             on=(CallSite("a call"),),
         )
@@ -96,7 +96,7 @@ def test_equal_values_are_no_finding(findings, eager, program):
 
 def test_of_a_value_that_the_program_writes_in_place_only_that_is_said(findings):
     found = findings(lambda c: c.update(k=c["k"] + 1) or 0, lambda c: c["k"].add_(1).sum() * 0, {"k": torch.zeros(1)})
-    assert summary(found) == [("input args[0]['k']", "mutation added", "left as it was", "changed to float32[1] [1.0]")]
+    assert summary(found) == [("input args[0]['k']", "mutation added", "unchanged", "changed to float32[1] [1.0]")]
 
 
 def test_a_number_and_a_type(findings):

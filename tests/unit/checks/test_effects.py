@@ -64,7 +64,7 @@ def test_a_lost_mutation_of_an_input(findings):
             change="dropped",
             key="mutation",
             expected="changed to float32[1] [2.0]",
-            actual="left as it was",
+            actual="unchanged",
             on=(CallSite("a call"),),
         )
     ]
@@ -72,7 +72,7 @@ def test_a_lost_mutation_of_an_input(findings):
 
 def test_an_added_mutation_of_an_input(findings):
     assert summary(findings(lambda x: (x * 2).sum(), double, torch.ones(1))) == [
-        ("input args[0]", "mutation added", "left as it was", "changed to float32[1] [2.0]", "")
+        ("input args[0]", "mutation added", "unchanged", "changed to float32[1] [2.0]", "")
     ]
 
 
@@ -110,7 +110,7 @@ def test_a_buffer_gets_a_hint_of_its_own(evidence, counted):
 def test_another_number_of_random_values(findings):
     (finding,) = findings(lambda: torch.rand(1).sum() * 0, lambda: torch.rand(2).sum() * 0)
     assert (finding.place, kind_of(finding)) == ("random generator", "generator")
-    assert finding.detail == "another number of random values was drawn"
+    assert finding.detail == "a different number of random values was drawn"
     assert finding.expected.startswith("state ")
     assert finding.expected.endswith(" after the call")
     assert finding.actual.startswith("state ")

@@ -85,7 +85,7 @@ def test_a_trace_without_a_frame_is_wrong(findings, text):
 @pytest.mark.parametrize(
     ("entry", "actual"),
     [
-        (("key", "gone", "net.Layer"), "'gone', which is no submodule"),
+        (("key", "gone", "net.Layer"), "'gone', which is not a submodule"),
         (("key", "layer", "net.Other"), "net.Other at 'layer', where the module has net.Layer"),
     ],
 )
@@ -160,7 +160,7 @@ def test_generated_code_has_no_lines(untraced):
 
 
 def test_the_first_operations_of_a_class_of_the_inputs_have_no_line(untraced):
-    because = "the class of an input calls it when it is put together"
+    because = "the class of an input calls it when it is constructed"
     assert kinds(untraced({"": "inputs"})) == [("add", "stack_trace missing outside forward", "none", because)]
 
 

@@ -73,7 +73,7 @@ def test_independent_nodes_in_another_order_are_one_finding_that_a_loader_may_ma
         for order in (("sin", "cos", "tan"), ("tan", "sin", "cos"))
     )
     (finding,) = tolerated(findings(before, after), "serdes")
-    assert summary([finding]) == [("cos", "order", "before the next operation", "behind it")]
+    assert summary([finding]) == [("cos", "order", "before the next operation", "after it")]
     assert finding.verdict == "tolerated"
 
 

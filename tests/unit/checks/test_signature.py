@@ -163,7 +163,7 @@ def test_lowering_may_rename_outputs_and_add_mutations(findings):
 
 def test_lowering_keeps_the_number_of_the_users_outputs(findings):
     found = findings(stage="decompose", outputs=changed(OUTPUTS, 1, kind="LOSS_OUTPUT"))
-    assert summary(found) == [("outputs", "number", "1 of the user's", "0")]
+    assert summary(found) == [("outputs", "number", "1 user output", "0")]
 
 
 def test_a_retrace_may_rename_all_nodes(findings):
@@ -177,7 +177,7 @@ def test_a_retrace_may_rename_all_nodes(findings):
     [
         (changed(INPUTS, 0, target="v"), OUTPUTS, ("input w", "dropped", "PARAMETER w", "no such input spec")),
         (changed(INPUTS, 1, target="v"), OUTPUTS, ("input v", "added", "no such input spec", "BUFFER v")),
-        (changed(INPUTS, 2, kind="TOKEN"), OUTPUTS, ("inputs", "number", "2 of the user's", "1")),
+        (changed(INPUTS, 2, kind="TOKEN"), OUTPUTS, ("inputs", "number", "2 user inputs", "1")),
         (INPUTS, changed(OUTPUTS, 0, target="v"), ("output m", "dropped", "BUFFER_MUTATION m", "no such output spec")),
     ],
 )

@@ -203,8 +203,8 @@ def test_an_added_edge_leaves_every_attribute_of_the_engine():
 )
 def test_an_engine_that_returns_no_artifact_is_refused(made, said):
     wanted = (
-        f"returned {said}, not an artifact: it returns an object with a method callable(), which returns something to call with "
-        "the arguments of the model."
+        f"returned {said}, expected an artifact: an object with a method callable() that returns a function of "
+        "the model's arguments."
     )
     with pytest.raises(EngineError) as raised:
         capture_of(as_engine(full(lambda *given: made)))
@@ -230,8 +230,8 @@ def test_an_engine_that_returns_no_artifact_is_refused(made, said):
 )
 def test_an_attribute_of_another_type_is_refused(attribute, value, wanted):
     bare = SimpleNamespace(name="mine", export=print, **{attribute: value})
-    assert message_of(bare) == f"engine 'mine': {attribute} is {wanted}"
-    assert message_of(full(name="mine", **{attribute: value})) == f"engine 'mine': {attribute} is {wanted}"
+    assert message_of(bare) == f"engine 'mine': {attribute} must be {wanted}"
+    assert message_of(full(name="mine", **{attribute: value})) == f"engine 'mine': {attribute} must be {wanted}"
 
 
 def test_edits_input_is_handed_on():
@@ -242,20 +242,20 @@ def test_edits_input_is_handed_on():
 def test_a_name_that_fits_no_id_is_refused(name):
     candidate = SimpleNamespace(name=name)
     assert message_of(candidate) == (
-        f"an engine has a name of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
+        f"the name of an engine must be of lower-case letters, digits and '_', got {name!r} from {candidate!r}."
     )
 
 
 def test_an_engine_without_export_is_refused():
     assert message_of(SimpleNamespace(name="mine")) == (
         "engine 'mine' lacks export(module, args, kwargs=None, *, dynamic_shapes=None, strict=False, "
-        "pre_dispatch=True); without it there is nothing to check."
+        "pre_dispatch=True). Add it: every engine must capture."
     )
 
 
 def test_captures_without_edges_are_refused():
     assert message_of(SimpleNamespace(name="mine", captures={})) == (
-        "engine 'mine' has captures but no mapping 'edges'; an empty one will do."
+        "engine 'mine' has captures but no mapping 'edges'. Add one; it may be empty."
     )
 
 

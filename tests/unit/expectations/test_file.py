@@ -91,9 +91,9 @@ ENTRY = '[[expect]]\ncase = "net"\n'
         (
             'expect = [{case = "a", reason = "b"}]\n',
             1,
-            "write every expected failure as a table of its own that begins with a line [[expect]].",
+            "write each expected failure as a separate table that begins with a line [[expect]].",
         ),
-        ("expect = 5\n", 1, "write every expected failure as a table of its own that begins with a line [[expect]]."),
+        ("expect = 5\n", 1, "write each expected failure as a separate table that begins with a line [[expect]]."),
         (
             ENTRY + 'modes = "strict"\nreason = "r"\n',
             3,
@@ -105,23 +105,23 @@ ENTRY = '[[expect]]\ncase = "net"\n'
             "unknown key 'quux'. Keys: case, mode, engine, check, error, torch, reason.",
         ),
         (ENTRY + "reason = 5\n", 3, "reason takes a string, got 5."),
-        (ENTRY, 1, "[[expect]] needs a reason that a reader in a year understands."),
-        (ENTRY + 'reason = "  "\n', 3, "[[expect]] needs a reason that a reader in a year understands."),
+        (ENTRY, 1, "[[expect]] needs a reason. Write why the failure is expected."),
+        (ENTRY + 'reason = "  "\n', 3, "[[expect]] needs a reason. Write why the failure is expected."),
         (
             '\n# why\n[[expect]]\nreason = "r"\n',
             3,
-            "[[expect]] needs the case that it is for: case = 'path::name' or case = 'name', globs too.",
+            "[[expect]] needs a case: write case = 'path::name' or case = 'name'; globs work.",
         ),
         (
             ENTRY + 'reason = "r"\ntorch = "2.x"\n',
             4,
-            "torch='2.x' is no version specifier. Write for example torch='>=2.13,<2.15'.",
+            "torch='2.x' is not a version specifier. Write for example torch='>=2.13,<2.15'.",
         ),
         (
             ENTRY + 'reason = "r"\nerror = "a(b"\n',
             4,
-            "error='a(b' is no regular expression (missing ), unterminated subpattern at position 1). "
-            "It is searched for in the text of a finding; escape what is meant literally with a backslash.",
+            "error='a(b' is not a valid regular expression: missing ), unterminated subpattern at position 1. "
+            "It is searched for in the text of a finding; escape literal text with a backslash.",
         ),
     ],
 )

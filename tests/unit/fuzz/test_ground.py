@@ -127,7 +127,7 @@ def test_pinned_sizes_may_be_any_that_are_declared(pinned):
 def test_a_pinned_size_that_is_not_declared_is_refused():
     assert message_of(*BOTH, sizes=({"batch": 3}, {"batch": 17})) == (
         "case 'net' (case_shop.py:7): sizes=[{'batch': 17}] is not among the declared sizes: "
-        "batch 2..16, length 2..oo. Pin others, or declare them."
+        "batch 2..16, length 2..oo. Pin declared sizes, or declare these."
     )
 
 
@@ -135,7 +135,7 @@ def test_a_pinned_size_must_meet_the_relations_too():
     small = Dim("batch", min=0, max=16)
     assert message_of(None, {0: small - 3}, sizes=({"batch": 2},)) == (
         "case 'net' (case_shop.py:7): sizes=[{'batch': 2}] is not among the declared sizes: batch 0..16. "
-        "Pin others, or declare them."
+        "Pin declared sizes, or declare these."
     )
 
 
@@ -154,7 +154,7 @@ def test_where_no_dim_is_declared_none_can_be_pinned():
 
 def test_shapes_that_admit_no_size_are_refused():
     assert message_of({0: Dim("batch", min=0, max=2) - 3}, args=(torch.ones(0, 6),)) == (
-        "case 'net' (case_shop.py:7): dynamic_shapes admits no size at all: batch would have to be at least 3 and at "
+        "case 'net' (case_shop.py:7): dynamic_shapes allows no size: batch would have to be at least 3 and at "
         "most 2. Correct its bounds."
     )
 
@@ -178,14 +178,14 @@ def test_an_inputs_callable_takes_the_dims_by_name(inputs):
 )
 def test_an_inputs_callable_that_takes_others_is_refused(inputs, told):
     assert message_of(*BOTH, inputs=inputs).startswith(
-        "case 'net' (case_shop.py:7): its inputs callable is called with the sizes of batch, length by name, and takes "
+        "case 'net' (case_shop.py:7): its inputs callable is called with the sizes of batch, length by name, but takes "
         + told
     )
 
 
 def test_without_dims_an_inputs_callable_takes_nothing():
     assert message_of(None, inputs=lambda batch: ()) == (
-        "case 'net' (case_shop.py:7): its inputs callable is called with the sizes of no dim by name, and takes "
+        "case 'net' (case_shop.py:7): its inputs callable is called with the sizes of no dim by name, but takes "
         "(batch): missing a required argument: 'batch'."
     )
 

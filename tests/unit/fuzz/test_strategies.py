@@ -106,7 +106,7 @@ def test_sizes_of_derived_dims_are_none_below_zero():
 def test_shapes_that_admit_no_size_are_refused():
     with pytest.raises(DeclarationError) as raised:
         sizes_of(({0: Dim("c", max=2) - 3},))
-    assert str(raised.value) == "no size is c 0..2: c would have to be at least 3 and at most 2."
+    assert str(raised.value) == "no size satisfies c 0..2: c would have to be at least 3 and at most 2."
 
 
 @pytest.mark.parametrize("source", ["b", 3, torch.nn.Identity(), torch.export.ShapesCollection(), Interval(0, 1)])
@@ -115,7 +115,7 @@ def test_what_is_no_source_of_sizes_is_refused(make, source):
     with pytest.raises(DeclarationError) as raised:
         make(source)
     assert str(raised.value) == (
-        f"sizes are those of an ExportedProgram, or of dynamic shapes in a dict, a tuple or a list, got {source!r}."
+        f"the first argument must be an ExportedProgram, or dynamic shapes as a dict, a tuple or a list, got {source!r}."
     )
 
 
@@ -151,7 +151,7 @@ def test_names_that_no_argument_has_are_refused(source):
     with pytest.raises(DeclarationError) as raised:
         inputs_for(source, (X,))
     assert str(raised.value) == (
-        "the dynamic shapes have dims, and none is one of these arguments. Where they go by the names of parameters, "
+        "none of the dynamic dims belongs to these arguments. If the dynamic shapes use the names of parameters, "
         "pass module=."
     )
 
@@ -248,7 +248,7 @@ def test_unknown_words_in_also_are_refused():
 def test_arguments_of_no_size_are_refused():
     with pytest.raises(DeclarationError) as raised:
         inputs_for(({0: Dim("c", max=2) - 3},), (torch.ones(0),))
-    assert str(raised.value) == "no size is c 0..2: c would have to be at least 3 and at most 2."
+    assert str(raised.value) == "no size satisfies c 0..2: c would have to be at least 3 and at most 2."
 
 
 def test_they_are_strategies():

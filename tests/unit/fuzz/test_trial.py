@@ -101,14 +101,17 @@ def test_another_result_at_a_declared_size():
     result = fuzzed(double, guarded(lambda x: x * 2 + (len(x) > 4), *DECLARED))
     assert told(result) == [("outputs", "value", "broken", ("n=5",))]
     assert [site.sizes for site in result.findings[0].on] == [(("n", 5),)]
-    assert result.findings[0].detail.splitlines()[-1] == "to run it always, write in the case: sizes=[{'n': 5}]"
+    assert (
+        result.findings[0].detail.splitlines()[-1]
+        == "to test these sizes in every run, write in the case: sizes=[{'n': 5}]"
+    )
 
 
 def test_a_declared_size_is_refused():
     result = fuzzed(double, guarded(double, *range(4, 10)))
     assert told(result) == [("sizes", "narrowed", "broken", ("n=2",))]
     (finding,) = result.findings
-    assert (finding.place, finding.expected) == ("n", "accepted, as eager does: n 2..9")
+    assert (finding.place, finding.expected) == ("n", "accepted, as by eager: n 2..9")
     assert finding.actual.startswith("AssertionError: Guard failed\n")
 
 
@@ -174,7 +177,10 @@ def test_a_program_that_is_wrong_now_and_then_is_told():
         return x * 2 + (next(calls) == 5)
 
     result = fuzzed(double, guarded(program, *DECLARED))
-    assert "fuzz: an example failed and did not fail again: the model or the program is not repeatable" in result.notes
+    assert (
+        "fuzz: an example failed but passed when repeated: the model or the program is not deterministic"
+        in result.notes
+    )
 
 
 def facts_of_hints(*conditions):
@@ -218,8 +224,8 @@ def test_what_capture_made_of_a_promise_is_shown_with_what_it_refuses():
     captured = Captured(Facts({"args[0].size(0)": Interval(4, 9)}, {("args[0]", 0): root_symbol("args[0].size(0)")}))
     (finding,) = fuzzed(double, guarded(double, *range(4, 10)), captured=captured).findings
     assert finding.detail.splitlines() == [
-        "capture made of it: args[0].size(0) 4..9",
-        "to run it always, write in the case: sizes=[{'n': 2}]",
+        "the capture inferred: args[0].size(0) 4..9",
+        "to test these sizes in every run, write in the case: sizes=[{'n': 2}]",
     ]
 
 
@@ -254,7 +260,9 @@ def test_a_pinned_size_that_capture_made_impossible_for_a_hint_is_told():
         **HINTS,
     )
     assert result.findings == ()
-    assert result.notes == ("fuzz: pinned sizes are not what capture made of hints: {'args[0].size(0)': 5}",)
+    assert result.notes == (
+        "fuzz: pinned sizes do not fit what the capture inferred from hints: {'args[0].size(0)': 5}",
+    )
 
 
 @pytest.mark.parametrize(

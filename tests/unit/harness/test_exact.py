@@ -109,7 +109,7 @@ def only_float32(x):
     ("function", "reason"),
     [
         (only_float32, "eager in float64 raises TypeError"),
-        (lambda x: (x, x + 1e8 > 1e8), "eager in float64 decides otherwise: output[1]"),
+        (lambda x: (x, x + 1e8 > 1e8), "eager in float64 takes another branch: output[1]"),
         (lambda x: [x] * x.element_size(), "eager in float64 takes another path"),
     ],
 )

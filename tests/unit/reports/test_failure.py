@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_exportcheck.records import CallSite, Finding, KnownAs, Outcome, Status
-from pytest_exportcheck.reports.failure import LONGEST, failure_lines, failure_text, summary_line
+from pytest_exportcheck.reports.failure import LONGEST, failure_lines, failure_text, headline, summary_line
 
 VALUE = Finding(
     check="outputs",
@@ -217,3 +217,10 @@ def test_values_verdicts_and_the_line_of_the_user_have_styles():
         "known torch defect serdes-splits: a defect": "yellow",
         "reported at https://issues/1": "yellow",
     }
+
+
+def test_the_headline_and_the_summary_name_an_error_without_its_module():
+    raised = replace(RAISED, actual="torch._dynamo.exc.Unsupported: no v1.2: x")
+    outcome = Outcome(case="net", engine="torch", mode="strict", status=Status.FAILED, findings=(raised,))
+    assert headline(outcome) == "strict raised Unsupported"
+    assert summary_line(outcome) == "stage: serdes: Unsupported: no v1.2: x"

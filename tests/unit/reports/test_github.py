@@ -137,7 +137,7 @@ def test_the_page_has_counts_settings_matrix_legend_and_failures():
         "| `case_a.py` net | . | **F** |\n"
         "| `case_a.py` other | k |  |\n"
         "\n"
-        ". passed, k known defect of torch, not of the model, F failed\n"
+        ". passed, k known defect of torch (not of the model), F failed\n"
         "\n"
         "<details><summary><code>case_a.py::net[torch-nonstrict-serdes]</code></summary>\n"
         "\n"

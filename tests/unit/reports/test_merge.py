@@ -86,7 +86,7 @@ def test_an_item_that_one_run_left_out_and_another_ran_is_not_missing():
     assert lines(stopped)[0] == "run 0 is not complete (KeyboardInterrupt): 1 of 2 items did not run"
     assert merged([stopped]).failed
     rest = report(item("b"), runs=[run(1)])
-    assert lines(stopped, rest)[0].endswith("1 of 2 items did not run; others ran them")
+    assert lines(stopped, rest)[0].endswith("1 of 2 items did not run; other runs ran them")
     assert not merged([stopped, rest]).failed
 
 
@@ -108,7 +108,7 @@ def test_the_text_names_failures_disagreements_and_counts():
         "error case_b.py::import: could not be imported",
         "failed case_a.py::a[torch-nonstrict]: nonstrict broke outputs",
         "error case_a.py::b[torch-nonstrict]: its factory raised",
-        "interrupted case_a.py::c[torch-nonstrict]: no reason is told",
+        "interrupted case_a.py::c[torch-nonstrict]: no reason was reported",
         "overruled case_a.py::c[torch-nonstrict]: passed in run 0, but interrupted in run 1, which is counted",
         f"{SETTINGS}: 2 runs",
         "exportcheck: 3 cases, 3 items: 1 failed, 1 error, 1 interrupted",
@@ -151,8 +151,8 @@ def test_a_shard_is_not_overwritten_by_the_others(files):
     with pytest.raises(ReportError) as caught:
         merge_files(files[0], files[1:])
     assert str(caught.value) == (
-        f"{files[0]} would be overwritten, and it is the report of one run, not among those to join. "
-        "Name the file to write first: exportcheck merge OUT IN [IN ...]."
+        f"{files[0]} would be overwritten, but is the report of one run and not among those to merge. "
+        "Write the name of the merged file first: exportcheck merge OUT IN [IN ...]."
     )
     assert files[0].read_bytes() == before
 
@@ -162,12 +162,14 @@ def test_another_file_is_not_overwritten(tmp_path, files):
     path.write_text("mine")
     with pytest.raises(ReportError) as caught:
         merge_files(path, files)
-    assert str(caught.value).startswith(f"{path} would be overwritten, and is no merged report. Delete it first. (")
+    assert str(caught.value).startswith(
+        f"{path} would be overwritten, but is not a merged report. Delete it, or name another file. ("
+    )
     assert path.read_text() == "mine"
 
 
 def test_a_pipe_is_no_report(tmp_path):
     """It may never end."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ReportError, match=r"pipe cannot be read: it is no file\."):
+    with pytest.raises(ReportError, match=r"pipe cannot be read: it is not a file\."):
         merge_files(tmp_path / "all.json", [tmp_path / "pipe"])

@@ -114,15 +114,15 @@ def test_what_failed_beside_items_fails_the_report():
     ("content", "message"),
     [
         (None, "{path} cannot be read: No such file or directory."),
-        (b"", "{path} is no report (Input data was truncated); pytest --exportcheck --exportcheck-json writes one."),
+        (b"", "{path} is not a report (Input data was truncated); pytest --exportcheck --exportcheck-json writes one."),
         (
             b'{"a": 1}',
-            "{path} is no report (Object missing required field `schema`); "
+            "{path} is not a report (Object missing required field `schema`); "
             "pytest --exportcheck --exportcheck-json writes one.",
         ),
         (
             b'{"schema": "x", "version": "1.0"}',
-            "{path} is no report: its schema is 'x', expected 'exportcheck-report'.",
+            "{path} is not a report: its schema is 'x', expected 'exportcheck-report'.",
         ),
         (
             SMALL.replace('"2.0"', '"1.2"').encode(),
@@ -141,15 +141,15 @@ def test_what_failed_beside_items_fails_the_report():
         ),
         (
             SMALL.replace('"status":"passed"', '"status":"exploded"').encode(),
-            "{path} is a damaged report: Invalid enum value 'exploded' - at `$.items[0].status`.",
+            "{path} is a damaged report: Invalid enum value 'exploded' - at `$.items[0].status`. Run the checks again.",
         ),
         (
             b'{"schema": "exportcheck-report", "version": "2.0"}',
-            "{path} is a damaged report: Object missing required field `complete`.",
+            "{path} is a damaged report: Object missing required field `complete`. Run the checks again.",
         ),
         (
             SMALL.replace('"run":0', '"run":4').encode(),
-            "{path} is a damaged report: it names run 4 and has 1 runs.",
+            "{path} is a damaged report: it names run 4 but has 1 runs. Run the checks again.",
         ),
     ],
     ids=[

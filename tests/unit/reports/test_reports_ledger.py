@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_exportcheck.records import FieldSurvival
 from pytest_exportcheck.reports.ledger import ledger_lines
 
-TITLE = "preservation ledger of torch: fields that a step did not keep in every place"
+TITLE = "preservation ledger of torch: fields that a stage did not keep everywhere"
 
 
 def lines(ledgers, **options):

@@ -28,10 +28,10 @@ def test_the_matrix_and_the_counts_come_last():
     )
     assert shown == [
         "slowest captures: net[torch-nonstrict] 1.0s",
-        "preservation ledger of torch: fields that a step did not keep in every place",
+        "preservation ledger of torch: fields that a stage did not keep everywhere",
         "  1 field kept in every place (-v lists them)",
         "note: net: unstable",
-        "known torch defects (exportcheck explain ID says more)",
+        "known torch defects (details: exportcheck explain ID)",
         "  ties (1 item): a defect",
         "    https://issues/ties",
         "",
@@ -41,7 +41,7 @@ def test_the_matrix_and_the_counts_come_last():
         "case_a.py",
         "  net    .          k",
         "",
-        "signs: . passed, k known defect of torch, not of the model",
+        "signs: . passed, k known defect of torch (not of the model)",
         "exportcheck: 1 case, 2 items: 1 passed, 1 known",
     ]
 
@@ -62,7 +62,7 @@ def test_known_defects_are_counted():
         row(mode="strict", status="known", findings=(ties, order)),
     ]
     assert lines(*rows)[:5] == [
-        "known torch defects (exportcheck explain ID says more)",
+        "known torch defects (details: exportcheck explain ID)",
         "  ties (2 items): a defect",
         "    https://issues/ties",
         "  order (1 item): a defect",
@@ -110,8 +110,8 @@ def test_sentences_are_wrapped_to_the_terminal():
 def test_the_three_slowest_captures_are_named():
     rows = [row(name, seconds={"torch-strict": seconds}) for name, seconds in zip("abcd", [1, 4, 2, 3], strict=True)]
     assert lines(*rows)[:2] == [
-        "slowest captures: b[torch-strict] 4.0s, d[torch-strict] 3.0s, c[torch-strict]",
-        "  2.0s",
+        "slowest captures: b[torch-strict] 4.0s, d[torch-strict] 3.0s,",
+        "  c[torch-strict] 2.0s",
     ]
 
 

@@ -93,7 +93,7 @@ def test_an_entry_of_the_journal_is_an_interrupted_stage(mode, expected):
     [
         (StageResult(STRICT), {STRICT}, "blocked by strict"),
         (StageResult(STRICT), {SERDES}, ""),
-        (StageResult(STRICT, refused=True), set(), "blocked by strict, which refuses the case, as it must"),
+        (StageResult(STRICT, refused=True), set(), "blocked by strict, which refuses the case as expected"),
         (StageResult(STRICT, interrupted="echo-strict of net crashed"), set(), "blocked: echo-strict of net crashed"),
     ],
 )

@@ -122,8 +122,8 @@ def test_longer_dims_come_first_then_fewer():
     case = with_fallbacks(Case(name="net", build=Any, origin=ORIGIN), spec, dims, lambda extents: {"args": (extents,)})
     assert [(each.note, [each.case.args[0][name].dynamic for name in dims]) for each in case.fallbacks] == [
         ("batch from 2 to 16 and length from 4 to 32", [True, True]),
-        ("batch alone dynamic", [True, False]),
-        ("length alone dynamic", [False, True]),
+        ("only batch dynamic", [True, False]),
+        ("only length dynamic", [False, True]),
         ("no dynamic dim", [False, False]),
     ]
     assert {dim.shortest >= dim.least for each in case.fallbacks for dim in each.case.args[0].values()} == {True}

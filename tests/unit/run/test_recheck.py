@@ -70,7 +70,7 @@ def test_decompose_may_not_move_it_further():
     outcome = lowered(off=1e-3)
     assert outcome.status == "failed"
     assert details(outcome) == [
-        "1 of 1 elements differ, by at most 0.0013 (allowed: 0.0012, 4 times the distance of eager from its own run in float64)"
+        "1 of 1 elements differ, by at most 0.0013 (allowed: 0.0012, 4 times the difference between eager and eager in float64)"
     ]
 
 
@@ -102,7 +102,7 @@ class Small(Cancelling):
 
 def test_a_large_input_excuses_nothing_in_small_outputs():
     (detail,) = details(lowered(build=Small))
-    assert detail.endswith("eager lies 0.0003 from its own run in float64, more than rounding explains)")
+    assert detail.endswith("eager differs by 0.0003 from eager in float64, more than rounding explains)")
 
 
 class SinglePrecision(Cancelling):
@@ -140,8 +140,8 @@ class Closing(Cancelling):
     ("build", "reason"),
     [
         (SinglePrecision, "eager in float64 raises TypeError"),
-        (Stepping, "eager lies 1 from its own run in float64, more than rounding explains"),
-        (Choosing, "eager in float64 decides otherwise: output[2]"),
+        (Stepping, "eager differs by 1 from eager in float64, more than rounding explains"),
+        (Choosing, "eager in float64 takes another branch: output[2]"),
     ],
 )
 def test_without_a_rounding_to_go_by_the_usual_bound_holds(build, reason):
@@ -200,10 +200,10 @@ def test_a_capture_need_not_take_the_fast_path_of_attention():
     assert found == []
     before, _, after = note.partition(" (output: 4 of 4 elements differ, by at most ")
     assert before == (
-        "eager takes the fast path of nn.MultiheadAttention, a capture need not: programs are compared with eager without the "
+        "eager takes the fast path of nn.MultiheadAttention, but a capture may not. Programs are compared with eager without the "
         "fast path, from which eager with it differs"
     )
-    assert after.endswith("). torch.backends.mha.set_fastpath_enabled(False) switches it off")
+    assert after.endswith("). To switch it off: torch.backends.mha.set_fastpath_enabled(False)")
 
 
 def test_a_capture_that_is_off_by_an_ulp_is_compared_with_eager_without_the_fast_path():

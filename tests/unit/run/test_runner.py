@@ -287,7 +287,7 @@ def test_nodes_that_nobody_could_run_are_told(monkeypatch):
     monkeypatch.setattr("pytest_exportcheck.run.stage_maker.node_runs", lambda *_: (run,))
     session = Session(as_engine(TorchExport()), case(), wanted=modes("nonstrict"))
     assert session.run("nonstrict").notes == (
-        "nonstrict: val is judged up to linear only, which cannot run by itself (RuntimeError: no)",
+        "nonstrict: val is checked only up to linear, which cannot run by itself (RuntimeError: no)",
     )
 
 

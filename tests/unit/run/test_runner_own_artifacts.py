@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from echo_session import Session, case, copied, modes
 
-WANTED = "not an artifact: it returns an object with a method callable(), which returns something to call with the arguments of the model."
+WANTED = "expected an artifact: an object with a method callable() that returns a function of the model's arguments."
 
 
 class Own:

@@ -133,7 +133,7 @@ def test_an_expectation_that_no_longer_holds_is_stale_and_names_its_line():
     outcome = outcome_of(item(expecting("strict-*", check="outputs")), stage())
     assert outcome.status == "stale"
     assert outcome.reason == (
-        "expected to fail (check 'outputs': issue 7), and no longer does: "
+        "expected to fail (check 'outputs': issue 7), but no longer does: "
         "delete the expect_failure('strict-*', ...) at case_shop.py:7, or narrow it to the items that still fail"
     )
 
@@ -177,7 +177,7 @@ def test_behind_a_broken_mode_that_reports_for_itself_an_item_is_blocked():
 def test_behind_a_broken_mode_that_is_not_selected_it_fails_with_its_findings():
     outcome = outcome_of(item(selected=[SERDES]), blocked_by(BROKEN))
     assert (outcome.status, outcome.findings) == ("failed", (BROKEN,))
-    assert outcome.reason == "strict, which this mode builds on and which is not part of this run, is broken"
+    assert outcome.reason == "strict is broken; this mode builds on it, and it is not part of this run"
 
 
 def test_behind_a_mode_that_fails_as_expected_it_is_blocked():

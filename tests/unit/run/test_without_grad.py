@@ -178,7 +178,7 @@ def test_where_eager_differs_by_rounding_a_program_may_have_the_kernels_that_eag
     (outcome,) = run(Kernels(), case(Rounded), BELOW)
     assert [each for each in outcome.findings if each.check == "outputs"] == []
     assert outcome.notes == (
-        f"{BELOW}: compared with eager with grad, whose kernels the program has: under torch.no_grad() eager differs by rounding",
+        f"{BELOW}: compared with eager with grad, because the program has its kernels; under torch.no_grad() eager differs by rounding",
     )
 
 

@@ -89,7 +89,7 @@ def test_the_outcome_of_an_item_whose_worker_is_gone():
         assert f"{told} {told.how}" == "echo-strict of net ended worker gw0 (crashed) in this run"
     report = report_of()
     controller.pytest_runtest_logreport(report)
-    reason = "gone\nIt was running echo-strict of net. What builds on that is blocked in this run."
+    reason = "gone\nIt was running echo-strict of net. Modes that depend on it are blocked in this run."
     assert message_of(report).outcome == Outcome(
         nodeid="case_shop.py::net[echo-strict]",
         path="case_shop.py",
@@ -108,7 +108,9 @@ def test_a_child_that_is_gone_was_running_what_its_parent_had_noted():
     report = report_of(worker="")
     with parent.journal.running(case(), "echo", Mode.parse("strict")):
         parent.pytest_runtest_logreport(report)
-    assert report.longrepr == "gone\nIt was running echo-strict of net. What builds on that is blocked in this run."
+    assert (
+        report.longrepr == "gone\nIt was running echo-strict of net. Modes that depend on it are blocked in this run."
+    )
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,11 @@ def test_what_a_spec_cannot_say(text, message):
     ("options", "message"),
     [
         ({"batch": "0"}, "timm:x,batch=0: batch takes a whole number, at least 1, got '0'."),
-        ({"dynamic": "all"}, "timm:x,dynamic=all: dynamic is one of batch, none, got 'all'."),
+        ({"dynamic": "all"}, "timm:x,dynamic=all: dynamic must be one of batch, none, got 'all'."),
         (
             {"batch": "1"},
-            "timm:x,batch=1: torch.export makes a dimension static where the example has it 1 long: "
-            "give batch at least 2, or dynamic=none.",
+            "timm:x,batch=1: torch.export makes a dimension static if its size in the example is 1: "
+            "set batch to at least 2, or dynamic=none.",
         ),
     ],
 )
@@ -151,7 +151,7 @@ REMEDY = (
         ("module", "import:{shop}:module: module is a Linear itself, which has no example inputs. " + REMEDY),
         (
             "Net",
-            "import:{shop}:Net: Net.forward takes (x), and nothing says which inputs. Add the shape of a float tensor, "
+            "import:{shop}:Net: Net.forward takes (x), but has no example inputs. Add the shape of a float tensor, "
             "import:{shop}:Net,shape=2x3 (2x3/2x8 for two), or name a function that returns (module, args[, kwargs]).",
         ),
         (
@@ -160,9 +160,9 @@ REMEDY = (
         ),
         (
             "small,shape=2x3",
-            "import:{shop}:small,shape=2x3: small is declared with its inputs; shape is for what nobody decorated.",
+            "import:{shop}:small,shape=2x3: small is declared with its inputs. Leave out shape=, which is only for functions and classes without @export_case.",
         ),
-        ("number", "import:{shop}:number: number is no function or class but 3. " + REMEDY),
+        ("number", "import:{shop}:number: number is 3, not a function or a class. " + REMEDY),
     ],
 )
 def test_import_of_what_is_no_factory(shop, name, message):

@@ -93,7 +93,7 @@ def test_a_glob_leaves_out_what_needs_a_config_of_its_own():
         ("BertModl", "transformers has no model class 'BertModl'; did you mean 'BertModel'?"),
         (
             "DecisionTransformerModel",
-            "transformers:DecisionTransformerModel: DecisionTransformerModel takes states, of which this source knows no "
+            "transformers:DecisionTransformerModel: DecisionTransformerModel takes states, for which this source has no "
             "example. Write a case for it, with its config and the inputs that it takes.",
         ),
     ],

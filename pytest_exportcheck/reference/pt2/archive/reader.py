@@ -50,8 +50,8 @@ class ArchiveReader:
             found = self.read(name) if name in self._entries else None
             if name != ZIP_VERSION and found != expected and not (name == BYTE_ORDER and found is None):
                 raise ArchiveError(
-                    f"{self.label} cannot be read: its record {name!r} should say {expected.decode()!r}, and "
-                    + ("there is none." if found is None else f"it says {found[:40]!r}.")
+                    f"{self.label} cannot be read: its record {name!r} should say {expected.decode()!r}, but "
+                    + ("the record is missing." if found is None else f"says {found[:40]!r}.")
                     + " Save the program again, with torch.export.save, on a machine of this byte order."
                 )
 
@@ -166,7 +166,7 @@ def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str
     roots = {entry.name.partition("/")[0] for entry in entries}
     if len(roots) != 1:
         raise ArchiveError(
-            f"{label} is no PT2 archive: its records lie under {len(roots)} root folders, expected one. {_AGAIN}"
+            f"{label} is not a PT2 archive: its records are in {len(roots)} root folders, expected one. {_AGAIN}"
         )
     for entry in entries:
         _, _, name = entry.name.partition("/")

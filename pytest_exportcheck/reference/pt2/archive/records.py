@@ -29,12 +29,12 @@ def flaw(name: str) -> str | None:
     if "" in parts or "." in parts or ".." in parts:
         return "one of its folders is empty, '.' or '..'"
     if "\\" in name or "\0" in name:
-        return "it has a backslash or a zero in it"
+        return "it contains a backslash or a NUL character"
     try:
         fits = len(name.encode()) <= 0xFFFF
     except UnicodeEncodeError:
         fits = False
-    return None if fits else "it is no Unicode text of at most 65535 bytes"
+    return None if fits else "it is not Unicode text of at most 65535 bytes"
 
 
 def label_of(place: Place) -> str:
@@ -54,4 +54,4 @@ def refuse_text(file: BinaryIO) -> None:
         Where the file is open as text.
     """
     if isinstance(file, io.TextIOBase):
-        raise ArchiveError(f"{label_of(file)} is open as text. Open it in binary mode.")
+        raise ArchiveError(f"{label_of(file)} is open in text mode. Open it in binary mode.")

@@ -53,11 +53,11 @@ def write_archive(target: Place, records: Mapping[str, Record], *, root: str = "
 
 def _refuse_names(records: Mapping[str, Record], root: str) -> None:
     if "/" in root:
-        raise ArchiveError(f"the archive cannot be written: its root {root!r} is several folders. Name one.")
+        raise ArchiveError(f"the archive cannot be written: its root {root!r} must be a single folder. Name one.")
     for name in records:
         reason = flaw(f"{root}/{name}")
         if name in (*FRAME, IDENTITY):
-            reason = "the writer itself sets it"
+            reason = "the writer creates it"
         if reason:
             raise ArchiveError(f"the record {name!r} cannot be written under {root!r}: {reason}. Choose another name.")
 
@@ -107,9 +107,7 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
     while data.nbytes:
         written = file.write(data[:CHUNK])
         if not written:
-            raise OSError(
-                f"{label_of(file)} takes no more bytes, {data.nbytes} before the end of what was to be written"
-            )
+            raise OSError(f"{label_of(file)} accepts no more bytes; {data.nbytes} bytes are left to write")
         data = data[written:]
 
 

@@ -109,12 +109,12 @@ def _end_of(data: memoryview, label: str) -> tuple[int, int, int]:
     at = len(data) - _END.size
     if at < 0 or data[at : at + 4] != _END_SIGN:
         raise ArchiveError(
-            f"{label} is no PT2 archive: it does not end as a zip file without a comment does. It is another kind of file, "
-            "was cut short, or has bytes behind its end. Get it, or write it, again."
+            f"{label} is not a PT2 archive: it does not end like a zip file without a comment. It is another kind of file, "
+            "was cut short, or has bytes after its end. Download or save it again."
         )
     _, disk, first, here, count, size, start, comment = _END.unpack_from(data, at)
     if (disk, first, here, comment) != (0, 0, count, 0):
-        raise damaged(label, "its last record speaks of several disks or of a comment")
+        raise damaged(label, "its end record names several disks or a comment")
     end = at
     locator = at - _LOCATOR_64.size
     if locator >= _END_64.size and data[locator : locator + 4] == _LOCATOR_64_SIGN:
@@ -138,7 +138,7 @@ def _end_64_of(
     absent = _LIMIT_16, _LIMIT_32, _LIMIT_32
     agree = all(old in (new, limit) for old, new, limit in zip(short, found, absent, strict=True))
     if sign != _END_64_SIGN or place != at or here != count or not agree:
-        raise damaged(label, "its zip64 record is not where it should be, or contradicts the record behind it")
+        raise damaged(label, "its zip64 record is not where it should be, or contradicts the record after it")
     return found
 
 
@@ -146,7 +146,7 @@ def _entries(data: memoryview, count: int, at: int, end: int, label: str) -> Ite
     first = at
     for number in range(count):
         if at + _CENTRAL.size > end or data[at : at + 4] != _CENTRAL_SIGN:
-            raise damaged(label, f"entry {number} of its directory, at byte {at}, is none")
+            raise damaged(label, f"entry {number} of its directory, at byte {at}, is not an entry")
         fields = _CENTRAL.unpack_from(data, at)
         _, _, _, flags, method, _, _, crc, packed, size, name_size, extra_size, comment, disk, _, _, header = fields
         after = at + _CENTRAL.size + name_size
@@ -164,7 +164,7 @@ def _entries(data: memoryview, count: int, at: int, end: int, label: str) -> Ite
         yield Entry(name, size, crc, header, _payload(data, header, encoded, size, first, f"{label}: entry {name!r}"))
         at = after + extra_size + comment
     if at != end:
-        raise damaged(label, f"its directory has {end - at} bytes behind its last entry")
+        raise damaged(label, f"its directory has {end - at} bytes after its last entry")
 
 
 def _name(encoded: bytes, label: str) -> str:
@@ -189,7 +189,7 @@ def _large_numbers(extra: memoryview, numbers: tuple[int, int, int], place: str)
             size, packed, header = (next(large) if number == _LIMIT_32 else number for number in numbers)
             return size, packed, header
         at += length
-    raise damaged(place, "it has no zip64 field, and its numbers need one")
+    raise damaged(place, "its numbers need a zip64 field, but it has none")
 
 
 def _payload(data: memoryview, header: int, name: bytes, size: int, end: int, place: str) -> int:
@@ -210,4 +210,4 @@ def _payload(data: memoryview, header: int, name: bytes, size: int, end: int, pl
 
 def damaged(place: str, reason: str) -> ArchiveError:
     """Return the error for an archive that contradicts itself."""
-    return ArchiveError(f"{place} is damaged: {reason}. Get the file, or write it, again.")
+    return ArchiveError(f"{place} is damaged: {reason}. Download or save the file again.")

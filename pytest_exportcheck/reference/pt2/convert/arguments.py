@@ -17,7 +17,7 @@ from pytest_exportcheck.reference.pt2.convert.dtypes import (
     write_memory_format,
 )
 from pytest_exportcheck.reference.pt2.convert.numbers import read_device, write_device
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Unrepresentable
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
@@ -52,7 +52,7 @@ def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Arg
 
     Raises
     ------
-    Inexpressible
+    Unrepresentable
         When the schema has no form for the value.
     """
     value = number_of(value)
@@ -63,7 +63,7 @@ def write_argument(value: Plain, scope: Scope, empty: str = "as_tensors") -> Arg
     if isinstance(value, dict):
         tag, content = next(iter(value.items()))
         if tag not in _WRITERS:
-            raise Inexpressible(f"a value tagged {tag}")
+            raise Unrepresentable(f"a value tagged {tag}")
         return _WRITERS[tag](content, scope, empty)
     return Argument({bool: "as_bool", int: "as_int", float: "as_float", str: "as_string"}[type(value)], value)
 
@@ -87,7 +87,7 @@ def _tensor(name: str, scope: Scope) -> schema.TensorArgument:
 
 def _mapping(pairs: Any, scope: Scope, _: str) -> Argument:
     if not all(isinstance(key, str) for key, _ in pairs):
-        raise Inexpressible("a mapping with keys that are no strings")
+        raise Unrepresentable("a mapping with keys that are not strings")
     return Argument("as_string_to_argument", {key: write_argument(value, scope) for key, value in pairs})
 
 
@@ -126,7 +126,7 @@ def _list(values: Sequence[Plain], scope: Scope, empty: str) -> Argument:
     for kind in _LISTS:
         if all(kind.fits(value, scope) for value in values):
             return Argument(kind.tag, [kind.write(value, scope) for value in values])
-    raise Inexpressible("a list of elements of several kinds")
+    raise Unrepresentable("a list with elements of several kinds")
 
 
 @dataclass(frozen=True, eq=False)

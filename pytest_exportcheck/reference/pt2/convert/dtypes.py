@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import torch
 
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Unrepresentable
 from pytest_exportcheck.reference.pt2.schema import Layout, MemoryFormat, ScalarType
 
 #: torch's name of a dtype -> the schema's.
@@ -83,7 +83,7 @@ def read_memory_format(value: MemoryFormat) -> str:
 
 def _named(table: Mapping[str, str], name: str, what: str) -> str:
     if name not in table:
-        raise Inexpressible(f"{what} {name}")
+        raise Unrepresentable(f"{what} {name}")
     return table[name]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_exportcheck.errors import SchemaError
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Unrepresentable
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import is_packet_name
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
@@ -29,7 +29,7 @@ def write_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
             try:
                 text = write(meta[key])
                 read(text)
-            except (Inexpressible, KeyError, TypeError, ValueError):
+            except (Unrepresentable, KeyError, TypeError, ValueError):
                 continue
             written[key] = text
     return written
@@ -50,7 +50,7 @@ def _read_key(key: str, text: str) -> Plain:
     try:
         return _KEYS[key][1](text)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise SchemaError(f"metadata {key!r} is not of its form ({error}): {text[:100]!r}.") from None
+        raise SchemaError(f"metadata {key!r} has an unexpected form ({error}): {text[:100]!r}.") from None
 
 
 def _is_empty(value: Plain) -> bool:
@@ -59,7 +59,7 @@ def _is_empty(value: Plain) -> bool:
 
 def _text(value: Plain) -> str:
     if not isinstance(value, str):
-        raise Inexpressible(type(value).__name__)
+        raise Unrepresentable(type(value).__name__)
     return value
 
 
@@ -140,12 +140,12 @@ def _jsonable(value: Plain) -> Any:
         return {_key(key): _jsonable(each) for key, each in content}
     if tag == "tuple":
         return [_jsonable(each) for each in content]
-    raise Inexpressible(tag)
+    raise Unrepresentable(tag)
 
 
 def _key(key: Plain) -> Any:
     if isinstance(key, (dict, list)):
-        raise Inexpressible("a key")
+        raise Unrepresentable("a key")
     return key
 
 
@@ -178,7 +178,7 @@ def write_graph_metadata(meta: Mapping[str, Plain]) -> dict[str, str]:
     """Return the strings for the metadata of a whole program: the user's annotations."""
     try:
         return {} if _is_empty(meta.get("custom")) else {"custom": _write_custom(meta["custom"])}
-    except (Inexpressible, TypeError, ValueError):
+    except (Unrepresentable, TypeError, ValueError):
         return {}
 
 

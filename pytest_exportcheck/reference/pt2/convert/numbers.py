@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.dtypes import read_dtype, write_dtype, write_layout
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import Unrepresentable
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
@@ -61,7 +61,7 @@ def _is_symbolic(value: Plain) -> bool:
 
 def _expression(value: Plain, tag: str, hint_tag: str) -> schema.SymExpr:
     if tag not in value:
-        raise Inexpressible(f"{next(iter(value))} for a {tag}")
+        raise Unrepresentable(f"{next(iter(value))} for a {tag}")
     text, hint = value[tag]
     if hint is None:
         return schema.SymExpr(expr_str=text)

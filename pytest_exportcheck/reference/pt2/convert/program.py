@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.convert.arguments import Argument, Scope, read_argument, write_argument
 from pytest_exportcheck.reference.pt2.convert.metadata import read_graph_metadata, write_graph_metadata
 from pytest_exportcheck.reference.pt2.convert.read_graph import read_graph
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Unrepresentable
 from pytest_exportcheck.reference.pt2.convert.write_graph import write_graph
 from pytest_exportcheck.reference.pt2.expressions import SymbolTable, parse
 from pytest_exportcheck.reference.pt2.expressions import write as write_expression
@@ -26,6 +25,7 @@ from pytest_exportcheck.reference.pt2.plain.difference import difference, restor
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 from pytest_exportcheck.reference.pt2.treespec import describe_spec, dumps, loads, spec_of
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
 #: The version of the supplement, under the key ``exportcheck`` of the JSON. A reader leaves out a supplement of another version,
@@ -74,16 +74,15 @@ def _difference_for(given: schema.ExportedProgram) -> Plain:
         _leave_out(f"it has version {supplement['version']!r}, this reader knows {SUPPLEMENT_VERSION}")
         return {}
     if supplement["of"] != _digest(given):
-        _leave_out("the program beside it was changed after it was saved")
+        _leave_out("the program was changed after the supplement was saved")
         return {}
     return supplement["difference"]
 
 
 def _leave_out(why: str) -> None:
-    warnings.warn(
-        f"the supplement of the program is not taken in: {why}. What only it holds is lost, as when torch loads the file.",
+    warn_caller(
+        f"the supplement of the program is ignored: {why}. What only the supplement holds is lost, as when torch loads the file.",
         SerializationWarning,
-        stacklevel=4,
     )
 
 
@@ -208,7 +207,7 @@ def _write_arg(arg: Plain) -> Argument:
         return Argument(tag, structure(content[0]))
     try:
         return write_argument(content[1], Scope())
-    except Inexpressible:
+    except Unrepresentable:
         return Argument("as_operator", MARK)
 
 
@@ -265,7 +264,9 @@ def _read_arg(argument: Argument) -> Plain:
 
 
 def _no_graph(argument: schema.GraphArgument) -> str:
-    raise SchemaError(f"the signature names a graph, {argument.name!r}, where a tensor, a number or a constant stands.")
+    raise SchemaError(
+        f"the signature names a graph, {argument.name!r}, where a tensor, a number or a constant is expected."
+    )
 
 
 # --- calls of modules -----------------------------------------------------------------------

@@ -101,7 +101,7 @@ class _Reader:
         }
         found = tables.get(argument.tag, {}).get(name)
         if found is None:
-            raise SchemaError(f"nothing is said of {name!r}, a value of kind {argument.tag}.")
+            raise SchemaError(f"the graph does not describe {name!r}, a value of kind {argument.tag}.")
         return read_tensor_meta(found) if argument.tag == "as_tensor" else read_symbolic(found)
 
     # --- calls ------------------------------------------------------------------------------

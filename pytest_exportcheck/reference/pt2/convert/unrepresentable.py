@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 #: A name that no loader can resolve marks the places that the structures cannot represent.
-MARK = "exportcheck.inexpressible"
+MARK = "exportcheck.unrepresentable"
 
 
-class Inexpressible(Exception):
+class Unrepresentable(Exception):
     """A plain value has no form in the schema."""

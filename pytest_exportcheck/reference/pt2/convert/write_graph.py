@@ -18,7 +18,7 @@ from pytest_exportcheck.reference.pt2.convert.numbers import (
     write_sym_int,
     write_tensor_meta,
 )
-from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Inexpressible
+from pytest_exportcheck.reference.pt2.convert.unrepresentable import MARK, Unrepresentable
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.names import schema_of
 from pytest_exportcheck.reference.pt2.plain.values import number_of
@@ -75,7 +75,7 @@ class _Writer:
     def _output(self, value: Plain) -> Argument:
         try:
             return write_argument(value, self._scope)
-        except Inexpressible:
+        except Unrepresentable:
             return Argument("as_operator", MARK)
 
     # --- what nodes yield -------------------------------------------------------------------
@@ -86,7 +86,7 @@ class _Writer:
             if not isinstance(number_of(val), dict):
                 return write_argument(val, self._scope)
             return self._result(name, val)
-        except Inexpressible:
+        except Unrepresentable:
             return Argument("as_operator", MARK)
 
     def _result(self, name: str, val: Plain) -> Argument:
@@ -109,11 +109,11 @@ class _Writer:
             found = schema.CustomObjArgument(name=name, class_fqn=val["custom_object"][1])
             self._objects[name] = found
             return Argument("as_custom_obj", found)
-        raise Inexpressible(f"a result of kind {kind}")
+        raise Unrepresentable(f"a result of kind {kind}")
 
     def _tensor(self, name: str, val: Plain) -> schema.TensorArgument:
         if kind_of(val) != "tensor":
-            raise Inexpressible(f"{kind_of(val)} for a tensor")
+            raise Unrepresentable(f"{kind_of(val)} for a tensor")
         self._tensors[name] = write_tensor_meta(val["tensor"])
         return schema.TensorArgument(name=name)
 
@@ -157,7 +157,7 @@ class _Writer:
                 is_hop_single_tensor_return=self._is_single(name, node),
                 name=name,
             )
-        except Inexpressible:
+        except Unrepresentable:
             return schema.Node(target=MARK, inputs=[], outputs=[], metadata=metadata, name=name)
 
     def _is_single(self, name: str, node: Mapping[str, Plain]) -> bool | None:

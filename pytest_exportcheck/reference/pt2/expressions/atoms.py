@@ -14,7 +14,7 @@ from pytest_exportcheck.reference.pt2.expressions.symbols import ASSUMPTIONS, NA
 
 _FLOAT = re.compile(rf"[-+]?([0-9]{{1,{DIGITS}}})(\.[0-9]{{0,{DIGITS}}})?([eE][-+]?[0-9]{{1,{EXPONENT_DIGITS}}})?")
 
-#: A literal: a text in quotes, a whole number, True or False.
+#: A literal: a quoted string, a whole number, True or False.
 Literal = str | int | bool
 
 

@@ -51,7 +51,7 @@ def _check_product(factors: Sequence[Any], what: str) -> None:
 def _refuse(found: int, limit: int, what: str) -> None:
     if found > limit:
         raise ExpressionError(
-            f"{what} would have some {found} terms, or factors in them, multiplied out; at most {limit} are read."
+            f"{what} would have about {found} terms or factors when expanded; at most {limit} are allowed."
         )
 
 

@@ -117,7 +117,7 @@ class _Parser:
         """Return the operands between signs of one level, of which the first was read."""
         place = self.place
         if len(self._text) > INFIX_LENGTH:
-            raise refusal(self._text, place, f"infix signs in an expression of more than {INFIX_LENGTH} characters")
+            raise refusal(self._text, place, f"infix operators in an expression of more than {INFIX_LENGTH} characters")
         parts, signs = [first], []
         while self._token.kind == "sign" and self._token.text in SIGNS and SIGNS[self._token.text].level == level:
             signs.append(self._take().text)
@@ -220,7 +220,7 @@ class _Parser:
                 key = self._take()
                 self._expect("=")
                 if key.text in options:
-                    raise refusal(self._text, key.start, f"{key.text} is said twice")
+                    raise refusal(self._text, key.start, f"{key.text} is given twice")
                 options[key.text] = self._literal()
             elif options:
                 raise self._expected("a name and '='")
@@ -241,7 +241,7 @@ class _Parser:
         if minus:
             self._take()
         if self._token.kind != "number" or not self._token.text.isdigit():
-            raise self._expected("a text in quotes, a whole number, True or False")
+            raise self._expected("a quoted string, a whole number, True or False")
         digits = self._take()
         try:
             return -integer(digits.text) if minus else integer(digits.text)

@@ -72,5 +72,5 @@ def run(signs: Sequence[str]) -> Function:
     """
     row = SIGNS[signs[0]]
     if len(signs) > 1 and any(SIGNS[sign].single for sign in signs):
-        raise ValueError("write parentheses around what belongs together")
+        raise ValueError("add parentheses to make the grouping explicit")
     return row.function

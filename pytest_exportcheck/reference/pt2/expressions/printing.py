@@ -40,7 +40,7 @@ def _number(value: object) -> Any:
     """Convert a number or truth value of Python, and nothing else: sympify of a text would run the text."""
     if isinstance(value, (bool, int, float)):
         return sympy.sympify(value)
-    raise ExpressionError(f"{type(value).__name__} is no expression. Expected one of sympy, or a number.")
+    raise ExpressionError(f"{type(value).__name__} is not an expression. Expected a sympy expression or a number.")
 
 
 def _text(expression: Any, table: SymbolTable) -> str:
@@ -66,7 +66,7 @@ def _check(expression: Any, table: SymbolTable) -> None:
             table.adopt(part)
         elif not (type(part) in WRITABLE if part.args else _is_constant(part)):
             raise ExpressionError(
-                f"expression {_shown(expression)!r} has {_shown(part)!r}, a {type(part).__name__}, which no file can hold."
+                f"expression {_shown(expression)!r} has {_shown(part)!r}, a {type(part).__name__}, which a file cannot hold."
             )
         rest.extend((each, depth + 1) for each in part.args)
 

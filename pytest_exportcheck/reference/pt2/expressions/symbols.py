@@ -88,7 +88,7 @@ class SymbolTable:
             assumptions = next((said for kind, said in _KINDS if kind.fullmatch(name)), None)
             if assumptions is None:
                 raise ExpressionError(
-                    f"unknown symbol {name!r}, which is neither one of the program nor named as ShapeEnv names them (s0, "
+                    f"unknown symbol {name!r}: it is not a symbol of the program, and ShapeEnv does not use such names (s0, "
                     "u0, zf0, zuf0)."
                 )
             return self.symbol(name, assumptions)

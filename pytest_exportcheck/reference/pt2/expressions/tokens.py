@@ -42,7 +42,7 @@ def next_token(text: str, offset: int) -> Token:
     start = _SPACE.match(text, offset).end()  # type: ignore[union-attr] # it matches nothing, too
     match = _TOKEN.match(text, start)
     if match is None or match.lastgroup is None:
-        raise refusal(text, start, f"{text[start]!r} is no part of an expression")
+        raise refusal(text, start, f"{text[start]!r} is not part of an expression")
     return Token(match.lastgroup, match[0], start, match.end())
 
 

@@ -8,7 +8,6 @@ for as the strings ``"Infinity"``, ``"-Infinity"`` and ``"NaN"``.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from pytest_exportcheck.reference.pt2.json.conform import Walk
 from pytest_exportcheck.reference.pt2.json.fast import read_tagged, spelled, write_quickly, write_tagged
 from pytest_exportcheck.reference.pt2.json.strict import Path, fault, path_text, text_of, too_deep
 from pytest_exportcheck.reference.pt2.schema import SCHEMA_VERSION, ExportedProgram, Record
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 MAJOR, MINOR = SCHEMA_VERSION
 _KNOWN = f"{MAJOR}.{MINOR}"
@@ -60,7 +60,7 @@ def decode_program(data: bytes, *, where: str) -> tuple[ExportedProgram, Unknown
             program, exportcheck=program.exportcheck.copy()
         )  # releases the bytes of the file
     if program.schema_version.minor > MINOR:
-        warnings.warn(_newer(program, unknown, where), SchemaWarning, stacklevel=4)
+        warn_caller(_newer(program, unknown, where), SchemaWarning)
     return program, unknown
 
 

@@ -113,7 +113,7 @@ def write_tagged(value: object) -> dict[str, object]:
     """
     if isinstance(value, Tagged):
         return {value.tag: value.value}
-    raise SchemaError(f"{type(value).__qualname__} cannot be written: it is no type of the schema.")
+    raise SchemaError(f"{type(value).__qualname__} cannot be written: it is not a type of the schema.")
 
 
 def _written_tagged(value: object) -> dict[str, object]:

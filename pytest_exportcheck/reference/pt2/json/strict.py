@@ -94,7 +94,7 @@ def _refuse_large(digits: str) -> int:
 
 
 def _large(digits: str) -> _Fault:
-    return _Fault("an integer of 64 bits", digits if len(digits) <= 40 else f"one of {len(digits)} digits")
+    return _Fault("an integer of 64 bits", digits if len(digits) <= 40 else f"one with {len(digits)} digits")
 
 
 def _located(text: str, where: str) -> SchemaError:

@@ -4,7 +4,6 @@ structure.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader
 from pytest_exportcheck.reference.pt2.payloads.pickles import dumped, loaded
 from pytest_exportcheck.reference.pt2.treespec import describe_spec, spec_of
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -33,10 +33,8 @@ def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
     ours = _saved(list(leaves))
     if ours is None or not _is_safe(ours):
         kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)}))
-        warnings.warn(
-            f"the example inputs are left out of the file: values of {kinds} can only be pickled.",
-            SerializationWarning,
-            stacklevel=2,
+        warn_caller(
+            f"the example inputs are left out of the file: values of {kinds} can only be pickled.", SerializationWarning
         )
         return {record: theirs or b""}
     described = msgspec.json.encode(describe_spec(structure))
@@ -68,15 +66,17 @@ def _unflattened(leaves: Any, structure: bytes, where: str) -> Any:
     try:
         described = msgspec.json.decode(structure)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ArchiveError(f"{where} is no JSON: {error}. Save the program again.") from None
+        raise ArchiveError(f"{where} is not JSON: {error}. Save the program again.") from None
     spec = spec_of(described)
     if not isinstance(leaves, list) or len(leaves) != spec.num_leaves:
-        raise ArchiveError(f"{where} has {spec.num_leaves} leaves, and beside it are others. Save the program again.")
+        raise ArchiveError(
+            f"{where} has {spec.num_leaves} leaves, but the file has other values. Save the program again."
+        )
     try:
         return pytree.tree_unflatten(leaves, spec)
     except Exception as error:  # a registered class is the user's code, given what a file says
         raise ArchiveError(
-            f"{where}: the example inputs cannot be put together: {type(error).__name__}: {error}. Save the program again."
+            f"{where}: the example inputs cannot be rebuilt: {type(error).__name__}: {error}. Save the program again."
         ) from error
 
 
@@ -84,7 +84,7 @@ def _checked(inputs: Any, where: str) -> Inputs:
     if isinstance(inputs, tuple) and len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):
         return inputs
     raise ArchiveError(
-        f"{where}: the example inputs are a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}."
+        f"{where}: the example inputs must be a tuple of arguments and a dict of keyword arguments, got {type(inputs).__name__}."
     )
 
 

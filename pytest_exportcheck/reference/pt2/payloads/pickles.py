@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,13 +13,21 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import PayloadError
-from pytest_exportcheck.reference._torch.values import pickle_script_object, unpickle_script_object
+from pytest_exportcheck.reference._torch.objects import is_opaque, pickle_script_object, unpickle_script_object
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader
 from pytest_exportcheck.reference.pt2.archive.zip_format import damaged, read_directory
 
+_SCRIPT, _OPAQUE = "custom_obj_", "opaque_obj_"
 
-def pickled(value: torch.ScriptObject, place: str) -> bytes:
-    """Return a script object as torch keeps it in an archive; ``place`` is its name in messages.
+
+def is_pickled(value: object) -> bool:
+    """Return True for a value that an archive keeps as a pickle: a script object, or an opaque object."""
+    return isinstance(value, torch.ScriptObject) or is_opaque(value)
+
+
+def pickled(value: Any, place: str) -> tuple[str, bytes]:
+    """Return an object as torch keeps it in an archive, after the beginning of its record's name; ``place`` is the name
+    of the object in messages.
 
     Raises
     ------
@@ -26,10 +35,12 @@ def pickled(value: torch.ScriptObject, place: str) -> bytes:
         Where its class does not define how to pickle it.
     """
     try:
-        return pickle_script_object(value)
+        if isinstance(value, torch.ScriptObject):
+            return _SCRIPT, pickle_script_object(value)
+        return _OPAQUE, pickle.dumps(value)
     except Exception as error:  # the class's own code may raise anything
         raise PayloadError(
-            f"{place} cannot be saved: it cannot be pickled: {type(error).__name__}: {error}. Let its class say how."
+            f"{place} cannot be saved, because it cannot be pickled: {type(error).__name__}: {error}. Make its class picklable."
         ) from error
 
 
@@ -45,8 +56,8 @@ def unpickled(reader: ArchiveReader, record: str, place: str, trust: bool) -> An
     """
     if not trust:
         raise PayloadError(
-            f"{place} is pickled (record {record!r}): to read it is to run code from the file. "
-            "Where you trust whoever made the file, pass trust=True."
+            f"{place} is pickled (record {record!r}), and reading a pickle can run code from the file. "
+            "If you trust the source of the file, pass trust=True."
         )
     data = reader.read(record)
     load = next(load for prefix, load in _LOADERS if record.rpartition("/")[2].startswith(prefix))
@@ -86,15 +97,23 @@ def loaded(data: bytes, place: str, trust: bool) -> Any:
             _refuse_other_containers(data, place)
         return torch.load(io.BytesIO(data), weights_only=not trust)
     except Exception as error:  # the unpickler's own error, what the archive reader raises, and with trust anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise PayloadError(
-            f"{place} is refused by torch's {'' if trust else 'weights-only '}unpickler ({reason}). "
+            f"{place} is refused by torch's {'' if trust else 'weights-only '}unpickler ({_reason(error)}). "
             + (
-                "Get the file again."
+                "Download or save the file again."
                 if trust
-                else "If you trust whoever made it, pass trust=True: that may run code of theirs."
+                else "If you trust the source of the file, pass trust=True, which may run code from it."
             )
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first sentence of an error; of the weights-only unpickler, that about the pickle: its message begins
+    with advice about ``torch.load``.
+    """
+    text = str(error)
+    found = re.search(r"WeightsUnpickler error: (.+)", text)
+    return (found[1] if found else text.partition("\n")[0] or type(error).__name__).partition(". ")[0]
 
 
 def _refuse_other_containers(data: bytes, place: str) -> None:
@@ -109,7 +128,7 @@ def _tensor(data: bytes) -> Any:
 
 
 _LOADERS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
-    ("custom_obj_", unpickle_script_object),
-    ("opaque_obj_", pickle.loads),
+    (_SCRIPT, unpickle_script_object),
+    (_OPAQUE, pickle.loads),
     ("", _tensor),
 )

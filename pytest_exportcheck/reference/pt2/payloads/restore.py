@@ -109,13 +109,13 @@ class _Storages:
             As ``restore``.
         """
         if meta.layout is not Layout.Strided:
-            raise damaged(place, f"its layout is {meta.layout.name}, and only strided tensors are stored so")
+            raise damaged(place, f"its layout is {meta.layout.name}, but only strided tensors are stored this way")
         record = self._origin(record, place)
         absent = self._absent.get(record)
         size, _ = self.reader.checksum(record)
         needed, there = reach(meta, place), absent.nbytes if absent else size
         if needed > there:
-            raise damaged(place, f"it needs {needed} bytes of a storage, and that of the record {record!r} has {there}")
+            raise damaged(place, f"it needs {needed} bytes of storage, but the record {record!r} has {there}")
         mode = self._mode() if absent and absent.is_fake else None
         try:
             return view_of(self._storage(record, meta.device, absent, mode, place), meta, mode)
@@ -128,7 +128,7 @@ class _Storages:
         """Return the record whose storage this record uses."""
         origin = self._copies.get(record, record)
         if self.reader.checksum(origin) != self.reader.checksum(record):
-            raise damaged(place, f"the record {record!r} should be a copy of {origin!r}, and has other bytes")
+            raise damaged(place, f"the record {record!r} should be a copy of {origin!r}, but has other bytes")
         return origin
 
     def _storage(
@@ -171,7 +171,7 @@ def _payload(storages: _Storages, kind: Kind, name: str, payload: PayloadMeta, t
     if payload.use_pickle:
         return unpickled(storages.reader, record, place, trust)
     if payload.tensor_meta is None:
-        raise damaged(place, "it is neither a pickle nor has it a tensor_meta")
+        raise damaged(place, "it is not a pickle and has no tensor_meta")
     tensor = storages.tensor(record, payload.tensor_meta, place)
     return _finished(tensor, payload.is_param, payload.tensor_meta.requires_grad, place)
 
@@ -210,13 +210,13 @@ def _put_sparse(storages: _Storages, values: _Values, tensors: Sequence[SparseTe
         ref = sparse.tensor
         place = _place(storages.reader.label, ref.table, ref.name)
         if ref.name in values[ref.table]:
-            raise damaged(place, "it is there twice")
+            raise damaged(place, "it is listed twice")
         components = [_viewed(storages, view, place) for view in sparse.components]
         if any(
             each.numel() * each.element_size() > _REPEATED * (each.untyped_storage().nbytes() + 1024)
             for each in components
         ):
-            raise damaged(place, "its components repeat the same few bytes, and are too large to be checked")
+            raise damaged(place, "its components repeat the same few bytes and are too large to be checked")
         try:
             tensor = sparse_of(sparse.layout, sparse.sizes, components, sparse.is_coalesced)
         except TORCH_REFUSALS as error:
@@ -237,7 +237,7 @@ def _unite(label: str, values: _Values, groups: Sequence[Sequence[Ref]]) -> None
             if _facts(one) != _facts(other):
                 place = _place(label, ref.table, ref.name)
                 raise damaged(
-                    place, f"it should be one with {group[0].table} {group[0].name!r}, and is of another kind"
+                    place, f"it should be the same object as {group[0].table} {group[0].name!r}, but is of another kind"
                 )
             values[ref.table][ref.name] = one
 
@@ -252,7 +252,7 @@ def _named(label: str, values: _Values, ref: Ref) -> Any:
     try:
         return values[ref.table][ref.name]
     except KeyError:
-        raise damaged(_place(label, ref.table, ref.name), "it is spoken of, and is not there") from None
+        raise damaged(_place(label, ref.table, ref.name), "it is referenced but missing") from None
 
 
 def _place(label: str, table: Table, name: str) -> str:

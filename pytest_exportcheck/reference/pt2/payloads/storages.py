@@ -63,7 +63,7 @@ def storage_on(storage: torch.UntypedStorage, device: Device, place: str) -> tor
         return flat.to(torch_device(device)).untyped_storage()
     except TORCH_REFUSALS as error:
         raise PayloadError(
-            f"{place} was saved on {_device_text(device)}, where it cannot be put: {str(error).splitlines()[0]} "
+            f"{place} was saved on {_device_text(device)}, which is not available here: {str(error).splitlines()[0]} "
             "Load it on a machine with that device, or save it from the CPU."
         ) from None
 
@@ -104,9 +104,9 @@ def reach(meta: TensorMeta, place: str) -> int:
     """
     symbols = [each for each in (*meta.sizes, *meta.strides, meta.storage_offset) if each.tag != "as_int"]
     if symbols:
-        raise damaged(place, f"its size {symbols[0].value.expr_str} is a symbol, and a stored tensor has numbers")
+        raise damaged(place, f"its size {symbols[0].value.expr_str} is a symbol, but a stored tensor has fixed sizes")
     if meta.dtype not in DTYPES:
-        raise damaged(place, f"its dtype {meta.dtype.name} is none that this torch has")
+        raise damaged(place, f"its dtype {meta.dtype.name} does not exist in this torch")
     sizes, strides, offset = _numbers(meta.sizes), _numbers(meta.strides), meta.storage_offset.as_int
     count = 1
     for size in sizes:
@@ -147,5 +147,5 @@ def meta_of(tensor: torch.Tensor, place: str) -> TensorMeta:
 def _sizes(numbers: Sequence[int | torch.SymInt], place: str) -> list[SymInt]:
     for number in numbers:
         if isinstance(number, torch.SymInt):
-            raise PayloadError(f"{place} cannot be saved: its size {number} is a symbol. Give it a size that is known.")
+            raise PayloadError(f"{place} cannot be saved: its size {number} is a symbol. Give it a fixed size.")
     return [SymInt("as_int", int(number)) for number in numbers]

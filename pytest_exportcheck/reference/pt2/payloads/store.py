@@ -24,7 +24,7 @@ from pytest_exportcheck.reference.pt2.payloads.config import (
     SparseTensor,
     View,
 )
-from pytest_exportcheck.reference.pt2.payloads.pickles import pickled
+from pytest_exportcheck.reference.pt2.payloads.pickles import is_pickled, pickled
 from pytest_exportcheck.reference.pt2.payloads.sparse import components_of
 from pytest_exportcheck.reference.pt2.payloads.storages import bytes_of, meta_of
 from pytest_exportcheck.reference.pt2.schema import PayloadConfig, PayloadMeta
@@ -131,8 +131,8 @@ def _stored(shelf: _Shelf, kind: Kind, values: Mapping[str, object]) -> PayloadC
     for position, (name, value) in enumerate(values.items()):
         ref, place = Ref(kind.table, name), f"{kind.table}: {name!r}"
         shelf.refer(value, ref)
-        if isinstance(value, torch.ScriptObject):
-            record = shelf.add(kind.folder, "custom_obj_", pickled(value, place))
+        if is_pickled(value):
+            record = shelf.add(kind.folder, *pickled(value, place))
             config[name] = PayloadMeta(
                 path_name=record.removeprefix(kind.folder), is_param=False, use_pickle=True, tensor_meta=None
             )
@@ -163,11 +163,11 @@ def _storable(value: object, place: str) -> torch.Tensor:
         For a value that is not such a tensor.
     """
     if not isinstance(value, torch.Tensor):
-        reason = f"it is of the class {type(value).__name__}, neither a tensor nor a script object"
+        reason = f"it is of the class {type(value).__name__}, neither a tensor nor a script object nor opaque"
     elif type(value) not in (torch.Tensor, torch.nn.Parameter) and not isinstance(value, FakeTensor):
-        reason = f"it is a tensor of the class {type(value).__name__}, of which its bytes are not all. Unwrap it"
+        reason = f"it is a tensor of the class {type(value).__name__}, which is more than its bytes. Unwrap it"
     elif value.is_quantized:
-        reason = "it is quantized by torch.quantize, whose scales have no place in the schema. Dequantize it"
+        reason = "it is quantized by torch.quantize, whose scales the schema cannot hold. Dequantize it"
     elif value.is_nested or value.layout not in LAYOUT_NUMBERS:
         reason = "it is nested, or opaque to torch itself. Save it as a strided tensor"
     else:

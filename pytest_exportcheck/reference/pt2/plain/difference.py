@@ -57,7 +57,7 @@ def restored(given: Plain, change: Difference) -> Plain:
     try:
         return _restored(given, change)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise SchemaError(f"the supplement does not fit the program that it stands beside: {error!r}.") from error
+        raise SchemaError(f"the supplement does not fit the program of the file: {error!r}.") from error
 
 
 def _restored(given: Plain, change: Difference) -> Plain:

@@ -41,14 +41,16 @@ def register_extension(op_type: type, extension_handler: Any) -> None:
         For a type or a namespace that has a handler, and for a namespace with a colon.
     """
     if not isinstance(op_type, type) or op_type.__module__.partition(".")[0] in ("torch", "builtins"):
-        raise TypeError(f"an extension operator is of a type of your own, got {op_type!r}.")
+        raise TypeError(
+            f"the type of an extension operator must be a class from outside torch and builtins, got {op_type!r}."
+        )
     methods = ("namespace", "to_op_name", "from_op_name", "op_schema")
     missing = [name for name in methods if not callable(getattr(extension_handler, name, None))]
     if missing:
         raise TypeError(f"the handler {extension_handler!r} lacks {', '.join(missing)}.")
     namespace = extension_handler.namespace()
     if not isinstance(namespace, str) or ":" in namespace:
-        raise ValueError(f"a namespace is a text without a colon, got {namespace!r}.")
+        raise ValueError(f"a namespace must be a string without a colon, got {namespace!r}.")
     if op_type in _BY_TYPE or namespace in _BY_NAMESPACE:
         raise ValueError(f"{op_type.__qualname__} or the namespace {namespace!r} has a handler already.")
     _BY_TYPE[op_type] = _BY_NAMESPACE[namespace] = extension_handler
@@ -67,7 +69,7 @@ def extension_name(target: Any) -> str | None:
         return None
     name = handler.to_op_name(target)
     if not isinstance(name, str) or ":" in name:
-        raise UnsupportedError(f"the handler of {target!r} should name it by a text without a colon, got {name!r}.")
+        raise UnsupportedError(f"the handler of {target!r} must name it by a string without a colon, got {name!r}.")
     return f"{_SIGN}{handler.namespace()}:{name}"
 
 
@@ -96,7 +98,9 @@ def extension_of(name: str) -> Any:
     except Exception as error:
         raise UnsupportedError(f"the handler of {namespace!r} refuses {operator!r}: {error}.") from error
     if _BY_TYPE.get(type(found)) is not handler:
-        raise UnsupportedError(f"the handler of {namespace!r} makes {found!r} of {operator!r}, no operator of its own.")
+        raise UnsupportedError(
+            f"the handler of {namespace!r} returned {found!r} for {operator!r}, which is not one of its operators."
+        )
     return found
 
 

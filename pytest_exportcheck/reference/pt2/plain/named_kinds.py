@@ -25,7 +25,7 @@ def _is_structseq(value: Any) -> bool:
 def _named_tuple(given: Any, reader: Reader, value_of: Read) -> Any:
     kind = global_of(given[0])
     if not (isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")):
-        raise SchemaError(f"{given[0]!r} is no namedtuple class.")
+        raise SchemaError(f"{given[0]!r} is not a namedtuple class.")
     return tuple.__new__(kind, [value_of(each, reader) for each in given[1]])
 
 
@@ -37,7 +37,7 @@ def _torch_record(given: Any, reader: Reader, value_of: Read) -> Any:
     """Return a data class of torch's, filled without its constructor."""
     kind = global_of(given[0])
     if not (isinstance(kind, type) and is_dataclass(kind) and given[0].startswith("torch.")):
-        raise SchemaError(f"{given[0]!r} is no data class of torch.")
+        raise SchemaError(f"{given[0]!r} is not a dataclass of torch.")
     made: Any = object.__new__(kind)
     for each, value in zip(fields(kind), given[1], strict=True):
         object.__setattr__(made, each.name, value_of(value, reader))
@@ -54,7 +54,7 @@ def _structseq(given: Any, reader: Reader, value_of: Read) -> Any:
 def _enum(given: Any) -> Any:
     kind = global_of(given[0])
     if not (isinstance(kind, type) and issubclass(kind, Enum)):
-        raise SchemaError(f"{given[0]!r} is no enumeration.")
+        raise SchemaError(f"{given[0]!r} is not an enumeration.")
     return kind.__members__[given[1]]
 
 

@@ -102,7 +102,7 @@ def target_name(target: Any) -> str:
     if target in _FUNCTIONS or module == _PREDISPATCH:
         return f"{module}.{target.__name__}"
     raise UnsupportedError(
-        f"{target!r} is no operator that a file can name. Wrap what it does in a custom operator (torch.library.custom_op), "
+        f"{target!r} is not an operator that a file can name. Wrap what it does in a custom operator (torch.library.custom_op), "
         "or register a handler for its type (pytest_exportcheck.reference.register_extension)."
     )
 
@@ -127,7 +127,9 @@ def target_of(name: str) -> Any:
         found = vars(sys.modules[module]).get(last) if module in sys.modules else None
         if callable(found):
             return found
-    raise UnsupportedError(f"{name!r} is no function that a program may call. Was the file written by a newer torch?")
+    raise UnsupportedError(
+        f"{name!r} is not a function that a program may call. Was the file written by a newer torch?"
+    )
 
 
 def schema_of(name: str) -> Any:
@@ -154,7 +156,7 @@ def _operator(name: str, *kinds: type) -> Any:
     if isinstance(found, kinds):
         return found
     raise UnsupportedError(
-        f"there is no operator {name!r} here. Import the package that registers it before loading the file."
+        f"the operator {name!r} is not registered. Import the package that registers it before loading the file."
     )
 
 
@@ -173,7 +175,7 @@ def global_name(value: Any) -> str:
     name = f"{module}:{getattr(value, '__qualname__', getattr(value, '__name__', None))}"
     found = name if _lookup(name) is value else _name_in_torch(value)
     if found is None:
-        raise UnsupportedError(f"{value!r} cannot be found again by its name: define it at the top of a module.")
+        raise UnsupportedError(f"{value!r} cannot be found by its name. Define it at the top level of a module.")
     return found
 
 
@@ -200,7 +202,7 @@ def global_of(name: str) -> Any:
         return _operator(name, OpOverloadPacket)
     found = _lookup(name)
     if found is None:
-        raise UnsupportedError(f"{name!r} is in no imported module. Import its module before loading the file.")
+        raise UnsupportedError(f"{name!r} is not in an imported module. Import its module before loading the file.")
     return found
 
 

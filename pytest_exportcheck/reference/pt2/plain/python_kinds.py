@@ -36,10 +36,10 @@ def _key(given: Plain, reader: Reader, value_of: Read) -> Any:
     author can choose.
     """
     if isinstance(given, dict) and not given.keys().isdisjoint(("record", "namedtuple")):
-        raise SchemaError(f"{str(given)[:60]!r} is no key of a mapping, and no element of a set.")
+        raise SchemaError(f"{str(given)[:60]!r} cannot be a key of a mapping or an element of a set.")
     key = value_of(given, reader)
     if isinstance(key, int) and abs(key) >= sys.hash_info.modulus:
-        raise SchemaError("a whole number of more than 60 bits is no key of a mapping, and no element of a set.")
+        raise SchemaError("a whole number of more than 60 bits cannot be a key of a mapping or an element of a set.")
     return key
 
 
@@ -49,7 +49,7 @@ _FACTORIES = {each.__name__: each for each in (list, dict, set, int, float, str,
 def _factory_name(factory: Any) -> str | None:
     if factory is None or factory in _FACTORIES.values():
         return getattr(factory, "__name__", None)
-    raise UnsupportedError(f"a defaultdict of {factory!r} cannot be saved: one of {', '.join(_FACTORIES)} can.")
+    raise UnsupportedError(f"a defaultdict of {factory!r} cannot be saved. Use one of {', '.join(_FACTORIES)}.")
 
 
 def _factory(name: str | None) -> Any:

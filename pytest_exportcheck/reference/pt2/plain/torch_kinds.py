@@ -69,7 +69,7 @@ def _is_traced_tensor(value: object) -> bool:
 def _torch_constant(name: str, kind: type) -> Any:
     found = vars(torch).get(name)
     if not isinstance(found, kind):
-        raise SchemaError(f"torch.{name} is no {kind.__name__}.")
+        raise SchemaError(f"torch.{name} is not a {kind.__name__}.")
     return found
 
 

@@ -47,15 +47,15 @@ def checked_guard(text: object) -> str:
         For any other text.
     """
     if not isinstance(text, str) or len(text) > _LONGEST or "\n" in text or "\r" in text:
-        raise SchemaError(f"guard {str(text)[:60]!r} is no condition in one line.")
+        raise SchemaError(f"guard {str(text)[:60]!r} is not a condition on one line.")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SchemaError(f"guard {text[:60]!r} is no expression: {error}.") from None
+        raise SchemaError(f"guard {text[:60]!r} is not an expression: {error}.") from None
     for node in ast.walk(tree):
         if not isinstance(node, (*_SHAPES, *_OPERATIONS)) and not _is_harmless(node):
             raise SchemaError(
-                f"guard {text[:60]!r} has a {type(node).__name__} that no condition on sizes has. Save the program again."
+                f"guard {text[:60]!r} has a {type(node).__name__}, which a condition on sizes cannot have. Save the program again."
             )
     return text
 
@@ -100,7 +100,7 @@ def check_call(signature: ModuleCallSignature) -> None:
         names.extend(spec.child(1).context)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise SchemaError(f"{str(name)[:60]!r} is no name of an argument of a call.")
+            raise SchemaError(f"{str(name)[:60]!r} is not the name of an argument of a call.")
 
 
 def check_example(constants: Iterable[object], example_inputs: Any) -> None:
@@ -132,8 +132,8 @@ def check_example(constants: Iterable[object], example_inputs: Any) -> None:
 
 def _refusal(text: str, what: str) -> UnsupportedError:
     return UnsupportedError(
-        f"{what} is {text[:60]!r}: torch makes Python code of it, in quotes that it breaks out of. Save the program without "
-        "such texts, or without example inputs."
+        f"{what} is {text[:60]!r}, which breaks out of its quotes in the Python code that torch generates. Save the program without "
+        "such strings, or without example inputs."
     )
 
 

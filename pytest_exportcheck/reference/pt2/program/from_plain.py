@@ -99,7 +99,7 @@ def _verifier(name: str) -> Any:
     try:
         return load_verifier(name)
     except Exception as error:
-        raise UnsupportedError(f"there is no verifier for the dialect {name!r} here: {error}.") from None
+        raise UnsupportedError(f"no verifier for the dialect {name!r} exists here: {error}.") from None
 
 
 class _Builder:
@@ -160,7 +160,7 @@ class _Builder:
 
     def _sizes(self, given: Plain) -> list[Any]:
         if not isinstance(given, list):  # a range would be iterated
-            raise SchemaError(f"the sizes of a tensor are a list, got {str(given)[:60]!r}.")
+            raise SchemaError(f"the sizes of a tensor must be a list, got {str(given)[:60]!r}.")
         return [value_of(each, self) for each in given]
 
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
@@ -208,7 +208,7 @@ class _Builder:
         called.
         """
         if not self._trusts_names:
-            raise SchemaError(f"{name!r} stands where a program takes an operator, a number or a tensor.")
+            raise SchemaError(f"expected an operator, a number or a tensor, got {name!r}.")
         return global_of(name)
 
     # --- graphs -----------------------------------------------------------------------------

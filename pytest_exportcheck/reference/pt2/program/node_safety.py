@@ -57,17 +57,19 @@ def check_node(name: str, given: Mapping[str, Plain], graphs: Mapping[str, Plain
     if op == "placeholder":
         _check_name(target, "the target of a placeholder")
         if given["kwargs"] or not all(each is None or type(each) in (bool, int, float, str) for each in given["args"]):
-            raise SchemaError("a placeholder takes no arguments but a constant, its default.")
+            raise SchemaError("a placeholder takes no arguments except a constant default.")
     if op == "get_attr" and target not in graphs:
-        raise SchemaError(f"it gets {str(target)[:60]!r}, and the graph holds {', '.join(graphs) or 'no graphs'}.")
+        raise SchemaError(f"it reads {str(target)[:60]!r}, but the graph holds {', '.join(graphs) or 'no graphs'}.")
     for key in given["kwargs"]:
         if not key.isidentifier() or keyword.iskeyword(key):
-            raise SchemaError(f"{key[:60]!r} is no name of an argument.")
+            raise SchemaError(f"{key[:60]!r} is not the name of an argument.")
     for each in (*given["args"], *given["kwargs"].values()):
         _check_tags(each, _ARGUMENTS, "among the arguments of a node")
     _check_tags(given["meta"].get("val"), _RESULTS, "as the val of a node")
     for key in CODE_KEYS & given["meta"].keys():
-        raise SchemaError(f"its metadata has {key!r}, by which torch makes other code. Delete it and save again.")
+        raise SchemaError(
+            f"its metadata has {key!r}, which changes the code that torch generates. Delete it and save again."
+        )
 
 
 def check_graph_name(name: str) -> None:
@@ -80,7 +82,7 @@ def check_graph_name(name: str) -> None:
     """
     _check_name(name, "the name of a graph")
     if hasattr(_TAKEN, name):
-        raise SchemaError(f"a graph is called {name!r}, which is a part of every module.")
+        raise SchemaError(f"a graph is called {name!r}, which is an attribute of every module.")
 
 
 def _check_name(name: object, what: str) -> None:
@@ -92,7 +94,7 @@ def _check_tags(value: Plain, allowed: set[str], where: str) -> None:
     for tag in _tags(value):
         if tag not in allowed:
             raise SchemaError(
-                f"a value tagged {tag[:60]!r} stands {where}. Expected one of {', '.join(sorted(allowed))}."
+                f"a value tagged {tag[:60]!r} is not allowed {where}. Expected one of {', '.join(sorted(allowed))}."
             )
 
 

@@ -6,7 +6,6 @@ A *graph* is ``{"order": [names], "nodes": {name: node}, "graphs": {attribute: g
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from pytest_exportcheck.reference.pt2.plain.names import target_name
 from pytest_exportcheck.reference.pt2.plain.values import plain
 from pytest_exportcheck.reference.pt2.program.node_safety import CODE_KEYS
 from pytest_exportcheck.reference.pt2.treespec import describe_spec
+from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 
 def plain_program(program: ExportedProgram) -> dict[str, Plain]:
@@ -56,7 +56,7 @@ def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plai
         value = getattr(module, name, None)
         if not isinstance(value, torch.fx.GraphModule):
             raise UnsupportedError(
-                f"node get_attr {place}{name} takes a {type(value).__name__}; a program holds tensors as inputs of its graph "
+                f"node get_attr {place}{name} reads a {type(value).__name__}; a program holds tensors as inputs of its graph "
                 "and graphs as attributes. Export the model again, or run_decompositions() on the program."
             )
         graphs[name] = plain_graph(value, f"{place}{name}.")
@@ -93,14 +93,14 @@ def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
             TypeError,
             ValueError,
         ) as error:  # a TypeError or ValueError comes from a malformed stack
-            warnings.warn(f"metadata {key!r} of {owner} is left out: {error}.", SerializationWarning, stacklevel=2)
+            warn_caller(f"metadata {key!r} of {owner} is left out: {error}.", SerializationWarning)
 
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise UnsupportedError("its key is no string")
+        raise UnsupportedError("its key is not a string")
     if key in CODE_KEYS:
-        raise UnsupportedError("torch makes other code by it")
+        raise UnsupportedError("it changes the code that torch generates")
     return key
 
 

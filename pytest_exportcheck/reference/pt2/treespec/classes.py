@@ -73,7 +73,7 @@ def found(module: str, qualified: str, kind: str) -> Any:
     name = f"{module}.{qualified}"
     if module not in sys.modules:
         raise UnsupportedError(
-            f"the file names {name}, and {module} is not imported. Import it before loading: a file imports nothing."
+            f"the file names {name}, but {module} is not imported. Import it before loading: a file cannot import modules."
         )
     value: Any = sys.modules[module]
     for step in qualified.split("."):
@@ -81,11 +81,11 @@ def found(module: str, qualified: str, kind: str) -> Any:
             value = vars(value)[step]
         except (KeyError, TypeError):
             raise UnsupportedError(
-                f"the file names {name}, which {module} does not have. Define it there before loading."
+                f"the file names {name}, but {module} does not have it. Define it there before loading."
             ) from None
     if not (isinstance(value, type) and _KINDS[kind](value)):
         raise UnsupportedError(
-            f"the file names {name} as {_WANTED[kind]}, which it is not. Define it so before loading."
+            f"the file names {name} as {_WANTED[kind]}, but it is not. Define it as one before loading."
         )
     return value
 
@@ -105,7 +105,7 @@ def name_of(value: type, kind: str) -> tuple[str, str]:
         same = False
     if not same:
         raise UnsupportedError(
-            f"the class {module}.{qualified} cannot be found by its name, so no file can name it. Define it at the top "
+            f"the class {module}.{qualified} cannot be found by its name, so a file cannot name it. Define it at the top level "
             "of a module, under its own name."
         )
     return module, qualified

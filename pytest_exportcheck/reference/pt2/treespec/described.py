@@ -138,8 +138,8 @@ def _namedtuple(kept: Any) -> tuple[Any, Any]:
     kind = found(module, qualified, "namedtuple")
     if list(kind._fields) != field_names:
         raise UnsupportedError(
-            f"the namedtuple {module}.{qualified} has the fields {', '.join(kind._fields)}, and the file's had "
-            f"{', '.join(map(str, field_names))}. Load it where the class is as it was."
+            f"the namedtuple {module}.{qualified} has the fields {', '.join(kind._fields)}, but the file has "
+            f"{', '.join(map(str, field_names))}. Load it with the class that it was saved with."
         )
     return namedtuple, kind
 

@@ -75,7 +75,7 @@ def _read_keys(dumped: str) -> list[Any]:
 
 def _keys(keys: Any) -> list[Any]:
     if not isinstance(keys, list):
-        raise ValueError("keys are a list")
+        raise ValueError("keys must be a list")
     return keys
 
 
@@ -98,7 +98,7 @@ def _read_defaultdict(dumped: Any) -> list[Any]:
 
 def _read_namedtuple(dumped: Any) -> Any:
     if not pytree.is_namedtuple_class(kind := registered_type(dumped, "a namedtuple")):
-        raise ValueError(f"{dumped} is no namedtuple class")
+        raise ValueError(f"{dumped} is not a namedtuple class")
     return kind
 
 

@@ -38,8 +38,8 @@ def dumps(spec: pytree.TreeSpec) -> str:
         return json.dumps((TREESPEC_VERSION, tree), default=_written_enum)
     except (TypeError, ValueError) as error:
         raise UnsupportedError(
-            f"a to_dumpable_context of the pytree spec {spec} gives what is no JSON: {error}. Let it give texts, numbers, "
-            "lists and objects."
+            f"a to_dumpable_context of the pytree spec {spec} returns a value that is not JSON: {error}. Return strings, numbers, "
+            "lists and dicts."
         ) from None
 
 
@@ -56,7 +56,7 @@ def _written(spec: pytree.TreeSpec) -> dict[str, Any]:
         raise UnsupportedError(_unregistered(spec.context)) from None
     except Exception as error:  # a registered writer is the user's code
         raise UnsupportedError(
-            f"what the pytree node {_full_name(spec.type)} keeps ({spec.context!r}) cannot be written: {error}. "
+            f"the context of the pytree node {_full_name(spec.type)}, {spec.context!r}, cannot be written: {error}. "
             "Register it with to_dumpable_context and from_dumpable_context."
         ) from None
     children = [_written(child) for child in spec.children()]
@@ -71,7 +71,7 @@ def _written_enum(value: object) -> dict[str, object]:
     if isinstance(value, Enum):
         kind = type(value)
         return {"__enum__": True, "fqn": f"{kind.__module__}:{kind.__qualname__}", "name": value.name}
-    raise TypeError(f"a {_full_name(type(value))} is no JSON")
+    raise TypeError(f"a {_full_name(type(value))} is not JSON")
 
 
 def _unregistered(kind: Any) -> str:

@@ -21,11 +21,11 @@ GOOD = zip_of([*FRAME, RECORD])
 DIRECTORY = GOOD.index(b"PK\x01\x02")
 END = len(GOOD) - 22
 LAST_ENTRY = GOOD.rindex(b"PK\x01\x02")
-AGAIN = "Get the file, or write it, again."
+AGAIN = "Download or save the file again."
 SAVE = "Save the program again with torch.export.save."
 NO_ZIP = (
-    "the BytesIO is no PT2 archive: it does not end as a zip file without a comment does. It is another kind of file, "
-    "was cut short, or has bytes behind its end. Get it, or write it, again."
+    "the BytesIO is not a PT2 archive: it does not end like a zip file without a comment. It is another kind of file, "
+    "was cut short, or has bytes after its end. Download or save it again."
 )  # fmt: skip
 
 
@@ -54,8 +54,8 @@ def test_what_does_not_end_as_a_zip_is_no_archive(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (patched(END + 4, "<H", 1), "its last record speaks of several disks or of a comment"),
-        (patched(END + 20, "<H", 1), "its last record speaks of several disks or of a comment"),
+        (patched(END + 4, "<H", 1), "its end record names several disks or a comment"),
+        (patched(END + 20, "<H", 1), "its end record names several disks or a comment"),
         (
             patched(END + 8, "<HH", 9, 9),
             f"its directory should have 9 entries in {END - DIRECTORY} bytes from byte {DIRECTORY} on, "
@@ -71,9 +71,9 @@ def test_what_does_not_end_as_a_zip_is_no_archive(data: bytes) -> None:
             f"its directory should have 4 entries in {END - DIRECTORY} bytes from byte {DIRECTORY} on, "
             f"and end at byte {END + 6}",
         ),
-        (patched(DIRECTORY, "<I", 0), f"entry 0 of its directory, at byte {DIRECTORY}, is none"),
+        (patched(DIRECTORY, "<I", 0), f"entry 0 of its directory, at byte {DIRECTORY}, is not an entry"),
         (patched(LAST_ENTRY + 28, "<H", 60000), f"entry 3 of its directory, at byte {LAST_ENTRY}, is cut short"),
-        (patched(END + 8, "<HH", 3, 3), f"its directory has {END - LAST_ENTRY} bytes behind its last entry"),
+        (patched(END + 8, "<HH", 3, 3), f"its directory has {END - LAST_ENTRY} bytes after its last entry"),
         (
             patched(LAST_ENTRY + 46, "<B", 0xFF),
             r"the name of a record, b'\xffrchive/models/model.json', is not UTF-8",
@@ -93,7 +93,7 @@ def test_a_directory_that_contradicts_itself_is_damage(data: bytes, reason: str)
             patched(LAST_ENTRY + 20, "<II", 41, 41),
             f"its 41 bytes from byte {DIRECTORY - 40} on reach beyond byte {DIRECTORY}, where the directory begins",
         ),
-        (patched(LAST_ENTRY + 20, "<II", 0xFFFFFFFF, 0xFFFFFFFF), "it has no zip64 field, and its numbers need one"),
+        (patched(LAST_ENTRY + 20, "<II", 0xFFFFFFFF, 0xFFFFFFFF), "its numbers need a zip64 field, but it has none"),
         (
             patched(LAST_ENTRY + 47, "<B", ord("x")),
             f"the local header at byte {DIRECTORY - 40 - 25 - 30} contradicts the directory",
@@ -133,7 +133,7 @@ def test_encrypted_records_are_refused() -> None:
         ("archive/../up", "one of its folders is empty, '.' or '..'"),
         ("archive/./here", "one of its folders is empty, '.' or '..'"),
         ("archive//abs", "one of its folders is empty, '.' or '..'"),
-        ("archive/a\\b", "it has a backslash or a zero in it"),
+        ("archive/a\\b", "it contains a backslash or a NUL character"),
         ("archive/folder/", "one of its folders is empty, '.' or '..'"),
         ("archive", "it has no root folder"),
     ],
@@ -147,7 +147,7 @@ def test_bad_names_are_refused(name: str, reason: str) -> None:
 def test_a_name_with_a_zero_is_not_cut_there() -> None:
     data = zip_of([*FRAME, ("archive/aXb", b"x")]).replace(b"archive/aXb", b"archive/a\0b")
     assert refusal(data) == (
-        r"the BytesIO cannot be trusted: the record 'archive/a\x00b' has a bad name: it has a backslash or a zero in it. "
+        r"the BytesIO cannot be trusted: the record 'archive/a\x00b' has a bad name: it contains a backslash or a NUL character. "
         + SAVE
     )
 
@@ -161,7 +161,7 @@ def test_two_records_of_one_name_are_refused() -> None:
 @pytest.mark.parametrize(("entries", "roots"), [([], 0), ([*FRAME, ("other/a", b"")], 2), ([*FRAME, ("/abs", b"")], 2)])
 def test_other_than_one_root_is_refused(entries: list[tuple[str, bytes]], roots: int) -> None:
     assert refusal(zip_of(entries)) == (
-        f"the BytesIO is no PT2 archive: its records lie under {roots} root folders, expected one. "
+        f"the BytesIO is not a PT2 archive: its records are in {roots} root folders, expected one. "
         "Save the program again with torch.export.save."
     )
 
@@ -180,9 +180,9 @@ def test_another_format_version_or_byte_order_is_refused(name: str, value: bytes
     entries = [entry for entry in FRAME if entry[0] != f"archive/{name}"]
     if value is not None:
         entries.append((f"archive/{name}", value))
-    says = "there is none" if value is None else f"it says {value!r}"
+    says = "the record is missing" if value is None else f"says {value!r}"
     assert refusal(zip_of(entries)) == (
-        f"the BytesIO cannot be read: its record {name!r} should say {expected!r}, and {says}. "
+        f"the BytesIO cannot be read: its record {name!r} should say {expected!r}, but {says}. "
         "Save the program again, with torch.export.save, on a machine of this byte order."
     )
 
@@ -225,7 +225,7 @@ def test_a_zip64_record_that_is_elsewhere_or_contradicts_is_damage(at: int, valu
     data = large()
     struct.pack_into("<I", data, data.rindex(b"PK\x06\x07") + at, value)
     assert refusal(data) == (
-        "the BytesIO is damaged: its zip64 record is not where it should be, or contradicts the record behind it. "
+        "the BytesIO is damaged: its zip64 record is not where it should be, or contradicts the record after it. "
         + AGAIN
     )
 

@@ -184,5 +184,8 @@ def test_bytes_give_bytes():
 
 
 def test_a_program_itself_is_no_json():
-    with pytest.raises(TypeError, match=r"canonicalize takes serialize\(program\)\.exported_program"):
+    with pytest.raises(
+        TypeError,
+        match=r"canonicalize takes a serialized program, got an ExportedProgram\. Pass serialize\(program\)\.exported_program\.",
+    ):
         reference.canonicalize(export(Writes(early=True), (torch.ones(2),)))

@@ -59,5 +59,5 @@ def test_only_what_differs_is_said():
     [([1], {"at": {"4": {"is": 1}}}), (5, {"in": {"a": {"is": 1}}}), ({}, {"in": 5}), ([1], {"at": {"x": {"is": 1}}})],
 )
 def test_the_difference_of_another_value_is_refused(given_, change):
-    with pytest.raises(SchemaError, match="the supplement does not fit the program that it stands beside: "):
+    with pytest.raises(SchemaError, match="the supplement does not fit the program of the file: "):
         restored(given_, change)

@@ -304,13 +304,13 @@ def test_what_is_written_with_a_table_has_one_symbol_of_a_name():
 def test_what_no_file_can_hold_is_not_written(expression, message):
     with pytest.raises(ExpressionError) as caught:
         write(expression)
-    assert str(caught.value).endswith(f" has {message}, which no file can hold.")
+    assert str(caught.value).endswith(f" has {message}, which a file cannot hold.")
 
 
 def test_a_text_is_not_taken_for_an_expression_to_write():
     with pytest.raises(ExpressionError) as caught:
         write("s0")
-    assert str(caught.value) == "str is no expression. Expected one of sympy, or a number."
+    assert str(caught.value) == "str is not an expression. Expected a sympy expression or a number."
 
 
 def test_a_text_is_parsed_once_and_an_expression_written_once():

@@ -118,7 +118,10 @@ def test_without_a_handler_it_cannot_be_read(registered, monkeypatch, program):
     ("answer", "message"),
     [
         (KeyError("by3"), r"the handler of 'scales' refuses 'by3': 'by3'\."),
-        (torch.sin, r"the handler of 'scales' makes <built-in .*sin.*> of 'by3', no operator of its own\."),
+        (
+            torch.sin,
+            r"the handler of 'scales' returned <built-in .*sin.*> for 'by3', which is not one of its operators\.",
+        ),
     ],
 )
 def test_a_handler_that_does_not_know_it(registered, monkeypatch, program, answer, message):
@@ -150,11 +153,26 @@ class Other:
 @pytest.mark.parametrize(
     ("kind", "handler", "error", "message"),
     [
-        (torch.Tensor, ScaleHandler, TypeError, "an extension operator is of a type of your own"),
-        (int, ScaleHandler, TypeError, "an extension operator is of a type of your own"),
-        (Other(), ScaleHandler, TypeError, "an extension operator is of a type of your own"),
+        (
+            torch.Tensor,
+            ScaleHandler,
+            TypeError,
+            "the type of an extension operator must be a class from outside torch and builtins",
+        ),
+        (
+            int,
+            ScaleHandler,
+            TypeError,
+            "the type of an extension operator must be a class from outside torch and builtins",
+        ),
+        (
+            Other(),
+            ScaleHandler,
+            TypeError,
+            "the type of an extension operator must be a class from outside torch and builtins",
+        ),
         (Other, Nameless, TypeError, "lacks to_op_name"),
-        (Other, Divided, ValueError, "a namespace is a text without a colon, got 'a:b'"),
+        (Other, Divided, ValueError, "a namespace must be a string without a colon, got 'a:b'"),
         (Other, ScaleHandler, ValueError, "the namespace 'scales' has a handler already"),
         (Scale, ScaleHandler, ValueError, "has a handler already"),
     ],

@@ -140,7 +140,7 @@ def test_other_records_are_read_and_written() -> None:
 def test_a_foreign_object_is_not_written() -> None:
     with pytest.raises(SchemaError) as caught:
         encode(NamedArgument(name="x", arg=object()))  # type: ignore[arg-type]
-    assert str(caught.value) == "object cannot be written: it is no type of the schema."
+    assert str(caught.value) == "object cannot be written: it is not a type of the schema."
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_name_that_stands_twice_in_a_mapping_is_refused_with_its_place() -> No
         (2**64, "18446744073709551616"),
         (-(2**63) - 1, "-9223372036854775809"),
         (10**39, "1" + 39 * "0"),
-        (10**4000, "one of 4001 digits"),
+        (10**4000, "one with 4001 digits"),
     ],
     ids=["2**64", "-2**63-1", "10**39", "10**4000"],
 )
@@ -103,7 +103,7 @@ def test_an_integer_beyond_64_bits_is_refused_with_its_place(number: int, got: s
 def test_an_integer_too_long_for_python_is_refused() -> None:
     data = saved("mlp").replace(b'"minor": 20', b'"minor": ' + b"9" * 100_000)
     assert refused(data) == (
-        f"m.pt2: $.schema_version.minor: expected an integer of 64 bits, got one of 100000 digits. {DAMAGED}"
+        f"m.pt2: $.schema_version.minor: expected an integer of 64 bits, got one with 100000 digits. {DAMAGED}"
     )
 
 

@@ -253,18 +253,18 @@ def nested() -> torch.Tensor:
 REFUSED: dict[str, tuple[Any, str]] = {
     "quantized": (
         torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
-        "it is quantized by torch.quantize, whose scales have no place in the schema. Dequantize it.",
+        "it is quantized by torch.quantize, whose scales the schema cannot hold. Dequantize it.",
     ),
     "subclass": (
         torch.ones(2).as_subclass(Marked),
-        "it is a tensor of the class Marked, of which its bytes are not all. Unwrap it.",
+        "it is a tensor of the class Marked, which is more than its bytes. Unwrap it.",
     ),
-    "nested": (nested(), "it is a tensor of the class NestedTensor, of which its bytes are not all. Unwrap it."),
+    "nested": (nested(), "it is a tensor of the class NestedTensor, which is more than its bytes. Unwrap it."),
     "opaque": (
         torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
         "it is nested, or opaque to torch itself. Save it as a strided tensor.",
     ),
-    "object": (3, "it is of the class int, neither a tensor nor a script object."),
+    "object": (3, "it is of the class int, neither a tensor nor a script object nor opaque."),
     "dtype": (
         torch.zeros(2, dtype=torch.float4_e2m1fn_x2),
         "the schema has no number for its dtype torch.float4_e2m1fn_x2. Cast it.",
@@ -284,8 +284,8 @@ def test_a_payload_that_torch_pickled_is_not_read_without_trust() -> None:
     with pytest.raises(PayloadError) as caught:
         restored_by_us(buffer)
     assert str(caught.value) == (
-        "the BytesIO: weights 'marked' is pickled (record 'data/weights/weight_0'): to read it is to run code from the "
-        "file. Where you trust whoever made the file, pass trust=True."
+        "the BytesIO: weights 'marked' is pickled (record 'data/weights/weight_0'), and reading a pickle can run code from the "
+        "file. If you trust the source of the file, pass trust=True."
     )
 
 

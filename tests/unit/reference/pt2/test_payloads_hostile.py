@@ -36,7 +36,7 @@ from pytest_exportcheck.reference.pt2.schema import (
     TensorMeta,
 )
 
-AGAIN = "Get the file, or write it, again."
+AGAIN = "Download or save the file again."
 STORED = store({"a": torch.arange(4.0), "b": torch.arange(3)})
 RECORD = "data/weights/weight_0"
 REF = Ref("weights", "a")
@@ -97,7 +97,7 @@ def test_the_tensor_that_is_spoiled_below_is_a_good_one() -> None:
 )
 def test_a_tensor_that_reaches_beyond_its_record_is_refused(changes: dict[str, Any], needed: int) -> None:
     assert refusal(config_with(**changes)) == (
-        f"the BytesIO: weights 'a' is damaged: it needs {needed} bytes of a storage, and that of the record "
+        f"the BytesIO: weights 'a' is damaged: it needs {needed} bytes of storage, but the record "
         f"'data/weights/weight_0' has 16. {AGAIN}"
     )
 
@@ -130,7 +130,8 @@ def test_a_record_that_is_not_there_is_named(path: str) -> None:
 
 def test_a_sparse_layout_in_the_configuration_is_refused() -> None:
     assert refusal(config_with(layout=Layout.SparseCoo)) == (
-        "the BytesIO: weights 'a' is damaged: its layout is SparseCoo, and only strided tensors are stored so. " + AGAIN
+        "the BytesIO: weights 'a' is damaged: its layout is SparseCoo, but only strided tensors are stored this way. "
+        + AGAIN
     )
 
 
@@ -146,7 +147,7 @@ def test_integers_that_require_a_gradient_are_refused() -> None:
 
 def test_a_payload_that_is_neither_pickle_nor_tensor_is_refused() -> None:
     assert refusal(PayloadConfig(config={"a": entry("weight_0", False, False, None)})) == (
-        f"the BytesIO: weights 'a' is damaged: it is neither a pickle nor has it a tensor_meta. {AGAIN}"
+        f"the BytesIO: weights 'a' is damaged: it is not a pickle and has no tensor_meta. {AGAIN}"
     )
 
 
@@ -155,13 +156,13 @@ def test_a_device_that_this_machine_lacks_is_named() -> None:
     with pytest.raises(PayloadError) as caught:
         restored(config_with(device=Device("cuda", 3)))
     first, _, last = str(caught.value).rpartition(": ")
-    assert first == "the BytesIO: weights 'a' was saved on cuda:3, where it cannot be put"
+    assert first == "the BytesIO: weights 'a' was saved on cuda:3, which is not available here"
     assert last.endswith("Load it on a machine with that device, or save it from the CPU.")
 
 
 def test_a_record_without_bytes_is_no_fake_tensor_where_the_extras_do_not_say_so() -> None:
     assert refusal(config_with("weight_7"), PayloadExtras(), weight_7=b"") == (
-        "the BytesIO: weights 'a' is damaged: it needs 16 bytes of a storage, and that of the record "
+        "the BytesIO: weights 'a' is damaged: it needs 16 bytes of storage, but the record "
         f"'data/weights/weight_7' has 0. {AGAIN}"
     )
 
@@ -183,14 +184,14 @@ def test_a_copy_that_has_other_bytes_is_refused() -> None:
     extras = PayloadExtras(copies={"data/weights/weight_1": RECORD})
     assert refusal(STORED.weights, extras) == (
         "the BytesIO: weights 'b' is damaged: the record 'data/weights/weight_1' should be a copy of "
-        f"'data/weights/weight_0', and has other bytes. {AGAIN}"
+        f"'data/weights/weight_0', but has other bytes. {AGAIN}"
     )
 
 
 def test_one_tensor_of_two_kinds_is_refused() -> None:
     extras = PayloadExtras(shared=((REF, Ref("weights", "b")),))
     assert refusal(extras=extras) == (
-        f"the BytesIO: weights 'b' is damaged: it should be one with weights 'a', and is of another kind. {AGAIN}"
+        f"the BytesIO: weights 'b' is damaged: it should be the same object as weights 'a', but is of another kind. {AGAIN}"
     )
 
 
@@ -202,9 +203,7 @@ def test_one_tensor_of_two_kinds_is_refused() -> None:
     ],
 )
 def test_extras_of_a_tensor_that_is_not_there_are_refused(extras: PayloadExtras) -> None:
-    assert refusal(extras=extras) == (
-        f"the BytesIO: constants 'z' is damaged: it is spoken of, and is not there. {AGAIN}"
-    )
+    assert refusal(extras=extras) == (f"the BytesIO: constants 'z' is damaged: it is referenced but missing. {AGAIN}")
 
 
 def test_no_group_at_all_shares_nothing() -> None:
@@ -254,7 +253,7 @@ def test_a_place_beyond_the_end_of_the_table_is_its_end() -> None:
 def test_a_sparse_tensor_that_is_there_already_is_refused() -> None:
     assert (
         refusal(extras=sparse("a"), indices=index(0))
-        == f"the BytesIO: weights 'a' is damaged: it is there twice. {AGAIN}"
+        == f"the BytesIO: weights 'a' is damaged: it is listed twice. {AGAIN}"
     )
 
 
@@ -277,7 +276,7 @@ def test_a_configuration_with_what_no_payload_has_is_refused(changes: tuple[byte
 def test_a_size_that_is_a_symbol_is_refused() -> None:
     symbol = SymInt("as_expr", SymExpr(expr_str="Symbol('s0')"))
     assert refusal(config_with(sizes=[symbol])) == (
-        "the BytesIO: weights 'a' is damaged: its size Symbol('s0') is a symbol, and a stored tensor has numbers. "
+        "the BytesIO: weights 'a' is damaged: its size Symbol('s0') is a symbol, but a stored tensor has fixed sizes. "
         + AGAIN
     )
 

@@ -219,10 +219,10 @@ def test_a_file_that_is_open_as_text_is_refused(tmp_path: Path) -> None:
     text: Any = io.StringIO()
     with pytest.raises(ArchiveError) as caught:
         write_archive(text, {})
-    assert str(caught.value) == "the StringIO is open as text. Open it in binary mode."
+    assert str(caught.value) == "the StringIO is open in text mode. Open it in binary mode."
     with pytest.raises(ArchiveError) as caught:
         ArchiveReader(text)
-    assert str(caught.value) == "the StringIO is open as text. Open it in binary mode."
+    assert str(caught.value) == "the StringIO is open in text mode. Open it in binary mode."
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_a_file_that_is_open_as_text_is_refused(tmp_path: Path) -> None:
         ("../up", "one of its folders is empty, '.' or '..'"),
         ("/abs", "one of its folders is empty, '.' or '..'"),
         ("folder/", "one of its folders is empty, '.' or '..'"),
-        ("a\\b", "it has a backslash or a zero in it"),
-        ("a\0b", "it has a backslash or a zero in it"),
-        ("a" * 65530, "it is no Unicode text of at most 65535 bytes"),
-        ("\ud800", "it is no Unicode text of at most 65535 bytes"),
-        ("byteorder", "the writer itself sets it"),
-        (".data/serialization_id", "the writer itself sets it"),
+        ("a\\b", "it contains a backslash or a NUL character"),
+        ("a\0b", "it contains a backslash or a NUL character"),
+        ("a" * 65530, "it is not Unicode text of at most 65535 bytes"),
+        ("\ud800", "it is not Unicode text of at most 65535 bytes"),
+        ("byteorder", "the writer creates it"),
+        (".data/serialization_id", "the writer creates it"),
     ],
 )
 def test_a_name_that_no_reader_could_trust_is_not_written(name: str, reason: str) -> None:
@@ -252,7 +252,7 @@ def test_a_name_that_no_reader_could_trust_is_not_written(name: str, reason: str
 def test_a_root_of_several_folders_is_refused() -> None:
     with pytest.raises(ArchiveError) as caught:
         written({}, root="a/b")
-    assert str(caught.value) == "the archive cannot be written: its root 'a/b' is several folders. Name one."
+    assert str(caught.value) == "the archive cannot be written: its root 'a/b' must be a single folder. Name one."
 
 
 def test_a_record_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def test_results_of_torch_functions_come_back():
     [
         (object(), "a value of type builtins.object cannot be saved"),
         (torch.ones(1), "a value of type torch.Tensor cannot be saved"),
-        (lambda: 0, "cannot be found again by its name: define it at the top of a module."),
-        (defaultdict(object), "a defaultdict of <class 'object'> cannot be saved: one of list, "),
+        (lambda: 0, "cannot be found by its name. Define it at the top level of a module."),
+        (defaultdict(object), "a defaultdict of <class 'object'> cannot be saved. Use one of list, "),
     ],
 )
 def test_what_no_file_can_hold_is_refused(value, message):
@@ -146,7 +146,7 @@ def test_plain_values_of_no_form_are_refused(given):
     "name", ["os:system:x", "nowhere:x", "torch:nn.Nothing", "torch:__dict__.x", "torch.nn:functional.linear.__call__"]
 )
 def test_names_that_stand_for_nothing_are_refused(name):
-    with pytest.raises(UnsupportedError, match="is in no imported module"):
+    with pytest.raises(UnsupportedError, match="is not in an imported module"):
         global_of(name)
 
 

@@ -54,7 +54,7 @@ def test_keys_that_are_no_json_are_not_written_as_text() -> None:
     with pytest.raises(UnsupportedError) as caught:
         dumps(pytree.tree_structure({torch.float32: 1}))
     assert str(caught.value) == (
-        "what the pytree node builtins.dict keeps ([torch.float32]) cannot be written: a torch.dtype is no JSON. "
+        "the context of the pytree node builtins.dict, [torch.float32], cannot be written: a torch.dtype is not JSON. "
         "Register it with to_dumpable_context and from_dumpable_context."
     )
 
@@ -107,7 +107,7 @@ def test_a_module_is_not_asked_for_attributes(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UnsupportedError) as caught:
         loads(enum_key("lazy_module:Colour"))
     assert str(caught.value) == (
-        "the file names lazy_module.Colour, which lazy_module does not have. Define it there before loading."
+        "the file names lazy_module.Colour, but lazy_module does not have it. Define it there before loading."
     )
 
 
@@ -115,7 +115,7 @@ def test_only_an_enumeration_is_read_as_one() -> None:
     with pytest.raises(UnsupportedError) as caught:
         loads(enum_key("os:system"))
     assert str(caught.value) == (
-        "the file names os.system as an enumeration, which it is not. Define it so before loading."
+        "the file names os.system as an enumeration, but it is not. Define it as one before loading."
     )
 
 
@@ -128,11 +128,11 @@ def test_only_an_enumeration_is_read_as_one() -> None:
         ("[1, {}]", "expected an object with type, context, children_spec, got '{}'."),
         ("[" * 100_000, "nested too deeply to read."),
         (text("builtins.dict", '["a"]'), "expected 1 children of builtins.dict, got 0."),
-        (text("builtins.dict", "3"), "builtins.dict cannot be read from '3': ValueError('keys are a list')."),
+        (text("builtins.dict", "3"), "builtins.dict cannot be read from '3': ValueError('keys must be a list')."),
         (
             text("collections.namedtuple", "builtins.list"),
             "collections.namedtuple cannot be read from 'builtins.list': "
-            "ValueError('builtins.list is no namedtuple class').",
+            "ValueError('builtins.list is not a namedtuple class').",
         ),
         (text("collections.defaultdict", []), "collections.defaultdict cannot be read from '[]': TypeError("),
         (text(f"{HERE}.Doubting", "x"), f"{HERE}.Doubting cannot be read from 'x': LookupError('no such cache')."),

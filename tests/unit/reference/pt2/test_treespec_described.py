@@ -53,7 +53,7 @@ def test_a_class_within_a_function_is_not_described() -> None:
     with pytest.raises(UnsupportedError) as caught:
         describe_spec(pytree.tree_structure(local(1)))
     assert str(caught.value) == (
-        f"the class {__name__}.local cannot be found by its name, so no file can name it. Define it at the top of a module, "
+        f"the class {__name__}.local cannot be found by its name, so a file cannot name it. Define it at the top level of a module, "
         "under its own name."
     )
 
@@ -105,30 +105,30 @@ def node(kind: str, kept: Any, children: int = 0) -> Any:
     [
         (
             node("namedtuple", ["nowhere", "Point", ["x"]], 1),
-            "the file names nowhere.Point, and nowhere is not imported. Import it before loading: a file imports nothing.",
+            "the file names nowhere.Point, but nowhere is not imported. Import it before loading: a file cannot import modules.",
         ),
         (
             node("namedtuple", [HERE, "Gone", ["x"]], 1),
-            f"the file names {HERE}.Gone, which {HERE} does not have. Define it there before loading.",
+            f"the file names {HERE}.Gone, but {HERE} does not have it. Define it there before loading.",
         ),
         (
             node("namedtuple", ["os", "system", []]),
-            "the file names os.system as a namedtuple class, which it is not. Define it so before loading.",
+            "the file names os.system as a namedtuple class, but it is not. Define it as one before loading.",
         ),
         (
             node("namedtuple", [HERE, "Point", ["x", "z"]], 2),
-            f"the namedtuple {HERE}.Point has the fields x, y, and the file's had x, z. "
-            "Load it where the class is as it was.",
+            f"the namedtuple {HERE}.Point has the fields x, y, but the file has x, z. "
+            "Load it with the class that it was saved with.",
         ),
         (
             node("dataclass", [HERE, "Stranger", None]),
-            f"the file names {HERE}.Stranger as a dataclass that is registered as a pytree node, which it is not. "
-            "Define it so before loading.",
+            f"the file names {HERE}.Stranger as a dataclass that is registered as a pytree node, but it is not. "
+            "Define it as one before loading.",
         ),
         (
             node("torch.return_types", "pytree_register_structseq"),
-            "the file names torch.return_types.pytree_register_structseq as a member of torch.return_types, which it is "
-            "not. Define it so before loading.",
+            "the file names torch.return_types.pytree_register_structseq as a member of torch.return_types, but it is "
+            "not. Define it as one before loading.",
         ),
         (
             node("registered", ["nowhere.Class", None]),

@@ -1,0 +1,146 @@
+"""Dynamo's capture of a function: the bytecode that Dynamo makes of the function, and the graph that the bytecode
+calls.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from traceback import StackSummary
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import _dynamo, _guards
+from torch._dynamo import convert_frame as _convert_frame
+from torch._dynamo import exc as _exc
+from torch._dynamo import output_graph as _output_graph
+from torch._dynamo import utils as _utils
+from torch.export import dynamic_shapes as _shapes
+
+from pytest_exportcheck.reference._torch.sizes import IntWrapper, ShapeEnv
+from pytest_exportcheck.reference._torch.tracing import TracingContext, exporting
+
+# Errors of Dynamo: what it cannot capture, and what it refuses (2.13).
+TorchDynamoException = _exc.TorchDynamoException
+InternalTorchDynamoError = _exc.InternalTorchDynamoError
+Unsupported = _exc.Unsupported
+
+# Where Dynamo evaluates the Python of a model: a condition on a size that is requested there is requested by the line of
+# the model itself (2.13).
+PYTHON_OF_DYNAMO = tuple(str(Path(_dynamo.__file__).parent / name) for name in ("variables", "symbolic_convert"))
+
+# A place that is a part of another place (2.13).
+ChainedSource = _guards.ChainedSource
+
+#: Functions that write messages, which a program cannot: Dynamo skips calls of them (2.13).
+_LOGGING = (
+    print,
+    warnings.warn,
+    *(getattr(logging.Logger, name) for name in ("debug", "info", "warning", "error", "exception", "critical", "log")),
+)
+
+#: The settings under which torch.export captures by Dynamo (2.13).
+_SETTINGS: Mapping[str, Any] = {
+    "allow_rnn": True,
+    "ignore_logging_functions": frozenset(_LOGGING),
+    "do_not_emit_runtime_asserts": True,
+    "specialize_int": True,
+    "specialize_float": True,
+    "assume_static_by_default": True,
+    "automatic_dynamic_shapes": False,
+    "capture_dynamic_output_shape_ops": True,
+    "capture_scalar_outputs": True,
+    "constant_fold_autograd_profiler_enabled": True,
+    "prefer_deferred_runtime_asserts_over_guards": False,
+}
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A function as Dynamo captured it (2.13). ``graph`` is None where the function calls no operator. ``contexts`` are
+    those of the tensors that Dynamo met: they hold the symbols of their sizes.
+    """
+
+    graph: torch.fx.GraphModule | None
+    env: Any
+    contexts: Mapping[torch.Tensor, Any]
+    runtime: Any
+    globals: Mapping[str, Any]
+    name: str
+
+    def function(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the captured function; it calls ``run`` with the inputs of the graph."""
+        made: Callable[..., Any] = self.runtime.forward_callable(self.name, run, extra_globals=dict(self.globals))
+        return made
+
+
+def captured(
+    function: Callable[..., Any], args: tuple[Any, ...], constraints: Sequence[Any], env_class: type[ShapeEnv]
+) -> Captured:
+    """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
+    same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
+    """
+    with ExitStack() as stack:
+        made = stack.enter_context(_environments(env_class))
+        for context in (exporting(), _dynamo.config.patch(**_SETTINGS), _utils.get_metrics_context()):
+            stack.enter_context(context)
+        output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
+    described, backend = output.graph_capture_output, output.backend_input
+    return Captured(
+        backend.graph_module if backend else None,
+        made[-1],
+        backend.tensor_to_context if backend else {},
+        described.get_runtime_env(),
+        described.f_globals,
+        backend.backend_id if backend else "",
+    )
+
+
+@contextmanager
+def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
+    """Make Dynamo's environments of symbols of another class: no argument gives it one (2.13)."""
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        made.append(env_class(**options, trace_asserts=True))
+        return made[-1]
+
+    with mock.patch.object(_output_graph, "ShapeEnv", make):
+        yield made
+
+
+def lines_in_progress() -> StackSummary:
+    """Return the frames of the model that Dynamo is evaluating, the innermost last (2.13)."""
+    return TracingContext.extract_stack()
+
+
+def constraint(tensor: torch.Tensor, number: int, name: str, bounds: Any) -> Any:
+    """Return the constraint by which Dynamo makes a dimension of a tensor a symbol within bounds (2.13)."""
+    return _shapes._Constraint(id(tensor), number, name, bounds)
+
+
+def dynamic_number(value: int, hint: Any) -> Any:
+    """Return an argument that Dynamo captures as a symbolic number (2.13)."""
+    wrapped = IntWrapper(value)
+    wrapped.dynamism = hint
+    return wrapped
+
+
+def rename_sources(env: Any, names: Mapping[str, Any]) -> None:
+    """Replace the sources of an environment's symbols that begin with one of these names: guards have the names of the
+    function that was captured (2.13).
+    """
+
+    def renamed(source: Any) -> Any:
+        if source.name in names:
+            return names[source.name]
+        return replace(source, base=renamed(source.base)) if isinstance(source, ChainedSource) else source
+
+    for symbol, sources in env.var_to_sources.items():
+        env.var_to_sources[symbol] = [*map(renamed, sources)]
+        env.source_to_var |= {each.name: symbol for each in env.var_to_sources[symbol]}

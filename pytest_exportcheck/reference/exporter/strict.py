@@ -1,0 +1,127 @@
+"""Strict capture: Dynamo evaluates the Python of the module, and the graph that is left is traced like a module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+from pytest_exportcheck.reference._torch.dynamo import Captured, captured, constraint, dynamic_number, rename_sources
+from pytest_exportcheck.reference._torch.sizes import DimHint, DimHintType, StrictMinMaxConstraint, ValueRanges, int_oo
+from pytest_exportcheck.reference._torch.tracing import PropagateUnbackedSymInts
+from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
+from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
+from pytest_exportcheck.reference.exporter.strict_errors import translated
+
+_ROOT = "L['module']"
+_THIS_FRAME = re.compile(rf'^ *File "{re.escape(__file__)}", line .*\n(?! *File ).*\n( *[\^~]+ *\n)?', re.MULTILINE)
+
+
+def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the module: Dynamo captures this function, so that inputs have the same sources whatever the module is."""
+    return module(*args, **kwargs)
+
+
+def captured_by_dynamo(
+    module: torch.nn.Module, example: Example, declared: Sequence[Declared]
+) -> tuple[Symbolic, Known, Callable[..., Any]]:
+    """Capture the module with Dynamo. Return the environment with the symbols of the inputs, and the function that
+    Dynamo leaves of the module: it is called like :func:`call`.
+    """
+    constraints: list[Any] = []
+    leaves: list[Any] = []
+    for leaf, said in zip(example.leaves, declared, strict=True):
+        value = leaf.value
+        if isinstance(value, torch.Tensor):
+            constraints += [constraint(value, number, name, bounds) for number, name, bounds in _dynamic(said)]
+        elif _is_dynamic(said):
+            value = dynamic_number(value, said)
+        leaves.append(value)
+    args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
+    with translated():
+        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv)
+    env = found.env
+    numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
+    env.tracked_fakes = []
+    rename_sources(env, {leaf.place: leaf.source for leaf in example.leaves})
+    symbolic = Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
+    if found.graph is not None:
+        _tidy(found.graph)
+    return symbolic, Known(found.contexts, numbers), _function(found)
+
+
+def _is_dynamic(said: Any) -> bool:
+    return isinstance(said, DimHint) and said.type is not DimHintType.STATIC
+
+
+def _dynamic(said: Mapping[int, Any]) -> Iterator[tuple[int, str, Any]]:
+    for number, dim in said.items():
+        if isinstance(dim, Dim):
+            yield number, dim.__name__, StrictMinMaxConstraint(vr=ValueRanges(dim.min, dim.max), warn_only=False)
+        elif _is_dynamic(dim):
+            yield number, "", StrictMinMaxConstraint(vr=ValueRanges(0, int_oo), warn_only=False)
+
+
+class _Number:
+    """A number that the graph returns as a tensor, because Dynamo's graphs return no floats. The bytecode reads it."""
+
+    def __init__(self, tensor: torch.Tensor, number: Any) -> None:
+        self.tensor, self.item = tensor, lambda: number
+
+
+def _function(found: Captured) -> Callable[..., Any]:
+    """Return the captured function, whose graph is run node by node so that its metadata is copied."""
+    graph: Any = found.graph  # a function without one does not run one
+
+    def run(*inputs: Any) -> Any:
+        with torch.fx.traceback.preserve_node_meta():
+            return _Interpreter(graph, garbage_collect_values=False).run(*inputs)
+
+    function = found.function(run)
+
+    def called(*args: Any) -> Any:
+        return pytree.tree_map_only(_Number, lambda each: each.tensor, function(*args))
+
+    return called
+
+
+class _Interpreter(PropagateUnbackedSymInts):
+    """An interpreter of Dynamo's graph that marks the numbers among its results."""
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.op != "output":
+            return result
+        sources: Any = n.args[0]
+        return tuple(self._marked(node, each) for node, each in zip(sources, result, strict=True))
+
+    def _marked(self, node: Any, value: Any) -> Any:
+        if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
+            return value
+        given = node.args[0]
+        number = self.env.get(given) if isinstance(given, torch.fx.Node) else None
+        return _Number(value, number) if isinstance(number, torch.SymFloat) else value
+
+
+def _tidy(graph: torch.fx.GraphModule) -> None:
+    """Give the nodes the metadata of a graph whose root is the module: without the frame of :func:`call`."""
+    for part in graph.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            if "nn_module_stack" in node.meta:
+                node.meta["nn_module_stack"] = dict(_stack(node.meta["nn_module_stack"]))
+            trace = _THIS_FRAME.sub("", node.meta.pop("stack_trace", None) or "")
+            if trace:
+                node.meta["stack_trace"] = trace
+
+
+def _stack(traced: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    for key, (source, kind) in traced.items():
+        path = source.removeprefix(_ROOT).removeprefix(".")
+        _, at, number = key.partition("@")
+        yield f"L__self__{path}{at}{number}", (path, kind)
