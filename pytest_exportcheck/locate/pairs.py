@@ -25,7 +25,7 @@ class Pairs:
         return {
             after.name: before.name
             for graph, before, after in self.alignment.pairs()
-            if graph.before.path == self.before.path and graph.after.path == self.after.path
+            if after.op != "output" and graph.before.path == self.before.path and graph.after.path == self.after.path
         }
 
     @cached_property
@@ -57,6 +57,11 @@ class Pairs:
         nodes = self.after.nodes
         found = [ref.name for ref in refs(nodes[name]) if ref.name in nodes and self.is_new(nodes[ref.name])]
         return found[-1] if found else ""
+
+    def calls_otherwise(self, name: str) -> bool:
+        """Return True for a node that calls the operator of its partner with other numbers."""
+        after, before = self.after.nodes[name], self.before.nodes[self.partner[name]]
+        return after.target == before.target and not _same_numbers(before, after)
 
     def fed_by(self, name: str) -> str:
         """Return the operation that a node uses in place of its partner's input, for a node that calls the same

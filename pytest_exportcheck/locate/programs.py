@@ -181,7 +181,8 @@ def _origin(pairs: Pairs, first: Apart, follow: list[Apart], call: Inputs) -> Di
 def _kind(pairs: Pairs, name: str) -> OriginKind:
     if pairs.after.nodes[name].op == "placeholder":
         return "state"
-    return "inserted" if pairs.new_before(name) or pairs.fed_by(name) else "changed"
+    fed = not pairs.calls_otherwise(name) and (pairs.new_before(name) or pairs.fed_by(name))
+    return "inserted" if fed else "changed"
 
 
 def _as_rounding(origin: DifferenceOrigin) -> DifferenceOrigin:
