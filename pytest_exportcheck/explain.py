@@ -27,6 +27,11 @@ _ELSEWHERE = {
     "stage": (
         "Stage: every stage succeeds, and leaves the module, its input program and torch's global modes as they were."
     ),
+    "agree": (
+        "Agreement (the items CASE[agree-CAPTURE]): the programs that several engines captured of a case have the same "
+        "signature, ranges and operators, accept the same sizes and compute the same. Each difference names the likely "
+        "culprit: an engine, the model, or undecided."
+    ),
     "sizes": "Sizes (--exportcheck-fuzz): a program accepts the sizes that the case declares, and refuses others.",
 }
 

@@ -23,6 +23,9 @@ NONSTRICT = frozenset({"nonstrict", "nonstrict_postdispatch"})
 #: other.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
+#: The name, in place of that of an engine, of an item that compares the captures of several engines.
+AGREE = "agree"
+
 #: The last step of an item whose sizes are fuzzed. It is not an edge, because it makes no artifact.
 FUZZ = "fuzz"
 

@@ -33,7 +33,7 @@ def exportcheck(request: pytest.FixtureRequest) -> Exportcheck:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Name the missing option if pytest found nothing under an id of an item."""
+    """Name the missing option ``--exportcheck`` if pytest found nothing for the id of an item."""
     items = [argument for argument in config.args if _names_an_item(argument)]
     if items and exitstatus == pytest.ExitCode.USAGE_ERROR and not config.getoption("exportcheck"):
         terminalreporter.write_line(f"exportcheck: {items[0]} is an item of pytest-exportcheck: add --exportcheck.")

@@ -60,8 +60,8 @@ def _loaded(saver: str, reader: str, load: Load, buffer: io.BytesIO, beyond: Cal
     except Unsupported:
         raise
     except Exception as error:
-        if MARK in str(error):
-            raise Unsupported(f"{reader} cannot represent something in this program.") from error
         if what := beyond():
             raise Unsupported(f"{reader} cannot read {what}") from error
+        if MARK in str(error) or MARK.encode() in buffer.getvalue():  # torch only logs which name it cannot resolve
+            raise Unsupported(f"{reader} cannot represent something in this program.") from error
         raise InteropError(saver, reader, error) from error

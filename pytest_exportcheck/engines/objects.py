@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from torch import ScriptObject
 from torch.export import ExportedProgram
 from torch.export.graph_signature import CustomObjArgument, InputKind, OutputKind
 
@@ -82,10 +81,8 @@ def _in_files(program: ExportedProgram) -> Iterator[str]:
 
 def _unflattened(program: ExportedProgram) -> Iterator[str]:
     for spec in program.graph_signature.input_specs:
-        if spec.kind is InputKind.USER_INPUT and isinstance(spec.arg, CustomObjArgument):
-            yield f"an object that is passed in ({spec.arg.name})"
-        if spec.kind is InputKind.CUSTOM_OBJ and not isinstance(program.constants.get(str(spec.target)), ScriptObject):
-            yield f"an opaque object that the model holds ({spec.target})"
+        if isinstance(spec.arg, CustomObjArgument):
+            yield f"an object among the inputs of the graph ({spec.arg.name})"
 
 
 _USES: Mapping[Stage, Callable[[ExportedProgram], Iterator[str]]] = {"file": _in_files, "unflatten": _unflattened}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.records import Expectation, Finding
 from pytest_exportcheck.reports.wording import text_of
 
@@ -30,13 +31,20 @@ def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
         )
 
 
+def names_engine(entry: Expectation, engine: str) -> bool:
+    """Return whether the entry is about items of this engine. Globs name engines only: the items that compare engines
+    have an entry with their own name.
+    """
+    return entry.engine == engine if engine == AGREE else fnmatchcase(engine, entry.engine)
+
+
 def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str) -> bool:
     """Return whether the entry is about this item of its case."""
     from packaging.specifiers import SpecifierSet
 
     return (
         fnmatchcase(mode, entry.mode)
-        and fnmatchcase(engine, entry.engine)
+        and names_engine(entry, engine)
         and SpecifierSet(entry.torch).contains(torch_version, prereleases=True)
     )
 

@@ -131,7 +131,9 @@ def read(path: Path) -> ExpectationsFile:
 
 @dataclass(frozen=True)
 class _Block:
-    """The lines of an entry with the comments above it; ``line`` is that of its header, ``first`` of the block."""
+    """The text of an entry with the comments above it. ``first`` is the line at which the text begins, ``line`` that
+    of the header ``[[expect]]``.
+    """
 
     text: str
     first: int

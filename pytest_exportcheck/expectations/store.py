@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pytest_exportcheck.expectations.baseline import ExpectationDelta, rewritten, write
+from pytest_exportcheck.expectations.entry import names_engine
 from pytest_exportcheck.expectations.file import Entry, ExpectationsFile, read
 
 
@@ -110,11 +111,7 @@ def _is_of_a_source(entry: Entry) -> bool:
 
 def _names(entry: Entry, item: Named) -> bool:
     said = entry.expectation
-    return (
-        entry.is_for(item.path, item.case)
-        and fnmatchcase(item.engine, said.engine)
-        and fnmatchcase(item.mode, said.mode)
-    )
+    return entry.is_for(item.path, item.case) and names_engine(said, item.engine) and fnmatchcase(item.mode, said.mode)
 
 
 def _entries(number: int) -> str:

@@ -64,8 +64,8 @@ class Watched:
         return tuple({each.name: each for each in found}.values())
 
     def keep(self, changes: Iterable[Outside]) -> None:
-        """Watch only the values of these changes from now on; the other values do not change, and copies are
-        dropped.
+        """Watch only the values of these changes from now on. Drop the copies of the other values, which do not
+        change.
         """
         names = {each.name for each in changes}
         self._values = [entry for entry in self._values if entry[0].name in names]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal, TypedDict, TypeVar, cast
 
+from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.records import Finding, Tolerance
 from pytest_exportcheck.records.levels import (
     AliasingLevel,
@@ -105,7 +106,7 @@ CONTRACT: Mapping[str, Mapping[str, str]] = cast(Mapping[str, Mapping[str, str]]
 
 #: Checks that can be judged. Sizes are drawn after a mode, which is not a stage and has no column.
 JUDGED = (*CONTRACT, "sizes")
-JUDGED_AT = (*COLUMNS, "fuzz")
+JUDGED_AT = (*COLUMNS, "fuzz", AGREE)
 
 #: Rules for pairing the nodes before and after a stage.
 ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retrace": "sequence"}
@@ -207,6 +208,16 @@ def contract_for(
         levels["gradients"] = "report"
     loosened = {check: "close" if level == "bits" and check in unstable else level for check, level in levels.items()}
     return cast(Levels, loosened)
+
+
+#: Checks of calls, by which the captures of two engines are compared with each other.
+_SHOWN_BY_CALLS = ("outputs", "effects", "aliasing", "gradients", "call_spec")
+
+
+def agreement_for(capture: str, *, unstable: Collection[str] = ()) -> Levels:
+    """Return how strictly the captures of two engines are compared with each other: as strictly as with eager."""
+    levels = contract_for(capture, unstable=unstable)
+    return cast(Levels, {check: level for check, level in levels.items() if check in _SHOWN_BY_CALLS})
 
 
 def loosest(stages: Collection[str], checks: Collection[str], *, unstable: Collection[str] = ()) -> Levels:

@@ -14,7 +14,7 @@ from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramR
 from pytest_exportcheck.records.state import CallSpecRecord, StateRecord
 from pytest_exportcheck.records.vocabulary import field_of
 
-Verdict: TypeAlias = Literal["broken", "known", "engine_error", "tolerated"]
+Verdict: TypeAlias = Literal["broken", "known", "engine_error", "disagreement", "tolerated"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +35,8 @@ class Record:
 
     ``carries``, of eager in a random case: later outputs depend on the Python values that an earlier call changed; None
     where that is not known.
+
+    ``samples`` are further calls at sampled sizes, if the program is compared with that of another engine.
     """
 
     observations: tuple[Observation, ...]
@@ -48,6 +50,7 @@ class Record:
     resaved: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     carries: bool | None = None
+    samples: tuple[Observation, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -157,6 +160,16 @@ class KnownAs:
     issue: str = ""
 
 
+@dataclass(frozen=True)
+class Culprit:
+    """The side that is probably at fault where two engines disagree: an engine, ``model``, or ``undecided``; and the
+    facts that say so.
+    """
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One difference.
@@ -167,6 +180,9 @@ class Finding:
     raised; ``causes`` what may explain it. ``line`` is the line of user code that it is about; ``known`` the known
     defect that explains it; ``fault_of`` the engine that has an ``engine_error``; ``operators`` are those that it is
     about, None where any operator of the program may be at fault. ``origin`` is where a difference of values starts.
+
+    Of two engines that disagree, ``between`` has the names: ``expected`` is what the first one gave, ``actual`` what the
+    second one gave; ``culprit`` is the one that is probably at fault.
     """
 
     check: str
@@ -186,6 +202,8 @@ class Finding:
     on: tuple[CallSite, ...] = ()
     operators: tuple[str, ...] | None = None
     origin: DifferenceOrigin | None = None
+    between: tuple[str, ...] = ()
+    culprit: Culprit | None = None
 
     @staticmethod
     def of(check: str) -> FindingsOf:

@@ -18,12 +18,13 @@ SCHEMA = "exportcheck-report"
 
 #: The version of the report. A minor version adds fields or values; a major version changes or removes some.
 #:
+#: - 2.1, 28 November 2026: the status and the verdict ``disagreement``; a finding has ``between`` and ``culprit``.
 #: - 2.0, 28 November 2026: a finding has every field of :class:`Finding` and no longer ``fails``, instead an item says how
 #:   many of its findings are ``failing``; the status and the verdict ``gap`` are called ``engine_error``, the verdict ``lost`` ``tolerated``.
 #: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
 #: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
 #: - 1.0, 23 November 2026: the first version.
-MAJOR, MINOR = 2, 0
+MAJOR, MINOR = 2, 1
 
 _AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
 

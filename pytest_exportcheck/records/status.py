@@ -20,19 +20,20 @@ class Status(str, Enum):
     judged: bool
     rank: int
 
-    PASSED = ("passed", ".", "passed", "green", False, True, 7)
-    KNOWN = ("known", "k", "known defect of torch (not of the model)", "yellow", False, True, 5)
+    PASSED = ("passed", ".", "passed", "green", False, True, 8)
+    KNOWN = ("known", "k", "known defect of torch (not of the model)", "yellow", False, True, 6)
     ENGINE_ERROR = (
         *("engine_error", "i", "internal failure of an engine or the plugin (not of the model)"),
         *("yellow", False, True, 4),
     )
-    EXPECTED = ("expected", "x", "failed as expected", "yellow", False, True, 6)
+    DISAGREEMENT = ("disagreement", "d", "two engines disagree", "yellow", False, True, 5)
+    EXPECTED = ("expected", "x", "failed as expected", "yellow", False, True, 7)
     FAILED = ("failed", "F", "failed", "red", True, True, 1)
     STALE = ("stale", "S", "expected to fail but no longer does", "red", True, True, 2)
     ERROR = ("error", "E", "the case could not be set up", "red", True, False, 0)
-    BLOCKED = ("blocked", "b", "blocked by an earlier stage", "yellow", False, False, 8)
-    UNSUPPORTED = ("unsupported", "u", "unsupported by the engine", "yellow", False, False, 9)
-    SKIPPED = ("skipped", "s", "skipped by the case itself", "yellow", False, False, 10)
+    BLOCKED = ("blocked", "b", "blocked by an earlier stage", "yellow", False, False, 9)
+    UNSUPPORTED = ("unsupported", "u", "unsupported by the engine", "yellow", False, False, 10)
+    SKIPPED = ("skipped", "s", "skipped by the case itself", "yellow", False, False, 11)
     INTERRUPTED = ("interrupted", "!", "interrupted", "red", True, False, 3)
 
     def __new__(cls, value: str, sign: str, legend: str, colour: str, fails: bool, judged: bool, rank: int) -> Status:

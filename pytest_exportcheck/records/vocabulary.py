@@ -145,7 +145,13 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("changed", key): key
         for key in ("bytes", "names", "targets", "nn_module_stack", "module_call_graph", "signature")
     },
-    "sizes": {("narrowed", ""): "narrowed", ("widened", ""): "widened", **_UNDECLARED},
+    "sizes": {
+        ("narrowed", ""): "narrowed",
+        ("widened", ""): "widened",
+        **{(change, "undeclared"): "undeclared" for change in ("narrowed", "widened")},
+        **{(change, "lower_bound"): "lower_bound" for change in ("narrowed", "widened")},
+        **_UNDECLARED,
+    },
     "stage": {
         ("raised", ""): "raised",
         ("raised", "objection"): "objection",

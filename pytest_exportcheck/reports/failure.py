@@ -6,11 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import AGREE, Mode
 from pytest_exportcheck.records import DifferenceOrigin, Finding, Outcome, Status
 from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.origin import origin_lines
-from pytest_exportcheck.reports.wording import calls_of, defect_text, detail_of, kind_of
+from pytest_exportcheck.reports.wording import (
+    calls_of,
+    culprit_text,
+    defect_text,
+    detail_of,
+    kind_of,
+    sides_of,
+    values_text,
+)
 
 LONGEST = 20  # lines of one value before it is cut, unless all is requested
 
@@ -93,6 +101,9 @@ def headline(outcome: Outcome) -> str:
         return f"{outcome.reason}:"
     stage = Mode.parse(outcome.mode).last
     failing = outcome.failing_findings or outcome.findings
+    if outcome.engine == AGREE:
+        engines = " and ".join(dict.fromkeys(name for each in failing for name in each.between)) or "engines"
+        return f"{engines} disagree on {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
     raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
         return f"{stage} raised {_without_module(raised[0].actual).partition(':')[0]}"
@@ -108,10 +119,10 @@ def summary_line(outcome: Outcome) -> str:
     failing = outcome.failing_findings or outcome.findings
     first = failing[0]
     what = first_line(first.actual)
-    if first.change == "raised":
+    if first.change == "raised" and not first.between:
         what = _without_module(what)
     else:
-        what = f"{kind_of(first)}: expected {first_line(first.expected)}, got {what}"
+        what = f"{kind_of(first)}: {values_text(first, first_line(first.expected), what)}"
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
     return f"{first.check}: {first.place}: {what}{more}"
 
@@ -132,12 +143,17 @@ def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
 
 
 def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
-    verdict = "" if finding.verdict == "broken" else f"  [{finding.verdict}{_row(finding)}]"
+    verdict = "" if finding.verdict in ("broken", "disagreement") else f"  [{finding.verdict}{_row(finding)}]"
     on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
-    yield plain(f"  {_title(finding)}{on}{verdict}", "" if finding.verdict == "broken" else _KNOWN)
-    yield from _value("expected", finding.expected, _EXPECTED, verbose)
+    yield plain(f"  {_title(finding)}{on}{verdict}", _KNOWN if verdict else "")
+    labels = sides_of(finding)
+    width = max(map(len, (*labels, "expected"))) + 2
+    yield from _value(labels[0], width, finding.expected, _KNOWN if finding.between else _EXPECTED, verbose)
     where = finding.error.where if finding.error else ""
-    yield from (_with_place(line, where) for line in _value("got", finding.actual, _GOT, verbose))
+    style = _KNOWN if finding.between else _GOT
+    yield from (_with_place(line, where) for line in _value(labels[1], width, finding.actual, style, verbose))
+    if finding.culprit:
+        yield plain(f"    {culprit_text(finding)}", _USER_CODE)
     yield from (plain(f"    {line}" if line.strip() else line) for line in detail_of(finding).splitlines())
     if finding.line:
         yield Line((("    at ", ""), (finding.line, _USER_CODE)))
@@ -157,11 +173,11 @@ def _row(finding: Finding) -> str:
     return f": {finding.known_as}" if finding.known_as else ""
 
 
-def _value(label: str, text: str, style: str, verbose: bool) -> Iterator[Line]:
+def _value(label: str, width: int, text: str, style: str, verbose: bool) -> Iterator[Line]:
     lines = text.splitlines() or [""]
     cut: Sequence[str] = lines if verbose or len(lines) <= LONGEST else _without_middle(lines)
-    yield Line(((f"    {label + ':':<10}", ""), (cut[0], style)))
-    yield from (Line(((f"    {'':<10}", ""), (line, style))) for line in cut[1:])
+    yield Line(((f"    {label + ':':<{width}}", ""), (cut[0], style)))
+    yield from (Line(((f"    {'':<{width}}", ""), (line, style))) for line in cut[1:])
 
 
 def _with_place(line: Line, where: str) -> Line:

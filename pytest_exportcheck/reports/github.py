@@ -15,7 +15,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Outcome, Report, RunError, Status
 from pytest_exportcheck.reports.failure import headline
 from pytest_exportcheck.reports.lines import count
-from pytest_exportcheck.reports.wording import kind_of
+from pytest_exportcheck.reports.wording import culprit_text, kind_of, values_text
 
 SHOWN = 10  # of each level, by GitHub
 _FINDINGS = 3  # of one annotation
@@ -32,7 +32,7 @@ def workflow_commands(report: Report, *, root: Path, workspace: Path) -> Iterato
     errors = [_of_error(error, places) for error in report.errors]
     failed = [item for item in report.items if item.status.fails]
     errors += [_of_items("error", group, places) for group in _groups(failed)]
-    known = [item for item in report.items if item.status is Status.KNOWN]
+    known = [item for item in report.items if item.status in (Status.KNOWN, Status.DISAGREEMENT)]
     warnings = [_of_items("warning", group, places) for group in _groups(known)]
     for lines, noun in ((errors, "error"), (warnings, "warning")):
         yield from lines[:SHOWN]
@@ -58,7 +58,8 @@ def _of_items(level: str, group: Sequence[Outcome], places: _Places) -> str:
     first = min(group, key=lambda item: (_importance(item), Mode.parse(item.mode).depth, item.mode))
     findings = [each for each in first.findings if each.verdict != "tolerated"]
     lines = [
-        f"{each.check}: {each.place}: {kind_of(each)}: expected {_short(each.expected)}, got {_short(each.actual)}"
+        f"{each.check}: {each.place}: {kind_of(each)}: {values_text(each, _short(each.expected), _short(each.actual))}"
+        + (f"; {culprit_text(each)}" if each.culprit else "")
         for each in findings[:_FINDINGS]
     ]
     lines += [f"and {count(len(findings) - _FINDINGS, 'more finding')}"] if len(findings) > _FINDINGS else []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pytest_exportcheck.modes import EDGES, FUZZ, Mode, in_order
+from pytest_exportcheck.modes import AGREE, EDGES, FUZZ, Mode, in_order
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.reports.lines import Line, count, listed, plain, wrapped
 
@@ -240,6 +240,8 @@ def _legend(rows: Sequence[Outcome], groups: Sequence[_Group], edges: Mapping[st
     signs = [f"{status.sign} {status.legend}" for status in Status if status in seen]
     if any(Mode.parse(row.mode).edge == FUZZ for row in rows):
         signs.append("second sign of a pair: sizes fuzzed")
+    if any(row.engine == AGREE for row in rows):
+        signs.append("column agree: programs of several engines compared")
     yield from listed("signs: ", [(sign, "") for sign in signs], width)
     if edges:
         yield from wrapped("edges: - none, " + ", ".join(f"{name} {edge}" for edge, name in edges.items()), width)

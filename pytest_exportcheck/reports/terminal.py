@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_exportcheck.modes import Mode, parse_stage_name
+from pytest_exportcheck.modes import AGREE, Mode, parse_stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
 from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
 from pytest_exportcheck.reports.matrix import matrix_lines
-from pytest_exportcheck.reports.wording import kind_of
+from pytest_exportcheck.reports.wording import calls_of, culprit_text, kind_of, values_text
 
 _SLOWEST = 3
 
@@ -24,6 +24,7 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> It
     yield from _notes(rows, width)
     yield from _known(rows, width)
     yield from _engine_errors(rows, width)
+    yield from _disagreements(rows, width)
     yield from _second_opinions(rows, width)
     yield from matrix_lines(rows, verbose=verbose, width=width)
     yield from counts_lines(rows, width)
@@ -65,6 +66,25 @@ def _engine_errors(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
         )
 
 
+def _disagreements(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
+    """Yield each difference between two engines once for each case, with the likely culprit."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        for finding in row.findings if row.engine == AGREE else ():
+            if finding.verdict in ("disagreement", "broken") and finding.between:
+                on = f" (on {calls_of(finding)[0]})" if finding.on else ""
+                values = values_text(finding, _first_line(finding.expected), _first_line(finding.actual))
+                text = f"{finding.check}: {finding.place}: {kind_of(finding)}{on}: {values}; {culprit_text(finding)}"
+                found.setdefault((" and ".join(finding.between), row.case, text), []).append(row.mode)
+    for (engines, case, text), modes in found.items():
+        line = " ".join(f"{engines} disagree on {case} ({', '.join(modes)}): {text}".split())
+        yield from wrapped(line, width, "yellow")
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
 def _in_a_line(finding: Finding) -> str:
     text = finding.actual.partition("\n")[0]
     if finding.change != "raised":
@@ -78,10 +98,10 @@ def _second_opinions(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     """Yield, for each case that fails with one engine, the results of the others in the same modes."""
     words = {Status.PASSED: "passes", Status.KNOWN: "passes", Status.FAILED: "fails"}
     verdicts = {(row.path, row.case, row.mode, row.engine): row.status for row in rows}
-    engines = dict.fromkeys(row.engine for row in rows)
+    engines = dict.fromkeys(row.engine for row in rows if row.engine != AGREE)
     told: dict[tuple[str, str, str, str], dict[str, list[str]]] = {}
     for row in rows:
-        for other in engines if row.status is Status.FAILED else ():
+        for other in engines if row.status is Status.FAILED and row.engine != AGREE else ():
             status = verdicts.get((row.path, row.case, row.mode, other))
             word = words.get(status) if status else None
             told_already = (row.path, row.case, other, row.engine) in told and word == "fails"

@@ -62,6 +62,26 @@ def text_of(finding: Finding) -> str:
     return "\n".join([*lines, *filter(None, [detail_of(finding)])])
 
 
+def sides_of(finding: Finding) -> tuple[str, str]:
+    """Return the labels of the two values of a finding: the names of two engines that disagree, else what was expected
+    and what came.
+    """
+    return (finding.between[0], finding.between[1]) if finding.between else ("expected", "got")
+
+
+def values_text(finding: Finding, expected: str, actual: str) -> str:
+    """Return the two values of a finding in one line."""
+    if not finding.between:
+        return f"expected {expected}, got {actual}"
+    one, other = finding.between
+    return f"{one} gave {expected}, {other} gave {actual}"
+
+
+def culprit_text(finding: Finding) -> str:
+    """Return the likely culprit of a disagreement, with the reason; empty for other findings."""
+    return f"likely culprit: {finding.culprit.name} ({finding.culprit.reason})" if finding.culprit else ""
+
+
 def calls_of(finding: Finding) -> tuple[str, ...]:
     """Return the names of the calls that showed a finding."""
     return tuple(site.label for site in finding.on)

@@ -11,15 +11,18 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import AGREE, Mode
 from pytest_exportcheck.records import Case, Finding
+from pytest_exportcheck.run.agreement import Agreement, fallen_back_apart
 from pytest_exportcheck.run.blocking import blocked, interrupted
+from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
 from pytest_exportcheck.run.judging import Judge, Judgement, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
 from pytest_exportcheck.run.stage import OBJECTION, StageResult, raised_finding
@@ -29,7 +32,7 @@ from pytest_exportcheck.run.stage_maker import StageMaker
 
 class CaseRunner:
     """The maker and judge of the stages of one case. ``seconds`` has the duration of each, by ``engine-mode``;
-    ``notes`` are about eager.
+    ``notes`` are about eager; ``agreeing`` are the captures in which engines are compared.
 
     Raises
     ------
@@ -37,7 +40,7 @@ class CaseRunner:
         When the case cannot be set up, or the module itself raises on its example inputs.
     """
 
-    def __init__(self, case: Case, settings: Settings) -> None:
+    def __init__(self, case: Case, settings: Settings, agreeing: frozenset[Mode] = frozenset()) -> None:
         self._case = case
         self._settings = settings
         self.seconds: dict[str, float] = {}
@@ -45,9 +48,16 @@ class CaseRunner:
         self.notes = self._observed.notes
         self._stages = StageCache(self._observed.weight_bytes)
         self._judge = Judge(self._observed)
-        self._maker = StageMaker(self._observed, self._stages, self.seconds)
-        self._fuzz = FuzzStages(self._observed, self._judge, self._maker, self.seconds)
-        self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings), self.seconds)
+        sizes = CaseSizes(self._observed)
+        self._samples = Samples(self._observed.observer, sizes)
+        self._maker = StageMaker(
+            self._observed,
+            self._stages,
+            self.seconds,
+            lambda run, mode: self._samples.observed(run, mode) if mode in agreeing else None,
+        )
+        self._fuzz = FuzzStages(self._observed, self._judge, self._maker, sizes, self.seconds)
+        self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings, agreeing=agreeing), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
         """Return the stage at the end of a mode; the stage and everything before it are made if they do not exist
@@ -55,6 +65,20 @@ class CaseRunner:
         """
         made = self._stages.get(engine.name, mode)
         return made or self._stages.put(engine.name, mode, self._new_stage(engine, mode))
+
+    def agreement(self, capture: Mode) -> StageResult:
+        """Compare the captures of several engines, which are made if they do not exist yet."""
+        engines = [self._settings.engines[name] for name in self._settings.compared(self._case, capture)]
+        stages = [self.stage(engine, capture) for engine in engines]
+        others = [self._fallbacks.other_of(engine, capture) for engine in engines]
+        if any(others):
+            same = others[0] is not None and all(each is others[0] for each in others)
+            return others[0].agreement(capture) if others[0] is not None and same else fallen_back_apart(capture)
+        with self._settings.watch(self._case, AGREE, capture), pinned_threads(self._settings.threads):
+            agreement = Agreement(self._observed, self._judge, self._maker, self._fuzz, self._samples)
+            stage = agreement.stage(engines, stages)
+        stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
+        return stage
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that are not needed any more, with their artifacts and observations."""

@@ -48,6 +48,10 @@ class Fallbacks:
         other = self._instead.get((engine.name, mode.parent))
         return self._made_by(other, engine, mode) if other else None
 
+    def other_of(self, engine: Engine, mode: Mode) -> CaseRunner | None:
+        """Return the run with other dynamic dims that made a stage; None if the case itself did."""
+        return self._instead.get((engine.name, mode))
+
     def used(self) -> Iterator[CaseRunner]:
         """Yield the runs that were set up."""
         yield from filter(None, self._others.values())

@@ -14,10 +14,9 @@ from torch.export import ExportedProgram
 from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.boundary_values import code_constants
 from pytest_exportcheck.fuzz.captured import Captured
 from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
-from pytest_exportcheck.fuzz.setup import Ground, ground_of
+from pytest_exportcheck.fuzz.setup import Ground
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
@@ -25,6 +24,7 @@ from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import CallSite, Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
+from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
@@ -41,13 +41,15 @@ _KEPT = 4
 class FuzzStages:
     """The maker of the fuzz stages of one case. The first of them reports the faults of the case about sizes."""
 
-    def __init__(self, observed: ObservedCase, judge: Judge, maker: StageMaker, seconds: dict[str, float]) -> None:
+    def __init__(
+        self, observed: ObservedCase, judge: Judge, maker: StageMaker, sizes: CaseSizes, seconds: dict[str, float]
+    ) -> None:
         self._observed = observed
         self._observer = observed.observer
         self._judge = judge
         self._maker = maker
         self._seconds = seconds
-        self._ground: Ground | None = None
+        self._sizes = sizes
         self._unsound: StageResult | None = None
 
     def stage(self, engine: Engine, mode: Mode, parent: StageResult, before: StageResult | None) -> StageResult:
@@ -58,7 +60,7 @@ class FuzzStages:
         if unsound is not None:
             return unsound
         try:
-            ground = self._sizes()
+            ground = self._sizes.ground
         except CaseError as error:
             self._unsound = StageResult(mode, findings=[_unsound_sizes(error)])
             return self._unsound
@@ -71,21 +73,6 @@ class FuzzStages:
             return StageResult(mode, findings=[_unsound_sizes(error)])
         finally:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
-
-    def _sizes(self) -> Ground:
-        """Return the facts about the sizes of the case."""
-        if self._ground is None:
-            prepared = self._observed.prepared
-            self._ground = ground_of(
-                self._observed.case,
-                self._observed.declared,
-                prepared.example,
-                redraw=prepared.redraw,
-                made=prepared.made,
-                constants=code_constants(prepared.module),
-                seed=self._observer.seed,
-            )
-        return self._ground
 
     def _fuzzed(
         self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
@@ -105,7 +92,7 @@ class FuzzStages:
         target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(run, mode),
-            compare=partial(self._compared, engine, mode, parent, oracle, notes, compared),
+            compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
             judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -148,19 +135,21 @@ class FuzzStages:
         case = self._observed.case
         return f"{case.origin.module}::{case.name}[{engine.name}-{mode}]"
 
-    def _compared(
+    def compared(
         self,
         engine: Engine,
         mode: Mode,
         parent: StageResult,
         oracle: Oracle,
         notes: dict[str, None],
-        compared: _Compared,
         call: Inputs,
         before: Observation,
         after: Observation,
+        differing: _Compared | None = None,
     ) -> Sequence[Finding]:
-        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows."""
+        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows.
+        ``differing`` gets the calls that differ.
+        """
         record = parent.record or oracle.record
         eager = replace(oracle.record, observations=(before,))
         stages = [contract_stage_of(engine, each) for each in parent.mode.stages]
@@ -179,10 +168,10 @@ class FuzzStages:
         checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
         notes.update(dict.fromkeys(checked.notes))
         judged = self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
-        if any(map(asks_for_origin, judged)):  # the sizes found last are the smallest
-            compared[before.site] = (call, evidence)
-            for oldest in [*compared][:-_KEPT]:
-                del compared[oldest]
+        if differing is not None and any(map(asks_for_origin, judged)):  # the sizes found last are the smallest
+            differing[before.site] = (call, evidence)
+            for oldest in [*differing][:-_KEPT]:
+                del differing[oldest]
         return judged
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pytest_exportcheck.describe import check_inputs, declared_dims
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness._torch import is_object
 from pytest_exportcheck.harness.internal import Attempts
-from pytest_exportcheck.harness.objects import as_value
+from pytest_exportcheck.harness.objects import MISSING, ObjectsSnapshot, as_value, copied_object
 from pytest_exportcheck.harness.setup import PreparedCase, set_up
 from pytest_exportcheck.harness.tensors import input_leaves, leaf_of
 from pytest_exportcheck.records import Case, DeclaredDim, Finding, Inputs, Leaf, Raised, Record
@@ -72,7 +73,7 @@ def observed_case(case: Case, settings: Settings) -> ObservedCase:
         declared=declared,
         given=_given(prepared.example),
         unstable=unstable,
-        notes=tuple(_notes(refused, unstable)),
+        notes=tuple(_notes(refused, unstable, list(_uncopied(prepared)))),
         unseen=attempts.failed(),
         attempts=attempts,
     )
@@ -101,7 +102,20 @@ def _refuse_a_failing_module(case: Case, first: Record) -> None:
         )
 
 
-def _notes(refused: Raised | None, unstable: Sequence[str]) -> Iterator[str]:
+def _uncopied(prepared: PreparedCase) -> Iterator[str]:
+    """Yield the names of the objects whose classes allow no copies."""
+    yield from (f"self.{name}" for name in ObjectsSnapshot(prepared.module).uncopied)
+    for place, leaf in input_leaves(prepared.example.args, prepared.example.kwargs):
+        if is_object(leaf) and copied_object(leaf) is MISSING:
+            yield place
+
+
+def _notes(refused: Raised | None, unstable: Sequence[str], uncopied: Sequence[str]) -> Iterator[str]:
+    if uncopied:
+        yield (
+            f"{', '.join(uncopied)} cannot be copied, so that every run changes the same object: define how the class is "
+            "pickled (def_pickle in C++, __getstate__ in Python)"
+        )
     if refused:
         yield f"fresh inputs were unusable: eager itself refuses them ({refused.type})"
     if unstable:

@@ -12,7 +12,7 @@ from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
-from pytest_exportcheck.modes import CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
@@ -52,18 +52,32 @@ class Registry:
         return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
-        """Yield the items of a case, prefixes before what builds on them."""
-        for engine in self.engines:
-            if any(fnmatchcase(engine.name, glob) for glob in case.engines):
-                own = _tree(engine)
-                given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
-                is_fuzzed = self.fuzz and may_be_dynamic(case)
-                chosen = narrow(given, case.modes, own, may_add=self.may_add)
-                modes = [_up_to_refusal(case, mode) for mode in chosen if is_fuzzed or not mode.is_fuzz]
-                if is_fuzzed:
-                    modes = [mode for mode in self._with_fuzzed(modes) if _up_to_refusal(case, mode) == mode]
-                for mode in in_order(modes):
-                    yield engine, mode
+        """Yield the items of a case, prefixes before what builds on them. An item for each capture that several engines
+        make comes last: it compares them.
+        """
+        planned = [(engine, mode) for engine in self.engines for mode in self._modes_of(engine, case)]
+        yield from planned
+        captures = in_order(mode for _, mode in planned if mode.depth == 1)
+        for mode in () if case.rejected_at("capture") else captures:
+            if sum(each == mode for _, each in planned) > 1:
+                yield _COMPARISON, mode
+
+    def compared(self, case: Case, capture: Mode) -> list[str]:
+        """Return the names of the engines whose captures of a case are compared."""
+        return [engine.name for engine in self.engines if capture in self._modes_of(engine, case)]
+
+    def _modes_of(self, engine: Engine, case: Case) -> list[Mode]:
+        """Return the modes in which an engine runs a case, in order."""
+        if not any(fnmatchcase(engine.name, glob) for glob in case.engines):
+            return []
+        own = _tree(engine)
+        given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
+        is_fuzzed = self.fuzz and may_be_dynamic(case)
+        chosen = narrow(given, case.modes, own, may_add=self.may_add)
+        modes = [_up_to_refusal(case, mode) for mode in chosen if is_fuzzed or not mode.is_fuzz]
+        if is_fuzzed:
+            modes = [mode for mode in self._with_fuzzed(modes) if _up_to_refusal(case, mode) == mode]
+        return in_order(modes)
 
     def _with_fuzzed(self, modes: Iterable[Mode]) -> Iterator[Mode]:
         for mode in modes:
@@ -95,7 +109,7 @@ class Registry:
         except SelectionError as error:
             yield "mode", str(error)
         try:
-            select_engines(self.every_engine, [entry.engine])
+            select_engines(self.every_engine, [entry.engine] if entry.engine != AGREE else [])
         except SelectionError as error:
             yield "engine", str(error)
         if not any(fnmatchcase(check, entry.check) for check in self.check_names):
@@ -122,6 +136,7 @@ class Registry:
             fuzz=options.fuzz,
             progress=progress,
             journal=journal,
+            compared=self.compared,
         )
 
 
@@ -153,6 +168,10 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
         raise with_message(error, "\n".join([str(error), *problems])) from None
+
+
+#: The owner of the items that compare engines.
+_COMPARISON = Engine(name=AGREE, captures={}, edges={})
 
 
 def _tree(engine: Engine) -> ModeTree:

@@ -11,14 +11,21 @@ import torch
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import AGREE, Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Judgement, Outcome
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_runner import CaseRunner
 from pytest_exportcheck.run.journal import Journal
-from pytest_exportcheck.run.settings import Progress, Settings, nothing_interrupted, unwatched
+from pytest_exportcheck.run.settings import (
+    Compared,
+    Progress,
+    Settings,
+    nothing_compared,
+    nothing_interrupted,
+    unwatched,
+)
 from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
 
 
@@ -37,6 +44,7 @@ class Runner:
         checks: Mapping[str, Check] = MappingProxyType({}),
         journal: Journal | None = None,
         fuzz: Fuzzing | None = None,
+        compared: Compared = nothing_compared,
     ) -> None:
         self._engines = engines
         self._profile = profile
@@ -51,6 +59,7 @@ class Runner:
             interrupted=journal.blocker if journal else nothing_interrupted,
             engines=engines,
             fuzz=fuzz or Fuzzing(),
+            compared=compared,
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
@@ -86,7 +95,7 @@ class Runner:
 
     def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode) -> Judgement:
         known_seconds = set(run.seconds)
-        stage = run.stage(self._engines[engine], mode)
+        stage = run.agreement(mode) if engine == AGREE else run.stage(self._engines[engine], mode)
         item = replace(
             self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
@@ -108,14 +117,15 @@ class Runner:
         if self._current is None or self._current[0] is not case:
             self._current = None  # released before the next case is built
             with self._settings.watch(case):
-                self._current = (case, CaseRunner(case, self._settings))
+                agreeing = frozenset(mode for name, mode in self._selected.get(id(case), ()) if name == AGREE)
+                self._current = (case, CaseRunner(case, self._settings, agreeing))
         return self._current[1]
 
     def _done(self, case: Case, engine: str, mode: Mode, run: CaseRunner) -> None:
         remaining = self._remaining.get(id(case), set())
         remaining.discard((engine, mode))
         if remaining:
-            run.release(lambda name, made: any(e == name and made.is_prefix_of(m) for e, m in remaining))
+            run.release(lambda name, made: any(e in (name, AGREE) and made.is_prefix_of(m) for e, m in remaining))
         else:
             self._current = None
 

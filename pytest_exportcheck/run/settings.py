@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -28,16 +28,25 @@ def unwatched(*_: object) -> AbstractContextManager[Any]:
 Interrupted: TypeAlias = Callable[[Case, str, Mode], Entry | None]
 
 
+#: A function that returns the names of the engines whose captures of a case are compared.
+Compared: TypeAlias = Callable[[Case, Mode], Sequence[str]]
+
+
 def nothing_interrupted(*_: object) -> Entry | None:
     """Return None: a run without a journal has no record of interrupted stages."""
     return None
+
+
+def nothing_compared(*_: object) -> Sequence[str]:
+    """Compare no engines."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings. ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those
     of the session by name, of which the first one judges second opinions; ``watch`` is entered around the set-up of a
-    case and around each of its stages, ``interrupted`` is called before.
+    case and around each of its stages, ``interrupted`` is called before; ``compared`` names the engines to compare.
     """
 
     seed: int
@@ -48,4 +57,5 @@ class Settings:
     watch: Watch = unwatched
     interrupted: Interrupted = nothing_interrupted
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    compared: Compared = nothing_compared
     fuzz: Fuzzing = field(default_factory=Fuzzing)

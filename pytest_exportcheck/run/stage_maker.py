@@ -33,10 +33,16 @@ _LONG = 20.0
 
 class StageMaker:
     """The maker that runs the captures and edges of one case. ``seconds`` has the duration of each, by
-    ``engine-mode``.
+    ``engine-mode``; ``sampled`` calls a program at sampled sizes, in the modes in which engines are compared.
     """
 
-    def __init__(self, observed: ObservedCase, stages: StageCache, seconds: dict[str, float]) -> None:
+    def __init__(
+        self,
+        observed: ObservedCase,
+        stages: StageCache,
+        seconds: dict[str, float],
+        sampled: Callable[[Any, Mode], tuple[Observation, ...] | None],
+    ) -> None:
         self._observed = observed
         self._observer = observed.observer
         self._prepared = observed.prepared
@@ -44,6 +50,7 @@ class StageMaker:
         self._seed = observed.observer.seed
         self._stages = stages
         self._seconds = seconds
+        self._sampled = sampled
         self._runs: dict[tuple[str, bool], tuple[NodeRun, ...]] = {}
 
     # --- artifacts --------------------------------------------------------------------------
@@ -133,6 +140,7 @@ class StageMaker:
                 Refusal(rejection=rejection, raised=self._observer.observe(run, (call,), mode=mode)[0].raised)
                 for rejection, call in self._prepared.rejected
             ),
+            samples=self._at("calls at sampled sizes", lambda: self._sampled(run, mode), None),
         )
 
     def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:

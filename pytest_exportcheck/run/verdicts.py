@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_exportcheck.expectations.entry import excuses, names_item
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import AGREE, Mode
 from pytest_exportcheck.policy import KNOWN, is_known_layout
 from pytest_exportcheck.records import (
     Case,
@@ -43,7 +43,8 @@ def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
     if stage.blocker is not None:
         return _blocked(item, stage.blocker)
     if stage.unsupported:
-        return _judgement(item, Status.UNSUPPORTED, reason=f"unsupported by {item.engine}: {stage.unsupported}")
+        by = "" if item.engine == AGREE else f"unsupported by {item.engine}: "
+        return _judgement(item, Status.UNSUPPORTED, reason=f"{by}{stage.unsupported}")
     return _judged(item, stage)
 
 
@@ -92,6 +93,8 @@ def _blocked(item: ItemContext, blocker: StageResult) -> Judgement:
     if blocker.unsupported:
         return _judgement(item, Status.UNSUPPORTED, reason=f"{blocker.mode} is unsupported: {blocker.unsupported}")
     reason = reason_of(blocker, item.selected)
+    if item.engine == AGREE and not blocker.interrupted:
+        reason = "blocked: an engine has no program to compare"
     if reason:
         return _judgement(item, Status.BLOCKED, reason=reason)
     reckoning = _reckoned(item, blocker.mode, blocker.findings, may_be_stale=False)
@@ -123,6 +126,8 @@ def _judged(item: ItemContext, stage: StageResult) -> Judgement:
         status, reason = Status.EXPECTED, _reasons(reckoning)
     elif any(finding.verdict == "engine_error" for finding in rest):
         status = Status.ENGINE_ERROR
+    elif any(finding.verdict == "disagreement" for finding in rest):
+        status = Status.DISAGREEMENT
     elif any(finding.verdict == "known" for finding in rest):
         status = Status.KNOWN
     return _judgement(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
@@ -153,12 +158,16 @@ def _tolerated(item: ItemContext, finding: Finding) -> bool:
 
     A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong
     outputs always fail, even when a known torch defect causes them; right values with other strides are a warning.
-    Outputs of an engine error are not those of a program to ship.
+    Outputs of an engine error are not those of a program to ship. Two engines that disagree are a warning like an engine
+    error.
     """
+    if finding.verdict == "known" and finding.between:
+        return item.profile == "ship"
     if finding.verdict == "known":
         excusable = finding.check != "outputs" or is_known_layout(finding)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
-    return finding.verdict == "tolerated" or (finding.verdict == "engine_error" and item.profile == "ship")
+    warnings = ("engine_error", "disagreement") if item.profile == "ship" else ()
+    return finding.verdict in ("tolerated", *warnings)
 
 
 def _reasons(reckoning: ExpectationMatch) -> str:

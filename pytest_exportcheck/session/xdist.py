@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_exportcheck.modes import ItemId
+from pytest_exportcheck.modes import AGREE, ItemId
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.run.journal import Entry, Journal
@@ -172,7 +172,7 @@ class ParallelPlugin:
         ask.
         """
         item = ItemId.parse(nodeid)
-        engines = {engine.name for engine in self._config.stash[SESSION].registry.engines}
+        engines = {AGREE, *(engine.name for engine in self._config.stash[SESSION].registry.engines)}
         return item if item and item.engine in engines else None
 
 

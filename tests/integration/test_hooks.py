@@ -217,7 +217,7 @@ def test_hooks_of_a_subfolder_are_named_as_ignored_and_outcomes_are_those_of_the
     result.stdout.fnmatch_lines(
         [
             "exportcheck: *below/conftest.py defines exportcheck_engines and exportcheck_checks, which this run ignores: "
-            "session asks its hooks before it collects this folder. Move them to the conftest.py of pytest's root folder, or "
+            "hooks are called before pytest collects this folder. Move them to the conftest.py of pytest's root folder, or "
             "name the folder on the command line."
         ]
     )

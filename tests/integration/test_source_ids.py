@@ -92,8 +92,8 @@ def test_an_id_that_no_item_has_is_a_usage_error(shop, run_echo, workers):
     told = result.stdout if workers else result.stderr
     told.fnmatch_lines(
         [
-            "ERROR: exportcheck: no item is called 'shop.models::declard[[]echo-strict[]]'. The ids of items that are in no "
-            "file: pytest --exportcheck --exportcheck-only-sources --exportcheck-source=SOURCE:NAME --collect-only -q"
+            "ERROR: exportcheck: no item is called 'shop.models::declard[[]echo-strict[]]'. To list the ids of items "
+            "from sources: pytest --exportcheck --exportcheck-only-sources --exportcheck-source=SOURCE:NAME --collect-only -q"
         ]
     )
 

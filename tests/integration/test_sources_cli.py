@@ -62,7 +62,7 @@ def test_what_a_glob_leaves_out_is_said_and_what_is_named_is_refused(run_echo):
     refused.stderr.fnmatch_lines(
         [
             "ERROR: exportcheck: exportdb:dynamic_shape_round: torch does not support this example yet, "
-            "so that there is no program to check. Name another, or exportdb:[*] for all that it supports."
+            "so there is no program to check. Name another, or exportdb:[*] for all that it supports."
         ]
     )
 

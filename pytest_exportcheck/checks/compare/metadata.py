@@ -19,13 +19,19 @@ def key_of(node: NodeRecord, key: str) -> str:
 def fates(one: NodeRecord, other: NodeRecord, levels: Mapping[str, MetadataLevel]) -> Iterator[tuple[str, Fate]]:
     """Yield the fate of every key of a node's metadata."""
     for key in dict.fromkeys((*one.meta, *other.meta)):
-        if key not in other.meta:
-            yield key, "dropped"
-        elif key not in one.meta:
-            yield key, "gained"
+        had, has = _has(one, key), _has(other, key)
+        if had != has:
+            yield key, "dropped" if had else "gained"
+        elif not had:
+            yield key, "kept"
         else:
             same = _COMPARED.get(levels.get(key_of(one, key), "equal"), equal)
             yield key, "kept" if same(one.meta[key], other.meta[key]) else "changed"
+
+
+def _has(node: NodeRecord, key: str) -> bool:
+    """Return whether a node has a key. An empty module stack, which nodes of subgraphs have, says the same as none."""
+    return key in node.meta and not (key == "nn_module_stack" and node.meta[key] == ())
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -14,8 +14,8 @@ from pytest_exportcheck.policy.known_defects.row import (
 
 
 def _fake(row: str, title: str, operators: Names, *, issue: str, torch: str = ">=2.13") -> KnownDefect:
-    """Return the row for a ``val`` with other strides than the real result, at any stage and of any engine: they share
-    torch's fake kernels.
+    """Return the row for a ``val`` whose strides are not those of the real result, at any stage and for any engine,
+    because all engines use torch's fake kernels.
     """
     return KnownDefect(
         id=row,

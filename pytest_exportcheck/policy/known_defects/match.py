@@ -24,8 +24,8 @@ def judge_by(
     torch_version: str,
     operators: Collection[str] = (),
 ) -> list[Finding]:
-    """Return the findings of the last of the stages with their verdicts: a broken finding that a row explains becomes
-    ``known``.
+    """Return the findings of the last of the stages with their verdicts: a finding that a row explains becomes ``known``,
+    unless it is tolerated.
     """
     findings = list(findings)
     if not findings:
@@ -55,7 +55,7 @@ def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection
     """Return the verdict of a row on a finding. A tolerated finding stays tolerated, and names the row; a known one
     stays known.
     """
-    if finding.verdict not in ("broken", "tolerated") or finding.known:
+    if finding.verdict not in ("broken", "disagreement", "tolerated") or finding.known:
         return finding
     about = operators if finding.operators is None else finding.operators
     row = next((row for row in rows if explains(row, finding) and _is_about(row, about)), None)
@@ -63,7 +63,7 @@ def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection
         return finding
     return replace(
         finding,
-        verdict="known" if finding.verdict == "broken" else "tolerated",
+        verdict="tolerated" if finding.verdict == "tolerated" else "known",
         known=KnownAs(row.id, row.title, row.issue),
     )
 

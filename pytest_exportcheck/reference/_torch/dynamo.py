@@ -24,6 +24,7 @@ from torch.export import dynamic_shapes as _shapes
 
 from pytest_exportcheck.reference._torch.sizes import IntWrapper, ShapeEnv
 from pytest_exportcheck.reference._torch.tracing import TracingContext, exporting
+from pytest_exportcheck.reference._torch.values import pytree
 
 # Errors of Dynamo: what it cannot capture, and what it refuses (2.13).
 TorchDynamoException = _exc.TorchDynamoException
@@ -37,6 +38,9 @@ PYTHON_OF_DYNAMO = tuple(str(Path(_dynamo.__file__).parent / name) for name in (
 # A place that is a part of another place (2.13).
 ChainedSource = _guards.ChainedSource
 
+#: A container without leaves, in the place of None.
+_NONE = {"exportcheck_none": ()}
+
 #: Functions that write messages, which a program cannot: Dynamo skips calls of them (2.13).
 _LOGGING = (
     print,
@@ -48,15 +52,19 @@ _LOGGING = (
 _SETTINGS: Mapping[str, Any] = {
     "allow_rnn": True,
     "ignore_logging_functions": frozenset(_LOGGING),
-    "do_not_emit_runtime_asserts": True,
     "specialize_int": True,
     "specialize_float": True,
-    "assume_static_by_default": True,
     "automatic_dynamic_shapes": False,
     "capture_dynamic_output_shape_ops": True,
     "capture_scalar_outputs": True,
     "constant_fold_autograd_profiler_enabled": True,
+}
+_OF_MODELS: Mapping[str, Any] = {"assume_static_by_default": True, "do_not_emit_runtime_asserts": True}
+_OF_BRANCHES: Mapping[str, Any] = {
+    "assume_static_by_default": False,
+    "do_not_emit_runtime_asserts": False,
     "prefer_deferred_runtime_asserts_over_guards": False,
+    "replay_side_effects": False,
 }
 
 
@@ -80,14 +88,23 @@ class Captured:
 
 
 def captured(
-    function: Callable[..., Any], args: tuple[Any, ...], constraints: Sequence[Any], env_class: type[ShapeEnv]
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    constraints: Sequence[Any],
+    env_class: type[ShapeEnv],
+    *,
+    deferred: bool,
 ) -> Captured:
     """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
     same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
     """
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
-        for context in (exporting(), _dynamo.config.patch(**_SETTINGS), _utils.get_metrics_context()):
+        for context in (
+            exporting(),
+            _dynamo.config.patch(**_SETTINGS, **_OF_MODELS, prefer_deferred_runtime_asserts_over_guards=deferred),
+            _utils.get_metrics_context(),
+        ):
             stack.enter_context(context)
         output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input
@@ -99,6 +116,13 @@ def captured(
         described.f_globals,
         backend.backend_id if backend else "",
     )
+
+
+def capturing_branches() -> Any:
+    """Return a context with the settings for the functions that higher-order operators call: Dynamo traces them within
+    a trace. Without it, a number that differs from the last trace becomes an operand (2.13).
+    """
+    return _dynamo.config.patch(**_SETTINGS, **_OF_BRANCHES)
 
 
 @contextmanager
@@ -117,6 +141,27 @@ def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
 def lines_in_progress() -> StackSummary:
     """Return the frames of the model that Dynamo is evaluating, the innermost last (2.13)."""
     return TracingContext.extract_stack()
+
+
+def left_to_the_graph(function: Callable[..., None]) -> Callable[..., None]:
+    """Make Dynamo write calls of a function into its graph instead of evaluating them. Dynamo passes no None to such a
+    function, and takes none from it (2.13).
+    """
+
+    def called(*args: Any) -> Any:
+        function(*pytree.tree_map(lambda each: None if _is_none(each) else each, args, is_leaf=_is_none))
+        return []
+
+    written = _dynamo.nonstrict_trace(called)
+
+    def call(*args: Any) -> None:
+        written(*pytree.tree_map(lambda each: _NONE if each is None else each, args))
+
+    return call
+
+
+def _is_none(value: Any) -> bool:
+    return isinstance(value, dict) and value == _NONE
 
 
 def constraint(tensor: torch.Tensor, number: int, name: str, bounds: Any) -> Any:

@@ -42,6 +42,9 @@ TensorPropertySource = _source.TensorPropertySource
 # Writes the operators of a run down as a graph (2.13).
 make_fx = _proxy_tensor.make_fx
 
+# Makes a tensor of numbers that are symbols by operators; torch.tensor requests their values (2.13).
+tensor_of_symbols = torch._refs.tensor
+
 # Runs a graph again so that unbacked symbols keep their names (2.13).
 PropagateUnbackedSymInts = _symbolic_shapes.PropagateUnbackedSymInts
 
@@ -111,6 +114,11 @@ def _tracer() -> Any:
     """Return the tracer that writes the graph in progress (2.13)."""
     mode: Any = _proxy_tensor.get_proxy_mode()
     return mode.tracer
+
+
+def is_traced() -> bool:
+    """Return True while ``make_fx`` writes a graph (2.13)."""
+    return _proxy_tensor.get_proxy_mode() is not None
 
 
 def module_in_progress() -> tuple[str, str]:

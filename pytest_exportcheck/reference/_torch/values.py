@@ -22,6 +22,9 @@ pytree = _pytree
 FakeTensor = _fake_tensor.FakeTensor
 FakeTensorMode = _fake_tensor.FakeTensorMode
 
+# Leaves the fake mode that a caller has entered: an export makes its own (2.13).
+outside_fake_modes = _fake_tensor.unset_fake_temporarily
+
 # The checks of ExportedProgram's constructor: it requires one of these classes, and files name them by dialect (2.13).
 Verifier = _verifier.Verifier
 TrainingIRVerifier = _verifier.TrainingIRVerifier

@@ -38,7 +38,10 @@ def _assert_metadata(graph: torch.fx.Graph, cast: torch.fx.Node) -> None:
             ASSERT_TENSOR_METADATA, (cast.args[0],), {"dtype": val.dtype, "device": val.device, "layout": val.layout}
         )
     node.meta |= {key: cast.meta[key] for key in ("stack_trace", "nn_module_stack") if key in cast.meta}
-    node.meta |= {"val": None, "torch_fn": (f"{node.name}_0", "OpOverload._assert_tensor_metadata.default")}
+    node.meta |= {
+        "val": None,
+        "torch_fn": ("_assert_tensor_metadata.default_0", "OpOverload._assert_tensor_metadata.default"),
+    }
 
 
 def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
@@ -67,7 +70,9 @@ def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None
             return
         node.meta.setdefault("stack_trace", stack_trace)
         node.meta.setdefault("nn_module_stack", first)
-        node.meta.setdefault("torch_fn", (f"{node.name}_0", _function_name(node.target)))
+        node.meta.setdefault(
+            "torch_fn", (f"{getattr(node.target, '__name__', node.name)}_0", _function_name(node.target))
+        )
         if "val" not in node.meta:
             node.meta["val"] = _value_of(node)
 

@@ -12,6 +12,7 @@ from pytest_exportcheck.reference._torch.objects import class_of_object, identit
 from pytest_exportcheck.reference._torch.values import (
     FakeTensor,
     FakeTensorMode,
+    HigherOrderOperator,
     is_functorch_tensor,
 )
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
@@ -25,9 +26,11 @@ def lift_constants(
     known: Mapping[str, Any],
     lifted: int,
     real: Callable[[Any], Any] = lambda value: value,
+    given: Mapping[int, torch.fx.Node] | None = None,
 ) -> dict[str, Any]:
     """Return the constants by name, in the order of their placeholders, which come after the first ``lifted`` ones.
-    Values in ``known`` keep their names; ``real`` gives the object of a fake.
+    Values in ``known`` keep their names; ``real`` gives the object of a fake; ``given`` are the placeholders of objects
+    that the caller passes.
     """
     graph = module.graph
     names: dict[int, list[str]] = {}
@@ -37,7 +40,8 @@ def lift_constants(
     first_input = (
         placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
     )
-    made: dict[int, torch.fx.Node] = {}
+    outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
+    made: dict[int, torch.fx.Node] = dict(given or {})
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
     for node in list(graph.nodes):
@@ -46,10 +50,15 @@ def lift_constants(
         traced = getattr(module, str(node.target))
         if isinstance(traced, torch.fx.GraphModule):
             continue
+        unused = _unused(node)
+        if unused:
+            for each in unused:
+                graph.erase_node(each)
+            continue
         value = real(traced)
-        key = identity(value)
+        key = identity(traced if value is None else value)
         if key not in made:
-            _refuse_traced(node, traced, value)
+            _refuse_traced(node, traced, value, outside if key in names else set())
             what = "custom" if is_object(value) else "tensor"
             name = names[key][0] if key in names else _made_name(node, what, numbers[what], known)
             with graph.inserting_before(first_input):
@@ -77,9 +86,22 @@ def _made_name(node: torch.fx.Node, what: str, numbers: Iterator[int], known: Ma
     return next(name for name in (f"{prefix}lifted_{what}_{number}" for number in numbers) if name not in known)
 
 
-def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any) -> None:
+def _unused(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """Return the nodes of ``torch.tensor(...)`` whose result is not used, the last one first: a mutating operator
+    protects them from the usual elimination.
+    """
+    chain = [node]
+    for target in ("lift_fresh_copy", "detach_"):
+        users = list(chain[0].users)
+        if len(users) != 1 or getattr(users[0].target, "__name__", "") != f"{target}.default" or NOTE in users[0].meta:
+            return []
+        chain.insert(0, users[0])
+    return [] if chain[0].users else chain
+
+
+def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any, outside: set[FakeTensorMode]) -> None:
     """Refuse a tensor that only exists while tracing, which is not a constant, and objects that a program cannot keep;
-    ``value`` is None for one that the model does not hold.
+    ``value`` is None for one that the model does not hold. Fakes of the modes ``outside`` are the model's own.
     """
     if value is None:
         raise NotSupported(f"{NOT_HELD.format(class_of_object(traced))} {_used_at(node)}")
@@ -91,8 +113,14 @@ def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any) -> None:
             f"{_used_at(node)}"
         )
     wrapped = is_functorch_tensor(value)
-    if not wrapped and not isinstance(value, FakeTensor):
+    if not wrapped and (not isinstance(value, FakeTensor) or value.fake_mode in outside):
         return
+    for call in node.users:
+        if isinstance(call.target, HigherOrderOperator):
+            raise LeakedTensor(
+                f"a function that the model gives to {call.target} uses a tensor of the code around it: the program would hold a tensor "
+                f"without data in its place. {_used_at(node)}Pass the tensor to the function as an operand."
+            )
     what = "a tensor of torch.func (grad, vjp, jvp, vmap)" if wrapped else "a tensor that was created outside the trace"
     kind = NotTraceable if wrapped else LeakedTensor
     raise kind(

@@ -24,10 +24,12 @@ from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
+from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.functionalize import functional
-from pytest_exportcheck.reference.exporter.objects import traced_again
+from pytest_exportcheck.reference.exporter.objects import placeholders_of_objects, traced_again
 from pytest_exportcheck.reference.exporter.placeholders import rename
 from pytest_exportcheck.reference.exporter.program import argument_of, constant_slot
+from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 
 _MUTATION = {
     InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
@@ -68,10 +70,14 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     graph.eliminate_dead_code(_has_effects)
     insert_assertions(module, mode.shape_env or ShapeEnv())
     state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
-    made = lift_constants(module, mode, program.constants, result.effects + state)
+    lift_from_subgraphs(module, mode, {})
+    inputs_of_graph = graph.find_nodes(op="placeholder")[result.effects :]
+    given = placeholders_of_objects(values[tokens:], inputs_of_graph)
+    made = lift_constants(module, mode, program.constants, result.effects + state, given=given)
     old = program.graph.find_nodes(op="placeholder")[tokens:]
     inputs = _inputs(graph, old, specs, made, result.effects, state)
     graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
+    name_subgraph_inputs(module)
     module.recompile()
     outputs = _outputs(graph, before.output_specs[tokens:], changed, result.effects)
     made_program = ExportedProgram(
@@ -165,6 +171,11 @@ def _outputs(
     nodes = _returned(graph)
     found = [OutputSpec(OutputKind.TOKEN, TokenArgument(node.name), None) for node in nodes[:tokens]]
     for spec, node in zip(changed, nodes[tokens:], strict=False):
+        if spec.kind not in _MUTATION:
+            raise NotTraceable(
+                f"Constant {spec.target} is mutated in the forward method. Pls register it as buffer: "
+                f"self.register_buffer({str(spec.target).rpartition('.')[2]!r}, ..., persistent=False)."
+            )
         target = spec.arg.name if spec.kind is InputKind.USER_INPUT else spec.target
         found.append(OutputSpec(_MUTATION[spec.kind], TensorArgument(node.name), target))
     for old, node in zip(before, nodes[len(found) :], strict=True):

@@ -18,8 +18,12 @@ class ExportError(ExportcheckError, UserError):
         UserError.__init__(self, self.kind, message)
 
 
-class InvalidInput(ExportError):
+class InvalidInput(ExportError, ValueError):
     """The model does not accept the example or the dynamic shapes."""
+
+
+class InvalidCall(InvalidInput, TypeError):
+    """The model cannot be called with the example."""
 
 
 class ConstraintViolation(ExportError):
@@ -52,11 +56,11 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
         self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only
 
     @classmethod
-    def at(cls, place: str, condition: Any) -> DataDependent:
-        """Return the error for a line of the model, and a condition that the line decides."""
+    def at(cls, place: str, condition: Any, checks: str = "") -> DataDependent:
+        """Return the error for a line of the model, and a condition that the line decides; ``checks`` decide it."""
         return cls(
             f"Could not guard on data-dependent expression {condition}: the model branches on the values of a tensor, or needs "
             f"one as a number, at\n  {place or 'an unknown line'}\nA program takes one branch for all values. Compute both and "
-            "choose with torch.where, use torch.cond, or state the condition before that line with torch._check(...).",
+            f"choose with torch.where, use torch.cond, or state the condition before that line with torch._check(...).{checks}",
             condition,
         )

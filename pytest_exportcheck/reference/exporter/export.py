@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.export import AdditionalInputs, ExportedProgram
 
-from pytest_exportcheck.reference._torch.values import guards_of, set_guards
+from pytest_exportcheck.reference._torch.values import guards_of, outside_fake_modes, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
@@ -16,14 +16,15 @@ from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
 from pytest_exportcheck.reference.exporter.inputs import Example, example_of
-from pytest_exportcheck.reference.exporter.metadata import tidy
+from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
-from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument
+from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
+from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 from pytest_exportcheck.reference.exporter.trace import trace
 from pytest_exportcheck.reference.exporter.unsupported_inputs import named_when_unsupported
 
@@ -37,6 +38,7 @@ def export(
     strict: bool = False,
     pre_dispatch: bool = True,
     preserve_module_call_signature: tuple[str, ...] = (),
+    prefer_deferred_runtime_asserts_over_guards: bool = False,
 ) -> ExportedProgram:
     """Return the program of a model, as ``torch.export.export`` makes it: operators above autograd.
     One thread can capture at a time, because torch's tracer belongs to the process.
@@ -54,6 +56,9 @@ def export(
         If True, Dynamo evaluates the Python of the module, and refuses what it cannot evaluate.
     preserve_module_call_signature
         Paths of submodules that ``torch.export.unflatten`` shall make callable with their own signatures.
+    prefer_deferred_runtime_asserts_over_guards
+        If True, a condition on sizes becomes an assertion of the program where torch can defer it, and does not narrow
+        the declared range.
 
     Raises
     ------
@@ -68,8 +73,15 @@ def export(
         tensor subclasses.
     """
     example = example_of(mod, args, kwargs)
-    with named_when_unsupported(mod, example):
-        program = _captured(mod, example, dynamic_shapes, strict, preserve_module_call_signature)
+    with outside_fake_modes(), named_when_unsupported(mod, example):
+        program = _captured(
+            mod,
+            example,
+            dynamic_shapes,
+            strict,
+            preserve_module_call_signature,
+            deferred=prefer_deferred_runtime_asserts_over_guards,
+        )
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
     return program if pre_dispatch else lowered(program, {}, keep=False)
@@ -81,29 +93,40 @@ def _captured(
     dynamic_shapes: Any,
     strict: bool,
     preserve_module_call_signature: tuple[str, ...],
+    *,
+    deferred: bool,
 ) -> ExportedProgram:
     """Return the program above autograd."""
-    calls = Calls(mod, preserve_module_call_signature)
+    calls = Calls(mod, preserve_module_call_signature, strict=strict)
     shapes = plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     state = state_of(mod)
     with restored(mod) as attributes, calls.watched():
         symbolic, known, function = (
-            captured_by_dynamo(mod, example, declared) if strict else (new_symbolic(), Known(), None)
+            captured_by_dynamo(mod, example, declared, deferred=deferred)
+            if strict
+            else (new_symbolic(deferred=deferred), Known(), None)
         )
         objects = Fakes(symbolic.mode)
         fakes = fake_inputs(symbolic, example, declared, known)
+        held = fake_state(symbolic.mode, state)
         attributes.replace(objects.of_attribute)
-        traced = trace(mod, example, symbolic.mode, fake_state(symbolic.mode, state), fakes.values, function)
+        traced = trace(mod, example, symbolic.mode, held, fakes.values, function)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
     tidy(traced.module, _values(fakes, example))
     insert_assertions(traced.module, symbolic.env)
-    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real)
+    placeholders = traced.module.graph.find_nodes(op="placeholder")
+    inputs = zip((*held.values(), *fakes.values), placeholders, strict=True)
+    lift_from_subgraphs(traced.module, symbolic.mode, {id(fake): node for fake, node in inputs})
+    given = placeholders_of_objects([leaf.value for leaf in example.leaves], placeholders[len(state.tensors) :])
+    constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real, given)
     _refuse_replaced(replaced, constants)
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
+    keep_custom(mod, module, [slot.target for slot in slots])
+    name_subgraph_inputs(module)
     module.recompile()
     program = program_of(
         module,

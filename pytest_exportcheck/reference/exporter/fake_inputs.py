@@ -70,9 +70,11 @@ class Known:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def new_symbolic() -> Symbolic:
-    """Make a fake mode with a new environment of symbols."""
-    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True)
+def new_symbolic(*, deferred: bool) -> Symbolic:
+    """Make a fake mode with a new environment of symbols; ``deferred`` is ``export``'s
+    ``prefer_deferred_runtime_asserts_over_guards``.
+    """
+    env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True, prefer_deferred_runtime_asserts_over_guards=deferred)
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 

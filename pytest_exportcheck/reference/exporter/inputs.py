@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.objects import class_of_object, is_constant_object
 from pytest_exportcheck.reference._torch.tracing import AttrSource, GetItemSource, LocalSource
 from pytest_exportcheck.reference._torch.values import pytree
-from pytest_exportcheck.reference.exporter.errors import InvalidInput
+from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput, NotSupported
 from pytest_exportcheck.reference.exporter.objects import is_object
 
 Path = tuple[Any, ...]
@@ -63,14 +64,24 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
     Raises
     ------
     InvalidInput
-        When the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
+        When the model is not a module, or the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidInput(
+            f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(module)}. "
+            "Call a function in the forward of a module."
+        )
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InvalidInput(
+            "Exporting a ScriptModule is not supported. Export the nn.Module that was scripted, or convert the scripted module: "
+            "torch._export.converter.TS2EPConverter(mod, args, kwargs).convert()."
+        )
     if not isinstance(args, tuple):
         raise InvalidInput(
-            f"args must be a tuple of positional arguments, got {type(args).__name__}. Write (x,) for a single one."
+            f"Expecting `args` to be a tuple of example positional inputs, got {type(args)}. Write (x,) for a single one."
         )
     if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise InvalidInput(
+        raise InvalidCall(
             f"kwargs must be a mapping of keyword arguments, got {type(kwargs).__name__}. Pass a dict or None."
         )
     args, kwargs = tuple(args), dict(kwargs or {})
@@ -78,7 +89,7 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InvalidInput(
+        raise InvalidCall(
             f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}. Pass args and kwargs that fit it."
         ) from None
     names = list(_names(signature, args, kwargs))
@@ -132,9 +143,14 @@ def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str)
             path.append(part)
             source = GetItemSource(source, part)
     leaf = Leaf(value, tuple(path), source, place + pytree.keystr(keys), named=not rest or path[0] != rest)
+    if is_constant_object(value):
+        raise NotSupported(
+            f"{leaf.text} is a constant object, {class_of_object(value)}: the program would use that of the example in every call. "
+            "Make it an attribute of the model."
+        )
     if value is not None and not isinstance(value, (torch.Tensor, int, float, bool, str)) and not is_object(value):
         raise InvalidInput(
-            f"{leaf.text} is of type {type(value).__module__}.{type(value).__qualname__}, which the reference exporter does not accept. Pass tensors, numbers, "
+            f"Unsupported input type {type(value)}: {leaf.text}, which the reference exporter does not accept. Pass tensors, numbers, "
             "strings and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )

@@ -38,6 +38,24 @@ def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
             node.meta["val"] = None
 
 
+def keep_custom(source: torch.nn.Module, module: torch.fx.GraphModule, targets: Sequence[str | None]) -> None:
+    """Copy the ``custom`` metadata of a graph that is exported again: that of the whole graph, and that of its inputs
+    and state. ``targets`` are the names of the state, in the order of the placeholders. Calls have theirs from the run.
+    """
+    if not isinstance(source, torch.fx.GraphModule):
+        return
+    module.meta |= {key: value for key, value in source.meta.items() if key == "custom"}
+    known = {
+        node.target if node.op == "get_attr" else node.name: node.meta["custom"]
+        for node in source.graph.nodes
+        if "custom" in node.meta
+    }
+    for node, target in zip(module.graph.find_nodes(op="placeholder"), targets, strict=True):
+        name = target or node.name
+        if name in known:
+            node.meta["custom"] = {**node.meta.get("custom", {}), **known[name]}
+
+
 def _stack(traced: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield keys as torch spells them, with paths from the exported module on. The stack of a graph that is traced
     again is kept.

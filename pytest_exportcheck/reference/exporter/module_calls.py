@@ -13,7 +13,8 @@ import torch
 from torch.export import ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import ConstantArgument
 
-from pytest_exportcheck.reference._torch.tracing import module_in_progress, node_of
+from pytest_exportcheck.reference._torch.dynamo import left_to_the_graph
+from pytest_exportcheck.reference._torch.tracing import is_traced, module_in_progress, node_of
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
 from pytest_exportcheck.reference.exporter.metadata import inside
@@ -38,9 +39,11 @@ class Call:
 
 
 class Calls:
-    """The calls of some submodules, in the order in which they begin."""
+    """The calls of some submodules, in the order in which they begin. Dynamo does not evaluate how they are noted: it
+    leaves that to the trace of its graph, where the submodules are not called any more.
+    """
 
-    def __init__(self, module: torch.nn.Module, paths: Sequence[str]) -> None:
+    def __init__(self, module: torch.nn.Module, paths: Sequence[str], *, strict: bool) -> None:
         if isinstance(paths, str):
             raise InvalidInput(
                 f"preserve_module_call_signature must be a tuple of names, got {paths!r}. Write ({paths!r},)."
@@ -55,6 +58,7 @@ class Calls:
                     f"preserve_module_call_signature names {path!r}, which is not a submodule. Submodules: {known}."
                 ) from None
         self._calls: list[Call] = []
+        self._strict = strict
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -69,8 +73,10 @@ class Calls:
     def _hooks(self, path: str) -> tuple[Any, Any]:
         running: list[Call | None] = []
 
-        def before(_module: Any, args: Any, kwargs: Any) -> None:
-            called, number = module_in_progress()
+        def begin(args: Any, kwargs: Any) -> None:
+            if self._strict and not is_traced():
+                return
+            called, number = self._next(path) if self._strict else module_in_progress()
             if inside(called) != path:  # one module by another of its names
                 running.append(None)
                 return
@@ -80,13 +86,25 @@ class Calls:
             self._calls.append(call)
             running.append(call)
 
-        def after(_module: Any, _args: Any, result: Any) -> None:
-            call = running.pop()
+        def end(result: Any) -> None:
+            call = running.pop() if running else None
             if call is not None:
                 leaves, call.out_spec = pytree.tree_flatten(result)
                 self._note(call, leaves)
 
+        begins, ends = (left_to_the_graph(begin), left_to_the_graph(end)) if self._strict else (begin, end)
+
+        def before(_module: Any, args: Any, kwargs: Any) -> None:
+            begins(args, kwargs)
+
+        def after(_module: Any, _args: Any, result: Any) -> None:
+            ends(result)
+
         return before, after
+
+    def _next(self, path: str) -> tuple[str, str]:
+        before = sum(call.name.partition("@")[0] == path for call in self._calls)
+        return path, f"@{before}" if before else ""
 
     def _note(self, call: Call, leaves: list[Any]) -> None:
         for leaf in leaves:

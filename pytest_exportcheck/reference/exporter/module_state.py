@@ -21,8 +21,14 @@ class State:
     buffers: Mapping[str, torch.Tensor]
     not_persistent: frozenset[str]
     constants: Mapping[str, Any]
-    state_dict: Mapping[str, torch.Tensor]
     modules: tuple[str, ...]
+
+    @property
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the state of the program, by the names that the graph signature has for it: the hooks of the module's
+        own ``state_dict`` may rename, copy, add or drop entries.
+        """
+        return {name: tensor for name, tensor in self.tensors.items() if name not in self.not_persistent}
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -44,7 +50,6 @@ def state_of(module: torch.nn.Module) -> State:
         buffers,
         frozenset(not_persistent & buffers.keys()),
         dict(_constants(module, {id(each) for each in (*parameters.values(), *buffers.values())})),
-        module.state_dict(keep_vars=True),
         tuple(path for path, _ in module.named_modules(remove_duplicate=False)),
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import CustomObjArgument, InputKind, InputSpec
 
@@ -126,6 +128,11 @@ def object_argument(mode: FakeTensorMode, value: Any, traced: Any) -> CustomObjA
     """Return the value of a placeholder of an object; ``traced`` is what the trace saw in its place."""
     fake = traced if isinstance(traced, FakeScriptObject) else fake_object(mode, value)
     return CustomObjArgument("", class_of_object(value), fake if isinstance(fake, FakeScriptObject) else None)
+
+
+def placeholders_of_objects(values: Sequence[Any], nodes: Sequence[torch.fx.Node]) -> dict[int, torch.fx.Node]:
+    """Map objects to their placeholders: torch makes a new Python object of a generator when an operator takes it."""
+    return {identity(value): node for value, node in zip(values, nodes, strict=True) if is_object(value)}
 
 
 def traced_again(mode: FakeTensorMode, program: ExportedProgram, spec: InputSpec, val: Any) -> Any:

@@ -131,7 +131,7 @@ def program_of(
         root=module,
         graph=module.graph,
         graph_signature=signature,
-        state_dict=dict(state.state_dict),
+        state_dict=state.state_dict,
         range_constraints=dict(ranges),
         module_call_graph=[
             ModuleCallEntry("", call),

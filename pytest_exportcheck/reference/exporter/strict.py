@@ -29,10 +29,10 @@ def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def captured_by_dynamo(
-    module: torch.nn.Module, example: Example, declared: Sequence[Declared]
+    module: torch.nn.Module, example: Example, declared: Sequence[Declared], *, deferred: bool
 ) -> tuple[Symbolic, Known, Callable[..., Any]]:
     """Capture the module with Dynamo. Return the environment with the symbols of the inputs, and the function that
-    Dynamo leaves of the module: it is called like :func:`call`.
+    Dynamo leaves of the module: it is called like :func:`call`. ``deferred`` is as for :func:`new_symbolic`.
     """
     constraints: list[Any] = []
     leaves: list[Any] = []
@@ -45,7 +45,7 @@ def captured_by_dynamo(
         leaves.append(value)
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
     with translated():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv)
+        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []

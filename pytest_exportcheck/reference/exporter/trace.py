@@ -4,19 +4,14 @@ its leaves.
 
 from __future__ import annotations
 
-import builtins
-import functools
-import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
-from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode
+from pytest_exportcheck.reference._torch.dynamo import capturing_branches
 from pytest_exportcheck.reference._torch.tracing import (
     WRAP_AUTOCAST,
     WRAP_SET_GRAD,
@@ -29,11 +24,11 @@ from pytest_exportcheck.reference._torch.tracing import (
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
+from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.objects import reason_of
-from pytest_exportcheck.reference.exporter.seeds import not_seeded, refuse_seeded
-from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
+from pytest_exportcheck.reference.exporter.located_errors import data_dependence_located, object_errors_located
+from pytest_exportcheck.reference.exporter.seeds import not_seeded
+from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
 ROOT = "exported"
 
@@ -78,16 +73,18 @@ def trace(
             mode,
             exporting(),
             tracing(TracingContext(mode)),
-            _numbers_as_symbols(),
+            capturing_branches(),
+            numbers_as_symbols(),
             _grad_mode_kept(),
-            _data_dependence_located(),
-            _object_errors_located(),
+            data_dependence_located(),
+            object_errors_located(),
             not_seeded(),
-            _Functions(),
+            WatchedFunctions(),
             enable_python_dispatcher(),
         ):
             stack.enter_context(context)
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
+    _explain_written(graph.graph, module)
     return Traced(graph, out_specs[-1])
 
 
@@ -115,55 +112,14 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
             before[name].copy_(value)
 
 
-@contextmanager
-def _data_dependence_located() -> Iterator[None]:
-    """Refuse data-dependent control flow with the line of the model that needs the value."""
-    try:
-        yield
-    except GuardOnDataDependentSymNode as error:
-        raise DataDependent.at(_line(error), error.cond) from error
-
-
-@contextmanager
-def _object_errors_located() -> Iterator[None]:
-    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
-    try:
-        yield
-    except (RuntimeError, AttributeError) as error:
-        reason = reason_of(error)
-        if not reason:
-            raise
-        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
-        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    """Return the last line of the model that led to an error."""
-    return line_of_the_model(traceback.extract_tb(error.__traceback__))
-
-
-class _Functions(TorchFunctionMode):
-    """The mode that watches the torch functions that the model calls. A seed is seen at the next call. Python requests
-    the value of a tensor that is an end of a slice, which makes a plain number of it: the mode replaces it by a symbol.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
-            refuse_seeded()
-        if func is torch.Tensor.__getitem__:
-            tensor, index = args
-            items = tuple(map(_by_value, index)) if isinstance(index, tuple) else _by_value(index)
-            return func(tensor, items)
-        return func(*args, **(kwargs or {}))
-
-
-def _by_value(item: Any) -> Any:
-    if not isinstance(item, slice):
-        return item
-    ends = (item.start, item.stop, item.step)
-    if not any(isinstance(end, torch.Tensor) for end in ends):
-        return item
-    return slice(*(end.item() if isinstance(end, torch.Tensor) else end for end in ends))
+def _explain_written(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
+    """Give the nodes that write buffers back the module stack and the line of the value that they write."""
+    root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
+        if not node.meta.get("nn_module_stack"):
+            meta = node.args[1].meta
+            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn") if key in meta}
+            node.meta["nn_module_stack"] = meta.get("nn_module_stack") or root
 
 
 @contextmanager
@@ -173,40 +129,3 @@ def _grad_mode_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_grad_enabled(before)
-
-
-@contextmanager
-def _numbers_as_symbols() -> Iterator[None]:
-    """Keep ``max``, ``min`` and ``math.pow`` symbolic inside the context; Python's own request the value of a
-    symbol. Other threads see the replacements, which compute other values as Python's own do.
-    """
-    saved = builtins.max, builtins.min, math.pow
-    builtins.max = _extremum(saved[0], torch.sym_max)
-    builtins.min = _extremum(saved[1], torch.sym_min)
-    math.pow = _power(saved[2])
-    try:
-        yield
-    finally:
-        builtins.max, builtins.min, math.pow = saved
-
-
-def _extremum(original: Callable[..., Any], symbolic: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def extremum(*args: Any, **kwargs: Any) -> Any:
-        values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
-        numbers = all(isinstance(each, (int, float, torch.SymInt, torch.SymFloat)) for each in values)
-        if values and not kwargs and numbers and _is_symbolic(*values):
-            return functools.reduce(symbolic, values)
-        return original(*args, **kwargs)
-
-    return extremum
-
-
-def _power(original: Callable[..., float]) -> Callable[..., Any]:
-    def power(base: Any, exponent: Any) -> Any:
-        return base**exponent if _is_symbolic(base, exponent) else original(base, exponent)
-
-    return power
-
-
-def _is_symbolic(*values: Any) -> bool:
-    return any(isinstance(each, (torch.SymInt, torch.SymFloat)) for each in values)

@@ -128,6 +128,13 @@ def test_a_module_stack_of_another_type_is_compared_without_a_crash(findings):
     assert [kind_of(each) for each in found] == ["nn_module_stack changed"]
 
 
+def test_an_empty_module_stack_says_the_same_as_none(findings):
+    for before, after in (({}, {"nn_module_stack": ()}), ({"nn_module_stack": ()}, {})):
+        assert findings(before, after) == []
+    (finding,) = findings({"nn_module_stack": STACK}, {"nn_module_stack": ()})
+    assert kind_of(finding) == "nn_module_stack dropped"
+
+
 SPLIT = "x\ns = {}(x)\na = _operator.getitem(s, 0)\nreturn a"
 
 

@@ -96,7 +96,7 @@ def test_modes_that_begin_below_autograd_are_judged_without_grad():
 
 def test_sizes_are_judged_beside_the_checks_where_they_are_drawn():
     assert (*CONTRACT, "sizes") == JUDGED
-    assert (*COLUMNS, "fuzz") == JUDGED_AT
+    assert (*COLUMNS, "fuzz", "agree") == JUDGED_AT
     assert contract_for("fuzz") == {}
 
 

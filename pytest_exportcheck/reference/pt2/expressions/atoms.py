@@ -19,7 +19,7 @@ Literal = str | int | bool
 
 
 class Literals(NamedTuple):
-    """The arguments of an atom as the text has them."""
+    """The arguments of an atom, as they are written in the text."""
 
     args: tuple[Literal, ...]
     options: Mapping[str, Literal]

@@ -22,7 +22,7 @@ _LARGEST = 2**63 - 1
 def refused(place: str, error: Exception) -> ArchiveError:
     """Return the error for a tensor that an archive describes and torch cannot make."""
     reason = str(error).splitlines() or [type(error).__name__]
-    return damaged(place, f"torch cannot make its tensor: {reason[0]}")
+    return damaged(place, f"torch cannot create its tensor: {reason[0]}")
 
 
 def bytes_of(storage: torch.UntypedStorage) -> memoryview:

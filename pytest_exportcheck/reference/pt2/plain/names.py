@@ -128,7 +128,7 @@ def target_of(name: str) -> Any:
         if callable(found):
             return found
     raise UnsupportedError(
-        f"{name!r} is not a function that a program may call. Was the file written by a newer torch?"
+        f"{name!r} is not a function that a program may call. If a newer torch wrote the file, update torch."
     )
 
 

@@ -55,7 +55,7 @@ def checked_guard(text: object) -> str:
     for node in ast.walk(tree):
         if not isinstance(node, (*_SHAPES, *_OPERATIONS)) and not _is_harmless(node):
             raise SchemaError(
-                f"guard {text[:60]!r} has a {type(node).__name__}, which a condition on sizes cannot have. Save the program again."
+                f"guard {text[:60]!r} contains a {type(node).__name__}, which a condition on sizes cannot contain. Save the program again."
             )
     return text
 

@@ -172,7 +172,7 @@ def test_what_holds_at_a_call_holds_after_saving():
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        ([torch.ones(2)], None, "args must be a tuple of positional arguments, got list"),
+        ([torch.ones(2)], None, "Expecting `args` to be a tuple of example positional inputs, got <class 'list'>"),
         ((torch.ones(2),), [1], "kwargs must be a mapping of keyword arguments, got list"),
         (
             (),
@@ -182,7 +182,7 @@ def test_what_holds_at_a_call_holds_after_saving():
         (
             ({"a": [object()]},),
             None,
-            r"input\['a'\]\[0\] is of type builtins.object, which the reference exporter does not accept",
+            r"Unsupported input type <class 'object'>: input\['a'\]\[0\], which the reference exporter does not accept",
         ),
     ],
 )

@@ -243,8 +243,9 @@ class Twice(torch.nn.Module):
         return first["y"] + second["y"] + third["y"] + second["extra"][0] * first["size"]
 
 
+@pytest.mark.parametrize("strict", [False, True], ids=["nonstrict", "strict"])
 @pytest.mark.parametrize("lower", [lambda program: program, reference.decompose], ids=["captured", "lowered"])
-def test_signatures_of_calls_are_kept(lower):
+def test_signatures_of_calls_are_kept(lower, strict):
     dims = ({0: Dim("n")}, {0: Dim("n")})
     model = Twice()
     program = lower(
@@ -252,6 +253,7 @@ def test_signatures_of_calls_are_kept(lower):
             model,
             (torch.randn(3, 2), torch.randn(3, 2)),
             dynamic_shapes=dims,
+            strict=strict,
             preserve_module_call_signature=("inner", "other"),
         )
     )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import pytest
 import torch
 from torch import nn
+from torch._higher_order_ops import while_loop
 from torch.testing._internal.two_tensor import TwoTensor
 
 from pytest_exportcheck import reference
@@ -159,6 +160,18 @@ def test_a_file_that_only_the_reference_engine_reads_is_unsupported_elsewhere(mo
     with pytest.raises(Unsupported) as caught:
         engine.edges["interop"](artifact)
     assert str(caught.value) == said
+
+
+def test_a_call_that_torchs_files_have_no_form_for_is_unsupported_elsewhere():
+    class Counts(nn.Module):
+        def forward(self, x):
+            return while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x.sin()), (0, x))
+
+    engine = all_engines()["reference"]
+    artifact = engine.captures["nonstrict"](Counts(), (X,), MappingProxyType({}), None)
+    with pytest.raises(Unsupported) as caught:
+        engine.edges["interop"](artifact)
+    assert str(caught.value) == "torch cannot represent something in this program."
 
 
 def test_a_weight_that_no_file_holds_is_unsupported():

@@ -54,6 +54,10 @@ MODELS = {
     "result unused": lambda: (with_attributes(unused_result, counter=Counter()), (X,)),
     "a constant": lambda: (with_attributes(lambda self, x: scale(self.by, x), by=Scale(3)), (X,)),
     "a constant of forward": lambda: (Calls(lambda _, x: scale(Scale(3), x)), (X,)),
+    "a generator that is given": lambda: (
+        Calls(lambda _, made, x: x + torch.rand(2, generator=made)),
+        (torch.Generator().manual_seed(3), X),
+    ),
     "a generator": lambda: (
         with_attributes(lambda self, x: x + torch.rand(2, generator=self.made), made=torch.Generator().manual_seed(3)),
         (X,),
@@ -129,10 +133,11 @@ def test_an_object_that_forward_makes_is_not_supported(function, kind):
 
 
 def test_a_constant_is_not_taken_as_an_argument():
-    with pytest.raises(reference.InvalidInput) as raised:
+    with pytest.raises(reference.NotSupported) as raised:
         reference.export(Calls(lambda _, by, x: scale(by, x)), (Scale(3), X))
-    assert str(raised.value).startswith(
-        "args[0] is of type tests.opaque_objects.Scale, which the reference exporter does not"
+    assert str(raised.value) == (
+        "args[0] is a constant object, tests.opaque_objects.Scale: the program would use that of the example in every call. Make "
+        "it an attribute of the model."
     )
 
 

@@ -140,7 +140,7 @@ def test_integers_that_require_a_gradient_are_refused() -> None:
     assert restored(config).weights["a"].requires_grad is False
     meta = msgspec.structs.replace(META, dtype=ScalarType.INT, requires_grad=True)
     assert refusal(PayloadConfig(config={"a": entry("weight_0", True, False, meta)})) == (
-        "the BytesIO: weights 'a' is damaged: torch cannot make its tensor: "
+        "the BytesIO: weights 'a' is damaged: torch cannot create its tensor: "
         f"Only Tensors of floating point and complex dtype can require gradients. {AGAIN}"
     )
 
@@ -170,7 +170,7 @@ def test_a_record_without_bytes_is_no_fake_tensor_where_the_extras_do_not_say_so
 def test_a_real_tensor_is_never_made_of_memory_that_the_file_does_not_have() -> None:
     extras = PayloadExtras(absent={RECORD: AbsentStorage(2**40, is_fake=False)})
     assert refusal(config_with(sizes=sizes(2**38)), extras).startswith(
-        "the BytesIO: weights 'a' is damaged: torch cannot make its tensor: "
+        "the BytesIO: weights 'a' is damaged: torch cannot create its tensor: "
     )
 
 
@@ -241,7 +241,7 @@ def test_the_sparse_tensor_that_is_spoiled_below_is_a_good_one() -> None:
 )
 def test_components_that_make_no_sparse_tensor_are_refused(extras: PayloadExtras, number: int) -> None:
     assert refusal(extras=extras, indices=index(number)).startswith(
-        "the BytesIO: weights 's' is damaged: torch cannot make its tensor: "
+        "the BytesIO: weights 's' is damaged: torch cannot create its tensor: "
     )
 
 

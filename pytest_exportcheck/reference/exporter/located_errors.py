@@ -1,0 +1,71 @@
+"""Errors of torch while the model is traced: refused with the line of the model, and with what decides a condition."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sympy
+import torch
+
+from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
+from pytest_exportcheck.reference.exporter.objects import reason_of
+from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL, line_of_the_model
+
+
+@contextmanager
+def data_dependence_located() -> Iterator[None]:
+    """Refuse data-dependent control flow with the line of the model that needs the value."""
+    try:
+        yield
+    except GuardOnDataDependentSymNode as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
+        checks = _checks(error.cond, own[-1].f_locals) if own else ""
+        raise DataDependent.at(_line(error), error.cond, checks) from error
+
+
+@contextmanager
+def object_errors_located() -> Iterator[None]:
+    """Refuse what torch's fakes of objects cannot do, with the line of the model."""
+    try:
+        yield
+    except (RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        if not reason:
+            raise
+        kind = NotSupported if isinstance(error, NotImplementedError) else NotTraceable
+        raise kind(f"{reason} It is used at\n  {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the last line of the model that led to an error."""
+    return line_of_the_model(traceback.extract_tb(error.__traceback__))
+
+
+def _leaves(value: Any) -> list[tuple[Any, Any]]:
+    try:
+        return pytree.tree_leaves_with_path(value)
+    except ValueError:  # a class that is registered without names of its parts
+        return []
+
+
+def _checks(condition: Any, variables: Mapping[str, Any]) -> str:
+    """Return the two checks that decide a condition, in the words of torch.export, if variables hold its symbols."""
+    names: dict[Any, sympy.Symbol] = {}
+    for name, value in variables.items():
+        for path, leaf in _leaves(value):
+            sizes = enumerate(leaf.shape) if isinstance(leaf, torch.Tensor) else [(None, leaf)]
+            for number, size in sizes:
+                if isinstance(size, torch.SymInt):
+                    text = f"{name}{pytree.keystr(path)}" + ("" if number is None else f".shape[{number}]")
+                    names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
+    if not isinstance(condition, sympy.logic.boolalg.Boolean) or not condition.free_symbols <= names.keys():
+        return ""
+    either = [PythonPrinter().doprint(each.xreplace(names)) for each in (sympy.Not(condition), condition)]
+    checks = "".join(f"\n  {number}. torch._check({each})" for number, each in enumerate(either, 1))
+    return f"\nTo fix the error, insert one of the following checks before this call:{checks}"
