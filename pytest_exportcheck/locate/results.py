@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from torch.export.graph_signature import InputKind, OutputKind
 
 from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.locate.recorder import Recorder
 from pytest_exportcheck.locate.sides import Side
 from pytest_exportcheck.records import Inputs
@@ -54,8 +55,9 @@ def results_of(
     }
     returned = list(run.returned) if isinstance(run.returned, (tuple, list)) else [run.returned]
     number = 0
-    for spec, value in zip(signature.output_specs, returned, strict=False):
-        node = str(getattr(spec.arg, "name", ""))
+    nodes = pytree.tree_leaves(run.graph.output_node().args[0])
+    for spec, value, source in zip(signature.output_specs, returned, nodes, strict=False):
+        node = str(getattr(source, "name", ""))
         if spec.kind is OutputKind.USER_OUTPUT:
             found[f"output[{number}]"] = Result(node, value)
             number += 1
