@@ -101,7 +101,7 @@ def checksum_of(tensor: torch.Tensor) -> str:
 
 
 def content_digest(tensor: torch.Tensor) -> str:
-    """Return a digest of the type, the shape and the elements of a tensor, in their order; of its facts alone where it
+    """Return a digest of the type, the shape and the elements of a tensor, in their order; only of its type and shape where it
     has no data.
     """
     digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)

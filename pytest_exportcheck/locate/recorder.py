@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from pytest_exportcheck.harness._torch import current_backward, pytree, schema_of_operator
+from pytest_exportcheck.harness._torch import TorchDispatchMode, current_backward, pytree, schema_of_operator
 from pytest_exportcheck.harness.fingerprint import content_digest
 from pytest_exportcheck.harness.isolation import is_users_file
 from pytest_exportcheck.harness.tensors import UNREADABLE, detached_clone

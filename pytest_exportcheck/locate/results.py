@@ -1,4 +1,4 @@
-"""What a run of a program returns and writes, with the nodes that do it."""
+"""Results of a run of a program: what it returns and writes, with the nodes that do it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Result:
     value: Any
 
 
-#: What follows on a run: it gets the user's outputs and the inputs of the graph, and returns further results.
+#: A step after a run: it gets the user's outputs and the inputs of the graph, and returns other results.
 Then: TypeAlias = Callable[[Sequence[Any], Sequence[Any]], Mapping[str, Any]]
 
 

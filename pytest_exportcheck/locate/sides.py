@@ -48,7 +48,7 @@ class Side:
         return writes_to_arguments(self.program)
 
     def run(self, call: Inputs) -> SteppedRun:
-        """Begin a run of the graph on a call of the program."""
+        """Return a run of the graph on a call of the program, which has not begun."""
         if self.module is not None:
             return SteppedRun(self.module, copy_tree(list(self.given)), writes=self.writes)
         return SteppedRun(self.program.graph_module, graph_inputs(self.program, call, self.state), writes=self.writes)
