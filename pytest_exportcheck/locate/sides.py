@@ -154,7 +154,7 @@ class SteppedRun(torch.fx.Interpreter):
                 pending += [parent for parent, _ in function.next_functions]
 
     def force(self, node: torch.fx.Node, value: Any) -> None:
-        """Let the rest of the graph see another value for the node that ran last. Where nodes write to tensors, the
+        """Replace the value of the node that ran last, for the rest of the graph. Where nodes write to tensors, the
         value is copied into the tensor, so that its views see it too.
         """
         mine = self.env[node]

@@ -320,7 +320,7 @@ def has_fused_attention(record: Record) -> bool:
 
 @contextmanager
 def without_fast_path() -> Iterator[None]:
-    """Switch eager's fast path of attention off."""
+    """Disable eager's fast path of attention."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
