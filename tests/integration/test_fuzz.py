@@ -175,7 +175,7 @@ def test_an_argument_may_be_a_strategy(run):
         ),
         (
             ", inputs=lambda rows: (torch.ones(rows, 3),)",
-            "case 'double' (*:11): its inputs callable is called with the sizes of batch by name, and takes (rows): missing a "
+            "case 'double' (*:11): its inputs callable is called with the sizes of batch by name, but takes (rows): missing a "
             "required argument: 'rows'.",
         ),
         (
