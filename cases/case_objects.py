@@ -7,7 +7,7 @@ from pytest_exportcheck import expect_failure, export_case
 
 @export_case(
     args=lambda: (torch.randn(4),),
-    expect=[expect_failure("strict", engine="torch", check="stage", reason="Dynamo does not trace generators")],
+    expect=[expect_failure("strict", check="stage", reason="Dynamo does not trace generators")],
 )
 class GeneratorHeld(torch.nn.Module):
     """A generator of random numbers as an attribute: two calls draw different numbers, and a program keeps its state."""

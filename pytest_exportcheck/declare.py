@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
@@ -310,14 +311,12 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
         raise DeclarationError(
             f"{origin}: init= holds the arguments of a class, but {target!r} is a factory, which takes none. Leave out init=."
         )
-    if init is None:
-        return target
-    if callable(init):
-        return init
+    if init is None or callable(init):
+        return init or target
     if isinstance(init, Mapping):
-        return lambda: target(**init)
+        return partial(target, **init)
     if isinstance(init, Sequence) and not isinstance(init, str):
-        return lambda: target(*init)
+        return partial(target, *init)
     raise DeclarationError(
         f"{origin}: init takes a mapping of keyword arguments, a sequence of positional ones or a callable, got {init!r}."
     )

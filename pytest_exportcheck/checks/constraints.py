@@ -23,6 +23,9 @@ from pytest_exportcheck.records.levels import ConstraintsLevel
 
 _FINDING = Finding.of("constraints")
 
+#: Number of sizes beyond a range that are tried, which assumptions could exclude.
+_BEYOND = 64
+
 
 def check(evidence: Evidence) -> list[Finding]:
     """Judge the constraints as strictly as the contract says."""
@@ -71,16 +74,34 @@ def _declared(dims: tuple[DeclaredDim, ...], constraints: ConstraintsRecord) -> 
         elif not dim.dynamic and not dim.text.startswith("Dim.AUTO") and isinstance(size, Size):
             yield _FINDING.at(place, "dynamic", "", f"static ({dim.text})", size)
         elif isinstance(size, Size) and dim.interval is not None:
-            yield from _range(place, dim.interval, interval_of(size, constraints.ranges))
+            yield from _range(place, dim, dim.interval, interval_of(size, constraints.ranges))
 
 
-def _range(place: str, declared: Interval, found: Interval | None) -> Iterator[Finding]:
+def _range(place: str, dim: DeclaredDim, declared: Interval, found: Interval | None) -> Iterator[Finding]:
     if found is None or found == declared:
         return
-    if not found.holds(declared):
+    if not found.holds(declared) and not _assumed(dim, found):
         yield _FINDING.at(place, "narrowed", "", declared, found)
     if not declared.holds(found):
         yield _FINDING.at(place, "widened", "", declared, found)
+
+
+def _assumed(dim: DeclaredDim, found: Interval) -> bool:
+    """Return True if assumptions leave no size of the dim outside the range that was found. Assumptions that relate
+    several variables are not solved: they may leave none.
+    """
+    if any(len(each.free_symbols) > 1 for each in dim.conditions):
+        return True
+    outside = [(found.lower, -1), (found.upper, 1)]
+    for bound, sign in outside:
+        for step in range(1, _BEYOND if bound is not None else 0):
+            root = dim.root_for((bound or 0) + sign * step)
+            if root is None or (dim.root_interval and not dim.root_interval.holds(Interval(root, root))):
+                continue
+            values = [each.xreplace(dict.fromkeys(each.free_symbols, root)) for each in dim.conditions]
+            if all(map(bool, values)):
+                return False
+    return bool(dim.conditions)
 
 
 def interval_of(size: Size, ranges: Mapping[str, Interval]) -> Interval | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.harness._torch import pytree
+from pytest_exportcheck.describe.specified import Entry, specified_dims
+from pytest_exportcheck.harness._torch import is_specification, parameters_of_specification, plain_spec, pytree
 from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
+from pytest_exportcheck.records.programs import NUMBER
 
 #: ``Dim`` means "no upper bound" by infinity or by the largest int.
 _UNBOUNDED = 2**31
@@ -27,29 +29,43 @@ def declared_dims(module: Any, call: Inputs, shapes: Any) -> tuple[DeclaredDim, 
     if specs is None:
         return ()
     count = len(call.args)
-    found: list[DeclaredDim] = []
+    found: list[Entry] = []
     for number, (value, spec) in enumerate(zip(call.args, specs, strict=False)):
-        found += _dims(f"args[{number}]", value, spec)
+        found += _dims(f"args[{number}]", value, plain_spec(spec))
     for (name, value), spec in zip(call.kwargs.items(), specs[count:], strict=False):
-        found += _dims(f"kwargs[{name!r}]", value, spec)
-    return tuple(found)
+        found += _dims(f"kwargs[{name!r}]", value, plain_spec(spec))
+    return tuple(_declarations(found, shapes))
 
 
 def dims_in(shapes: Any, place: str = "") -> Iterator[DeclaredDim]:
     """Yield every ``Dim`` and hint in dynamic shapes, without inputs next to them: the declaration of a dim is a
     leaf.
     """
+    plain = parameters_of_specification(shapes) if is_specification(shapes) else shapes
+    return _declarations(_entries(plain, place), shapes)
+
+
+def _entries(shapes: Any, place: str) -> Iterator[Entry]:
+    shapes = plain_spec(shapes)
     if isinstance(shapes, Mapping):
         for key, spec in shapes.items():
-            yield from dims_in(spec, f"{place}[{key!r}]")
+            yield from _entries(spec, f"{place}[{key!r}]")
     elif isinstance(shapes, (list, tuple)):
         for number, spec in enumerate(shapes):
-            yield from dims_in(spec, f"{place}[{number}]")
+            yield from _entries(spec, f"{place}[{number}]")
     elif shapes is not None:
-        yield _declared(place, 0, shapes)
+        yield place, 0, shapes
 
 
-def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
+def _declarations(entries: Iterable[Entry], shapes: Any) -> Iterator[DeclaredDim]:
+    if is_specification(shapes):
+        yield from specified_dims(list(entries), getattr(shapes, "assumptions", ()))
+        return
+    for entry in entries:
+        yield _declared(*entry)
+
+
+def _dims(place: str, value: Any, spec: Any) -> Iterator[Entry]:
     if spec is None:
         return
     if isinstance(value, torch.Tensor):
@@ -58,7 +74,10 @@ def _dims(place: str, value: Any, spec: Any) -> Iterator[DeclaredDim]:
         )
         for dim, size in pairs:
             if size is not None and isinstance(dim, int):
-                yield _declared(place, dim % max(value.dim(), 1), size)
+                yield place, dim % max(value.dim(), 1), size
+        return
+    if type(value) is int and isinstance(spec, torch.SymInt):
+        yield place, NUMBER, spec
         return
     for (path, inner), given in zip(children_of(value), specs_of(spec, value), strict=False):
         yield from _dims(place + path, inner, given)
@@ -79,7 +98,9 @@ def specs_of(spec: Any, value: Any) -> list[Any]:
 
 
 def _field_names(value: Any) -> list[str]:
-    return [each.name for each in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    if dataclasses.is_dataclass(value):
+        return [each.name for each in dataclasses.fields(value)]
+    return [path.removeprefix(".") for path, _ in children_of(value)]
 
 
 def _declared(place: str, dim: int, size: Any) -> DeclaredDim:

@@ -17,6 +17,7 @@ from pytest_exportcheck.describe.resize import families
 from pytest_exportcheck.harness._torch import guards_of, pytree
 from pytest_exportcheck.harness.tensors import as_plain, is_strided
 from pytest_exportcheck.records import DeclaredDim
+from pytest_exportcheck.records.programs import NUMBER
 
 Leaves = list[tuple[KeyPath, Any]]
 
@@ -34,6 +35,7 @@ def acceptance(
 
     Guards that are not about sizes of inputs are left out.
     """
+    declared = tuple(dim for dim in declared if dim.dim != NUMBER)
     if not declared or program.example_inputs is None:
         return {}
     trees = [_parsed(guard) for guard in guards]

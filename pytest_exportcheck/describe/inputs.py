@@ -13,10 +13,13 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.describe.declared import children_of, declared_dims, specs_of
+from pytest_exportcheck.describe.specified import broken_assumptions
 from pytest_exportcheck.errors import CaseError
+from pytest_exportcheck.harness._torch import is_specification, plain_spec
 from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
 from pytest_exportcheck.harness.tensors import input_leaves
 from pytest_exportcheck.records import Case, DeclaredDim, Inputs
+from pytest_exportcheck.records.programs import NUMBER
 
 #: Python values that a program keeps as the example has them.
 _PLAIN = (bool, int, float, str, type(None))
@@ -47,8 +50,8 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
         When a size, a value or the structure varies without a declaration, a declared dim does not exist in its tensor,
         or a size is outside its declared range: every such place, and what to do.
     """
-    if shapes is not None and not isinstance(shapes, (Mapping, tuple, list)):
-        return  # AdditionalInputs and specifications declare in other ways
+    if not (shapes is None or isinstance(shapes, (Mapping, tuple, list)) or is_specification(shapes)):
+        return  # AdditionalInputs declare in another way
     bound = _bound(module, example)
     if bound is None:  # the call itself says so
         return
@@ -64,6 +67,8 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
     if not wrong:  # the dims are those of the tensors
         dims = {(each.place, each.dim): each for each in declared_dims(module, example, shapes)}
         wrong = [*missing, *(problem for leaf in leaves for problem in _problems(leaf, dims))]
+    if not wrong:
+        wrong = [*broken_assumptions(dims.values(), {"the example inputs": example, "fresh inputs": fresh})]
     if wrong:
         raise CaseError(f"case {case.name!r} ({case.origin}): " + "\n".join(dict.fromkeys(wrong)))
 
@@ -74,6 +79,11 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
     elif isinstance(leaf.example, torch.Tensor) or isinstance(leaf.fresh, torch.Tensor):
         kinds = f"({type(leaf.example).__name__}, {type(leaf.fresh).__name__})"
         yield f"{leaf.name} is a tensor in one call of {leaf.source} and not in the next {kinds}; draw one kind of value."
+    elif (leaf.place, NUMBER) in dims:
+        sizes = {"the example inputs": leaf.example, "fresh inputs": leaf.fresh}
+        yield from _out_of_range(leaf.name, dims[leaf.place, NUMBER], sizes)
+    elif type(leaf.example) is int and type(leaf.spec) is int and {leaf.example, leaf.fresh} != {leaf.spec}:
+        yield f"{leaf.name} is {leaf.example} in the example inputs and {leaf.fresh} in fresh inputs, and dynamic_shapes says {leaf.spec}; make them agree."
     elif leaf.spec is None and _differ(leaf.example, leaf.fresh):
         declare = ", or declare it in dynamic_shapes with Dim.DYNAMIC" if type(leaf.example) is int else ""
         yield (
@@ -123,9 +133,10 @@ def _out_of_range(where: str, declared: DeclaredDim, sizes: Mapping[str, int]) -
             yield f"{where} is {size} in {label}, but dynamic_shapes declares {declared.text}; make the two agree."
         elif range_ is not None and not _holds(range_.lower, size, range_.upper):
             upper = "no upper bound" if range_.upper is None else f"to {range_.upper}"
+            lower = "no lower bound" if declared.dim == NUMBER and range_.lower is None else range_.lower or 0
             yield (
                 f"{where} is {size} in {label}, outside the range that dynamic_shapes declares for {declared.text} "
-                f"({range_.lower or 0} {upper}); draw a size within the range, or widen it."
+                f"({lower} {upper}); draw a size within the range, or widen it."
             )
 
 
@@ -202,7 +213,7 @@ def _each(specified: Iterable[tuple[str, Any, Any]]) -> Iterator[tuple[str, Any]
     for place, value, spec in specified:
         children = [] if isinstance(value, torch.Tensor) else children_of(value)
         if not children:
-            yield place, spec
+            yield place, plain_spec(spec)
         elif spec is not None:
-            parts = zip(children, specs_of(spec, value), strict=False)
+            parts = zip(children, specs_of(plain_spec(spec), value), strict=False)
             yield from _each((place + path, inner, given) for (path, inner), given in parts)

@@ -10,9 +10,11 @@ import sympy
 import torch
 
 from pytest_exportcheck.describe.places import place_of
+from pytest_exportcheck.describe.specified import roots_in, sizes_in, value_of
 from pytest_exportcheck.harness.tensors import as_plain, has_values, input_leaves, mapped
 from pytest_exportcheck.harness.tensors.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import DeclaredDim, Inputs, Interval
+from pytest_exportcheck.records.programs import NUMBER
 
 Sizes = dict[tuple[str, int], int]
 
@@ -32,12 +34,16 @@ def at_other_sizes(
         When a class among the inputs refuses these sizes.
     """
     leaves = dict(input_leaves(call.args, call.kwargs))
-    sizes = dict(_other_sizes([dim for dim in declared if dim.dynamic], leaves))
+    dynamic = [dim for dim in declared if dim.dynamic]
+    specified = [dim for dim in dynamic if dim.expression is not None]
+    sizes = dict(_other_sizes(dynamic, leaves)) if not specified else _specified(specified, call)
     if not sizes:
         return None
-    sizes |= _following(sizes, leaves, [dim for dim in declared if not dim.root], symbolic)
+    sizes |= _following(sizes, leaves, [dim for dim in declared if not dim.root and dim.expression is None], symbolic)
 
     def resize(path: Any, leaf: Any) -> Any:
+        if type(leaf) is int:
+            return sizes.get((place_of(path), NUMBER), leaf)
         if not isinstance(leaf, torch.Tensor) or not has_values(leaf) or not can_be_laid_out(leaf):
             return leaf
         place = place_of(path)
@@ -98,6 +104,40 @@ def _other_sizes(dims: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> Iter
             continue
         root = next((size for size in (now + 1, now - 1) if all(_allows(each, size) for each in family)), now)
         yield from (((each.place, each.dim), each.size_for(root)) for each in family)
+
+
+#: Largest distance from the example at which another size of a variable is searched.
+_FURTHEST = 64
+
+
+def _specified(dims: Sequence[DeclaredDim], call: Inputs) -> Sizes:
+    """Return other sizes of a specification: one variable after the other is changed as little as the ranges and the
+    assumptions allow.
+    """
+    now = sizes_in(call)
+    roots = roots_in(dims, now)
+    changed = dict(roots)
+    steps = [sign * step for step in range(1, _FURTHEST) for sign in (1, -1)]
+    for name, size in roots.items():
+        tried = ({**changed, name: size + step} for step in steps)
+        changed = next((each for each in tried if _meets(dims, each)), changed)
+    sizes = {(dim.place, dim.dim): value_of(dim.expression, changed) for dim in dims}
+    known = {at: int(size) for at, size in sizes.items() if size.is_Integer}
+    return known if changed != roots and len(known) == len(sizes) else {}
+
+
+def _meets(dims: Sequence[DeclaredDim], roots: Mapping[str, int]) -> bool:
+    """Return True if these variables are within their ranges, meet the assumptions, and give no tensor an empty dim."""
+    for dim in dims:
+        size = value_of(dim.expression, roots)
+        bounds = dim.root_interval if dim.root else None
+        if not size.is_Integer or (size <= 0 and dim.dim != NUMBER):
+            return False
+        if bounds is not None and not bounds.holds(Interval(roots[dim.root], roots[dim.root])):
+            return False
+        if any(value_of(each, roots) == sympy.false for each in dim.conditions):
+            return False
+    return True
 
 
 def _root_size(family: Sequence[DeclaredDim], leaves: Mapping[str, Any]) -> int | None:

@@ -25,7 +25,8 @@ from pytest_exportcheck.engines.protocol import (
     StageArtifact,
 )
 from pytest_exportcheck.errors import EngineError, Unsupported
-from pytest_exportcheck.harness.dynamic_shapes import specs_by_position
+from pytest_exportcheck.harness._torch import is_specification
+from pytest_exportcheck.harness.dynamic_shapes import effective_shapes, specification_for, specs_by_position
 
 _CAPTURES = {
     "nonstrict": {"strict": False, "pre_dispatch": True},
@@ -107,9 +108,10 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 
 def _capture(bare: Any, flags: Mapping[str, bool]) -> _Capture:
     def capture(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Artifact:
-        return _export(
-            bare, module, Request(args, kwargs, shapes, specs_by_position(module, args, kwargs, shapes), **flags)
-        )
+        effective = effective_shapes(module, shapes)
+        specs = specs_by_position(module, args, kwargs, effective)
+        request = Request(args, kwargs, effective, specs, **flags)
+        return ProgramArtifact(_export(bare, module, replace(request, dynamic_shapes=shapes)).program, request)
 
     return capture
 
@@ -169,6 +171,8 @@ def _shapes_for(run: Any, request: Request) -> Any:
     shapes, specs = request.dynamic_shapes, request.specs
     if specs is None:
         return shapes
+    if is_specification(shapes):
+        return specification_for(run, specs, request.kwargs, shapes) if isinstance(run, torch.nn.Module) else shapes
     if _takes_anything(run):
         return _by_position(request, specs)
     parameters = inspect.signature(run.forward).parameters if isinstance(run, torch.nn.Module) else {}

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from pytest_exportcheck.engines.objects import beyond_torch, check_real, refused_by_torch
 from pytest_exportcheck.harness._torch import exporter_below_autograd, holds_guards_of_dynamo
+from pytest_exportcheck.harness.dynamic_shapes import effective_shapes
 
 
 class TorchExport:
@@ -46,7 +47,8 @@ class TorchExport:
             )
             return program
         export_below = exporter_below_autograd()
-        return export_below(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=strict, pre_dispatch=False)
+        shapes = effective_shapes(module, dynamic_shapes)  # which only the public function looks for
+        return export_below(module, args, kwargs, dynamic_shapes=shapes, strict=strict, pre_dispatch=False)
 
     def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
         decomposed: ExportedProgram = program.run_decompositions(decomp_table)

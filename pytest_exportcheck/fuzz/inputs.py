@@ -14,6 +14,7 @@ from pytest_exportcheck.fuzz.size_facts import Dim
 from pytest_exportcheck.harness.tensors import as_plain, has_values, input_leaves, mapped
 from pytest_exportcheck.harness.tensors.layouts import can_be_laid_out, fill, laid_out_like
 from pytest_exportcheck.records import Inputs
+from pytest_exportcheck.records.programs import NUMBER
 
 
 def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) -> Inputs:
@@ -25,9 +26,11 @@ def resized(call: Inputs, sizes: Mapping[Dim, int], *, label: str, seed: int) ->
     made: dict[tuple[int, tuple[int, ...]], Any] = {}
 
     def resize(path: Any, leaf: Any) -> Any:
+        place = place_of(path)
+        if type(leaf) is int:
+            return sizes.get((place, NUMBER), leaf)
         if not is_resizable(leaf):
             return leaf
-        place = place_of(path)
         shape = tuple(sizes.get((place, dim), size) for dim, size in enumerate(leaf.shape))
         if shape == tuple(leaf.shape):
             return leaf
@@ -47,6 +50,13 @@ def is_resizable(leaf: Any) -> bool:
 def shapes_of(call: Inputs) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor that can be resized, by place."""
     return {place: tuple(leaf.shape) for place, leaf in input_leaves(call.args, call.kwargs) if is_resizable(leaf)}
+
+
+def sizes_in(call: Inputs) -> dict[Dim, int]:
+    """Return the size of every dim of a tensor that can be resized, and every number."""
+    found = {(place, number): size for place, shape in shapes_of(call).items() for number, size in enumerate(shape)}
+    leaves = input_leaves(call.args, call.kwargs)
+    return {**found, **{(place, NUMBER): leaf for place, leaf in leaves if type(leaf) is int}}
 
 
 @as_plain

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pytest_exportcheck.fuzz.inputs import shapes_of
-from pytest_exportcheck.fuzz.size_facts import Dim, Facts, evaluated, name_of, root_giving, root_symbol
-from pytest_exportcheck.records import Inputs
+from pytest_exportcheck.fuzz.inputs import sizes_in
+from pytest_exportcheck.fuzz.size_facts import (
+    Dim,
+    Facts,
+    evaluated,
+    is_linear,
+    is_true,
+    name_of,
+    root_giving,
+    root_symbol,
+)
+from pytest_exportcheck.records import Inputs, Interval
+from pytest_exportcheck.records.programs import NUMBER
 
 
 @dataclass(frozen=True)
@@ -31,32 +41,40 @@ class Direction:
 
 def directions(facts: Facts, call: Inputs, example: Mapping[str, int]) -> list[Direction]:
     """Return every way out of the declared sizes, from the example's. Only promised roots have an outside."""
-    shapes = shapes_of(call)
+    sizes = sizes_in(call)
     return [
         *_beyond_bounds(facts, example),
-        *_apart(facts, shapes),
-        *_static(facts, shapes),
+        *_against_assumptions(facts, example),
+        *_apart(facts, sizes),
+        *_static(facts, sizes),
     ]
 
 
 #: Number of steps out to which sizes are drawn.
 _STEPS = 8
 
+#: Largest distance from the example at which sizes are searched that break an assumption.
+_NEAR = 64
+
 
 def is_declared(facts: Facts, dims: Mapping[Dim, int], call: Inputs) -> bool:
     """Return whether some sizes of the roots give these dims, with all others as in the example."""
     if any(dim not in facts.dims for dim in dims):
         return False
-    shapes = shapes_of(call)
+    known = {**sizes_in(call), **dims}
     sizes: dict[str, int] = {}
-    for (place, number), expr in facts.dims.items():
-        if number >= len(shapes.get(place, ())):
+    others = []
+    for dim, expr in facts.dims.items():
+        if dim not in known:
             continue
-        size = dims.get((place, number), shapes[place][number])
-        found = root_giving(expr, size)
+        if not is_linear(expr):
+            others.append((expr, known[dim]))
+            continue
+        found = root_giving(expr, known[dim]) if dim[1] != NUMBER else (str(expr), known[dim])
         if found is None or sizes.setdefault(*found) != found[1]:
             return False
-    return facts.holds(sizes)
+    determined = [(expr, size) for expr, size in others if {str(each) for each in expr.free_symbols} <= sizes.keys()]
+    return all(evaluated(expr, sizes) == size for expr, size in determined) and facts.holds(sizes)
 
 
 def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:
@@ -70,28 +88,46 @@ def _beyond_bounds(facts: Facts, example: Mapping[str, int]) -> Iterator[Directi
             start = {dim: evaluated(expr, {**example, name: bound}) for dim, expr in dims.items()}
             after = {dim: evaluated(expr, {**example, name: bound + sign}) for dim, expr in dims.items()}
             step = {dim: after[dim] - start[dim] for dim in dims}
-            most = min((size // -step[dim] for dim, size in start.items() if step[dim] < 0), default=_STEPS)
+            falling = [dim for dim in dims if step[dim] < 0 and dim[1] != NUMBER]
+            most = min((start[dim] // -step[dim] for dim in falling), default=_STEPS)
             if most > 0:
                 yield Direction(name, True, start, step, min(most, _STEPS))
 
 
-def _apart(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Direction]:
+def _against_assumptions(facts: Facts, example: Mapping[str, int]) -> Iterator[Direction]:
+    """Yield sizes within the ranges, next to the example's, that break one of the declared conditions."""
+    for condition in facts.conditions:
+        names = sorted(str(symbol) for symbol in condition.free_symbols)
+        if not set(names) <= facts.promised:
+            continue
+        roots = {name: example[name] for name in facts.roots}
+        for name in names:
+            tried = ({**roots, name: roots[name] + sign * step} for step in range(1, _NEAR) for sign in (1, -1))
+            inside = (sizes for sizes in tried if facts.roots[name].holds(Interval(sizes[name], sizes[name])))
+            broken = next((sizes for sizes in inside if not is_true(condition, sizes)), None)
+            if broken is not None:
+                after = {dim: size for dim, size in facts.at(broken).items() if size != facts.at(roots)[dim]}
+                start = {dim: size for dim, size in facts.at(roots).items() if dim in after}
+                if all(size >= 0 for (_, number), size in after.items() if number != NUMBER):
+                    yield Direction(str(condition), True, start, {dim: after[dim] - start[dim] for dim in start})
+
+
+def _apart(facts: Facts, sizes: Mapping[Dim, int]) -> Iterator[Direction]:
     """Yield one dim longer, or shorter, than its relation to the others allows, while the others stay."""
     for (place, number), expr in facts.dims.items():
         others = [other for dim, other in facts.dims.items() if dim != (place, number)]
         tied = any(expr.free_symbols & other.free_symbols for other in others)
         whole = expr.is_Symbol and not tied
-        if whole or not {str(symbol) for symbol in expr.free_symbols} <= facts.promised or place not in shapes:
+        if whole or not {str(symbol) for symbol in expr.free_symbols} <= facts.promised or (place, number) not in sizes:
             continue
-        yield from _one(place, number, shapes[place][number])
+        yield from _one(place, number, sizes[place, number])
 
 
-def _static(facts: Facts, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Direction]:
+def _static(facts: Facts, sizes: Mapping[Dim, int]) -> Iterator[Direction]:
     """Yield an undeclared dim at another size than the example's."""
-    for place, shape in shapes.items():
-        for number, size in enumerate(shape):
-            if (place, number) not in facts.dims:
-                yield from _one(place, number, size)
+    for (place, number), size in sizes.items():
+        if (place, number) not in facts.dims and number != NUMBER:
+            yield from _one(place, number, size)
 
 
 def _one(place: str, number: int, size: int) -> Iterator[Direction]:

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.fuzz.inputs import resized, shapes_of
+from pytest_exportcheck.fuzz.inputs import resized, sizes_in
 from pytest_exportcheck.fuzz.size_facts import Dim, Facts, declared_facts, root_giving
 from pytest_exportcheck.fuzz.solver import solve
 from pytest_exportcheck.harness._torch import pytree
@@ -111,12 +111,12 @@ def described(facts: Facts) -> str:
 
 def _root_sizes(facts: Facts, example: Inputs) -> dict[str, int]:
     """Return the sizes of roots that give dims of the example their sizes."""
-    shapes = shapes_of(example)
+    known = sizes_in(example)
     sizes: dict[str, int] = {}
-    for (place, number), expr in facts.dims.items():
-        if number >= len(shapes.get(place, ())):
+    for dim, expr in facts.dims.items():
+        if dim not in known:
             continue
-        found = root_giving(expr, shapes[place][number])
+        found = root_giving(expr, known[dim])
         if found is not None:
             sizes.setdefault(*found)
     return sizes

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import sympy
 
 from pytest_exportcheck.records import DeclaredDim, Interval
-from pytest_exportcheck.records.programs import linear_root
+from pytest_exportcheck.records.programs import NUMBER, linear_root
 
 #: One dim of one input: the input's place, such as ``args[0]``, and the number of the dim.
 Dim: TypeAlias = tuple[str, int]
@@ -70,6 +70,12 @@ def root_giving(expr: Any, size: int) -> tuple[str, int] | None:
     return None if root is None else (names[0], root)
 
 
+def is_linear(expr: Any) -> bool:
+    """Return True if an expression has one root, and a factor and an offset at most."""
+    symbols = expr.free_symbols
+    return len(symbols) == 1 and expr.is_polynomial(*symbols) and bool(sympy.degree(expr, *symbols) == 1)
+
+
 def is_true(condition: Any, sizes: Mapping[str, int]) -> bool:
     """Return whether a condition holds. A condition that cannot be decided (a division by zero, say) does not hold."""
     if not isinstance(condition, sympy.Basic):
@@ -93,7 +99,15 @@ def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
     roots: dict[str, Interval] = {}
     dims: dict[Dim, Any] = {}
     promised: set[str] = set()
+    assumed: dict[Any, None] = {}
     for each in declared:
+        assumed |= dict.fromkeys(each.conditions)
+        if each.expression is not None:
+            dims[each.place, each.dim] = each.expression
+            if each.root:
+                promised.add(each.root)
+                roots[each.root] = _bounds(each)
+            continue
         if not each.root:
             if each.text.startswith("Dim.") and each.text != "Dim.STATIC":
                 name = name_of(each.place, each.dim)
@@ -104,8 +118,16 @@ def declared_facts(declared: Iterable[DeclaredDim]) -> Facts:
         roots[each.root] = _within(each.root_interval)
         symbol = root_symbol(each.root)
         dims[each.place, each.dim] = sympy.sympify(each.derive(symbol)) if each.derive else symbol
-    conditions = tuple(sympy.Ge(expr, 0) for expr in dims.values() if not expr.is_Symbol)
-    return Facts(roots, dims, conditions, frozenset(promised))
+    conditions = tuple(
+        sympy.Ge(expr, 0) for (_, number), expr in dims.items() if number != NUMBER and not expr.is_Symbol
+    )
+    return Facts(roots, dims, (*conditions, *assumed), frozenset(promised))
+
+
+def _bounds(dim: DeclaredDim) -> Interval:
+    """Return the range of a variable; sizes are not negative, numbers may be."""
+    bounds = dim.root_interval or Interval(None, None)
+    return bounds if dim.dim == NUMBER else _within(bounds)
 
 
 def without_hints(facts: Facts, sizes: Mapping[str, int]) -> Facts:

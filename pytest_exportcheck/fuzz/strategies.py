@@ -20,6 +20,7 @@ from pytest_exportcheck.fuzz.setup import Ground, described
 from pytest_exportcheck.fuzz.size_budget import UNBOUNDED, Limits
 from pytest_exportcheck.fuzz.size_facts import Facts, declared_facts
 from pytest_exportcheck.fuzz.solver import Domain, solve
+from pytest_exportcheck.harness._torch import is_specification
 from pytest_exportcheck.options import ALSO
 from pytest_exportcheck.records import Inputs
 
@@ -116,7 +117,8 @@ def inputs_for(
 
 
 def _check_source(source: object) -> None:
-    if source is not None and not isinstance(source, (Mapping, list, tuple, torch.export.ExportedProgram)):
+    known = (Mapping, list, tuple, torch.export.ExportedProgram)
+    if source is not None and not isinstance(source, known) and not is_specification(source):
         raise DeclarationError(
             f"the first argument must be an ExportedProgram, or dynamic shapes as a dict, a tuple or a list, got {source!r}."
         )

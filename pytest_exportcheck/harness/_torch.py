@@ -8,7 +8,7 @@ loaded where a function here is called, not with this module.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -148,6 +148,74 @@ def guards_of(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     other engines may lack them (2.13).
     """
     return tuple(getattr(program, "_guards_code", None) or ())
+
+
+# --- specifications of dynamic shapes ------------------------------------------------------------
+
+
+def takes_specifications() -> bool:
+    """Return True if torch.export takes specifications: 2.13 has their classes for torch.compile only (2.13)."""
+    from torch.fx.experimental import dynamic_spec
+
+    return hasattr(dynamic_spec, "dynamic_spec")
+
+
+def is_specification(shapes: Any) -> bool:
+    """Return True for dynamic shapes that are a specification; its classes are experimental (2.13)."""
+    from torch.fx.experimental import dynamic_spec
+
+    return isinstance(shapes, (dynamic_spec.ShapesSpec, dynamic_spec.ParamsSpec))
+
+
+def attached_specification(module: Any) -> Any:
+    """Return the specification that ``@dynamic_spec`` attached to forward, None if there is none (2.14)."""
+    return getattr(getattr(module, "forward", None), "_dynamic_spec", None)
+
+
+def refusal_of_specification(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any
+) -> str:
+    """Return torch's words for a specification that does not fit these arguments, empty if it fits (2.14)."""
+    from torch.fx.experimental import _spec_binding, dynamic_spec
+
+    specification: Any = dynamic_spec._coerce_to_shapes_spec(shapes)
+    try:
+        _spec_binding._bind_spec_to_args(module, args, dict(kwargs), specification)
+    except (ValueError, AssertionError) as error:
+        return str(error)
+    return ""
+
+
+def parameters_of_specification(shapes: Any) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
+    """Return what a specification says of parameters by name, of ``*args`` and of ``**kwargs``: it has no public access
+    to them (2.14).
+    """
+    params = getattr(shapes, "_params", shapes)
+    if params is None:
+        return {}, [], {}
+    return params._named_args, params._varargs or [], params._varkw or {}
+
+
+def specification_of(params: dict[str, Any], assumptions: Sequence[Any]) -> Any:
+    """Return a specification of parameters, with these assumptions (2.14)."""
+    from torch.fx.experimental import dynamic_spec
+
+    return dynamic_spec.ShapesSpec(params, assumptions=assumptions)
+
+
+def plain_spec(spec: Any) -> Any:
+    """Return a part of a specification as lists and dicts, with sizes as leaves; sequences have no public entries
+    (2.14).
+    """
+    from torch.fx.experimental import dynamic_spec
+
+    if isinstance(spec, dynamic_spec.TensorSpec):
+        return list(spec)
+    if isinstance(spec, dynamic_spec.SeqSpec):
+        return [plain_spec(each) for each in spec._entries]
+    if isinstance(spec, (dynamic_spec.DictSpec, dynamic_spec.ObjectSpec)):
+        return {key: plain_spec(each) for key, each in spec.items()}
+    return spec
 
 
 # --- the process ----------------------------------------------------------------------------

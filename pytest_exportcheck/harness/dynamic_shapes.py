@@ -6,6 +6,18 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_exportcheck.harness._torch import (
+    attached_specification,
+    is_specification,
+    parameters_of_specification,
+    specification_of,
+)
+
+
+def effective_shapes(module: Any, shapes: Any) -> Any:
+    """Return the dynamic shapes that a capture of the module uses: those given, or those attached to its forward."""
+    return attached_specification(module) if shapes is None else shapes
+
 
 def specs_by_position(
     module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any
@@ -16,6 +28,8 @@ def specs_by_position(
     A callable that an edge makes may lack the names of the user's specs. A spec of another form than its parameter
     takes is ignored: torch refuses it.
     """
+    if is_specification(shapes):
+        return _specified_by_position(module, args, kwargs, shapes)
     if not isinstance(shapes, (tuple, list, Mapping)):
         return None
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
@@ -35,3 +49,32 @@ def specs_by_position(
         else:
             positional.append(spec)
     return (*positional, *(named[name] for name in kwargs))
+
+
+def _specified_by_position(
+    module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any
+) -> tuple[Any, ...]:
+    named, rest, others = parameters_of_specification(shapes)
+    names = _positional(module)
+    specs = [*(named.get(name) for name in names[: len(args)]), *rest]
+    specs += [None] * len(args)
+    return (*specs[: len(args)], *(named.get(name, others.get(name)) for name in kwargs))
+
+
+def specification_for(run: Any, specs: tuple[Any, ...], kwargs: Mapping[str, Any], shapes: Any) -> Any:
+    """Return a specification in the names of the parameters of another callable; ``specs`` go by position."""
+    names, count = _positional(run), len(specs) - len(kwargs)
+    known = inspect.signature(run.forward).parameters
+    positional, by_name = specs[:count], dict(zip(kwargs, specs[count:], strict=True))
+    params: dict[str, Any] = dict(zip(names, positional, strict=False))
+    if count > len(names):
+        params["*args"] = list(positional[len(names) :])
+    params |= {name: spec for name, spec in by_name.items() if name in known}
+    others = {name: spec for name, spec in by_name.items() if name not in known}
+    params |= {"**kwargs": others} if others else {}
+    return specification_of(params, getattr(shapes, "assumptions", ()))
+
+
+def _positional(module: Any) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, each in inspect.signature(module.forward).parameters.items() if each.kind in kinds]

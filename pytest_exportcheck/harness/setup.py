@@ -13,7 +13,14 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.errors import CaseError
-from pytest_exportcheck.harness._torch import forward_hooks, pytree
+from pytest_exportcheck.harness._torch import (
+    attached_specification,
+    forward_hooks,
+    is_specification,
+    pytree,
+    refusal_of_specification,
+    takes_specifications,
+)
 from pytest_exportcheck.harness.isolation import quiet, raised_from
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.slots import slots_of
@@ -236,6 +243,21 @@ def _by_argument(case: Case, module: torch.nn.Module, shapes: torch.export.Shape
 
 def _check_shapes(case: Case, module: torch.nn.Module, shapes: Any, example: Inputs) -> None:
     """Check that dynamic shapes by name name arguments; torch's own message comes late and per mode."""
+    where = f"case {case.name!r} ({case.origin})"
+    attached = attached_specification(module)
+    if attached is not None and shapes is not None:
+        raise CaseError(f"{where}: forward has a @dynamic_spec, and the case gives dynamic_shapes too. Leave one out.")
+    shapes = attached if shapes is None else shapes
+    if is_specification(shapes):
+        if not takes_specifications():
+            raise CaseError(
+                f"{where}: dynamic_shapes is a {type(shapes).__name__}, which torch.export takes since torch 2.14, and this is "
+                f"torch {torch.__version__}. Declare the dims with torch.export.Dim, or upgrade torch."
+            )
+        refusal = refusal_of_specification(module, example.args, example.kwargs, shapes)
+        if refusal:
+            raise CaseError(f"{where}: dynamic_shapes does not fit the inputs: {refusal}")
+        return
     if not isinstance(shapes, dict):
         return
     try:

@@ -82,6 +82,13 @@ TOLERATED: tuple[Tolerated, ...] = (
         reason="a program may accept more than was declared",
     ),
     Tolerated(
+        check="constraints",
+        changes=("dropped",),
+        keys=("unused_range",),
+        columns=("decompose",),
+        reason="a symbol that became an expression of others has the range of that expression",
+    ),
+    Tolerated(
         check="nodes",
         changes=("reordered",),
         columns=("serdes",),

@@ -160,13 +160,19 @@ class Interval:
         return below and (self.upper is None or (other.upper is not None and other.upper <= self.upper))
 
 
+#: ``dim`` of a declared number: it has no dims.
+NUMBER = -1
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeclaredDim:
     """The declaration of one dim of one input in a case's ``dynamic_shapes``. ``interval`` is None where it gives no
     bounds.
 
     ``root`` names the dim whose size determines this one, by ``derive``, within ``root_interval``; a hint such as
-    ``Dim.DYNAMIC`` has no root.
+    ``Dim.DYNAMIC`` has no root, and neither has a size that several variables of a specification determine.
+    ``expression`` is the size in the variables of a specification, and ``conditions`` are its assumptions about them;
+    both are in sympy, whose symbols have the names of roots.
     """
 
     place: str
@@ -177,6 +183,8 @@ class DeclaredDim:
     root: str = ""
     root_interval: Interval | None = None
     derive: Callable[[int], int] | None = None
+    expression: Any = None
+    conditions: tuple[Any, ...] = ()
 
     def size_for(self, root: int) -> int:
         """Return the size of this dim where its root has this one."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_exportcheck.describe import check_inputs, declared_dims
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.harness._torch import is_object
+from pytest_exportcheck.harness.dynamic_shapes import effective_shapes
 from pytest_exportcheck.harness.internal import Attempts
 from pytest_exportcheck.harness.objects import MISSING, ObjectsSnapshot, as_value, copied_object
 from pytest_exportcheck.harness.setup import PreparedCase, set_up
@@ -83,8 +84,9 @@ def _declared(case: Case, prepared: PreparedCase) -> tuple[DeclaredDim, ...]:
     """Return the declared dims; none for a case whose inputs the engine is to refuse."""
     if case.rejected_at("capture"):
         return ()
-    check_inputs(case, prepared.module, prepared.example, prepared.fresh, prepared.dynamic_shapes)
-    return declared_dims(prepared.module, prepared.example, prepared.dynamic_shapes)
+    shapes = effective_shapes(prepared.module, prepared.dynamic_shapes)
+    check_inputs(case, prepared.module, prepared.example, prepared.fresh, shapes)
+    return declared_dims(prepared.module, prepared.example, shapes)
 
 
 def _given(example: Inputs) -> tuple[Leaf, ...]:

@@ -12,6 +12,7 @@ from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
+from pytest_exportcheck.harness._torch import attached_specification
 from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
@@ -189,6 +190,8 @@ def _up_to_refusal(case: Case, mode: Mode) -> Mode:
 def may_be_dynamic(case: Case) -> bool:
     """Return whether a case may have a dim to fuzz, as far as is known before the case is set up."""
     shapes = case.dynamic_shapes
+    if shapes is None:  # a class may have a specification attached to its forward; a factory does not show it
+        shapes = attached_specification(getattr(case.build, "func", case.build))
     return shapes is not None and (not isinstance(shapes, (Mapping, Sequence)) or any(_sizes_in(shapes)))
 
 

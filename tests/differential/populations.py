@@ -3,7 +3,7 @@
     python -m tests.differential.populations [--only NAME ...] [--every N] [--strict] [--write docs/differences.md]
 
 Every model is captured by torch and by the reference exporter, non-strict, and compared (``captures.py``); then torch's program goes
-through files (``roundtrips.py``). ``--strict`` takes torch's captures by Dynamo through files too, where a population says so.
+through files (``roundtrips.py``). ``--strict`` does the same with captures by Dynamo, where a population says so.
 A population whose package is not installed is said to be left out. Exits with 1 where the reference engine is at fault.
 """
 
@@ -33,8 +33,9 @@ from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.setup import set_up
 from pytest_exportcheck.harness.tensors import copy_tree
+from pytest_exportcheck.reference.exporter.inputs import example_of
 from pytest_exportcheck.sources import cases_from
-from tests.differential.captures import CHECKS, compared, lowered_alike
+from tests.differential.captures import CHECKS, compared, lowered_alike, strict_alike
 from tests.differential.roundtrips import LOSSLESS, PAIRS, difference_of, faults, judged, one_line
 
 VISION = (
@@ -212,18 +213,22 @@ def called(model: Model, module: torch.nn.Module) -> Any:
         return outputs, given, named, dict(module.state_dict())
 
 
-def captured_alike(model: Model) -> dict[str, str]:
+def captured_alike(model: Model, strict: bool = False) -> dict[str, str]:
     """What the reference exporter makes otherwise of a model that torch captures; empty texts where nothing."""
-    theirs = captured(model)
+    theirs = captured(model, strict=strict)
     try:
-        ours = exported(model)
+        ours = exported(model, strict=strict)
     except Exception as error:
         return {"captured": one_line(error)}
+    if strict:  # torch's drops buffers that are reassigned, and names that are tied
+        leaves = example_of(model.build(), *copied(model)).leaves
+        found = {**strict_alike(ours, theirs, [leaf.source.name for leaf in leaves]), "outputs": ""}
+    else:
+        found = compared(ours, theirs, partial(run, model))
     eager = called(model, model.build())
-    found = {"captured": "", **compared(ours, theirs, partial(run, model))}
     # a program's own state has buffers that are not persistent among the others
-    found["outputs"] = found["outputs"] or difference_of(run(model, exported(model))[:-1], eager[:-1])
-    return found
+    outputs = found["outputs"] or difference_of(run(model, exported(model, strict=strict))[:-1], eager[:-1])
+    return {"captured": "", **found, "outputs": outputs}
 
 
 def exported(model: Model, **flags: bool) -> torch.export.ExportedProgram:
@@ -313,7 +318,7 @@ def judge(tally: Tally, name: str, make: Callable[[], Model], strict: bool) -> N
             stage = "the program does not run"
             files = judged(program, partial(run, model))
             tally.runs += 1
-            alike = {} if strict else {**captured_alike(model), **lowered(model)}
+            alike = {**captured_alike(model, strict), **({} if strict else lowered(model))}
         tally.add(name, {**alike, **files}, {**alike, **faults(files)})
         said = "; ".join(f"{stage}: {reason}" for stage, reason in {**alike, **files}.items() if reason) or "good"
     except (Exception, SystemExit) as error:
@@ -360,7 +365,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=POPULATIONS, default=list(POPULATIONS))
     parser.add_argument("--every", type=int, default=1, help="try only every Nth model of each population")
-    parser.add_argument("--strict", action="store_true", help="also save and load what torch captures with Dynamo")
+    parser.add_argument("--strict", action="store_true", help="also capture with Dynamo")
     parser.add_argument("--write", type=Path, help="a page whose part after <!-- table --> is replaced")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -34,8 +34,12 @@ def test_higher_order_operators(make):
     assert_sound(make)
 
 
-@pytest.mark.parametrize("make", [each for each in some(higher_order()) if "auto_functionalize" in each.id])
-def test_an_operator_that_dynamo_captures(make):
+#: What torch does not capture by Dynamo, and calls that hold what it names after a place of Dynamo.
+NOT_BY_DYNAMO = (*GPUS, "invoke_quant simple", "local_map_hop simple", "register_hook simple")
+
+
+@pytest.mark.parametrize("make", some(higher_order(), every=7, without=NOT_BY_DYNAMO))
+def test_higher_order_operators_that_dynamo_captures(make):
     assert_sound(make, strict=True)
 
 

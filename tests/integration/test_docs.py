@@ -97,7 +97,7 @@ def test_the_table_of_known_defects_lists_every_row():
 
 
 def test_the_page_of_fuzzing_shows_what_is_found(whole_torch, pytester):
-    case, _, strategies = examples("fuzzing.md")
+    case, _, _, strategies = examples("fuzzing.md")
     pytester.makepyfile(case_pool=case, test_strategies=strategies)
     result = pytester.runpytest(
         "--exportcheck", "--exportcheck-fuzz", "--exportcheck-modes", "nonstrict,nonstrict-serdes"

@@ -20,6 +20,8 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("whole_torch")
 
+from pytest_exportcheck.harness._torch import takes_specifications
+
 ROOT = Path(__file__).parents[2]
 CONTINUES = "# continues the snippet above\n"
 
@@ -46,6 +48,7 @@ def snippets_of(page: Path) -> Iterator[Snippet]:
 
 #: The reports of known defects are left out: ``tests/test_known_defect_reports.py`` runs each of their reproducers.
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+specified = pytest.mark.skipif(not takes_specifications(), reason="torch.export takes specifications since torch 2.14")
 SNIPPETS = [snippet for page in PAGES for snippet in snippets_of(page)]
 
 
@@ -184,6 +187,7 @@ def test_the_outcome_of_the_page_is_printed(run_with):
         ("docs/adopting.md", "rejection(", {"passed": 1}),
         ("docs/adopting.md", "def test_ranker", {"failed": 1}),  # its model is the broken one that the page begins with
         ("docs/fuzzing.md", "class Pick", {"passed": 2}),
+        pytest.param("docs/fuzzing.md", "class Stacked", {"passed": 2}, marks=specified),
     ],
 )
 def test_a_case_of_the_docs_has_the_outcome_that_its_page_says(pytester, page, holding, outcomes):

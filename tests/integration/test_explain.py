@@ -71,6 +71,9 @@ def test_every_check_and_every_defect_is_explained(name):
     lines = list(explain.explained(name))
     assert lines[0]
     assert len(lines) > 1
+    printed = "\n".join(lines)
+    report = next((explain.report_of(row.issue) for row in KNOWN if row.id == name), None) or ""
+    assert [line for line in printed.removesuffix(report).splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("row", [row for row in KNOWN if "://" not in row.issue], ids=lambda row: row.id)

@@ -44,7 +44,7 @@ BANNED = {
     r"but for": "except",
     r"at last": "then, finally",
     r"for ever": "always",
-    r"we|us|our|ours": "the part that acts: the plugin, the reference reader",
+    r"we|us|our(?! current)|ours": "the part that acts: the plugin, the reference reader",
     r"design page": "the page of this repository that explains it",
     r"work ran": "nothing: the project does not describe how it was made",
 }

@@ -227,6 +227,7 @@ def test_every_name_of_the_adapters_says_why_and_since_when_it_has_been_checked(
         "reference/_torch/dynamo.py",
         "reference/_torch/objects.py",
         "reference/_torch/sizes.py",
+        "reference/_torch/specifications.py",
         "reference/_torch/tracing.py",
         "reference/_torch/values.py",
     ]

@@ -20,6 +20,7 @@ from torch._dynamo import convert_frame as _convert_frame
 from torch._dynamo import exc as _exc
 from torch._dynamo import output_graph as _output_graph
 from torch._dynamo import utils as _utils
+from torch._subclasses import fake_tensor as _fake_tensor
 from torch.export import dynamic_shapes as _shapes
 
 from pytest_exportcheck.reference._torch.sizes import IntWrapper, ShapeEnv
@@ -92,6 +93,7 @@ def captured(
     args: tuple[Any, ...],
     constraints: Sequence[Any],
     env_class: type[ShapeEnv],
+    specification: Any = None,
     *,
     deferred: bool,
 ) -> Captured:
@@ -100,11 +102,10 @@ def captured(
     """
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
-        for context in (
-            exporting(),
-            _dynamo.config.patch(**_SETTINGS, **_OF_MODELS, prefer_deferred_runtime_asserts_over_guards=deferred),
-            _utils.get_metrics_context(),
-        ):
+        stack.enter_context(_values_unknown())
+        specified = {"_dynamic_shapes_spec": specification} if specification else {}
+        settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
+        for context in (exporting(), _dynamo.config.patch(**settings), _utils.get_metrics_context()):
             stack.enter_context(context)
         output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input
@@ -136,6 +137,20 @@ def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
 
     with mock.patch.object(_output_graph, "ShapeEnv", make):
         yield made
+
+
+@contextmanager
+def _values_unknown() -> Iterator[None]:
+    """Keep Dynamo from reading numbers from tensors of the example, and from taking branches by them: its fake mode
+    leaves them out for exports only, and whether it exports is one flag with much else (2.13).
+    """
+
+    def keep(converter: Any, _: bool) -> None:
+        vars(converter)["export"] = True
+
+    export = property(lambda _: True, keep)
+    with mock.patch.object(_fake_tensor.FakeTensorConverter, "export", export, create=True):
+        yield
 
 
 def lines_in_progress() -> StackSummary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from torch.utils._sympy import printers as _printers
 from torch.utils._sympy import solve as _solve
 from torch.utils._sympy import symbol as _symbol
 from torch.utils._sympy import value_ranges as _value_ranges
+
+_ENGINE = str(Path(__file__).parent.parent)
 
 # torch's own sympy functions: expressions in programs and files consist of them (2.13).
 size_functions = _functions
@@ -68,6 +72,21 @@ IntWrapper = _shapes._IntWrapper
 SYMBOLIC_NUMBER_FILES = frozenset(str(module.__file__) for module in (torch, _recording, _sym_node, _symbolic_shapes))
 
 
+class ModelShapeEnv(ShapeEnv):
+    """A shape environment that looks for the line of a model outside of this engine: torch reads there whether a
+    condition is that of an ``assert`` statement, which becomes an assertion of the program (2.13).
+    """
+
+    def _get_user_frame(self) -> FrameType | None:
+        frame = super()._get_user_frame()
+        while frame is not None and (
+            frame.f_code.co_filename.startswith(_ENGINE)
+            or frame.f_code.co_filename in _symbolic_shapes.uninteresting_files()
+        ):
+            frame = frame.f_back
+        return frame
+
+
 def normalize_dynamic_shapes(
     shapes: Any, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -97,3 +116,18 @@ def unbacked_bindings(value: Any, env: Any, pending: set[Any]) -> Any:
     are new to the environment, and here all are known (2.13).
     """
     return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=True)
+
+
+def input_bindings(value: Any, env: Any) -> Any:
+    """Return the unbacked symbols that an input has, and where, also those that were found equal to others since: the
+    public functions name what replaced them (2.13).
+    """
+    sizes: list[Any] = [
+        size for size in (value.shape if isinstance(value, torch.Tensor) else [value]) if _is_symbolic(size)
+    ]
+    pending = {symbol for size in sizes for symbol in free_unbacked_symbols(size.node._expr)}
+    return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=False)
+
+
+def _is_symbolic(size: Any) -> bool:
+    return isinstance(size, (torch.SymInt, torch.SymFloat))

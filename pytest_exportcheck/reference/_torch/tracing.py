@@ -171,6 +171,9 @@ WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
 WRAP_AUTOCAST = torch._higher_order_ops.wrap.wrap_with_autocast
 WITH_EFFECTS = _effects.with_effects
 
+# The higher-order operator that Dynamo writes for a torch.autograd.Function (2.13).
+AUTOGRAD_FUNCTION = torch._functorch.autograd_function.autograd_function_apply
+
 # --- functionalisation ----------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import sympy
 import torch
 from torch.fx.passes.runtime_assert import insert_deferred_runtime_asserts
 
-from pytest_exportcheck.reference._torch.sizes import ShapeEnv, is_unbacked, unbacked_bindings
+from pytest_exportcheck.reference._torch.sizes import ShapeEnv, input_bindings, is_unbacked, unbacked_bindings
 from pytest_exportcheck.reference._torch.values import ASSERT_TENSOR_METADATA, on_new_nodes
 
 _CASTS = (torch.ops.aten.to.device, torch.ops.aten.to.dtype, torch.ops.aten.to.dtype_layout)
@@ -23,6 +23,10 @@ def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
     """Insert the deferred assertions about sizes, and an assertion of the metadata of each tensor that is cast: a cast
     that did nothing while tracing gives the tensor itself, and a cast that does something gives a copy.
     """
+    for node in module.graph.find_nodes(op="placeholder"):
+        found = input_bindings(node.meta.get("val"), env)
+        if found:  # the sizes of a specification: their assertions come after the inputs
+            node.meta["unbacked_bindings"] = found
     with _provenance(module, _MADE_HERE):
         insert_deferred_runtime_asserts(module, env, "exported program", export=True)
     for node in module.graph.nodes:

@@ -56,11 +56,16 @@ class DataDependent(ExportError, GuardOnDataDependentSymNode):
         self.args, self.cond = (message,), condition  # torch's own constructor keeps the condition only
 
     @classmethod
-    def at(cls, place: str, condition: Any, checks: str = "") -> DataDependent:
-        """Return the error for a line of the model, and a condition that the line decides; ``checks`` decide it."""
+    def at(cls, place: str, condition: Any, *, checks: str = "", error: object = "", sizes: str = "") -> DataDependent:
+        """Return the error for a line of the model, and a condition that the line decides; ``checks`` decide it.
+        ``error`` is torch's; ``sizes`` are the sizes of a specification that the condition depends on.
+        """
+        asked = "extract specialized integer from" if "specialized integer" in str(error) else "guard on"
+        values = f"{sizes}, which the specification leaves open," if sizes else "the values of a tensor,"
+        assume = "add the condition to the assumptions of the ShapesSpec, " if sizes else ""
         return cls(
-            f"Could not guard on data-dependent expression {condition}: the model branches on the values of a tensor, or needs "
+            f"Could not {asked} data-dependent expression {condition}: the model branches on {values} or needs "
             f"one as a number, at\n  {place or 'an unknown line'}\nA program takes one branch for all values. Compute both and "
-            f"choose with torch.where, use torch.cond, or state the condition before that line with torch._check(...).{checks}",
+            f"choose with torch.where, use torch.cond, {assume}or state the condition before that line with torch._check(...).{checks}",
             condition,
         )

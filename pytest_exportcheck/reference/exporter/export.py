@@ -23,6 +23,12 @@ from pytest_exportcheck.reference.exporter.module_state import fake_state, state
 from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
+from pytest_exportcheck.reference.exporter.specifications import (
+    effective_shapes,
+    new_specified,
+    specification_of,
+    specified_inputs,
+)
 from pytest_exportcheck.reference.exporter.strict import captured_by_dynamo
 from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
 from pytest_exportcheck.reference.exporter.trace import trace
@@ -72,6 +78,7 @@ def export(
         Where the module has something that a program may hold and that this exporter does not capture, such as most
         tensor subclasses.
     """
+    dynamic_shapes = effective_shapes(mod, dynamic_shapes)
     example = example_of(mod, args, kwargs)
     with outside_fake_modes(), named_when_unsupported(mod, example):
         program = _captured(
@@ -98,17 +105,20 @@ def _captured(
 ) -> ExportedProgram:
     """Return the program above autograd."""
     calls = Calls(mod, preserve_module_call_signature, strict=strict)
-    shapes = plain_shapes(mod, example, dynamic_shapes)
+    specification = specification_of(mod, example, dynamic_shapes, deferred=deferred)
+    shapes = None if specification else plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
     state = state_of(mod)
     with restored(mod) as attributes, calls.watched():
-        symbolic, known, function = (
-            captured_by_dynamo(mod, example, declared, deferred=deferred)
-            if strict
-            else (new_symbolic(deferred=deferred), Known(), None)
-        )
+        if strict:
+            symbolic, known, function = captured_by_dynamo(mod, example, declared, specification, deferred=deferred)
+        else:
+            symbolic, known, function = new_specified(specification) or new_symbolic(deferred=deferred), Known(), None
         objects = Fakes(symbolic.mode)
-        fakes = fake_inputs(symbolic, example, declared, known)
+        if specification:
+            fakes = specified_inputs(symbolic, example, specification, known)
+        else:
+            fakes = fake_inputs(symbolic, example, declared, known)
         held = fake_state(symbolic.mode, state)
         attributes.replace(objects.of_attribute)
         traced = trace(mod, example, symbolic.mode, held, fakes.values, function)

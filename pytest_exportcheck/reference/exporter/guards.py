@@ -110,8 +110,8 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
     for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
         for text, size, dim, hint in _sizes(leaf, value, said):
             _check_hint(env, text, size, dim, hint)
-            if not isinstance(size, torch.SymInt) or size.node.expr.is_number:
-                continue
+            if not isinstance(size, torch.SymInt) or size.node.expr.is_number or free_unbacked_symbols(size):
+                continue  # the symbols of a specification have their ranges already
             expression = size.node.expr
             bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
             if isinstance(dim, DimHint):
@@ -176,7 +176,7 @@ def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> lis
             text = f"{leaf.source.name}.size()[{number}]"
             if isinstance(dim, Dim) and dim.min in (1, 2):
                 found.append(f"{text} >= {dim.min}")
-            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol and not free_unbacked_symbols(size):
                 found += [f"{text} != {small}" for small in _otherwise(env, leaf, number, size.node.expr, dim)]
     return found
 

@@ -10,23 +10,39 @@ from typing import Any
 import sympy
 import torch
 
-from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter
+from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter, free_unbacked_symbols
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
+from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.objects import reason_of
 from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL, line_of_the_model
 
 
 @contextmanager
-def data_dependence_located() -> Iterator[None]:
-    """Refuse data-dependent control flow with the line of the model that needs the value."""
+def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
+    """Refuse control flow that depends on data, or on one of these unbacked sizes, with the line of the model that
+    needs the value.
+    """
     try:
         yield
     except GuardOnDataDependentSymNode as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
         checks = _checks(error.cond, own[-1].f_locals) if own else ""
-        raise DataDependent.at(_line(error), error.cond, checks) from error
+        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
+        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
+        raise DataDependent.at(_line(error), error.cond, checks=checks, error=error, sizes=specified) from error
+
+
+def unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
+    """Map the unbacked symbols of the inputs to the sizes and numbers that they are, as the model writes them."""
+    found: dict[Any, str] = {}
+    for leaf, value in zip(example.leaves, leaves, strict=True):
+        is_tensor = isinstance(value, torch.Tensor)
+        for number, size in enumerate(value.shape if is_tensor else [value]):
+            if isinstance(size, torch.SymInt) and free_unbacked_symbols(size):
+                found.setdefault(size.node.expr, f"{leaf.text}.shape[{number}]" if is_tensor else leaf.text)
+    return found
 
 
 @contextmanager

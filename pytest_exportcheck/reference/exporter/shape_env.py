@@ -16,7 +16,7 @@ import torch
 
 from pytest_exportcheck.reference import _torch
 from pytest_exportcheck.reference._torch.dynamo import PYTHON_OF_DYNAMO, lines_in_progress
-from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ShapeEnv
+from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ModelShapeEnv
 
 #: Prefixes of the files whose frames are not the model's own.
 NOT_THE_MODEL = (
@@ -39,7 +39,7 @@ class Branch:
     own: bool
 
 
-class WatchedShapeEnv(ShapeEnv):
+class WatchedShapeEnv(ModelShapeEnv):
     """A shape environment that notes the conditions on symbols that user code turns into a truth value, and those that
     guard programs.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -11,12 +12,19 @@ from torch.export import Dim
 
 from pytest_exportcheck.reference._torch.dynamo import Captured, captured, constraint, dynamic_number, rename_sources
 from pytest_exportcheck.reference._torch.sizes import DimHint, DimHintType, StrictMinMaxConstraint, ValueRanges, int_oo
-from pytest_exportcheck.reference._torch.tracing import PropagateUnbackedSymInts
+from pytest_exportcheck.reference._torch.tracing import (
+    AUTOGRAD_FUNCTION,
+    ENTER_AUTOCAST,
+    EXIT_AUTOCAST,
+    SET_GRAD,
+    PropagateUnbackedSymInts,
+)
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
+from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
 from pytest_exportcheck.reference.exporter.strict_errors import translated
 
 _ROOT = "L['module']"
@@ -29,7 +37,12 @@ def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def captured_by_dynamo(
-    module: torch.nn.Module, example: Example, declared: Sequence[Declared], *, deferred: bool
+    module: torch.nn.Module,
+    example: Example,
+    declared: Sequence[Declared],
+    specification: Specification | None,
+    *,
+    deferred: bool,
 ) -> tuple[Symbolic, Known, Callable[..., Any]]:
     """Capture the module with Dynamo. Return the environment with the symbols of the inputs, and the function that
     Dynamo leaves of the module: it is called like :func:`call`. ``deferred`` is as for :func:`new_symbolic`.
@@ -44,8 +57,9 @@ def captured_by_dynamo(
             value = dynamic_number(value, said)
         leaves.append(value)
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
-    with translated():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, deferred=deferred)
+    shapes = specification.of_call if specification else None
+    with translated(), unbound_refused() if specification else nullcontext():
+        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []
@@ -80,8 +94,8 @@ def _function(found: Captured) -> Callable[..., Any]:
     graph: Any = found.graph  # a function without one does not run one
 
     def run(*inputs: Any) -> Any:
-        with torch.fx.traceback.preserve_node_meta():
-            return _Interpreter(graph, garbage_collect_values=False).run(*inputs)
+        with torch.fx.traceback.preserve_node_meta(), ExitStack() as regions:
+            return _Interpreter(graph, regions).run(*inputs)
 
     function = found.function(run)
 
@@ -92,9 +106,31 @@ def _function(found: Captured) -> Callable[..., Any]:
 
 
 class _Interpreter(PropagateUnbackedSymInts):
-    """An interpreter of Dynamo's graph that marks the numbers among its results."""
+    """An interpreter of Dynamo's graph that marks the numbers among its results. It enters autocast, which torch only
+    writes down, and runs the forward of an autograd function with gradients, which Dynamo puts between two changes of
+    the grad mode.
+    """
+
+    def __init__(self, graph: torch.fx.GraphModule, regions: ExitStack, without: Sequence[torch.fx.Node] = ()) -> None:
+        super().__init__(graph, garbage_collect_values=False)
+        self._regions, self._without = regions, without
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if target is ENTER_AUTOCAST:
+            entered = ExitStack()
+            entered.enter_context(torch.autocast(*args))
+            return self._regions.enter_context(entered)
+        if target is EXIT_AUTOCAST:
+            return args[0].close()
+        if target is AUTOGRAD_FUNCTION:
+            marks = args[0].graph.find_nodes(op="call_function", target=SET_GRAD)
+            outputs, _saved = _Interpreter(args[0], self._regions, (marks[0], marks[-1])).run(*args[2:])
+            return outputs
+        return super().call_function(target, args, kwargs)
 
     def run_node(self, n: torch.fx.Node) -> Any:
+        if n in self._without:
+            return None
         result = super().run_node(n)
         if n.op != "output":
             return result

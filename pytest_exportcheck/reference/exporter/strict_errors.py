@@ -49,7 +49,7 @@ def translated() -> Iterator[None]:
     except ConstraintViolationError as error:
         raise ConstraintViolation(str(error)) from error
     except GuardOnDataDependentSymNode as error:
-        raise DataDependent.at(line_of_the_model(lines_in_progress()), error.cond) from error
+        raise DataDependent.at(line_of_the_model(lines_in_progress()), error.cond, error=error) from error
     except InternalTorchDynamoError:
         raise
     except TorchDynamoException as error:
@@ -60,7 +60,7 @@ def _translation(error: Exception) -> ExportError:
     place = line_of_the_model(getattr(error, "real_stack", ()))
     guard = next((each for each in _chain(error) if isinstance(each, GuardOnDataDependentSymNode)), None)
     if guard is not None:
-        return DataDependent.at(place, guard.cond)
+        return DataDependent.at(place, guard.cond, error=guard)
     if isinstance(error, UserError) and error.error_type in _KINDS:
         return _KINDS[error.error_type](str(error))
     where = f" at\n  {place}\n" if place else ": "

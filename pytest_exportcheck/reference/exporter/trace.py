@@ -26,7 +26,11 @@ from pytest_exportcheck.reference._torch.tracing import (
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.located_errors import data_dependence_located, object_errors_located
+from pytest_exportcheck.reference.exporter.located_errors import (
+    data_dependence_located,
+    object_errors_located,
+    unbacked_sizes,
+)
 from pytest_exportcheck.reference.exporter.seeds import not_seeded
 from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
@@ -76,7 +80,7 @@ def trace(
             capturing_branches(),
             numbers_as_symbols(),
             _grad_mode_kept(),
-            data_dependence_located(),
+            data_dependence_located(unbacked_sizes(example, leaves)),
             object_errors_located(),
             not_seeded(),
             WatchedFunctions(),
@@ -84,7 +88,7 @@ def trace(
         ):
             stack.enter_context(context)
         graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
-    _explain_written(graph.graph, module)
+    _complete_stacks(graph.graph, module)
     return Traced(graph, out_specs[-1])
 
 
@@ -112,14 +116,18 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
             before[name].copy_(value)
 
 
-def _explain_written(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
-    """Give the nodes that write buffers back the module stack and the line of the value that they write."""
+def _complete_stacks(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
+    """Give calls outside of any module the root's stack: those of a graph without stacks, and those that write buffers
+    back, which get the stack and the line of the value that they write.
+    """
     root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
     for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
         if not node.meta.get("nn_module_stack"):
             meta = node.args[1].meta
-            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn") if key in meta}
-            node.meta["nn_module_stack"] = meta.get("nn_module_stack") or root
+            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn", "nn_module_stack") if key in meta}
+    for node in graph.nodes:
+        if not node.meta.get("nn_module_stack"):
+            node.meta["nn_module_stack"] = root
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def save(
     *,
     extra_files: Mapping[str, str | bytes] | None = None,
     opset_version: Mapping[str, int] | None = None,
+    pickle_protocol: int = 2,  # noqa: ARG001 -- torch's save has it, and is called in the same way
 ) -> None:
     """Write the program to a file, as ``torch.export.save`` does.
 
@@ -48,9 +49,13 @@ def save(
         Name -> text or bytes, stored in the archive with the program.
     opset_version
         Operator namespace -> version, for namespaces other than ``aten``.
+    pickle_protocol
+        Has no effect. ``torch.export.save`` pickles tensors in some files.
 
     Raises
     ------
+    TypeError
+        For an object that is not a program.
     UnsupportedError
         For a program that no file can hold: which node, and what to do.
     PayloadError
@@ -58,6 +63,11 @@ def save(
     OSError
         When the file cannot be written.
     """
+    if not isinstance(program, ExportedProgram):
+        raise TypeError(
+            f"The 'ep' parameter must be an instance of 'ExportedProgram', got {type(program).__name__!r} instead. "
+            "Export the module first."
+        )
     stored = store(program.state_dict, program.constants)
     records: dict[str, Any] = {
         PROGRAM: program_json(program, opset_version),

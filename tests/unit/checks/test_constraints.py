@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sympy
 from records_of import constraints, program, record, size, summary, tensor
 
 from pytest_exportcheck.checks import constraints as check_of
@@ -44,6 +45,35 @@ def declared(findings):
 )  # fmt: skip
 def test_a_declaration_that_holds_is_no_finding(declared, given):
     assert declared(given) == []
+
+
+A, B = sympy.symbols("a b", integer=True)
+
+
+def assumed(*conditions, interval=(2, 20), derive=None):
+    bounds = Interval(*interval)
+    return DeclaredDim(
+        place="args[0]",
+        dim=0,
+        text="a",
+        dynamic=True,
+        interval=bounds,
+        root="a",
+        root_interval=bounds,
+        derive=derive,
+        expression=A,
+        conditions=conditions,
+    )
+
+
+@pytest.mark.parametrize("conditions", [[A <= 10], [A * 2 < 21], [A <= B]])
+def test_a_range_may_be_narrowed_by_assumptions(declared, conditions):
+    assert declared(assumed(*conditions)) == []
+
+
+@pytest.mark.parametrize("conditions", [[], [A >= 2], [sympy.Eq(sympy.Mod(A, 4), 0)], [A <= 11]])
+def test_a_range_that_assumptions_do_not_narrow_is_a_finding(declared, conditions):
+    assert declared(assumed(*conditions)) == [("args[0].size(0)", "narrowed", "2..20", "2..10")]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ def test_a_symbol_is_named_after_the_input_dim_that_fixes_it(environment):
     assert str(symbols.size(size * 2 + 1)) == "2*args[0].size(1) + 1"
 
 
+def test_a_condition_that_always_holds_is_a_truth_value(environment):
+    size = backed(environment, 5, "a")
+    assert Symbols().size(sympy.true) is True
+    assert Symbols().size(sympy.Ne(size.node.expr, size.node.expr)) is False
+
+
 def test_the_first_input_that_has_a_symbol_names_it(environment):
     symbols, size = Symbols(), backed(environment, 5, "a")
     for place in ("args[0]", "args[1]"):

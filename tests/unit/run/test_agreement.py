@@ -139,7 +139,7 @@ def test_an_operator_without_effect_is_nobodys_fault():
         ("nodes.dropped", "clamp", "aten.clamp.default(%relu, 0)", "no such node", "undecided"),
     ]
     assert outcome.findings[0].culprit.reason == (
-        "no difference from eager tells who is right: both were called with the example inputs and fresh inputs and at "
+        "no difference from eager shows which one is right: both were called with the example inputs and fresh inputs and at "
         "10 sampled sizes"
     )
 
@@ -229,7 +229,7 @@ def test_the_text_shows_both_sides_and_the_culprit():
         "  nodes: clamp: dropped",
         "    torch:    aten.clamp.default(%relu, 0)",
         "    other:    no such node",
-        "    likely culprit: undecided (no difference from eager tells who is right: both were called with the example "
+        "    likely culprit: undecided (no difference from eager shows which one is right: both were called with the example "
         "inputs and fresh inputs and at 10 sampled sizes)",
         f"    at {outcome.findings[0].line}",
         "",

@@ -164,6 +164,11 @@ def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str
     """Return the root folder, and the entries by their names in it, without folder entries, which other tools add."""
     found: dict[str, Entry] = {}
     roots = {entry.name.partition("/")[0] for entry in entries}
+    if any(entry.name == "version" for entry in entries):
+        raise ArchiveError(
+            f"{label}: Serialized version of torch 2.7 or older does not match our current archive format: the file has a record "
+            "'version' outside of a root folder. Load it with torch.export.load, and save it again."
+        )
     if len(roots) != 1:
         raise ArchiveError(
             f"{label} is not a PT2 archive: its records are in {len(roots)} root folders, expected one. {_AGAIN}"

@@ -110,7 +110,10 @@ def _refuse_other_major(major: int, minor: int, where: str) -> None:
     if major != MAJOR:
         age = "update pytest-exportcheck" if major > MAJOR else "save the program again with torch 2.5 or later"
         path = ("schema_version", "major")
-        raise fault(where, path, f"schema {MAJOR}.x", f"schema {major}.{minor}", f"To read it, {age}.")
+        remedy = (
+            f"Serialized schema version {major}.{minor} does not match our current one, {_KNOWN}. To read it, {age}."
+        )
+        raise fault(where, path, f"schema {MAJOR}.x", f"schema {major}.{minor}", remedy)
 
 
 def _newer(program: ExportedProgram, unknown: Unknown, where: str) -> str:

@@ -237,6 +237,54 @@ def test_an_object_that_forward_makes_is_not_supported(function):
     )
 
 
+@pytest.fixture
+def without_fake():
+    library = torch.library.Library("exportcheck_test", "FRAGMENT")
+    library.define(f"unfaked({PAIR} pair, Tensor x) -> Tensor")
+    library.impl("unfaked", lambda pair, x: x, "CPU")
+    yield torch.ops.exportcheck_test.unfaked
+    library._destroy()
+
+
+def test_an_operator_without_a_fake_kernel_is_refused(without_fake):
+    def function(self, x):
+        return without_fake(self.pair, x)
+
+    with quiet(), pytest.raises(reference.NotTraceable) as raised:
+        reference.export(Calls(function, pair=pair()), (X,))
+    assert str(raised.value) == (
+        "The operator exportcheck_test::unfaked takes an object and has no fake kernel. Register one with "
+        f"torch.library.register_fake. It is used at\n  {__file__}:{function.__code__.co_firstlineno + 1}: return "
+        "without_fake(self.pair, x)"
+    )
+
+
+def test_a_program_without_its_object_is_not_lowered():
+    model, args = MODELS["given"]()
+    program = reference.load(io.BytesIO(saved(reference.export(model, args), reference.save)), trust=True)
+    del program.constants["args_0"]
+    with pytest.raises(reference.NotTraceable) as raised:
+        reference.decompose(program)
+    assert str(raised.value) == (
+        f"the program takes an object, {PAIR}, as its input args_0, and holds no example of it. Save the program together "
+        "with the object, or capture it again."
+    )
+
+
+def test_a_loaded_program_is_lowered():
+    model, args = MODELS["shared"]()
+    program = reference.load(io.BytesIO(saved(reference.export(model, args), reference.save)), trust=True)
+    assert result(reference.decompose(program), args) == contents(model(*args))
+
+
+@pytest.mark.parametrize("name", ["held", "shared", "given", "operators", "in a list"])
+def test_a_strict_capture(name):
+    model, args = MODELS[name]()
+    program = reference.decompose(reference.export(model, args, strict=True))
+    expected, given = MODELS[name]()
+    assert result(program, args) == contents(expected(*given))
+
+
 class Broken:
     def __init__(self, flat):
         raise ValueError("no such field")

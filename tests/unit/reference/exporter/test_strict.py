@@ -184,6 +184,60 @@ def test_a_model_in_training_mode_and_its_gradients(grad):
     assert targets(program) == targets(theirs)
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+def test_the_forward_of_an_autograd_function_keeps_its_gradient():
+    """torch's strict capture puts forward() into a region without gradients."""
+    x = torch.ones(1, requires_grad=True)
+    program = exported(Doubled.apply, x)
+    (gradient,) = torch.autograd.grad(program.module()(x), x)
+    assert (gradient.tolist(), targets(program)) == ([2.0], ["aten.mul.Tensor"])
+
+
+class Autocast(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.linear(x)
+            with torch.autocast("cpu", enabled=False):
+                return y.float() + x
+
+
+def test_values_in_regions_of_autocast_have_the_dtypes_of_a_call():
+    """torch's strict capture takes the dtypes without autocast, and such a program raises."""
+    module, x = Autocast(), torch.randn(2, 4)
+    program = reference.export(module, (x,), strict=True)
+    assert torch.equal(program.module()(x), module(x))
+    parts = [part for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
+    dtypes = {
+        str(node.target): node.meta["val"].dtype
+        for part in parts
+        for node in called(part)
+        if node.meta["val"] is not None
+    }
+    assert dtypes["aten.linear.default"] == torch.bfloat16
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_model_without_operators():
+    program = exported(lambda x: (x, x.shape[0], None, "text"), torch.ones(2))
+    x = torch.zeros(2)
+    result = program.module()(x)
+    assert result[0] is x
+    assert result[1:] == (2, None, "text")
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 

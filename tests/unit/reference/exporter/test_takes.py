@@ -9,7 +9,7 @@ from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from pytest_exportcheck import reference
-from tests.unit.reference.exporter.calls import Calls
+from tests.unit.reference.exporter.calls import Calls, asserts
 
 ENGINES = [torch.export.export, reference.export]
 X = torch.ones(2, 3)
@@ -214,3 +214,56 @@ def test_a_constant_that_is_changed_cannot_be_lowered():
         "Constant tensor is mutated in the forward method. Pls register it as buffer: "
         "self.register_buffer('tensor', ..., persistent=False)."
     )
+
+
+def test_an_assert_statement_about_values_becomes_an_assertion():
+    _, program = both(Calls(asserts), (torch.zeros(4, dtype=torch.int),))
+    with pytest.raises(RuntimeError, match="Runtime assertion failed for expression"):
+        program.module()(-torch.ones(4, dtype=torch.int))
+
+
+def test_a_graph_without_module_stacks_can_be_unflattened():
+    graph = torch.fx.experimental.proxy_tensor.make_fx(nn.Linear(3, 3))(X)
+    program = reference.export(graph, (X,))
+    assert torch.equal(torch.export.unflatten(program)(X), graph(X))
+
+
+def test_a_branch_on_data_proposes_checks():
+    def branches(_, x):
+        i, j = x.tolist()
+        return x if i + j > 3 else x * 2
+
+    with pytest.raises(reference.DataDependent) as caught:
+        reference.export(Calls(branches), (torch.tensor([2, 3]),))
+    assert str(caught.value).endswith(
+        "torch._check(...).\nTo fix the error, insert one of the following checks before this call:\n"
+        "  1. torch._check(i + j <= 3)\n  2. torch._check(i + j > 3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "error", "message"),
+    [
+        (
+            lambda x: x,
+            (X,),
+            ValueError,
+            "Expected `mod` to be an instance of `torch.nn.Module`, got <class 'function'>.",
+        ),
+        (nn.ReLU(), [X], torch._dynamo.exc.UserError, "Expecting `args` to be a tuple of example positional inputs,"),
+        (nn.ReLU(), (), TypeError, "missing a required argument: 'input'"),
+        (nn.ReLU(), (object(),), ValueError, "Unsupported input type <class 'object'>"),
+    ],
+    ids=["function", "list", "missing", "object"],
+)
+def test_refusals_are_errors_of_the_kinds_that_torch_raises(model, args, error, message):
+    for export in ENGINES:
+        with pytest.raises(error) as caught:
+            export(model, args)
+        assert message in str(caught.value)
+
+
+def test_a_scripted_module_is_refused():
+    for export in ENGINES:
+        with pytest.raises(ValueError, match=r"^Exporting a ScriptModule is not supported\."):
+            export(torch.jit.script(nn.ReLU()), (X,))

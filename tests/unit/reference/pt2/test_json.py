@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_exportcheck.errors import SchemaError, SchemaWarning
 from pytest_exportcheck.reference.pt2 import schema
-from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode, decode_program, encode, encode_program
+from pytest_exportcheck.reference.pt2.json.codec import MINOR, Unknown, decode, decode_program, encode, encode_program
 from pytest_exportcheck.reference.pt2.schema import Argument, NamedArgument, PayloadConfig
 from tests.unit.serde_programs import PROGRAMS, saved, tree, written
 
@@ -153,7 +153,9 @@ def test_another_major_version_is_refused(major: int, remedy: str) -> None:
     with pytest.raises(SchemaError) as caught:
         read(value)
     assert str(caught.value) == (
-        f"m.pt2: $.schema_version.major: expected schema 8.x, got schema {major}.0. To read it, {remedy}."
+        f"m.pt2: $.schema_version.major: expected schema 8.x, got schema {major}.0. "
+        f"Serialized schema version {major}.0 does not match our current one, 8.{MINOR}. "
+        f"To read it, {remedy}."
     )
 
 

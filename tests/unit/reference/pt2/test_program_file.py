@@ -273,3 +273,25 @@ def test_the_reader_and_writer_import_nothing_of_torchs_own():
         for line in file.read_text().splitlines():
             if "import" in line and "verifier" not in line:
                 assert "torch._export" not in line and "pt2_archive" not in line and "export._trace" not in line, file
+
+
+def test_a_module_is_not_a_program():
+    with pytest.raises(TypeError) as caught:
+        reference.save(torch.nn.ReLU(), io.BytesIO())
+    assert str(caught.value) == (
+        "The 'ep' parameter must be an instance of 'ExportedProgram', got 'ReLU' instead. Export the module first."
+    )
+
+
+def test_a_file_of_an_older_torch_is_refused_by_its_version():
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.ones(1),)), file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("version", "5.2")
+    file.seek(0)
+    with pytest.raises(ArchiveError) as caught:
+        reference.load(file)
+    assert str(caught.value) == (
+        "the BytesIO: Serialized version of torch 2.7 or older does not match our current archive format: the file has a record "
+        "'version' outside of a root folder. Load it with torch.export.load, and save it again."
+    )
