@@ -18,9 +18,9 @@ from types import CodeType, ModuleType
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("whole_torch")
-
 from pytest_exportcheck.harness._torch import takes_specifications
+
+pytestmark = pytest.mark.usefixtures("whole_torch")
 
 ROOT = Path(__file__).parents[2]
 CONTINUES = "# continues the snippet above\n"

@@ -122,4 +122,6 @@ def _computing_otherwise(values: Sequence[Finding]) -> Culprit | None:
 def _undecided(pair: Pair) -> Culprit:
     calls = " and ".join(each.label for each in pair.evidence.before.observations)
     sized = f" and at {pair.sampled} sampled sizes" if pair.sampled else ""
-    return Culprit(UNDECIDED, f"no difference from eager shows which one is right: both were called with {calls}{sized}")
+    return Culprit(
+        UNDECIDED, f"no difference from eager shows which one is right: both were called with {calls}{sized}"
+    )

@@ -271,7 +271,9 @@ def test_a_specification_that_does_not_fit_is_refused(shapes: Any, message: str)
 @taken
 def test_a_specification_has_runtime_assertions_already() -> None:
     options: Any = {"dynamic_shapes": ParamsSpec({"x": rows(B)}), "prefer_deferred_runtime_asserts_over_guards": True}
-    sentence = "`prefer_deferred_runtime_asserts_over_guards=True` cannot be combined with `dynamic_shapes=ShapesSpec(...)`"
+    sentence = (
+        "`prefer_deferred_runtime_asserts_over_guards=True` cannot be combined with `dynamic_shapes=ShapesSpec(...)`"
+    )
     for export in (torch.export.export, reference.export):
         with pytest.raises(ValueError if export is torch.export.export else reference.InvalidInput) as refused:
             export(model(lambda self, x: x + 1), (matrix(4),), **options)
