@@ -51,8 +51,10 @@ class _Group:
 
     @property
     def title(self) -> str:
-        """Return the capture; its initials if the whole name is wider than the columns."""
+        """Return the capture; its initials if the whole name is wider than the columns, and where engines are compared."""
         initials = "".join(word[:1] for word in self.capture.split("_"))
+        if self.engine == AGREE:
+            return initials
         return self.capture if len(self.capture) <= self._columns_width or len(initials) < 2 else initials
 
     @property

@@ -24,7 +24,7 @@ from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.observer import Observer
 
 #: Sampled sizes of each kind.
-_MOST = 6
+_MOST = 4
 
 #: Elements that inputs of sampled sizes may have: these, or a multiple of those of the example. Programs mostly refuse
 #: undeclared sizes before they compute anything.

@@ -140,7 +140,7 @@ def test_an_operator_without_effect_is_nobodys_fault():
     ]
     assert outcome.findings[0].culprit.reason == (
         "no difference from eager shows which one is right: both were called with the example inputs and fresh inputs and at "
-        "10 sampled sizes"
+        "8 sampled sizes"
     )
 
 
@@ -230,7 +230,7 @@ def test_the_text_shows_both_sides_and_the_culprit():
         "    torch:    aten.clamp.default(%relu, 0)",
         "    other:    no such node",
         "    likely culprit: undecided (no difference from eager shows which one is right: both were called with the example "
-        "inputs and fresh inputs and at 10 sampled sizes)",
+        "inputs and fresh inputs and at 8 sampled sizes)",
         f"    at {outcome.findings[0].line}",
         "",
         "Reproduce with: pytest",
