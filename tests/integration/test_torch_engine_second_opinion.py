@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.engine_runs import check_all
 
+pytestmark = pytest.mark.usefixtures("whole_torch")
+
 OPINIONS = """
 import torch
 from pytest_exportcheck import export_case
