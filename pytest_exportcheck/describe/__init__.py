@@ -1,6 +1,7 @@
 """Descriptions of modules and programs: frozen records that the checks compare."""
 
 from pytest_exportcheck.describe.declared import declared_dims, dims_in
+from pytest_exportcheck.describe.graph_inputs import graph_inputs, writes_to_arguments
 from pytest_exportcheck.describe.guards import guard_conditions
 from pytest_exportcheck.describe.inputs import check_inputs
 from pytest_exportcheck.describe.modules import (
@@ -23,6 +24,7 @@ __all__ = [
     "claimed_types_of",
     "declared_dims",
     "dims_in",
+    "graph_inputs",
     "guard_conditions",
     "input_places",
     "interval_of",
@@ -33,4 +35,5 @@ __all__ = [
     "run_digest",
     "state_of",
     "untraced_of",
+    "writes_to_arguments",
 ]

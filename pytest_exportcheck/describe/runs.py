@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.export.graph_signature import InputKind
 
 from pytest_exportcheck.describe.freeze import tensor_value
-from pytest_exportcheck.describe.operators import operator_facts
+from pytest_exportcheck.describe.graph_inputs import flat_inputs, graph_inputs, state_value
 from pytest_exportcheck.describe.places import keyword_order
 from pytest_exportcheck.describe.resize import at_other_sizes
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import InputsRefused
-from pytest_exportcheck.harness._torch import is_object, pytree
 from pytest_exportcheck.harness.fingerprint import checksum_of, digest_of, facts_text, node_text, nodes_of
 from pytest_exportcheck.harness.isolation import raised_from
-from pytest_exportcheck.harness.objects import MISSING, copied_object
-from pytest_exportcheck.harness.tensors import copied, copy_tree, input_leaves
+from pytest_exportcheck.harness.tensors import input_leaves
 from pytest_exportcheck.records import DeclaredDim, Inputs, NodeRun, Stopped
 
 
@@ -42,7 +39,7 @@ def run_digest(program: torch.export.ExportedProgram) -> str | None:
     """Return a digest of everything that :func:`node_runs` of a program depends on, besides the inputs: two programs
     with the same digest yield the same. None for a program that holds objects which cannot be compared.
     """
-    held = [_state(program, spec) for spec in program.graph_signature.input_specs if spec.target is not None]
+    held = [state_value(program, spec) for spec in program.graph_signature.input_specs if spec.target is not None]
     if not all(isinstance(value, torch.Tensor) for value in held):
         return None
     graphs = list(nodes_of(program.graph_module))
@@ -88,7 +85,7 @@ def _symbolic(program: torch.export.ExportedProgram, call: Inputs) -> dict[tuple
     """Map (place, dim) of the inputs to the sympy expression that the program has for it, where it depends on
     symbols.
     """
-    leaves = _flat_inputs(program, call.args, call.kwargs)
+    leaves = flat_inputs(program, call.args, call.kwargs)
     places = _places(leaves, list(input_leaves(call.args, call.kwargs)))
     vals = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     found: dict[tuple[str, int], Any] = {}
@@ -144,7 +141,7 @@ def _attempt(program: torch.export.ExportedProgram, call: Inputs) -> tuple[_Prog
     """
     run = _Progress()
     try:
-        _Recorder(program.graph_module, "", run).run(*_inputs(program, call))
+        _Recorder(program.graph_module, "", run).run(*graph_inputs(program, call))
     except (Exception, SystemExit) as error:
         return run, Stopped(place=run.place, error=raised_from(error))
     return run, None
@@ -207,47 +204,3 @@ def _facts(value: Any, symbols: Symbols) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_facts(each, symbols) for each in value)
     return value if type(value) in (int, float, bool) else None
-
-
-def _inputs(program: torch.export.ExportedProgram, call: Inputs) -> list[Any]:
-    args, kwargs = copy_tree((call.args, dict(call.kwargs)))
-    user = iter(_flat_inputs(program, args, kwargs))
-    writes = _writes(program)
-    memo: dict[int, Any] = {}
-    values: list[Any] = []
-    for spec in program.graph_signature.input_specs:
-        if spec.kind is InputKind.USER_INPUT:
-            values.append(next(user))
-        elif spec.kind is InputKind.TOKEN:
-            values.append(torch.empty(0))
-        else:
-            values.append(_held(program, spec, writes, memo))
-    return values
-
-
-def _held(program: torch.export.ExportedProgram, spec: Any, writes: bool, memo: dict[int, Any]) -> Any:
-    value = _state(program, spec)
-    if isinstance(value, torch.Tensor) and (writes or spec.kind is not InputKind.PARAMETER):
-        return copied(value, memo)
-    if is_object(value):
-        made = memo.setdefault(id(value), copied_object(value))
-        return value if made is MISSING else made
-    return value
-
-
-def _flat_inputs(program: torch.export.ExportedProgram, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
-    """Return the leaves of the arguments in the program's own order of keywords."""
-    ordered = {name: kwargs[name] for name in keyword_order(program) if name in kwargs}
-    leaves: list[Any] = pytree.tree_leaves((args, {**ordered, **{k: v for k, v in kwargs.items() if k not in ordered}}))
-    return leaves
-
-
-def _writes(program: torch.export.ExportedProgram) -> bool:
-    """Return True if a node, in a subgraph as well, says that it may write to what it is given."""
-    graphs = [owner.graph for owner in program.graph_module.modules() if isinstance(owner, torch.fx.GraphModule)]
-    return any(
-        "mutates" in operator_facts(node.target, node.args, node.kwargs)
-        for graph in graphs
-        for node in graph.nodes
-        if node.op == "call_function"
-    )

@@ -17,7 +17,7 @@ from torch._library import fake_class_registry as _fake_classes
 from torch._library import opaque_object as _opaque
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch._subclasses import functional_tensor as _functional_tensor
-from torch.utils import _device, _pytree
+from torch.utils import _device, _python_dispatch, _pytree
 
 # Inputs and outputs of models are this module's; ``torch.utils.pytree`` has no key paths and no registered names
 # (2.13).
@@ -33,6 +33,17 @@ OpOverload = _ops.OpOverload
 def schema_of_operator(operator: OpOverload) -> Any:
     """Return the ``torch.FunctionSchema`` of an operator, which has no public attribute (2.13)."""
     return operator._schema
+
+
+# The mode that sees every ATen operator below autograd; ``torch.utils._python_dispatch`` has the only name of it (2.13).
+TorchDispatchMode = _python_dispatch.TorchDispatchMode
+
+
+def current_backward() -> Any:
+    """Return the autograd node that backward runs in this thread, or None outside of it; there is no public name
+    (2.13).
+    """
+    return torch._C._current_autograd_node()
 
 
 # --- tensors --------------------------------------------------------------------------------

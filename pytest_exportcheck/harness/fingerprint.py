@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -97,6 +98,19 @@ def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
 def checksum_of(tensor: torch.Tensor) -> str:
     """Return the bytes of the elements, summed in two ways: cheap, and any single change shows."""
     return " ".join(_sums(part) for _, part in parts_of(tensor) if part.numel())
+
+
+def content_digest(tensor: torch.Tensor) -> str:
+    """Return a digest of the type, the shape and the elements of a tensor, in their order; only of its type and shape where it
+    has no data.
+    """
+    digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
+    for name, part in parts_of(tensor):
+        data = as_bytes(part).cpu().contiguous()
+        digest.update(f"{name} {tuple(part.shape)}".encode())
+        if data.numel():
+            digest.update((ctypes.c_char * data.numel()).from_address(data.data_ptr()))
+    return digest.hexdigest()
 
 
 def _sums(part: torch.Tensor) -> str:

@@ -37,6 +37,19 @@ def gradients_of(
     return Gradients({name: _interned(value, known.get(name)) for name, value in zip(targets, values, strict=True)})
 
 
+def backward_of(outputs: Sequence[Any], targets: Sequence[torch.Tensor]) -> dict[int, torch.Tensor | None]:
+    """Run backward from the outputs that require grad, weighted as :func:`gradients_of` weights them, and return the
+    gradients of the leaves among ``targets``, by their number. Consumes the outputs' graph.
+    """
+    roots = [leaf for leaf in outputs if _differentiable(leaf)]
+    leaves = {number: each for number, each in enumerate(targets) if each.requires_grad and each.is_leaf}
+    if not roots or not leaves:
+        return {}
+    weights = [_weights(root) for root in roots]
+    values = torch.autograd.grad(roots, list(leaves.values()), weights, allow_unused=True)
+    return dict(zip(leaves, values, strict=True))
+
+
 def custom_functions(outputs: Sequence[Any]) -> tuple[str, ...]:
     """Name the ``torch.autograd.Function`` classes in the graph of some tensors, each once."""
     found: dict[str, None] = {}

@@ -156,7 +156,7 @@ def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
     """
     inside = [number for number, frame in enumerate(frames) if frame.filename.startswith(_OTHERS[0])]
     ours = frames[inside[0] :] if inside else frames
-    users = [number for number, frame in enumerate(ours) if _is_users(frame.filename)]
+    users = [number for number, frame in enumerate(ours) if is_users_file(frame.filename)]
     after = [frame for frame in ours[users[-1] if users else 0 :] if frame.filename.startswith(_TORCH)]
     lines = [f"  {_frame_text(ours[number])}" for number in users[-_MOST_LINES:]]
     lines = [f"  ... {len(users) - _MOST_LINES} lines left out ..."] * (len(users) > _MOST_LINES) + lines
@@ -170,7 +170,7 @@ def last_line_of_model(run: Callable[[], object]) -> str:
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         caller = frame if event == "c_call" else frame.f_back if event == "call" else None
-        if caller is not None and _is_users(caller.f_code.co_filename):
+        if caller is not None and is_users_file(caller.f_code.co_filename):
             last[:] = [(caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)]
 
     before = sys.getprofile()
@@ -196,7 +196,7 @@ _OTHERS = (str(Path(__file__).parents[1]) + os.sep, *(f"{_SITE}{name}" for name 
 
 
 @cache
-def _is_users(file: str) -> bool:
+def is_users_file(file: str) -> bool:
     """Return True if a file is neither torch's, this plugin's, Python's nor of a library that these two call."""
     return not file.startswith((_TORCH, *_OTHERS)) and (not file.startswith(_STANDARD) or "site-packages" in file)
 
@@ -206,7 +206,7 @@ def _last_line(error: BaseException) -> tuple[str, list[traceback.FrameSummary]]
     none.
     """
     frames = [*traceback.extract_tb(error.__traceback__)]
-    own = [number for number, frame in enumerate(frames) if _is_users(frame.filename)]
+    own = [number for number, frame in enumerate(frames) if is_users_file(frame.filename)]
     if not own:
         return "", frames
     return _frame_text(frames[own[-1]]), frames[own[-1] + 1 :]

@@ -4,6 +4,7 @@ Tensors appear here as ``Any``: a record may hold a tensor, but no record import
 """
 
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
+from pytest_exportcheck.records.difference_origin import DifferenceOrigin, OriginKind, OriginNode, OriginRow
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -81,6 +82,7 @@ __all__ = [
     "ConstraintsRecord",
     "Culprit",
     "DeclaredDim",
+    "DifferenceOrigin",
     "Evidence",
     "Expectation",
     "ExpectationMatch",
@@ -105,6 +107,9 @@ __all__ = [
     "ObjectValue",
     "Observation",
     "Origin",
+    "OriginKind",
+    "OriginNode",
+    "OriginRow",
     "Outcome",
     "Outside",
     "Plain",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from pytest_exportcheck.records.cases import Rejection, Tolerance
+from pytest_exportcheck.records.difference_origin import DifferenceOrigin
 from pytest_exportcheck.records.levels import Levels, MetadataLevel
 from pytest_exportcheck.records.observations import CallSite, Leaf, Observation, Raised, Rounding
 from pytest_exportcheck.records.programs import Alignment, DeclaredDim, ProgramRecord
@@ -178,7 +179,7 @@ class Finding:
     ``placeholder``, ``parameter``. ``on`` are the calls that showed it, where it came from calls; ``error`` what was
     raised; ``causes`` what may explain it. ``line`` is the line of user code that it is about; ``known`` the known
     defect that explains it; ``fault_of`` the engine that has an ``engine_error``; ``operators`` are those that it is
-    about, None where any operator of the program may be at fault.
+    about, None where any operator of the program may be at fault. ``origin`` is where a difference of values starts.
 
     Of two engines that disagree, ``between`` has the names: ``expected`` is what the first one gave, ``actual`` what the
     second one gave; ``culprit`` is the one that is probably at fault.
@@ -200,6 +201,7 @@ class Finding:
     fault_of: str = ""
     on: tuple[CallSite, ...] = ()
     operators: tuple[str, ...] | None = None
+    origin: DifferenceOrigin | None = None
     between: tuple[str, ...] = ()
     culprit: Culprit | None = None
 

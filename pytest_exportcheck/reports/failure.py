@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pytest_exportcheck.modes import AGREE, Mode
-from pytest_exportcheck.records import Finding, Outcome, Status
+from pytest_exportcheck.records import DifferenceOrigin, Finding, Outcome, Status
 from pytest_exportcheck.reports.lines import Line, plain
+from pytest_exportcheck.reports.origin import origin_lines
 from pytest_exportcheck.reports.wording import (
     calls_of,
     culprit_text,
@@ -51,13 +52,15 @@ def _body(outcome: Outcome, verbose: bool, among: Sequence[Outcome]) -> Iterator
         return
     yield plain(headline(outcome), _HEADLINE)
     elsewhere: list[Line] = []
+    shown_origins: set[DifferenceOrigin | None] = set()
     for finding in outcome.findings:
         having = [each for each in among if _same_case(each, outcome) and _shows(each, finding)]
         if having and not _same_item(having[0], outcome):
             elsewhere.append(plain(f"  {_title(finding)}: the same as in {_stage(having[0])}"))
             continue
         yield plain("")
-        yield from _finding(finding, verbose)
+        yield from _finding(replace(finding, origin=None) if finding.origin in shown_origins else finding, verbose)
+        shown_origins.add(finding.origin)
         others = [_stage(each) for each in having if not _same_item(each, outcome)]
         if others:
             yield plain(f"    the same in: {', '.join(others)}")
@@ -79,9 +82,12 @@ def _same_item(one: Outcome, other: Outcome) -> bool:
 
 
 def _shows(outcome: Outcome, finding: Finding) -> bool:
-    """Return True if an outcome shows the finding, apart from its detail, its causes and its operators."""
+    """Return True if an outcome shows the finding, apart from its detail, its causes, its operators and its origin."""
     shown = () if _says_reason_only(outcome) else outcome.findings
-    alike = (replace(each, detail=finding.detail, causes=finding.causes, operators=finding.operators) for each in shown)
+    alike = (
+        replace(each, detail=finding.detail, causes=finding.causes, operators=finding.operators, origin=finding.origin)
+        for each in shown
+    )
     return finding in alike
 
 
@@ -151,6 +157,8 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     yield from (plain(f"    {line}" if line.strip() else line) for line in detail_of(finding).splitlines())
     if finding.line:
         yield Line((("    at ", ""), (finding.line, _USER_CODE)))
+    if finding.origin:
+        yield from origin_lines(finding.origin)
     if finding.known:
         yield plain(f"    {defect_text(finding.known)}", _KNOWN)
         if finding.known.issue:

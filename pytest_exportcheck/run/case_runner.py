@@ -18,9 +18,10 @@ from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
-from pytest_exportcheck.run.judging import Judge, operators_of
+from pytest_exportcheck.run.judging import Judge, Judgement, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
+from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
@@ -201,6 +202,29 @@ class CaseRunner:
             engine, stage.mode, parent, stage.artifact, stage.record, findings, self._maker.record
         )
         stage.findings, stage.ledger, stage.notes = list(judgement.findings), judgement.ledger, judgement.notes
+        stage.findings = self._located(engine, stage, parent, judgement)
+
+    def _located(
+        self, engine: Engine, stage: StageResult, parent: StageResult | None, judgement: Judgement
+    ) -> list[Finding]:
+        """Return the findings of a stage with the places where their differences start."""
+        observed, evidence, artifact = self._observed, judgement.evidence, stage.artifact
+        if artifact is None or not any(map(asks_for_origin, judgement.findings)):
+            return list(judgement.findings)
+        if parent is None:
+            before = Made(observed.prepared.fresh_module(), None, evidence.before)
+        else:
+            given = self._maker.revived(engine, parent)
+            before = Made(given.callable(), given.program, evidence.before)
+        return with_origins(
+            judgement.findings,
+            observer=observed.observer,
+            calls=observed.calls,
+            mode=stage.mode,
+            before=before,
+            after=Made(artifact.callable(), artifact.program, evidence.after),
+            evidence=evidence,
+        )
 
     def _attribute(self, engine: Engine, stage: StageResult) -> None:
         """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made

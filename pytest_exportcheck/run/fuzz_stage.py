@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 from hypothesis.errors import DeadlineExceeded
 from torch.export import ExportedProgram
@@ -21,15 +22,20 @@ from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.modes import FUZZ, Mode, stage_name
 from pytest_exportcheck.policy import BLOCKING, loosest
-from pytest_exportcheck.records import Evidence, Finding, Inputs, Observation
+from pytest_exportcheck.records import CallSite, Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
+from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
 from pytest_exportcheck.run.recheck import Recheck
 from pytest_exportcheck.run.stage import StageResult, raised_finding
 from pytest_exportcheck.run.stage_maker import StageMaker
+
+#: The calls that differed last, with the evidence.
+_Compared: TypeAlias = dict[CallSite, tuple[Inputs, Evidence]]
+_KEPT = 4
 
 
 class FuzzStages:
@@ -82,10 +88,11 @@ class FuzzStages:
         captured = _captured_by(artifact) or captured
         oracle = self._observed.oracles.of(engine.name, mode)
         notes: dict[str, None] = {}
+        compared: _Compared = {}
         target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(run, mode),
-            compare=partial(self.compared, engine, mode, parent, oracle, notes),
+            compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
             judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
@@ -96,12 +103,33 @@ class FuzzStages:
             return StageResult(mode, findings=self._judge.judged(engine, mode, found, ()))
         return StageResult(
             mode,
-            findings=list(result.findings),
+            findings=list(self._located(mode, result.findings, compared, artifact)),
             ledger=result.ledger,
             notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             captured=captured,
         )
+
+    def _located(
+        self, mode: Mode, findings: Sequence[Finding], compared: _Compared, artifact: StageArtifact
+    ) -> Iterator[Finding]:
+        """Yield the findings with the places where their differences start, at the sizes that were found."""
+        for finding in findings:
+            call, evidence = compared.get(finding.on[0], (None, None)) if finding.on else (None, None)
+            if call is None or evidence is None:
+                yield finding
+                continue
+            before = Made(self._observed.prepared.fresh_module(), None, evidence.before)
+            after = Made(artifact.callable(), artifact.program, evidence.after)
+            yield from with_origins(
+                [finding],
+                observer=self._observer,
+                calls=[call],
+                mode=mode,
+                before=before,
+                after=after,
+                evidence=evidence,
+            )
 
     def _key(self, engine: Engine, mode: Mode) -> str:
         case = self._observed.case
@@ -117,8 +145,11 @@ class FuzzStages:
         call: Inputs,
         before: Observation,
         after: Observation,
+        differing: _Compared | None = None,
     ) -> Sequence[Finding]:
-        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows."""
+        """Return the differences between eager and the program, as strictly as the loosest stage on the way allows.
+        ``differing`` gets the calls that differ.
+        """
         record = parent.record or oracle.record
         eager = replace(oracle.record, observations=(before,))
         stages = [contract_stage_of(engine, each) for each in parent.mode.stages]
@@ -136,7 +167,12 @@ class FuzzStages:
         )
         checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
         notes.update(dict.fromkeys(checked.notes))
-        return self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
+        judged = self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
+        if differing is not None and any(map(asks_for_origin, judged)):  # the sizes found last are the smallest
+            differing[before.site] = (call, evidence)
+            for oldest in [*differing][:-_KEPT]:
+                del differing[oldest]
+        return judged
 
 
 def _captured_by(artifact: StageArtifact) -> Captured | None:

@@ -32,8 +32,9 @@ RecordOf: TypeAlias = Callable[[Engine, StageArtifact, Mode], Record]
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The findings of the checks for the record of a stage."""
+    """The findings of the checks for the record of a stage, and the evidence that they were made from."""
 
+    evidence: Evidence
     findings: tuple[Finding, ...] = ()
     ledger: tuple[FieldSurvival, ...] = ()
     notes: tuple[str, ...] = ()
@@ -74,6 +75,7 @@ class Judge:
         judged = self.judged(engine, mode, [*findings, *checked.findings], operators)
         judged += self._of_other_readers(engine, mode, parent, artifact, record_of, judged)
         return Judgement(
+            evidence=evidence,
             findings=tuple(judged),
             ledger=self._at(LEDGER, lambda: ledger_of(evidence, judged), ()),
             notes=(*checked.notes, *unjudged(mode, record), *without_grad_only(mode, judged)),

@@ -118,7 +118,7 @@ class EagerAgain:
         """Call the module without the fast path of attention."""
         module = self._subject.fresh_module()
         snapshot = ModuleSnapshot(module, self._subject.pristine)
-        with _fast_path_off():
+        with without_fast_path():
             return observe(
                 module,
                 calls,
@@ -203,7 +203,7 @@ class Recheck:
             return Rechecked(list(findings))
         apart = _keys(self._apart(replace(between, contract=all_at(contract, "close"), tolerance=evidence.tolerance)))
         wrong = self._against_slow(replace(evidence, before=self._slow, module=self._slow, contract=contract))
-        if not _has_kernel(evidence.after):  # a program that has a kernel is nearer to the fast path
+        if not has_fused_attention(evidence.after):  # a program that has a kernel is nearer to the fast path
             findings = [*map(partial(self._as_shown_by, {each.identity: each for each in wrong}), findings)]
         kept = list(self._kept(findings, _keys(wrong), apart))
         forgiven = len(kept) < len(findings)
@@ -236,7 +236,7 @@ class Recheck:
         by rounding.
         """
         found = run_checks(evidence)
-        if not (evidence.tolerance is None and _has_kernel(evidence.after) and any(map(_is_of_a_path, found))):
+        if not (evidence.tolerance is None and has_fused_attention(evidence.after) and any(map(_is_of_a_path, found))):
             return found
         rounding, unmeasured = self._measured_slowly
         levels = all_at(evidence.contract, "rounding")
@@ -244,7 +244,7 @@ class Recheck:
 
     @cached_property
     def _measured_slowly(self) -> tuple[Mapping[str, Rounding], str]:
-        with _fast_path_off():
+        with without_fast_path():
             return self._measured(self._slow.observations)
 
     def _note(self, moved: Sequence[Finding]) -> str:
@@ -312,13 +312,15 @@ def _fails_closely(evidence: Evidence, findings: Iterable[Finding]) -> bool:
     return any(_is_of_values(each) and evidence.contract.get(each.check) in _CLOSE for each in findings)
 
 
-def _has_kernel(record: Record) -> bool:
+def has_fused_attention(record: Record) -> bool:
+    """Return True if the program of a record computes attention in one kernel."""
     graphs = record.program.graphs.values() if record.program else ()
     return any("fused_attention" in node.facts for graph in graphs for node in graph.nodes)
 
 
 @contextmanager
-def _fast_path_off() -> Iterator[None]:
+def without_fast_path() -> Iterator[None]:
+    """Disable eager's fast path of attention."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -8,7 +8,7 @@ import sysconfig
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_exportcheck.records import Finding, Judgement, Outcome, Raised
+from pytest_exportcheck.records import DifferenceOrigin, Finding, Judgement, OriginNode, Outcome, Raised
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,19 @@ class RelativePaths:
             detail=self.of(finding.detail),
             line=self.of(finding.line),
             error=finding.error and self._of_raised(finding.error),
+            origin=finding.origin and self._of_origin(finding.origin),
         )
+
+    def _of_origin(self, origin: DifferenceOrigin) -> DifferenceOrigin:
+        return replace(
+            origin,
+            after=origin.after and self._of_node(origin.after),
+            before=origin.before and self._of_node(origin.before),
+            rows=tuple(replace(row, node=self._of_node(row.node)) for row in origin.rows),
+        )
+
+    def _of_node(self, node: OriginNode) -> OriginNode:
+        return replace(node, line=self.of(node.line))
 
     def _of_raised(self, error: Raised) -> Raised:
         return replace(

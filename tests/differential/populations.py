@@ -30,6 +30,7 @@ from pytest_exportcheck import reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import SelectionError
 from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.objects import ObjectsSnapshot
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.setup import set_up
 from pytest_exportcheck.harness.tensors import copy_tree
@@ -209,7 +210,12 @@ def called(model: Model, module: torch.nn.Module) -> Any:
         torch.use_deterministic_algorithms(True, warn_only=True)
         seed_everything(0)
         given, named = copied(model)
-        outputs = module(*given, **named)
+        objects = ObjectsSnapshot(module)
+        objects.replaced()
+        try:
+            outputs = module(*given, **named)
+        finally:
+            objects.restore()
         return outputs, given, named, dict(module.state_dict())
 
 

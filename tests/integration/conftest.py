@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+
 import pytest
+import torch
+
+from pytest_exportcheck import reference
 
 ECHO = '''
 import copy, pytest
@@ -48,6 +54,28 @@ class Linear(torch.nn.Module):
     def forward(self, x):
         return self.layer(x)
 """
+
+
+@pytest.fixture(scope="session")
+def loaded_torch() -> None:
+    """Load the modules that a capture and its files load, once: pytester forgets those that a run in this process loads,
+    and torch cannot load them twice.
+    """
+    program = torch.export.export(torch.nn.Linear(1, 1), (torch.ones(1),), strict=True)
+    torch.export.unflatten(program.run_decompositions())
+    for engine in (torch.export, reference):
+        file = io.BytesIO()
+        engine.save(program, file)
+        file.seek(0)
+        engine.load(file)
+    reference.export(torch.nn.Linear(1, 1), (torch.ones(1),))
+
+
+@pytest.fixture
+def whole_torch(loaded_torch: None) -> Iterator[None]:
+    """Have all of torch loaded, and forget what Dynamo learns in the test."""
+    yield
+    torch._dynamo.reset()
 
 
 @pytest.fixture

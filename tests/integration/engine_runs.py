@@ -1,4 +1,7 @@
-"""Runs of the plugin in a process of its own."""
+"""Runs of the plugin on real engines, in this process: a process would load torch again, which takes longer than most runs.
+
+Tests that use them need the fixture ``whole_torch``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import pytest
 
 def check_all(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """With the second opinion."""
-    return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest("--exportcheck", "-p", "no:cacheprovider", *arguments)
 
 
 def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:

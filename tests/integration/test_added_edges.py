@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("whole_torch")
+
 EDGES = """
 import copy
 
@@ -64,7 +68,7 @@ def run(pytester, modes, case=NET):
     pytester.makepyfile(case_net=case)
     pytester.makeconftest(EDGES)
     options = ("--exportcheck-engines=torch", f"--exportcheck-modes={modes}", "-p", "no:cacheprovider")
-    return pytester.runpytest_subprocess("--exportcheck", *options)
+    return pytester.runpytest("--exportcheck", *options)
 
 
 def test_a_copy_of_the_program_passes_after_torchs_unflatten_too(pytester):

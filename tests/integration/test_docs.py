@@ -96,10 +96,10 @@ def test_the_table_of_known_defects_lists_every_row():
     assert sorted(set(listed) - {"id"}) == sorted(row.id for row in KNOWN)
 
 
-def test_the_page_of_fuzzing_shows_what_is_found(pytester):
+def test_the_page_of_fuzzing_shows_what_is_found(whole_torch, pytester):
     case, _, _, strategies = examples("fuzzing.md")
     pytester.makepyfile(case_pool=case, test_strategies=strategies)
-    result = pytester.runpytest_subprocess(
+    result = pytester.runpytest(
         "--exportcheck", "--exportcheck-fuzz", "--exportcheck-modes", "nonstrict,nonstrict-serdes"
     )
     result.assert_outcomes(passed=4, failed=2, skipped=4)
@@ -116,14 +116,14 @@ def test_the_page_of_fuzzing_shows_what_is_found(pytester):
     assert [line for line in shown if line not in page] == []
 
 
-def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(pytester):
+def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(whole_torch, pytester):
     """The files and the steps of the page, with the verdicts that it shows."""
     page = (DOCS / "adopting.md").read_text()
     for name, text in re.findall(r"```(?:python|ini)\n# (\S+)\n(.*?)```", page, re.DOTALL):
         pytester.path.joinpath(name).write_text(text)
 
     def run(*options):
-        return pytester.runpytest_subprocess("--exportcheck", "-p", "no:cacheprovider", *options)
+        return pytester.runpytest("--exportcheck", "-p", "no:cacheprovider", *options)
 
     update = "--exportcheck-update-expectations"
     run().assert_outcomes(passed=4, failed=2)

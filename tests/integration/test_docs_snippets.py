@@ -17,9 +17,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 import pytest
-import torch
 
 from pytest_exportcheck.harness._torch import takes_specifications
+
+pytestmark = pytest.mark.usefixtures("whole_torch")
 
 ROOT = Path(__file__).parents[2]
 CONTINUES = "# continues the snippet above\n"
@@ -74,12 +75,6 @@ def unknown_names(code: CodeType, module: ModuleType) -> Iterator[str]:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from unknown_names(inner, module)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _whole_torch():
-    """Load the modules of torch that an export loads: pytester forgets those that a run loads, and torch loads them once."""
-    torch.export.export(torch.nn.Identity(), (torch.ones(1),), strict=True).run_decompositions()
 
 
 @pytest.fixture(autouse=True)

@@ -71,6 +71,9 @@ def test_every_check_and_every_defect_is_explained(name):
     lines = list(explain.explained(name))
     assert lines[0]
     assert len(lines) > 1
+    printed = "\n".join(lines).rstrip("\n")
+    report = next((explain.report_of(row.issue) for row in KNOWN if row.id == name), None) or ""
+    assert [line for line in printed.removesuffix(report.rstrip("\n")).splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("row", [row for row in KNOWN if "://" not in row.issue], ids=lambda row: row.id)
@@ -86,7 +89,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     )
     assert error.endswith(
         "? Checks: outputs, effects, aliasing, gradients, state, constants, constraints, signature, nodes, metadata, val, "
-        "call_spec, module_calls, examples, verifiers, defaults, rejects, stability, sizes, stage. The ids of known "
+        "call_spec, module_calls, examples, verifiers, defaults, rejects, stability, sizes, stage, agree. The ids of known "
         "defects are in the summary of a run and in docs/verdicts.md in the project's repository.\n"
     )
 

@@ -26,12 +26,10 @@ def test_net(exportcheck):
 
 
 @pytest.fixture
-def run(pytester, echo):
+def run(whole_torch, pytester, echo):
     def run(arguments="net, (torch.ones(2),), engines=['echo']", what="0", before="", after="", options=()):
         pytester.makepyfile(TEST.format(arguments=arguments, what=what, before=before, after=after))
-        # what torch imports for a capture cannot be imported twice in one process
-        start = pytester.runpytest_subprocess if "'torch'" in arguments else pytester.runpytest
-        return start("-p", "no:cacheprovider", *options)
+        return pytester.runpytest("-p", "no:cacheprovider", *options)
 
     return run
 

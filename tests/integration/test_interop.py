@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("whole_torch")
+
 CASE = """
 import torch
 from pytest_exportcheck import export_case
@@ -53,7 +55,7 @@ def run(pytester):
     def run(spoil, *arguments):
         pytester.makeconftest(ENGINES.format(spoil=spoil))
         pytester.makepyfile(case_model=CASE)
-        return pytester.runpytest_subprocess(
+        return pytester.runpytest(
             "--exportcheck",
             "--exportcheck-modes=nonstrict-interop",
             "--exportcheck-engines=first",

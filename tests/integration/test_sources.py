@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 from zoo import zoo
 
+from tests.integration.engine_runs import check
 
-def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess(
-        "--exportcheck", "--exportcheck-engines=torch", "-p", "no:cacheprovider", *arguments
-    )
+pytestmark = pytest.mark.usefixtures("whole_torch")
 
 
 @zoo
@@ -50,7 +48,7 @@ def test_a_model_that_is_not_there(pytester, name, message):
 
 def test_without_torchvision_the_message_names_the_extra(pytester):
     (pytester.path / "torchvision.py").write_text("raise ImportError('not here')")
-    result = check(pytester, "--exportcheck-source=torchvision:resnet18")
+    result = pytester.runpytest_subprocess("--exportcheck", "--exportcheck-source=torchvision:resnet18")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
@@ -61,8 +59,9 @@ def test_without_torchvision_the_message_names_the_extra(pytester):
 
 
 @zoo
+@pytest.mark.slow
 def test_an_ordinary_model_is_sound_in_every_default_mode(pytester):
-    """More models, slow ones too, in test_no_false_alarm.py."""
+    """More models in test_no_false_alarm.py; `make exportcheck` checks this one too."""
     name = "resnet18"
     result = check(pytester, f"--exportcheck-source=torchvision:{name}")
     result.assert_outcomes(passed=12)

@@ -1,4 +1,4 @@
-"""The main job on the ``torch`` engine, in a process of its own: real captures, real files, real torch defects."""
+"""The main job on the ``torch`` engine: real captures, real files, real torch defects."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.engine_runs import check, check_all
+
+pytestmark = pytest.mark.usefixtures("whole_torch")
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.integration.engine_runs import check
 from tests.integration.test_torch_engine import TIED
+
+pytestmark = pytest.mark.usefixtures("whole_torch")
 
 
 def test_train_and_eval(pytester):

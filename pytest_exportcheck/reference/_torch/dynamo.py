@@ -4,6 +4,7 @@ calls.
 
 from __future__ import annotations
 
+import builtins
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from traceback import StackSummary
+from types import FunctionType
 from typing import Any
 from unittest import mock
 
@@ -89,7 +91,7 @@ class Captured:
 
 
 def captured(
-    function: Callable[..., Any],
+    function: Any,
     args: tuple[Any, ...],
     constraints: Sequence[Any],
     env_class: type[ShapeEnv],
@@ -107,7 +109,9 @@ def captured(
         settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
         for context in (exporting(), _dynamo.config.patch(**settings), _utils.get_metrics_context()):
             stack.enter_context(context)
-        output = _convert_frame.fullgraph_capture(function, args, {}, constraints=list(constraints))
+        # Dynamo leaves what it makes among the globals of the function: they are the capture's
+        own = FunctionType(function.__code__, {"__name__": function.__module__, "__builtins__": builtins})
+        output = _convert_frame.fullgraph_capture(own, args, {}, constraints=list(constraints))
     described, backend = output.graph_capture_output, output.backend_input
     return Captured(
         backend.graph_module if backend else None,

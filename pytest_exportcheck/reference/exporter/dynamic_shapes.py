@@ -77,12 +77,13 @@ def _checked(leaf: Leaf, said: Declared) -> Declared:
             )
         if type(dim) is int and shape[number] != dim:
             raise ConstraintViolation(
+                f"Static shape constraint of {dim} does not match input size of {shape[number]}, for {leaf.source.name}.size()[{number}]: "
                 f"{leaf.text}.shape[{number}] was declared as {dim} but is {shape[number]} in the example. "
                 f"Pass an example of size {dim}, or declare a Dim."
             )
         if isinstance(dim, Dim) and not dim.min <= shape[number] <= dim.max:
             raise ConstraintViolation(
-                f"{leaf.text}.shape[{number}] of the example is {shape[number]}, not in range [{dim.min}, {dim.max}], which was declared by {dim!r}. "
+                f"{leaf.text}.shape[{number}] of the example: {shape[number]} not in range [{dim.min}, {dim.max}], which was declared by {dim!r}. "
                 "Pass an example within the range, or declare another range."
             )
     return {number % len(shape): dim for number, dim in said.items()}

@@ -195,6 +195,7 @@ def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
     solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:
         raise ConstraintViolation(
+            f"Expected shape[{number}] = {size} of input Tensor to be of the form {dim.fn(symbol)}, where {symbol} is an integer: "
             f"{leaf.text}.shape[{number}] is {size} in the example but was declared as {dim.fn(symbol)}, and no integer {symbol} gives that size. "
             "Pass an example whose size fits, or change the declaration."
         )

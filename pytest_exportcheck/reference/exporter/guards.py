@@ -66,7 +66,8 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
     if violation is None and not forced:
         return
     fixes = dims.prettify_results(inspect.signature(module.forward), dynamic_shapes, violation, forced)
-    raise ConstraintViolation(f"{violation or ''}{fixes}{_lines(env, str(violation or fixes))}") from None
+    text, end, suggested = f"{violation or ''}{fixes}".partition("\nSuggested fixes:")
+    raise ConstraintViolation(f"{text}{_lines(env, str(violation or fixes))}{end}{suggested}") from None
 
 
 def _lines(env: WatchedShapeEnv, message: str) -> str:
@@ -147,6 +148,7 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
         both = bounds & _hinted(dim)
     except ValueRangeError:
         raise InvalidInput(
+            "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: "
             f"{text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within [{bounds.lower}, {bounds.upper}]. "
             "Declare a range that the model accepts."
         ) from None
@@ -156,7 +158,10 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
             if hint in (0, 1)
             else "the model accepts no other size. Change the model"
         )
-        raise InvalidInput(f"{text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO.")
+        conflict = "Found the following conflicts between user-specified ranges and inferred ranges from model tracing"
+        raise InvalidInput(
+            f"{conflict}: {text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO."
+        )
 
 
 def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:

@@ -108,4 +108,6 @@ def _take(module: torch.fx.GraphModule, values: Iterable[torch.Tensor], mode: Fa
                 node.replace_all_uses_with(placeholder)
                 module.graph.erase_node(node)
                 first = placeholder.next
+                if hasattr(module, str(node.target)):
+                    delattr(module, str(node.target))
     module.recompile()

@@ -18,6 +18,7 @@ from tests.faults.catalogue import (
     metadata,
     module_calls,
     nodes,
+    origins,
     signature,
     stability,
     state,
@@ -39,6 +40,7 @@ def _faults_of(module: ModuleType) -> tuple[Fault, ...]:
 
 _GROUPS = (
     values,
+    origins,
     closeness,
     structure,
     strides,

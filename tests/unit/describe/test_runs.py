@@ -116,7 +116,7 @@ def test_nothing_is_written_to():
 def test_parameters_are_not_copied_where_nothing_writes(monkeypatch):
     program = exported(torch.nn.Linear(2, 2), torch.ones(1, 2))
     seen = []
-    module = import_module("pytest_exportcheck.describe.runs")
+    module = import_module("pytest_exportcheck.describe.graph_inputs")
     monkeypatch.setattr(module, "copied", lambda tensor, memo: seen.append(tensor))
     yielded_by(program, torch.ones(1, 2))
     assert seen == []

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_exportcheck.harness.internal import internal_finding
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Case, Expectation, Finding, KnownAs, Origin, Record
+from pytest_exportcheck.records import Case, Expectation, FieldSurvival, Finding, KnownAs, Origin, Record
 from pytest_exportcheck.run.stage import StageResult
-from pytest_exportcheck.run.verdicts import ItemContext, judgement_of
+from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
 
 ORIGIN = Origin("shop", "case_shop.py", 7)
 CAPTURE, SERDES = Mode(("strict",)), Mode(("strict", "serdes"))
@@ -189,6 +189,25 @@ def test_an_expectation_of_the_item_itself_does_not_excuse_its_blocker():
     assert status(item(expecting("strict-serdes"), selected=[SERDES]), blocked_by(BROKEN)) == "failed"
 
 
+INTERNAL = internal_finding("the program", ValueError("no"))
+
+
+def test_after_a_mode_that_only_the_engine_breaks_it_is_blocked():
+    outcome = outcome_of(item(selected=[SERDES]), blocked_by(INTERNAL))
+    assert (outcome.status, outcome.reason) == ("blocked", "blocked by strict, where the engine itself fails")
+
+
+def test_after_a_mode_with_an_expected_failure_and_an_engine_error_the_expectation_is_named():
+    outcome = outcome_of(item(expecting("strict"), selected=[SERDES]), blocked_by(INTERNAL, BROKEN))
+    assert outcome.reason == "blocked by strict, which fails as expected"
+
+
+def test_an_expectation_of_the_blocking_mode_is_not_stale_for_the_item():
+    given = item(expecting("strict", check="state"), selected=[SERDES])
+    reckoning = judgement_of(given, blocked_by(BROKEN)).reckoning
+    assert (reckoning.mode, reckoning.stale, reckoning.unexcused) == ("strict", (), (BROKEN,))
+
+
 @pytest.mark.parametrize(("profile", "expected"), [("ship", "blocked"), ("conformance", "failed")])
 def test_behind_a_known_defect_the_profile_decides(profile, expected):
     assert status(item(selected=[SERDES], profile=profile), blocked_by(KNOWN)) == expected
@@ -223,3 +242,67 @@ STRIDE = Finding(
 )
 def test_right_values_in_strides_that_a_known_defect_explains_are_a_warning(profile, finding, expected):
     assert status(item(profile=profile), stage(finding)) == expected
+
+
+def test_an_engine_error_is_a_warning_that_the_item_keeps():
+    outcome = outcome_of(item(), stage(INTERNAL, TOLERATED))
+    assert (outcome.status, outcome.findings, outcome.reason) == ("engine_error", (INTERNAL, TOLERATED), "")
+
+
+@pytest.mark.parametrize("findings", [(), (BROKEN,)], ids=["passed", "failed"])
+def test_an_item_keeps_the_ledger_of_its_stage(findings):
+    ledger = [FieldSurvival(field="metadata.custom", kept=1, dropped=2)]
+    assert outcome_of(item(), stage(*findings, ledger=ledger)).ledger == tuple(ledger)
+
+
+def test_a_judgement_tells_what_the_expectations_excused():
+    entry = expecting("strict-serdes")
+    reckoning = judgement_of(item(entry), stage(BROKEN)).reckoning
+    assert (reckoning.mode, reckoning.excused, reckoning.unexcused) == ("strict-serdes", ((entry, BROKEN),), ())
+
+
+@pytest.mark.parametrize(("torch", "expected"), [(">=2.14", "expected"), ("<2.14", "failed")])
+def test_the_version_of_torch_decides_whether_an_expectation_holds(torch, expected):
+    assert status(item(expecting(torch=torch)), stage(BROKEN)) == expected
+
+
+def test_each_stale_expectation_has_a_line():
+    outcome = outcome_of(item(expecting(check="outputs"), expecting(check="state", reason="issue 8")), stage())
+    assert [line.partition(",")[0] for line in outcome.reason.splitlines()] == [
+        "expected to fail (check 'outputs': issue 7)",
+        "expected to fail (check 'state': issue 8)",
+    ]
+
+
+NOT_RUN = Finding(check="case", place="fresh inputs", change="raised", expected="inputs", actual="ValueError: no")
+
+
+def test_a_case_at_fault_is_an_error_with_the_message_as_its_reason():
+    outcome = outcome_of(item(), stage(BROKEN, TOLERATED, NOT_RUN))
+    assert (outcome.status, outcome.findings) == ("error", (BROKEN, NOT_RUN, TOLERATED))
+    assert outcome_of(item(), stage(NOT_RUN)).reason == "ValueError: no"
+
+
+def test_the_first_item_of_a_case_that_cannot_be_set_up_reports_it():
+    judgement = not_set_up(item(notes=("a note",)), "ValueError: no", "")
+    finding = Finding.of("case").at(
+        "set-up", "raised", "", "a module that runs on its example inputs", "ValueError: no"
+    )
+    outcome = judgement.outcome
+    assert (outcome.status, outcome.reason, outcome.findings) == ("error", "ValueError: no", (finding,))
+    assert (outcome.failing_findings, outcome.notes) == ((finding,), ("a note",))
+    assert (judgement.reckoning.mode, judgement.reckoning.unexcused) == ("strict-serdes", (finding,))
+
+
+def test_the_other_items_of_a_case_that_cannot_be_set_up_are_blocked():
+    judgement = not_set_up(item(), "ValueError: no", "case_shop.py::net[torch-strict]")
+    outcome = judgement.outcome
+    assert (outcome.status, outcome.findings, judgement.reckoning) == ("blocked", (), None)
+    assert outcome.reason == "blocked: the case could not be set up (see case_shop.py::net[torch-strict])"
+
+
+def test_a_case_that_cannot_be_set_up_may_be_expected_to_fail():
+    judgement = not_set_up(item(expecting(check="case"), expecting(check="state")), "ValueError: no", "")
+    outcome = judgement.outcome
+    assert (outcome.status, outcome.reason, len(outcome.findings)) == ("expected", "issue 7", 1)
+    assert (len(judgement.reckoning.excused), judgement.reckoning.stale) == (1, ())

@@ -104,9 +104,9 @@ class Sizes(torch.nn.Module):
     [
         (
             {"x": {0: Dim("a")}, "y": {0: Dim("b")}},
-            ["Suggested fixes:\n  a = 8\n  b = 8\n", "x = x + y\n    requires a == b\n"],
+            ["Suggested fixes:\n  a = 8\n  b = 8", "x = x + y\n    requires a == b\n"],
         ),
-        ({"x": {0: Dim("a", min=6)}, "y": {0: 8}}, ["  a = 8\n", "x = x + y\n    requires a == 8"]),
+        ({"x": {0: Dim("a", min=6)}, "y": {0: 8}}, ["  a = 8", "x = x + y\n    requires a == 8"]),
         (
             {"x": {0: Dim.DYNAMIC}, "y": {0: Dim.DYNAMIC}},
             ["x = x + y\n    requires L['x'].size()[0] == L['y'].size()[0]\n"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch._dynamo.exc import UserError
 from torch.export import Dim, ShapesCollection
+from torch.export.dynamic_shapes import refine_dynamic_shapes_from_suggested_fixes
 
 from pytest_exportcheck import reference
 from tests.differential.captures import compared
@@ -133,3 +135,47 @@ def test_a_collection_goes_by_the_tensors():
     program = reference.export(Forms(), (x, y), dynamic_shapes=shapes)
     assert [(bounds.lower, bounds.upper) for bounds in program.range_constraints.values()] == [(2, 64)]
     assert program.module()(matrix(9), y)[1].shape == (9, 2)
+
+
+SENTENCES = {
+    "a size": (
+        (matrix(4),),
+        {"x": {0: 5}},
+        "Static shape constraint of 5 does not match input size of 4, for L['x'].size()[0]",
+    ),
+    "a range": ((matrix(4),), {"x": {0: Dim("far", min=9)}}, "4 not in range [9, int_oo]"),
+    "a form": (
+        (matrix(4),),
+        {"x": {0: 2 * Dim("b") + 1}},
+        "Expected shape[0] = 4 of input Tensor to be of the form 2*b + 1, where b is an integer",
+    ),
+    "a hint": (
+        (matrix(1),),
+        {"x": {0: Dim.DYNAMIC}},
+        "Found the following conflicts between user-specified ranges and inferred ranges from model tracing",
+    ),
+}
+
+
+class One(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_a_refusal_has_torchs_sentence(name):
+    args, shapes, sentence = SENTENCES[name]
+    for by in (torch.export.export, reference.export):
+        with pytest.raises(Exception, match=re.escape(sentence)):
+            export(by, One(), args, {}, shapes)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(("module", "sizes"), [(Shifted(), (4, 5)), (torch.nn.Bilinear(2, 2, 2), (4, 4))])
+def test_the_suggested_fixes_are_in_the_form_that_torch_reads(module, sizes, strict):
+    names = list(inspect.signature(module.forward).parameters)
+    args, shapes = tuple(map(matrix, sizes)), {names[0]: {0: Dim("d")}, names[1]: {0: Dim("e")}}
+    with pytest.raises(reference.ConstraintViolation) as refused:
+        reference.export(module, args, dynamic_shapes=shapes, strict=strict)
+    refined = refine_dynamic_shapes_from_suggested_fixes(str(refused.value), shapes)
+    assert reference.export(module, args, dynamic_shapes=refined, strict=strict).module()(*args).shape[0] == 4

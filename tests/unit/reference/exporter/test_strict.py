@@ -12,6 +12,7 @@ import torch
 from torch.export import Dim
 
 from pytest_exportcheck import reference
+from pytest_exportcheck.reference.exporter import strict as strict_module
 from tests.differential.captures import strict_alike
 from tests.differential.roundtrips import difference_of
 
@@ -92,10 +93,11 @@ def test_nodes_have_the_metadata_of_a_nonstrict_capture_and_the_functions_that_t
 def test_the_module_and_the_process_are_as_before():
     net = Net()
     args, kwargs = example()
-    before, held = {**net.state_dict()}, dict(vars(net))
+    before, held, names = {**net.state_dict()}, dict(vars(net)), [*vars(strict_module)]
     reference.export(net, args, kwargs, strict=True)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert dict(vars(net)) == held
+    assert [*vars(strict_module)] == names  # Dynamo leaves graphs among the globals of what it captures
     assert torch._dynamo.output_graph.ShapeEnv is torch.fx.experimental.symbolic_shapes.ShapeEnv
 
 

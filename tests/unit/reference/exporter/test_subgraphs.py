@@ -79,6 +79,7 @@ def test_tensors_in_subgraphs_are_operands_and_go_through_files():
     model, args = Calls(holds_constants), (torch.tensor([1.0, -2.0]),)
     program = reference.export(model, args)
     lowered = reference.decompose(program)
+    assert set(program.module().state_dict()) == set(lowered.module().state_dict()) == {"buffer"}
     inputs = (args[0], -args[0])  # each takes other branches
     expected = [model(x) for x in inputs]
     for each in (program, lowered):

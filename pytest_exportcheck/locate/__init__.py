@@ -1,0 +1,23 @@
+"""The search for the place where a difference starts. It runs only where values differ.
+
+Two programs run side by side, node by node (:mod:`.programs`). Where one of the two is not a program, such as eager,
+both are run under a recorder of ATen operators, and the first value that only one of them computes is followed to its
+operator (:mod:`.operators`). Gradients are compared from the outputs towards the inputs (:mod:`.gradients`).
+"""
+
+from pytest_exportcheck.locate.gradients import detached_origin, gradient_origin
+from pytest_exportcheck.locate.operators import Runnable, operator_origin
+from pytest_exportcheck.locate.programs import program_origin, raising_origin
+from pytest_exportcheck.locate.results import results_of
+from pytest_exportcheck.locate.sides import Side
+
+__all__ = [
+    "Runnable",
+    "Side",
+    "detached_origin",
+    "gradient_origin",
+    "operator_origin",
+    "program_origin",
+    "raising_origin",
+    "results_of",
+]

@@ -1,0 +1,76 @@
+"""The origin of a difference as text: the node with its module and its line, and the nodes that differ after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+
+from pytest_exportcheck.records import DifferenceOrigin, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.reports.lines import Line, plain
+
+_WORDS: Mapping[OriginKind, str] = {
+    "changed": "{node} computes another value from the same inputs",
+    "inserted": "{node}: before, no such operation computed these values",
+    "state": "{node} holds another value",
+    "returned": "every operation agrees, but {node} is returned or written in place of another value",
+    "detached": "{node} yields the same value without its gradient",
+    "backward": "the backward of {node} computes another gradient",
+    "rounding": "every operation is within its rounding; {node} differs most",
+    "raised": "{node} raises when the program is run node by node",
+    "unknown": "this is not known: the programs could not be run side by side ({reason})",
+    "outside": "every operation agrees: the difference arises outside the graph, in the signature, the call spec or in "
+    "what is written back",
+}
+
+_CODE = "bold"
+#: Characters of the columns of the table at most, so that it fits into 80 columns.
+_WIDEST = (15, 16, 17, 12, 6)
+
+
+def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
+    """Yield the origin in a few lines, then a table of the nodes that differ."""
+    node = origin.after
+    name = f"%{node.name}" if node else "another value"
+    said = _WORDS[origin.kind].format(node=name, reason=origin.reason)
+    yield plain(f"    starts at: {said}{', the first NaN or infinity' if origin.nonfinite else ''}")
+    if node is not None:
+        yield from _node(node, origin.before)
+    if len(origin.rows) > 1:
+        yield from _table(origin.rows)
+
+
+def _node(node: OriginNode, before: OriginNode | None) -> Iterator[Line]:
+    if before is not None and (before.call or before.operator):
+        yield plain(f"      before: {_call(before)}")
+    yield plain(f"      after:  {_call(node)}")
+    where = f" in {node.module}" if node.module else ""
+    line = node.line or (before.line if before else "")
+    if line:
+        yield Line((("      line:   ", ""), (line, _CODE)))
+    if where:
+        yield plain(f"      module: {node.module}")
+
+
+def _call(node: OriginNode) -> str:
+    call = node.call or node.operator
+    return call if len(call) <= 100 else f"{call[:97]}..."
+
+
+def _table(rows: Sequence[OriginRow]) -> Iterator[Line]:
+    table = [("node", "operator", "line", "difference", "inputs"), *map(_cells, rows)]
+    widths = [min(widest, max(len(row[number]) for row in table)) for number, widest in enumerate(_WIDEST)]
+    for row in table:
+        yield plain(
+            "      " + "  ".join(_cut(text, width).ljust(width) for text, width in zip(row, widths, strict=True))
+        )
+
+
+def _cells(row: OriginRow) -> tuple[str, ...]:
+    place, _, _ = row.node.line.partition(" in ")
+    operator = row.node.operator.removeprefix("aten.").removesuffix(".default")
+    inputs = "agree" if row.inputs_agree else "differ"
+    return (row.node.name, operator, PurePath(place).name, row.difference or "new value", inputs)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 2]}.."
