@@ -18,8 +18,7 @@ _WORDS: Mapping[OriginKind, str] = {
     "rounding": "every operation is within its rounding; {node} differs most",
     "raised": "{node} raises when the program is run node by node",
     "unknown": "this is not known: the programs could not be run side by side ({reason})",
-    "outside": "every operation agrees: the difference arises outside the graph, in the signature, the call spec or in "
-    "what is written back",
+    "outside": "outside the graph: every operation computes the same values",
 }
 
 _CODE = "bold"
@@ -42,7 +41,8 @@ def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
 def _node(node: OriginNode, before: OriginNode | None) -> Iterator[Line]:
     if before is not None and (before.call or before.operator):
         yield plain(f"      before: {_call(before)}")
-    yield plain(f"      after:  {_call(node)}")
+    if node.call:
+        yield plain(f"      after:  {_call(node)}")
     where = f" in {node.module}" if node.module else ""
     line = node.line or (before.line if before else "")
     if line:

@@ -37,7 +37,15 @@ from pytest_exportcheck.run.recheck import has_fused_attention, without_fast_pat
 _CHECKS = ("outputs", "effects", "gradients")
 
 #: Keys of findings that no value of a node shows.
-_NOT_OF_VALUES = ("stride", "structure", "container_update", "generator")
+_NOT_OF_VALUES = (
+    "stride",
+    "structure",
+    "container_update",
+    "generator",
+    "attribute_mutation",
+    "python_state",
+    "outside",
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,9 +73,11 @@ def loaded_torch() -> None:
 
 @pytest.fixture
 def whole_torch(loaded_torch: None) -> Iterator[None]:
-    """Have all of torch loaded, and forget what Dynamo learns in the test."""
+    """Have all of torch loaded; forget what Dynamo learns in the test, and what a conftest file replaces in ``reference``."""
+    kept = dict(vars(reference))
     yield
     torch._dynamo.reset()
+    vars(reference).update(kept)
 
 
 @pytest.fixture

@@ -56,8 +56,7 @@ def test_the_node_is_shown_before_and_after_with_its_line_and_those_that_follow(
         ),
         (
             {"kind": "outside"},
-            "every operation agrees: the difference arises outside the graph, in the signature, the call spec or in what "
-            "is written back",
+            "outside the graph: every operation computes the same values",
         ),
     ],
 )
