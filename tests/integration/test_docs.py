@@ -124,7 +124,7 @@ def test_the_page_of_debugging_shows_where_the_difference_starts(whole_torch, py
     shown = [line for line in result.stdout.lines if line.startswith("    ") and "." in line]
     values = re.compile(r"expected:|got:|elements differ")  # their last digits may differ between versions of torch
     comparable = [line for line in shown if not values.search(line)]
-    assert len(comparable) > 7
+    assert len(comparable) >= 7
     assert [line for line in comparable if line not in page] == []
 
 
