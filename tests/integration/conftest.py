@@ -73,10 +73,18 @@ def loaded_torch() -> None:
 
 @pytest.fixture
 def whole_torch(loaded_torch: None) -> Iterator[None]:
-    """Have all of torch loaded; forget what Dynamo learns in the test, and what a conftest file replaces in ``reference``."""
-    kept = dict(vars(reference))
+    """Have all of torch loaded, and forget what Dynamo learns in the test."""
     yield
     torch._dynamo.reset()
+
+
+@pytest.fixture(autouse=True)
+def reference_as_it_was() -> Iterator[None]:
+    """Forget what a conftest file replaces in ``reference``."""
+    kept = dict(vars(reference))
+    yield
+    for name in vars(reference).keys() - kept.keys():  # functions that were loaded since, or replaced
+        delattr(reference, name)
     vars(reference).update(kept)
 
 

@@ -124,7 +124,7 @@ def test_an_edge_that_forgets_to_return_is_named(pytester):
     result.stdout.fnmatch_lines(
         [
             "  stage: nothing: raised",
-            "    got:      pytest_exportcheck.errors.EngineError: edge 'nothing' returned None, not a program: *",
+            "    got:      pytest_exportcheck.errors.EngineError: edge 'nothing' returned None, expected a torch.export.ExportedProgram.",
         ]
     )
 

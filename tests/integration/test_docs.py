@@ -116,6 +116,18 @@ def test_the_page_of_fuzzing_shows_what_is_found(whole_torch, pytester):
     assert [line for line in shown if line not in page] == []
 
 
+def test_the_page_of_debugging_shows_where_the_difference_starts(whole_torch, pytester):
+    page = (DOCS / "debugging.md").read_text()
+    pytester.makepyfile(case_scores=examples("debugging.md")[0])
+    result = pytester.runpytest("--exportcheck", "--exportcheck-modes", "nonstrict", "--exportcheck-engines", "torch")
+    result.assert_outcomes(failed=1)
+    shown = [line for line in result.stdout.lines if line.startswith("    ") and "." in line]
+    values = re.compile(r"expected:|got:|elements differ")  # their last digits may differ between versions of torch
+    comparable = [line for line in shown if not values.search(line)]
+    assert len(comparable) >= 7
+    assert [line for line in comparable if line not in page] == []
+
+
 def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(whole_torch, pytester):
     """The files and the steps of the page, with the verdicts that it shows."""
     page = (DOCS / "adopting.md").read_text()
