@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-# pytester forgets, after a run in this process, every module that the run imported. torch cannot be imported twice, and
-# half of the plugin would know another half's classes by the same names; hypothesis would be imported once a run.
 import hypothesis
-import hypothesis.configuration
-import hypothesis.internal.detection
 import pytest
-import torch._dynamo
-import torch._export.serde.schema  # noqa: F401
+from _pytest import pytester
 
-import pytest_exportcheck.session.registration
-import pytest_exportcheck.sources.torchvision  # noqa: F401
+#: Packages that runs in this process share. pytester forgets every module that such a run imports; torch cannot be
+#: imported twice, half of the plugin would know another half's classes by the same names, and hypothesis would be
+#: imported once a run.
+SHARED = frozenset({"hypothesis", "numpy", "pytest_exportcheck", "sympy", "torch", "torchvision", "readline", "zope"})
+
+
+class Shared(pytester.SysModulesSnapshot):
+    """The modules before a run in this process, to which those of the shared packages are added when it ends."""
+
+    def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
+        super().__init__(lambda name: name.partition(".")[0] in SHARED)
+
+
+pytester.SysModulesSnapshot = Shared  # type: ignore[misc]
 
 pytest_plugins = ["pytester"]
 

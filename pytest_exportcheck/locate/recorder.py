@@ -11,7 +11,13 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pytest_exportcheck.harness._torch import TorchDispatchMode, current_backward, pytree, schema_of_operator
+from pytest_exportcheck.harness._torch import (
+    OpOverload,
+    TorchDispatchMode,
+    current_backward,
+    pytree,
+    schema_of_operator,
+)
 from pytest_exportcheck.harness.fingerprint import content_digest
 from pytest_exportcheck.harness.isolation import is_users_file
 from pytest_exportcheck.harness.tensors import UNREADABLE, detached_clone
@@ -82,6 +88,8 @@ def record(run: Run, root: Any, keep: Collection[int] = ()) -> Recorded:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The mode that records. ``made_by`` has the nodes that made the functions of backward, as far as they are known."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, recorded: Recorded, keep: Collection[int], root: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._recorded = recorded
@@ -117,10 +125,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         events = self._recorded.events
         if len(events) in self._keep:
             self._recorded.kept[len(events)] = [detached_clone(each) for each in tensors]
-        outputs = () if func.name().partition(".")[0] in _EMPTY else tuple(map(_digest, tensors))
+        outputs = () if _is_empty(func) else tuple(map(_digest, tensors))
         plain = repr([each for each in leaves if not isinstance(each, torch.Tensor)])
         events.append(Event(str(func), inputs, outputs, plain, self._owner(), sum(map(_size, tensors))))
-        if func.name().partition(".")[0] in _EMPTY:
+        if _is_empty(func):
             self._recorded.given.update(map(_digest, tensors))
         return result
 
@@ -130,6 +138,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if current is not None:
             return Owner(self.made_by.get(current), "", "", current.name())
         return Owner(node, line, self._modules[-1] if self._modules else "")
+
+
+def _is_empty(func: Any) -> bool:
+    return isinstance(func, OpOverload) and schema_of_operator(func).name in _EMPTY
 
 
 def _size(tensor: torch.Tensor) -> int:
@@ -144,7 +156,9 @@ def _digest(tensor: torch.Tensor) -> str:
 
 
 def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the arguments that an operator writes to."""
+    """Yield the arguments that an operator writes to; a higher-order operator does not say."""
+    if not isinstance(func, OpOverload):
+        return
     for number, argument in enumerate(schema_of_operator(func).arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = args[number] if number < len(args) else kwargs.get(argument.name)

@@ -57,21 +57,32 @@ class Normed(torch.nn.Module):
         return first, second, x.permute(1, 0).clone(memory_format=torch.contiguous_format) / 0.5, x / x
 
 
+class Sine(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sin()
+
+
+class Half(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
 class Branching(torch.nn.Module):
-    """``cond`` with two subgraphs over the same operands."""
+    """``cond`` with two subgraphs over the same operands; each calls a module."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = torch.nn.Linear(3, 3)
+        self.wave, self.middle = Sine(), Half()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         def doubled(v: torch.Tensor) -> torch.Tensor:
             with annotate({"branch": "doubled"}):
-                return (v * 2).sin() - v.cos()
+                return self.wave(v * 2) - v.cos()
 
         def halved(v: torch.Tensor) -> torch.Tensor:
             with annotate({"branch": "halved"}):
-                return (v / 2).cos() - v.sin()
+                return self.middle(v).cos() - v.sin()
 
         result: torch.Tensor = torch.cond(x.sum() > 0, doubled, halved, (self.layer(x),))
         return result

@@ -40,8 +40,8 @@ def test_models_with_a_script_object(pytester):
     ran.stdout.fnmatch_lines(
         [
             "  outputs: output: value  (on fresh inputs)",
-            "  Counts  F b b b b  F b b",
-            "  Grows   . . . . u  . . .",
-            "exportcheck: 2 cases, 16 items: 7 passed, 2 failed, 6 blocked, 1 unsupported",
+            "  Counts  F b b b b  F b b      *",
+            "  Grows   . . . . u  . . .      .",
+            "exportcheck: 2 cases, 18 items: 9 passed, 2 failed, 6 blocked, 1 unsupported",
         ]
     )
