@@ -182,7 +182,7 @@ def test_models_of_sources_are_sound(text):
     """Red only where plain torch fails too: such models are named above, with what torch does."""
     pytest.importorskip(text.partition(":")[0], reason="the zoo extra is not installed")
     found = of_source(text)
-    assert len(found) == 16
+    assert len(found) == 18
     red = {mode: each.findings for mode, each in found.items() if each.status not in SOUND}
     assert red == {}
 
