@@ -12,7 +12,7 @@ ROWS: tuple[KnownDefect, ...] = (
         torch=">=2.13",
         stages=("interop",),
         check="metadata",
-        changes=("changed",),
+        changes=("dropped",),
         keys=("nn_module_stack",),
         actual=("()",),
         causes=(because("separator_in_path"),),
