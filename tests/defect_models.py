@@ -70,6 +70,8 @@ class Rotary(nn.Module):
 
 
 class CountsSteps(nn.Module):
+    steps: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("steps", torch.tensor(0))
@@ -306,7 +308,7 @@ class NamedWithComma(nn.Module):
 
 
 def annotated(x):
-    with torch.fx.traceback.annotate({1: (2, 3)}):
+    with torch.fx.traceback.annotate({1: (2, 3)}):  # type: ignore[dict-item]  # torch takes any key
         y = x + 1
     return y * 2
 

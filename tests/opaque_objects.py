@@ -7,18 +7,22 @@ import functools
 import torch
 from torch._library import opaque_object
 
+__all__ = ["CHANGING", "CONSTANT", "Base", "Counter", "Scale", "bump", "load", "register"]
+
 if "register_custom_class" in vars(opaque_object):  # torch 2.14 renamed everything
     from torch._custom_class_base import CustomClassBase as Base
 
     register, CHANGING, CONSTANT = opaque_object.register_custom_class, "symbolic", "constant"
 else:
-    from torch._opaque_base import OpaqueBase as Base
+    from torch._opaque_base import OpaqueBase as Base  # type: ignore[attr-defined]  # the name in torch 2.13
 
     register, CHANGING, CONSTANT = opaque_object.register_opaque_type, "reference", "value"
 
 
 class Counter(Base):
     """An object that an operator changes."""
+
+    seen: list[torch.Tensor | str]  # only where a test sets it
 
     def __init__(self, number=0):
         self.number = number

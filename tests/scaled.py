@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.utils._pytree as pytree
 from torch import nn
@@ -40,7 +42,7 @@ class Scaled(torch.Tensor):
             return function(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, function, _types, args=(), kwargs=None):
+    def __torch_dispatch__(cls, function, _types, args=(), kwargs=None):  # type: ignore[override]  # Tensor has a disabled one
         if function in _SAME:
             return Scaled(function(args[0].numbers), function(args[0].scale))
         args, kwargs = pytree.tree_map_only(Scaled, Scaled.plain, (args, kwargs or {}))
@@ -80,7 +82,7 @@ class Dynamic(Scaled):
         return nn.functional.linear(given, args[1].plain(), *args[2:])
 
     @classmethod
-    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):  # type: ignore[override]  # Tensor has a disabled one
         made = super().__torch_dispatch__(function, types, args, kwargs)
         return Dynamic(made.numbers, made.scale) if isinstance(made, Scaled) else made
 
@@ -90,5 +92,5 @@ class QuantisedTwice(Quantised):
 
     def __init__(self):
         super().__init__()
-        weight = self.second.weight
+        weight = cast(Scaled, self.second.weight)
         self.second.weight = nn.Parameter(Dynamic(weight.numbers, weight.scale), requires_grad=False)

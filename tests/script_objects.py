@@ -47,8 +47,8 @@ def library() -> Path:
 def load() -> None:
     """Make ``torch.classes.exportcheck_test`` and ``torch.ops.exportcheck_test`` in this process."""
     torch.ops.load_library(library())
-    torch._library.register_fake_class("exportcheck_test::Pair")(FakePair)
-    torch._library.register_fake_class("exportcheck_test::Queue")(FakeQueue)
+    torch._library.register_fake_class("exportcheck_test::Pair")(FakePair)  # type: ignore[attr-defined]  # no explicit export
+    torch._library.register_fake_class("exportcheck_test::Queue")(FakeQueue)  # type: ignore[attr-defined]  # no explicit export
     torch.library.register_fake("exportcheck_test::scaled")(lambda pair, x: torch.empty_like(x))
     torch.library.register_fake("exportcheck_test::push")(lambda queue, x: queue.push(x))
     torch.library.register_fake("exportcheck_test::pop")(lambda queue: queue.pop())

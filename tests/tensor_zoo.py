@@ -29,11 +29,11 @@ class Sealed(torch.Tensor):
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Any:
         made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
-        made.inner = inner  # type: ignore[attr-defined]
+        made.inner = inner  # type: ignore[assignment]  # the product, Tensor.inner, otherwise
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]  # Tensor has a disabled one
         if func in (torch.ops.aten.detach.default, torch.ops.aten.clone.default):
             return Sealed(func(args[0].inner))
         raise NotImplementedError(f"Sealed knows nothing of {func}")
@@ -56,11 +56,11 @@ class Scaled(torch.Tensor):
     def __tensor_unflatten__(inner: Any, context: Any, size: Any, stride: Any) -> Any:
         return Scaled(inner["data_"], inner["scale"], context["dtype"])
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # mypy drops the name
         return f"Scaled({tuple(self.shape)})"
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]  # Tensor has a disabled one
         if func in (torch.ops.aten.detach.default, torch.ops.aten.clone.default):
             return Scaled(func(args[0].data_), func(args[0].scale), args[0].dtype)
         raise NotImplementedError(f"Scaled has no kernel for {func}")
@@ -148,8 +148,8 @@ ZOO: Mapping[str, Callable[[], torch.Tensor]] = {
     "float8_e5m2": lambda: _values(5).to(torch.float8_e5m2),
     "float8_e8m0fnu": lambda: _values(5).abs().to(torch.float8_e8m0fnu),
     "float4 packed": lambda: _bits(torch.float4_e2m1fn_x2),
-    "uint1": lambda: _bits(torch.uint1),
-    "int4": lambda: _bits(torch.int4),
+    "uint1": lambda: _bits(torch.uint1),  # type: ignore[attr-defined]  # not in the stubs
+    "int4": lambda: _bits(torch.int4),  # type: ignore[attr-defined]  # not in the stubs
     "bits8": lambda: _bits(torch.bits8),
     "complex64": lambda: torch.complex(_values(4), _values(4) + 1),
     "complex128 strided": lambda: torch.complex(_values(8).double(), _values(8).double())[::2],
@@ -158,8 +158,8 @@ ZOO: Mapping[str, Callable[[], torch.Tensor]] = {
     "negative": lambda: torch.complex(_values(4), _values(4) + 1).conj().imag,
     "meta": lambda: torch.empty(2, 3, device="meta"),
     "sparse": lambda: _values(3, 3).relu().to_sparse(),
-    "sparse uncoalesced": lambda: torch.sparse_coo_tensor([[0, 0, 1]], [1.0, 2.0, 3.0], (3,)),
-    "sparse hybrid": lambda: torch.sparse_coo_tensor([[0, 2]], _values(2, 2), (3, 2)),
+    "sparse uncoalesced": lambda: torch.sparse_coo_tensor([[0, 0, 1]], [1.0, 2.0, 3.0], (3,)),  # type: ignore[arg-type]  # takes lists too
+    "sparse hybrid": lambda: torch.sparse_coo_tensor([[0, 2]], _values(2, 2), (3, 2)),  # type: ignore[arg-type]  # takes lists too
     "sparse bool": lambda: torch.tensor([[True, False], [False, True]]).to_sparse(),
     "sparse csr": lambda: _values(3, 3).relu().to_sparse_csr(),
     "sparse csc": lambda: _values(3, 3).relu().to_sparse_csc(),

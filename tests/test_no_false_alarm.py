@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from zoo import zoo
 
 from benchmarks.models import CASES
 from pytest_exportcheck.engines import all_engines
@@ -17,6 +16,7 @@ from pytest_exportcheck.records import Case, Origin
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.sources import cases_from
+from tests.zoo import zoo
 
 MODES = [Mode.parse(name) for name in DEFAULT if not name.endswith("interop")]
 OWN = ("tied_language_model", "batch_norm_training", "small_vit")

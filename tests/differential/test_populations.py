@@ -7,7 +7,6 @@ import copy
 from pathlib import Path
 
 import pytest
-from populations_some import SOUND, assert_sound, some
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.harness.isolation import quiet
@@ -17,6 +16,7 @@ from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.sources import cases_from
 from tests.differential.populations import corpus, declared
+from tests.differential.populations_some import SOUND, assert_sound, some
 from tests.differential.roundtrips import difference_of
 
 #: A model whose gradients torch's capture by Dynamo drops.

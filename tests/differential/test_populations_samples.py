@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from populations_some import assert_sound, some
+
+from tests.differential.populations_some import assert_sound, some
 
 pytest.importorskip("numpy", reason="torch's samples of operators need numpy, which is not installed")
 

@@ -86,9 +86,9 @@ def watched(read: Callable[[], Any]) -> Watched:
     _audited()
     seen = Watched()
     modules = set(sys.modules)
-    torch.fx.graph_module._exec_with_source = _checked_exec
+    torch.fx.graph_module._exec_with_source = _checked_exec  # type: ignore[assignment]  # FX passes positions only
     called = torch.export.ExportedProgram.module
-    torch.export.ExportedProgram.module = lambda *_: seen.misdeeds.append("program.module() is called")
+    torch.export.ExportedProgram.module = lambda *_: seen.misdeeds.append("program.module() is called")  # type: ignore[assignment]  # gives nothing
     before = signal.signal(signal.SIGALRM, _alarm)
     signal.setitimer(signal.ITIMER_REAL, LIMIT)
     began = time.perf_counter()

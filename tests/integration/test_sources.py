@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from zoo import zoo
 
 from tests.integration.engine_runs import check
+from tests.zoo import zoo
 
 pytestmark = pytest.mark.usefixtures("whole_torch")
 

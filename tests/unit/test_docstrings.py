@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_language import banned_phrases
 
 import pytest_exportcheck
+from tests.unit.test_language import banned_phrases
 
 PACKAGE = Path(pytest_exportcheck.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

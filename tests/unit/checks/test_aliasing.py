@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from records_of import state, summary
 
 from pytest_exportcheck.checks import aliasing
 from pytest_exportcheck.records import CallSite, Finding, Observation, Raised, Record
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import state, summary
 
 W = torch.ones(1)
 

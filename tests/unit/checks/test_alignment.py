@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from records_of import program
-
 from pytest_exportcheck.checks import align
+from tests.unit.records_of import program
 
 
 def chain(count, stem="add", *, skip=()):

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from records_of import state, summary
 
 from pytest_exportcheck.checks import gradients
 from pytest_exportcheck.records import (
@@ -22,6 +21,7 @@ from pytest_exportcheck.records import (
     Tolerance,
 )
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import state, summary
 
 ONE = torch.ones(1)
 FACTS = {"type": "Tensor", "shape": (1,), "dtype": "float32", "device": "cpu", "layout": "strided", "stride": (1,)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from records_of import program, record, tensor
 
 from pytest_exportcheck.checks import ledger_of
 from pytest_exportcheck.records import FieldSurvival, Finding
+from tests.unit.records_of import program, record, tensor
 
 CHAIN = "x\na = f.a(x)\nb = f.b(a)\nreturn b"
 TOLERATED = Finding(

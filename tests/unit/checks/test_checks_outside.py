@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from records_of import program
 
 from pytest_exportcheck.checks.outside import outside_findings
 from pytest_exportcheck.records import Leaf, Observation, Outside, Record, StateRecord
+from tests.unit.records_of import program
 
 
 def table(name):

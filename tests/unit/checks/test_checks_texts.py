@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from records_of import graph, size, tensor
 
 from pytest_exportcheck.checks.compare.rendering import argument_text, node_text, side_by_side, user_line, value_text
 from pytest_exportcheck.records import NodeRecord, NodeRef
+from tests.unit.records_of import graph, size, tensor
 
 TORCH = Path(torch.__file__).parent / "nn" / "modules" / "linear.py"
 

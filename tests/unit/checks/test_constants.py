@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from records_of import program, record, signature_of, spec, summary
 
 from pytest_exportcheck.checks import constants
 from pytest_exportcheck.records import Finding, SignatureRecord
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import program, record, signature_of, spec, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 ONE = torch.ones(1)

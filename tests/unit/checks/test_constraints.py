@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import sympy
-from records_of import constraints, program, record, size, summary, tensor
 
 from pytest_exportcheck.checks import constraints as check_of
 from pytest_exportcheck.checks.constraints import interval_of
 from pytest_exportcheck.records import DeclaredDim, Interval
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import constraints, program, record, size, summary, tensor
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 S = size("s")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from records_of import program, record, summary
 
 from pytest_exportcheck.checks import examples
 from pytest_exportcheck.harness.tensors import facts_of
 from pytest_exportcheck.records import Leaf
+from tests.unit.records_of import program, record, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from records_of import program
 
 from pytest_exportcheck.checks.layout_operators import operators_of_layout
 from pytest_exportcheck.records import Plain
+from tests.unit.records_of import program
 
 
 def test_the_walk_ends_at_results_that_have_strides_of_their_own():

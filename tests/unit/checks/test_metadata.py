@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from records_of import program, record, summary
 
 from pytest_exportcheck.checks import metadata
 from pytest_exportcheck.policy import Overrides, fields_for
 from pytest_exportcheck.records import Cause, Finding
 from pytest_exportcheck.reports.wording import detail_of, kind_of
+from tests.unit.records_of import program, record, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 HERE = __file__

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from records_of import program, record, summary
 
 from pytest_exportcheck.checks import metadata
 from pytest_exportcheck.records import Record
 from pytest_exportcheck.reports.wording import detail_of, kind_of
+from tests.unit.records_of import program, record, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 STACK = (("L__self__", "", "net.Net"), ("L__self___layer", "layer", "net.Layer"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from records_of import program, record, state, summary
 
 from pytest_exportcheck.checks import module_calls
 from pytest_exportcheck.policy import tolerated
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import program, record, state, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 STATE = state(("layer.weight", "parameter", torch.ones(1)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from records_of import program, record, signature_of, spec, summary
 
 from pytest_exportcheck.checks import nodes
 from pytest_exportcheck.policy import tolerated
 from pytest_exportcheck.records import SignatureRecord
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import program, record, signature_of, spec, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from records_of import constraints, program, record, size, summary, tensor
 
 from pytest_exportcheck.checks import nodes
+from tests.unit.records_of import constraints, program, record, size, summary, tensor
 
 SHAPES = constraints(shapes={"args[0]": (size("s"), 6)}, ranges={"s": (0, 32)})
 X = tensor(size("s"), 6, stride=(6, 1))

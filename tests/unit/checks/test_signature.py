@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from records_of import program, record, spec, state, summary
 
 from pytest_exportcheck.checks import signature
 from pytest_exportcheck.records import Finding, SignatureRecord
+from tests.unit.records_of import program, record, spec, state, summary
 
 TEXT = "p_w\nb_m\nx\ny\nadd = aten.add.Tensor(x, y)\nreturn m_new, add"
 INPUTS = (

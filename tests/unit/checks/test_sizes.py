@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from records_of import size
 
 from pytest_exportcheck.checks.compare.symbolic_sizes import same_size, value_at
 from pytest_exportcheck.records import Interval
+from tests.unit.records_of import size
 
 RANGES = {"s": Interval(2, 10), "t": Interval(2, 10), "u": Interval(0, None)}
 

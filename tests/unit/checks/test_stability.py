@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from records_of import program, record
 
 from pytest_exportcheck.checks import stability
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import program, record
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 

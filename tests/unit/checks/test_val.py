@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from records_of import constraints, program, record, size, summary, tensor
 
 from pytest_exportcheck.checks import val
 from pytest_exportcheck.policy import tolerated
 from pytest_exportcheck.records import Cause, Finding, NodeRun
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.records_of import constraints, program, record, size, summary, tensor
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 CHAIN = "x\na = f.a(x)\nb = f.b(a)\nc = f.c(b)\nreturn c"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from records_of import program, record, summary
 
 from pytest_exportcheck.checks import verifiers
 from pytest_exportcheck.records import Raised
+from tests.unit.records_of import program, record, summary
 
 ADD = "x\nadd = aten.add.Tensor(x, 1)\nreturn add"
 

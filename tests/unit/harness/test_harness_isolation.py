@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +19,9 @@ def error_of(run):
 
 
 def test_an_error_inside_torch_has_the_users_line_and_torchs():
-    raised = raised_from(error_of(lambda: torch.nn.functional.conv2d(torch.ones(1), None)))
-    assert raised.where.endswith("torch.nn.functional.conv2d(torch.ones(1), None)))")
+    weight: Any = None
+    raised = raised_from(error_of(lambda: torch.nn.functional.conv2d(torch.ones(1), weight)))
+    assert raised.where.endswith("torch.nn.functional.conv2d(torch.ones(1), weight)))")
     assert raised.inside == ""  # an operator has no frame of its own
     raised = raised_from(error_of(lambda: torch.nn.functional.interpolate(torch.ones(1, 1, 2), size=3, mode="cubic")))
     assert "in <lambda>: raised = raised_from(" in raised.where
@@ -106,7 +108,7 @@ def test_a_capture_that_fails_after_the_model_ran_names_the_last_line(pytester):
 def test_a_hook_of_the_import_system_is_not_a_line_of_the_model():
     """An operator may import at its first call; setuptools hooks into that from a folder next to the libraries."""
     file = Path(torch.__file__).parents[1] / "_distutils_hack" / "__init__.py"
-    names = {}
+    names: dict[str, Any] = {}
     exec(compile("def find():\n    return len('')", str(file), "exec"), names)
 
     def forward():

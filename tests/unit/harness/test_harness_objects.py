@@ -106,7 +106,7 @@ def test_objects_that_cannot_be_copied_are_named():
 
 def test_a_constant_is_an_object_and_other_values_are_not():
     net = torch.nn.Module()
-    net.scale, net.base, net.number = Scale(3), Base, 3
+    net.scale, net.base, net.number = Scale(3), Base, 3  # type: ignore[assignment]  # any value may be an attribute
     assert ObjectsSnapshot(net).uncopied == []
     net.scale.factor = 4
     snapshot = ObjectsSnapshot(net)

@@ -18,7 +18,7 @@ from pytest_exportcheck.harness.reachable import around
 from tests.tensor_zoo import ZOO
 
 TOTAL = torch.zeros(())
-STATE = {"n": torch.zeros(()), "calls": 0}
+STATE: dict[str, torch.Tensor | int] = {"n": torch.zeros(()), "calls": 0}
 CALLS = 0
 HISTORY: list[torch.Tensor] = []
 COLLECTED: list[str] = []
@@ -49,7 +49,7 @@ class Making(dict):
 
 
 PROXY, MAKING = Proxy(), Making(a=1)
-COUNTERS = defaultdict(int)
+COUNTERS: defaultdict[str, int] = defaultdict(int)
 SHELF: dict[str, torch.Tensor] = {}
 
 
@@ -63,7 +63,7 @@ class Net(torch.nn.Module):
         self.run = run
         self.calls, self.sizes, self.holder, self.shape = 0, [], Holder(), None
         self.block = torch.nn.Linear(1, 1)
-        self.block.steps = [0]
+        self.block.steps = [0]  # type: ignore[assignment]  # any value may be an attribute
 
     def forward(self):
         return self.run(self), self.calls, self.sizes, self.holder, self.block.steps
@@ -158,7 +158,7 @@ def test_what_is_only_collected_is_left_where_it_is():
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        (lambda net: vars(net).update(calls=1), {"self.calls": ("a Python number", 0, 1)}),
+        (lambda net: vars(net).update(calls=1), {"self.calls": ("a Python number", 0, 1)}),  # type: ignore[attr-defined]  # no class
         (lambda net: net.sizes.append(3), {"self.sizes": ("a list", 0, 1)}),
         (lambda net: net.block.steps.__setitem__(0, 5), {"self.block.steps[0]": ("an entry of a list", 0, 5)}),
         (lambda net: net.holder.total.add_(1), {"self.holder.total": ("an attribute of self.holder, a Holder", 0, 1)}),

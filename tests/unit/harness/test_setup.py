@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
@@ -25,13 +27,13 @@ def message_of(given):
 
 def test_one_seed_gives_one_module_and_one_pair_of_inputs():
     one, other = set_up(case(), seed=3), set_up(case(), seed=3)
-    assert one.module.weight.equal(other.module.weight)
+    assert one.module.weight.equal(cast(torch.Tensor, other.module.weight))
     assert one.example.args[0].equal(other.example.args[0])
     assert one.fresh.args[0].equal(other.fresh.args[0])
 
 
 def test_another_seed_gives_another_module():
-    assert not set_up(case(), seed=3).module.weight.equal(set_up(case(), seed=4).module.weight)
+    assert not set_up(case(), seed=3).module.weight.equal(cast(torch.Tensor, set_up(case(), seed=4).module.weight))
 
 
 def test_setting_up_leaves_the_generators_alone():
@@ -106,12 +108,12 @@ def test_the_users_module_is_copied_and_serves_as_the_pristine_one():
 
 def test_fresh_modules_share_weights_but_not_attributes():
     own = torch.nn.Linear(2, 2)
-    own.seen = []
+    own.seen = []  # type: ignore[assignment]  # any value may be an attribute
     subject = set_up(case(lambda: own), seed=0)
     one, other = subject.fresh_module(), subject.fresh_module()
     one.seen.append(1)
     assert one.weight is other.weight
-    assert (other.seen, own.seen) == ([], [])
+    assert (other.seen, own.seen) == ([], [])  # type: ignore[comparison-overlap]  # lists, as set above
 
 
 def test_tied_parameters_stay_tied_in_fresh_modules():
@@ -132,7 +134,8 @@ def with_hook(module):
 
 
 def uncopyable(module):
-    module.generator = (each for each in ())
+    nothing: tuple[int, ...] = ()
+    module.generator = (each for each in nothing)
     return module
 
 
@@ -244,7 +247,9 @@ def test_redrawing_takes_the_inputs_that_the_factory_gave_too():
 
 
 def made(inputs, sizes, **options):
-    return set_up(case(inputs=inputs, **options), seed=0).made(sizes)
+    subject = set_up(case(inputs=inputs, **options), seed=0)
+    assert subject.made is not None
+    return subject.made(sizes)
 
 
 def test_a_case_without_an_inputs_callable_makes_none():
@@ -274,6 +279,7 @@ def test_only_named_dims_are_passed_to_an_inputs_callable():
 
 def test_inputs_of_the_same_sizes_have_the_same_values_from_the_first_call_on():
     subject = set_up(case(inputs=lambda b: (torch.randn(b),)), seed=0)
+    assert subject.made is not None
     torch.rand(1)
     first = subject.made({"b": 3}).args[0]
     torch.rand(1)
@@ -282,6 +288,7 @@ def test_inputs_of_the_same_sizes_have_the_same_values_from_the_first_call_on():
 
 def test_making_inputs_leaves_the_generators_alone():
     subject = set_up(case(inputs=lambda b: (torch.randn(b),)), seed=0)
+    assert subject.made is not None
     before = generator_digest()
     subject.made({"b": 3})
     assert generator_digest() == before

@@ -77,7 +77,7 @@ def test_a_deleted_buffer_comes_back():
 def test_a_buffer_set_to_none_comes_back():
     net = Net()
     snapshot = ModuleSnapshot(net)
-    net.total = None
+    net.total = None  # type: ignore[assignment]  # torch takes it for a buffer
     snapshot.restore()
     assert net.total.tolist() == [0, 0]
 
@@ -89,7 +89,7 @@ def test_a_buffer_that_was_none_shows_and_is_none_again():
     net.mask = torch.ones(2)
     shown = changed(snapshot)
     snapshot.restore()
-    assert (shown, net.mask) == ({"mask": [1, 1]}, None)
+    assert (shown, net.mask) == ({"mask": [1, 1]}, None)  # type: ignore[comparison-overlap]  # bound back
 
 
 def test_gradients_that_came_are_gone():
@@ -106,7 +106,7 @@ def test_gradients_that_went_are_back():
     snapshot = ModuleSnapshot(net)
     net.weight.grad = None
     snapshot.restore()
-    assert net.weight.grad.tolist() == [7, 7]
+    assert net.weight.grad.tolist() == [7, 7]  # type: ignore[attr-defined]  # bound back
 
 
 def test_gradients_that_were_accumulated_in_place_have_their_values_back():
@@ -159,14 +159,14 @@ def test_restoring_twice_is_as_good_as_once():
 def test_a_plain_list_of_submodules_still_holds_the_submodules():
     net = torch.nn.Module()
     net.layer = torch.nn.Linear(1, 1)
-    net.layers = [net.layer]
+    net.layers = [net.layer]  # type: ignore[assignment]  # any value may be an attribute
     ModuleSnapshot(net).restore()
     assert net.layers[0] is net.layer
 
 
 def test_tensors_in_plain_containers_come_back_with_their_values():
     net = torch.nn.Module()
-    net.caches = {"keys": torch.zeros(2)}
+    net.caches = {"keys": torch.zeros(2)}  # type: ignore[assignment]  # any value may be an attribute
     snapshot = ModuleSnapshot(net)
     net.caches["keys"].add_(1)
     net.caches["values"] = torch.ones(2)
@@ -178,7 +178,7 @@ def test_an_attribute_that_came_is_gone():
     net = Net()
     snapshot = ModuleSnapshot(net)
     net.last = torch.ones(2)
-    net.ready = True
+    net.ready = True  # type: ignore[assignment]  # any value may be an attribute
     snapshot.restore()
     assert not hasattr(net, "last")
     assert not hasattr(net, "ready")

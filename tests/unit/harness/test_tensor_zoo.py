@@ -197,5 +197,8 @@ def test_other_sizes_keep_the_layout(name, tensor):
             continue
         shape = facts_of(tensor).shape
         assert facts_of(made).shape == (shape[0] + 1, *shape[1:])
-        pairs = zip(facts_of(made).stride, facts_of(tensor).stride, shape, strict=True)
+        after, before = facts_of(made).stride, facts_of(tensor).stride
+        assert after is not None
+        assert before is not None
+        pairs = zip(after, before, shape, strict=True)
         assert all((new == 0) == (old == 0) for new, old, size in pairs if size > 1)

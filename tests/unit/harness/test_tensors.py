@@ -179,7 +179,7 @@ def test_sparse_tensors_are_compared_by_value(convert):
 
 
 def test_a_sparse_tensor_is_compared_however_its_entries_are_split():
-    split = torch.sparse_coo_tensor([[0, 0]], [1.0, 2.0], (2,))
+    split = torch.sparse_coo_tensor([[0, 0]], [1.0, 2.0], (2,))  # type: ignore[arg-type]  # takes lists too
     assert same_bits(split, torch.tensor([3.0, 0.0]).to_sparse())
 
 

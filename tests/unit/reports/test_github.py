@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from reports_of import TIED, VALUE, item, report, run
 
 from pytest_exportcheck.records import Finding, RunError
 from pytest_exportcheck.reports.github import workflow_commands
 from pytest_exportcheck.reports.job_summary import job_summary
+from tests.unit.reports_of import TIED, VALUE, item, report, run
 
 
 @pytest.fixture

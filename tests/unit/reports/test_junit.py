@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from reports_of import TIED, item
-
 from pytest_exportcheck.reports.junit import properties
+from tests.unit.reports_of import TIED, item
 
 
 def test_properties_name_case_engine_mode_status_defects_and_time():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reports_of import item as row
-
 from pytest_exportcheck.modes import DEFAULT, ModeTree
 from pytest_exportcheck.records import Status
 from pytest_exportcheck.reports.matrix import matrix_lines
+from tests.unit.reports_of import item as row
 
 
 def lines(*rows, verbose=False, width=80):

@@ -6,12 +6,12 @@ import itertools
 import os
 
 import pytest
-from reports_of import VALUE, item, report, run
 
 from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.records import FieldSurvival, RunError
 from pytest_exportcheck.reports.json_report import read_report, write_report
 from pytest_exportcheck.reports.merge import merge_files, merged, merged_lines
+from tests.unit.reports_of import VALUE, item, report, run
 
 SETTINGS = "torch 2.14.1, python 3.11.7, linux-x86_64, exportcheck 0.1.0, profile ship, seed 0, threads 2"
 

@@ -6,11 +6,11 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from reports_of import VALUE, item, report, run
 
 from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.records import FieldSurvival, Finding, RunError
 from pytest_exportcheck.reports.json_report import encoded, json_schema, read_report, write_report
+from tests.unit.reports_of import VALUE, item, report, run
 
 SMALL = """{
 "schema": "exportcheck-report",

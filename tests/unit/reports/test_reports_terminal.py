@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reports_of import item as row
-
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs
 from pytest_exportcheck.reports.terminal import summary
+from tests.unit.reports_of import item as row
 
 
 def known(name, title="a defect"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from echo_session import case
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, KnownAs, Record
 from pytest_exportcheck.run.blocking import blocked, blocks, interrupted, reason_of
 from pytest_exportcheck.run.journal import Entry
 from pytest_exportcheck.run.stage import StageResult
+from tests.unit.echo_session import case
 
 STRICT, SERDES, FUZZ = (Mode.parse(text) for text in ("strict", "strict-serdes", "strict-fuzz"))
 VALUE = Finding(check="outputs", place="output", change="changed", key="value", expected="1", actual="2")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from echo_session import ORIGIN, Session, modes
 from torch import nn
 
 from pytest_exportcheck.engines.reference import Reference
@@ -20,6 +19,7 @@ from pytest_exportcheck.sources.extent import (
     with_fallbacks,
 )
 from pytest_exportcheck.sources.spec import parse
+from tests.unit.echo_session import ORIGIN, Session, modes
 
 
 class NotThree(nn.Module):

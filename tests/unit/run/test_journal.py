@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from echo_session import Echo, Session, case, modes
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.run.journal import Journal
+from tests.unit.echo_session import Echo, Session, case, modes
 
 NET = case()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from echo_session import ORIGIN, Echo, Session, copied, modes
 
 from pytest_exportcheck.harness.gradients import custom_functions
 from pytest_exportcheck.records import Case, Tolerance
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.run.recheck import EagerAgain
+from tests.unit.echo_session import ORIGIN, Echo, Session, copied, modes
 
 BIG = 1e4
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from echo_session import ORIGIN, Doubling, Echo, Net, Session, case, modes, verdicts
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
@@ -18,6 +17,7 @@ from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.modes import ModeTree
 from pytest_exportcheck.records import Case, Expectation, NodeRun, Raised, Stopped
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.echo_session import ORIGIN, Doubling, Echo, Net, Session, case, modes, verdicts
 
 
 def test_a_sound_engine_passes():

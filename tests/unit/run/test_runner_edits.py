@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 
 import torch
-from echo_session import Echo, Net, Session, case, modes
 
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.harness.process_state import global_modes
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.echo_session import Echo, Net, Session, case, modes
 
 
 def not_lost(outcome):

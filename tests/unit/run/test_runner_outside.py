@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from echo_session import ORIGIN, Session, modes
 
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.policy.tolerated import Overrides
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.echo_session import ORIGIN, Session, modes
 
 TOTAL = torch.zeros(())
 STARTED = REGISTERED = False

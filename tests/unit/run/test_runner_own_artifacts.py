@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from echo_session import Session, case, copied, modes
+
+from tests.unit.echo_session import Session, case, copied, modes
 
 WANTED = "expected an artifact: an object with a method callable() that returns a function of the model's arguments."
 

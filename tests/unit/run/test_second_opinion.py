@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from echo_session import Doubling, Echo, case, copied, modes
 
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.interop import with_interop
@@ -12,6 +11,7 @@ from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.reports.wording import kind_of
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import Runner
+from tests.unit.echo_session import Doubling, Echo, case, copied, modes
 
 
 class Torch(Echo):

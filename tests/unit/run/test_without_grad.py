@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from echo_session import ORIGIN, Doubling, Echo, Program, Session, copied, modes
 from torch import nn
 
 from pytest_exportcheck.engines.reference import Reference
@@ -13,6 +12,7 @@ from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.reports.wording import kind_of
+from tests.unit.echo_session import ORIGIN, Doubling, Echo, Program, Session, copied, modes
 
 BELOW = "nonstrict_postdispatch"
 

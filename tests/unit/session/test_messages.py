@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from reports_of import TIED, VALUE, item
 
 from pytest_exportcheck.expectations.baseline import ExpectationDelta, Failure
 from pytest_exportcheck.records import FieldSurvival, Finding
 from pytest_exportcheck.session.messages import Message, attach, message_of
+from tests.unit.reports_of import TIED, VALUE, item
 
 FAILED = item(
     status="failed", findings=(VALUE, TIED), ledger=(FieldSurvival(field="val", kept=1),), seconds={"torch": 1.5}

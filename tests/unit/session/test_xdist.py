@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from echo_session import case
 
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
@@ -14,6 +13,7 @@ from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.session.items import SESSION
 from pytest_exportcheck.session.messages import Message, message_of
 from pytest_exportcheck.session.xdist import ParallelPlugin
+from tests.unit.echo_session import case
 
 
 def plugin_of(*, threads=None, maxfail=0, source=pytest.Config.ArgsSource.TESTPATHS, **option):

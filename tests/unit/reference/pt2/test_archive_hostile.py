@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from archives_of import FRAME, zip_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_exportcheck.errors import ArchiveError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
+from tests.unit.archives_of import FRAME, zip_of
 
 RECORD = ("archive/models/model.json", b"{}" * 20)
 GOOD = zip_of([*FRAME, RECORD])

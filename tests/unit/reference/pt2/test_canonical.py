@@ -7,7 +7,6 @@ import random
 import msgspec
 import pytest
 import torch
-from serde_programs import PROGRAMS
 from torch.export import export
 
 from pytest_exportcheck import reference
@@ -15,6 +14,7 @@ from pytest_exportcheck.reference.pt2.canonical import _names_in, _renamed, cano
 from pytest_exportcheck.reference.pt2.convert.program import from_structures
 from pytest_exportcheck.reference.pt2.json.codec import decode_program, encode_program
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
+from tests.unit.serde_programs import PROGRAMS
 
 
 class Shared(torch.nn.Module):

@@ -11,7 +11,6 @@ import zipfile
 import msgspec
 import pytest
 import torch
-from serde_programs import saved, tree, written
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.errors import ArchiveError, ExpressionError, PayloadError, SchemaError, UnsupportedError
@@ -20,6 +19,7 @@ from pytest_exportcheck.reference.pt2.payloads.example_inputs import LEAVES, STR
 from pytest_exportcheck.reference.pt2.payloads.pickles import loaded
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
+from tests.unit.serde_programs import saved, tree, written
 
 PROGRAM = torch.export.export(torch.nn.ReLU(), (torch.ones(2),))
 SYMBOLS = [f"Symbol('s{n}', positive=True, integer=True)" for n in range(60)]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from archives_of import archive_of, extras_of, restored_by_us, saved_by_torch, there_and_back, zip_of
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.errors import PayloadError
@@ -19,6 +18,7 @@ from pytest_exportcheck.reference.pt2.convert.dtypes import DTYPES
 from pytest_exportcheck.reference.pt2.payloads.config import WEIGHTS, PayloadExtras, decode_config
 from pytest_exportcheck.reference.pt2.payloads.restore import restore
 from pytest_exportcheck.reference.pt2.payloads.store import store
+from tests.unit.archives_of import archive_of, extras_of, restored_by_us, saved_by_torch, there_and_back, zip_of
 
 
 def facts(tensor: torch.Tensor) -> dict[str, Any]:

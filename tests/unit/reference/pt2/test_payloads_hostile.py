@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from archives_of import there_and_back
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SchemaError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
@@ -35,6 +34,7 @@ from pytest_exportcheck.reference.pt2.schema import (
     SymInt,
     TensorMeta,
 )
+from tests.unit.archives_of import there_and_back
 
 AGAIN = "Download or save the file again."
 STORED = store({"a": torch.arange(4.0), "b": torch.arange(3)})

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from archives_of import EXTRAS, restored_by_us, saved_by_torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, encode
 from pytest_exportcheck.reference.pt2.payloads.store import store
+from tests.unit.archives_of import EXTRAS, restored_by_us, saved_by_torch
 
 
 class Module(torch.nn.Module):

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import torch
-from archives_of import saved_by_torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_exportcheck.errors import ArchiveError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, extra_records, write_archive
+from tests.unit.archives_of import saved_by_torch
 
 RECORDS = {"data/weights/weight_0": b"\x01" * 100, "models/model.json": b"{}", "extra/note": b""}
 FRAME = ["archive_format", "archive_version", ".data/version", "byteorder", ".data/serialization_id"]
