@@ -39,8 +39,10 @@ def saved_by_torch(module: torch.nn.Module, *args: Any) -> tuple[torch.export.Ex
 def restored_by_us(source: Place) -> RestoredPayloads:
     """The tensors of an archive that torch saved, or of one of ours without its extras."""
     reader = ArchiveReader(source)
-    configs = [decode_config(reader.read(kind.config_record("model")), kind.table) for kind in (WEIGHTS, CONSTANTS)]
-    return restore(reader, *configs)
+    first, second = (
+        decode_config(reader.read(kind.config_record("model")), kind.table) for kind in (WEIGHTS, CONSTANTS)
+    )
+    return restore(reader, first, second)
 
 
 def archive_of(weights: Mapping[str, Any], constants: Mapping[str, Any] | None = None) -> io.BytesIO:
@@ -60,8 +62,10 @@ def there_and_back(
 ) -> RestoredPayloads:
     """Weights and constants after a way through an archive with everything that we write."""
     reader = ArchiveReader(archive_of(weights, constants))
-    configs = [decode_config(reader.read(kind.config_record("model")), kind.table) for kind in (WEIGHTS, CONSTANTS)]
-    return restore(reader, *configs, decode_extras(reader.read(EXTRAS), "extras"), **options)
+    first, second = (
+        decode_config(reader.read(kind.config_record("model")), kind.table) for kind in (WEIGHTS, CONSTANTS)
+    )
+    return restore(reader, first, second, decode_extras(reader.read(EXTRAS), "extras"), **options)
 
 
 def extras_of(weights: Mapping[str, Any], constants: Mapping[str, Any] | None = None) -> PayloadExtras:

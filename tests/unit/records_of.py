@@ -101,7 +101,8 @@ def tensor(*shape, dtype="float32", stride=None, device="cpu", layout="strided",
 
 def state(*entries, order=None):
     """State from ``(name, kind, tensor)``, and ``persistent`` as a fourth where a buffer is not."""
-    made, tied = {}, {}
+    made: dict[str, StateEntry] = {}
+    tied: dict[int, str] = {}
     for name, kind, value, *persistent in entries:
         first = tied.setdefault(id(value), name)
         made[name] = StateEntry(name, kind, not persistent or persistent[0], value, facts_of(value), first, first)
@@ -115,7 +116,9 @@ def summary(findings):
 def _name(line):
     if isinstance(line, ast.Return):
         return "output"
-    return line.targets[0].id if isinstance(line, ast.Assign) else line.value.id
+    named = line.targets[0] if isinstance(line, ast.Assign) else line.value
+    assert isinstance(named, ast.Name)
+    return named.id
 
 
 def _line(line):

@@ -36,7 +36,7 @@ class Item(torch.nn.Module):
         count = n.item()
         torch._check(count >= 0)
         torch._check(count < x.shape[0])
-        return x.narrow(0, 0, count)
+        return x.narrow(0, 0, count)  # type: ignore[arg-type]  # torch's stubs do not know the dtype
 
 
 class Keywords(torch.nn.Module):

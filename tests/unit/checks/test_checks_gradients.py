@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -24,12 +25,12 @@ from pytest_exportcheck.reports.wording import kind_of
 from tests.unit.records_of import state, summary
 
 ONE = torch.ones(1)
-FACTS = {"type": "Tensor", "shape": (1,), "dtype": "float32", "device": "cpu", "layout": "strided", "stride": (1,)}
+FACTS = partial(TensorFacts, type="Tensor", shape=(1,), dtype="float32", device="cpu", layout="strided", stride=(1,))
 
 
 def called(values=None, *, raised=None, requires_grad=True, has_grad_fn=True, tensors=(), fails=None):
     """A record of one call whose backward gave these gradients; None where no output requires grad."""
-    facts = TensorFacts(**FACTS, requires_grad=requires_grad, has_grad_fn=has_grad_fn)
+    facts = FACTS(requires_grad=requires_grad, has_grad_fn=has_grad_fn)
     given = None if values is None and raised is None else Gradients(values or {}, raised)
     call = Observation(label="a call", outputs=(Leaf("output", ONE, facts),), gradients=given, raised=fails)
     return Record(observations=(call,), state=state(*tensors) if tensors else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from pytest_exportcheck.checks.closeness import Limit, Own, Rule
@@ -26,7 +28,7 @@ def test_the_usual_bound_is_relative_to_the_largest_value():
 
 def test_a_multiple_of_the_own_rounding_where_that_is_more():
     said = "1.2e-06, 4 times the difference between eager and eager in float64"
-    assert limit(Own(3e-7, 50.0)) == Limit(pytest.approx(1.2e-6), said)
+    assert limit(Own(3e-7, 50.0)) == Limit(cast("float", pytest.approx(1.2e-6)), said)
     assert limit(Own(3e-7, 50.0), largest=2.0) == Limit(1e-7 + 2e-5, USUAL)
 
 

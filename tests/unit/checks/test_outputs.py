@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -201,7 +203,8 @@ def test_random_outputs_are_compared_by_structure_only(findings):
 
 
 def test_a_check_that_crashes_is_a_finding(evidence):
-    broken = evidence(Record(observations=(None,)), Record(observations=(None,)))
+    nothing: Any = None
+    broken = evidence(Record(observations=(nothing,)), Record(observations=(nothing,)))
     crashed = next(each for each in run_checks(broken) if each.place == "the check outputs")
     assert (crashed.check, kind_of(crashed), crashed.verdict) == ("internal", "failed", "engine_error")
     assert crashed.actual.startswith("AttributeError: ")
@@ -209,8 +212,8 @@ def test_a_check_that_crashes_is_a_finding(evidence):
 
 
 def test_only_checks_of_the_contract_run(record_of):
-    options = {"case": "", "engine": "", "mode": "", "stage": "", "contract": {}}
-    assert run_checks(Evidence(before=record_of(lambda: 1), after=record_of(lambda: 2), **options)) == []
+    before, after = record_of(lambda: 1), record_of(lambda: 2)
+    assert run_checks(Evidence(case="", engine="", mode="", stage="", before=before, after=after, contract={})) == []
 
 
 def test_findings_with_one_key_are_joined_and_the_first_is_kept():

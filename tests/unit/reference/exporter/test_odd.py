@@ -115,7 +115,7 @@ SUPPORTED = {
     "csr buffer": (Holds(torch.eye(4).to_sparse_csr(), lambda x, s: s @ x.t(), "buffer"), X),
     "conjugate constant": (Holds(torch.randn(4, dtype=torch.complex64).conj(), torch.mul), X),
     "dtype": (Holds(torch.float64, lambda x, dtype: x.to(dtype)), X),
-    "vmap": (Calls(torch.vmap(lambda row: row.sin() * row.sum())), X),
+    "vmap": (Calls(torch.vmap(lambda row: row.sin() * row.sum())), X),  # type: ignore[misc]  # mypy infers no lambda for a ParamSpec
     "nested vmap": (Calls(torch.vmap(torch.vmap(torch.sin))), X),
     "jvp": (Calls(lambda x: torch.func.jvp(torch.sin, (x,), (x,))), X),
     "namedtuple": (Calls(lambda x: Pair(x.sin(), x.cos())), X),

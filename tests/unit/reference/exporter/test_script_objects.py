@@ -329,12 +329,12 @@ def test_a_fake_class_is_refused(kind):
     before = torch._library.fake_class_registry.deregister_fake_class("exportcheck_test::Pair")
     try:
         if fake is not None:
-            torch._library.register_fake_class("exportcheck_test::Pair")(fake)
+            torch._library.fake_class_registry.register_fake_class("exportcheck_test::Pair")(fake)
         with quiet(), pytest.raises(reference.NotTraceable) as raised:
             reference.export(Calls(applies, pair=pair()), (X,))
     finally:
         with quiet():
-            torch._library.register_fake_class("exportcheck_test::Pair")(before)
+            torch._library.fake_class_registry.register_fake_class("exportcheck_test::Pair")(before)
     assert str(raised.value) == message.format(line=applies.__code__.co_firstlineno + 1)
 
 

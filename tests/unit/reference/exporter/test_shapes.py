@@ -6,6 +6,7 @@ import inspect
 import re
 import warnings
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def matrix(rows, columns=2):
 
 PAIR = (matrix(4), matrix(4))
 #: Form -> module, positional arguments, keyword arguments, dynamic shapes.
-ACCEPTED = {
+ACCEPTED: dict[str, tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any], Any]] = {
     "nothing": (Forms(), PAIR, {}, None),
     "empty": (Forms(), PAIR, {}, {}),
     "by name": (Forms(), PAIR, {}, {"x": {0: D}, "y": {1: Dim("e")}}),

@@ -98,10 +98,13 @@ def test_the_module_and_the_process_are_as_before():
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert dict(vars(net)) == held
     assert [*vars(strict_module)] == names  # Dynamo leaves graphs among the globals of what it captures
-    assert torch._dynamo.output_graph.ShapeEnv is torch.fx.experimental.symbolic_shapes.ShapeEnv
+    used = torch._dynamo.output_graph.ShapeEnv  # type: ignore[attr-defined]  # what Dynamo imported
+    assert used is torch.fx.experimental.symbolic_shapes.ShapeEnv
 
 
 class Reassigns(torch.nn.Module):
+    count: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("count", torch.zeros(()))

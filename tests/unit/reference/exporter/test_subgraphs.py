@@ -69,7 +69,7 @@ def holds_constants(self, x):
     _, x = while_loop(
         lambda i, x: i < torch.tensor(3), lambda i, x: (i + 1, x * torch.tensor(2.0)), (torch.tensor(0), x)
     )
-    x = map_rows(lambda row: row + torch.tensor(6.0), x)
+    x = map_rows(lambda row: row + torch.tensor(6.0), x)  # type: ignore[arg-type,misc]  # torch declares two arguments
     last, _ = scan(lambda carry, row: (carry + row * torch.tensor(7.0), carry.clone()), torch.tensor(0.0), x)
     return hints_wrapper(lambda x, **_: x + self.buffer + torch.tensor(8.0), (last,), {}, hints={})
 

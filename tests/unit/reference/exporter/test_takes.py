@@ -162,6 +162,8 @@ def test_an_unused_tensor_is_not_a_constant():
 class Reassigns(nn.Module):
     """Assigns a new value to a buffer."""
 
+    total: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("total", torch.zeros(2, 3))

@@ -74,7 +74,7 @@ for _class, _name, _to, _from in (
     pytree.register_pytree_node(
         _class,
         lambda cache: (list(cache.layers.values()), list(cache.layers)),
-        lambda values, keys, made=_class: made(dict(zip(keys, values, strict=True))),
+        lambda values, keys, made=_class: made(dict(zip(keys, values, strict=True))),  # type: ignore[misc]  # has a default
         serialized_type_name=_name,
         to_dumpable_context=_to,
         from_dumpable_context=_from,

@@ -90,7 +90,7 @@ def scrambled(program, seed):
     def rename(name):
         return f"n{chance.random()}" if name not in table else table[name]
 
-    table = {}
+    table: dict[str, str] = {}
     for name in [*_names_in(graph.inputs), *_names_in(graph.nodes)]:
         table.setdefault(name, f"n{chance.random()}")
     left, done, nodes = list(graph.nodes), set(_names_in(graph.inputs)), []

@@ -6,6 +6,7 @@ import builtins
 import os
 import sys
 import time
+from types import FrameType
 
 import pytest
 import sympy
@@ -244,7 +245,8 @@ def test_where_the_stack_is_nearly_used_up_the_text_is_refused():
     def deep(levels):
         return deep(levels - 1) if levels else refused("Abs(" * 150 + "1" + ")" * 150)
 
-    frame, used = sys._getframe(), 0
+    frame: FrameType | None = sys._getframe()
+    used = 0
     while frame is not None:
         frame, used = frame.f_back, used + 1
     message = deep(sys.getrecursionlimit() - used - 200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def test_a_handler_that_does_not_know_it(registered, monkeypatch, program, answe
 
 
 class Nameless(ScaleHandler):
-    to_op_name = None
+    to_op_name: Any = None
 
 
 class Divided(ScaleHandler):

@@ -7,6 +7,7 @@ import io
 import json
 import time
 import zipfile
+from typing import Any
 
 import msgspec
 import pytest
@@ -121,7 +122,8 @@ def test_keys_are_hashed_quickly(holder, key):
 
 
 def test_example_inputs_that_hold_themselves_are_walked_once():
-    inner, layers = [], []
+    inner: list[Any] = []
+    layers: list[Any] = []
     inner.append(inner)
     for _ in range(60):
         layers = [layers, layers]

@@ -88,7 +88,7 @@ def same(found: torch.Tensor, expected: torch.Tensor) -> bool:
         type(found) is type(expected)
         and (found.dtype, found.shape, found.stride(), found.requires_grad)
         == (expected.dtype, expected.shape, expected.stride(), expected.requires_grad)
-        and found.storage_offset() == expected.storage_offset()
+        and bool(found.storage_offset() == expected.storage_offset())
         and raw(found) == raw(expected)
     )
 

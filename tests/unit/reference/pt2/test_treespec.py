@@ -63,7 +63,7 @@ def text(kind: Any, context: Any, children: Any = ()) -> str:
     return json.dumps([1, {"type": kind, "context": context, "children_spec": list(children)}])
 
 
-LEAF = {"type": None, "context": None, "children_spec": []}
+LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
 @pytest.mark.parametrize("name", ["nowhere.Class", "NO_SERIALIZED_TYPE_NAME_FOUND", None, 3, ["builtins.list"]])
@@ -102,7 +102,7 @@ def test_nothing_that_a_file_names_is_imported(read: Any) -> None:
 
 def test_a_module_is_not_asked_for_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
     lazy = types.ModuleType("lazy_module")
-    lazy.__getattr__ = lambda name: pytest.fail("asked")  # type: ignore[method-assign]
+    lazy.__getattr__ = lambda name: pytest.fail("asked")
     monkeypatch.setitem(sys.modules, "lazy_module", lazy)
     with pytest.raises(UnsupportedError) as caught:
         loads(enum_key("lazy_module:Colour"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, namedtuple
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_a_factory_of_ones_own_is_not_described() -> None:
     with pytest.raises(
         UnsupportedError, match=r"^the factory .*Nameless'> of a defaultdict cannot be written\. It may"
     ):
-        describe_spec(pytree.tree_structure(defaultdict(Nameless)))
+        describe_spec(pytree.tree_structure(defaultdict(cast("Callable[[], Any]", Nameless))))
 
 
 OBJECT = object()
