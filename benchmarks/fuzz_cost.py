@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from statistics import median
@@ -24,6 +24,7 @@ from benchmarks.models import CASES
 from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.fuzz import fuzzer as trial
+from pytest_exportcheck.fuzz.hypothesis_driver import Draw
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.records import Case
@@ -56,11 +57,11 @@ class Inside:
                     self.seconds += time.perf_counter() - started
                     self.calls += 1
 
-        torch.nn.Module.__call__ = timed
+        torch.nn.Module.__call__ = timed  # type: ignore[method-assign]
         try:
             yield
         finally:
-            torch.nn.Module.__call__ = original
+            torch.nn.Module.__call__ = original  # type: ignore[method-assign]
 
 
 def forward_seconds(case: Case) -> float:
@@ -86,9 +87,9 @@ def beside(case: Case, examples: int) -> tuple[list[float], float]:
     inside, own = Inside(), trial._Fuzzer._declared
     ends: list[float] = []
 
-    def declared(*args: Any) -> None:
+    def declared(self: trial._Fuzzer, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
         try:
-            own(*args)
+            own(self, draw, sizes, number)
         finally:
             ends.append(time.perf_counter() - inside.seconds)
 

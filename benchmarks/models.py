@@ -68,7 +68,8 @@ class BatchNormInTraining(nn.Module):
 def _vision(name: str, **options: object) -> nn.Module:
     import torchvision
 
-    return torchvision.models.get_model(name, **options)
+    module: nn.Module = torchvision.models.get_model(name, **options)
+    return module
 
 
 def _image(name: str) -> Case:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -65,12 +66,15 @@ def times(nodes: int, rounds: int) -> None:
     print(f"a dynamic graph of {len(program.graph.nodes)} nodes")
     with tempfile.TemporaryDirectory() as folder:
         files = {"torch": Path(folder, "torch.pt2"), "reference": Path(folder, "reference.pt2")}
-        halves = {"torch": (torch.export.save, torch.export.load), "reference": (reference.save, reference.load)}
+        halves: dict[str, tuple[Callable[..., None], Callable[..., ExportedProgram]]] = {
+            "torch": (torch.export.save, torch.export.load),
+            "reference": (reference.save, reference.load),
+        }
         spent: dict[str, list[float]] = {f"{who} {what}": [] for who in halves for what in ("save", "load")}
         for _ in range(rounds):
             for who, (save, load) in halves.items():
-                spent[f"{who} save"].append(seconds(lambda save=save, who=who: save(program, files[who])))
-                spent[f"{who} load"].append(seconds(lambda load=load, who=who: load(files[who])))
+                spent[f"{who} save"].append(seconds(partial(save, program, files[who])))
+                spent[f"{who} load"].append(seconds(partial(load, files[who])))
         for what in ("save", "load"):
             ours, torchs = median(spent[f"reference {what}"]), median(spent[f"torch {what}"])
             print(f"  {what}: torch {torchs:.2f} s, reference {ours:.2f} s, {ours / torchs:.2f} of torch's")

@@ -194,9 +194,11 @@ def copied(model: Model) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def captured(model: Model, **flags: bool) -> torch.export.ExportedProgram:
+def captured(model: Model, *, strict: bool = False, pre_dispatch: bool = True) -> torch.export.ExportedProgram:
     """By torch."""
-    return TorchExport().export(model.build(), *copied(model), dynamic_shapes=model.shapes, **flags)
+    return TorchExport().export(
+        model.build(), *copied(model), dynamic_shapes=model.shapes, strict=strict, pre_dispatch=pre_dispatch
+    )
 
 
 def run(model: Model, program: Any) -> Any:
@@ -237,9 +239,11 @@ def captured_alike(model: Model, strict: bool = False) -> dict[str, str]:
     return {"captured": "", **found, "outputs": outputs}
 
 
-def exported(model: Model, **flags: bool) -> torch.export.ExportedProgram:
+def exported(model: Model, *, strict: bool = False, pre_dispatch: bool = True) -> torch.export.ExportedProgram:
     """By the reference exporter."""
-    return reference.export(model.build(), *copied(model), dynamic_shapes=model.shapes, **flags)
+    return reference.export(
+        model.build(), *copied(model), dynamic_shapes=model.shapes, strict=strict, pre_dispatch=pre_dispatch
+    )
 
 
 def lowered(model: Model) -> dict[str, str]:

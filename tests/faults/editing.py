@@ -11,6 +11,7 @@ import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import Argument
 
 from pytest_exportcheck.describe.freeze import target_text
 
@@ -32,6 +33,13 @@ def placeholder(program: ExportedProgram, name: str) -> Node:
 
 def output(program: ExportedProgram) -> Node:
     return program.graph.output_node()
+
+
+def returned(program: ExportedProgram) -> list[Argument]:
+    """The values of the graph's outputs."""
+    values = output(program).args[0]
+    assert isinstance(values, tuple | list)
+    return list(values)
 
 
 def subgraphs(program: ExportedProgram) -> list[GraphModule]:
@@ -120,14 +128,14 @@ def set_argument(node: Node, place: int, value: Any) -> None:
 
 def set_output(program: ExportedProgram, place: int, value: Any) -> None:
     """Another value of the graph's outputs."""
-    values = list(output(program).args[0])
+    values = returned(program)
     values[place] = value
     output(program).args = (tuple(values),)
 
 
 def drop_output(program: ExportedProgram, place: int) -> None:
     """One output of the graph less, in the signature too."""
-    values = list(output(program).args[0])
+    values = returned(program)
     del values[place], program.graph_signature.output_specs[place]
     output(program).args = (tuple(values),)
 
@@ -138,7 +146,7 @@ def reshape_output(program: ExportedProgram, change: Callable[[Any], Any]) -> No
     spec = signature.out_spec
     changed = change(pytree.tree_unflatten(list(range(spec.num_leaves)), spec))
     order = [int(leaf) for leaf in pytree.tree_leaves(changed)]
-    values, specs = list(output(program).args[0]), list(program.graph_signature.output_specs)
+    values, specs = returned(program), list(program.graph_signature.output_specs)
     first = len(values) - spec.num_leaves  # mutations come before the user's outputs
     output(program).args = ((*values[:first], *(values[first + place] for place in order)),)
     program.graph_signature.output_specs[:] = [*specs[:first], *(specs[first + place] for place in order)]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
+from torch.fx import GraphModule
 
 from tests.faults.editing import (
     aten,
@@ -105,12 +106,12 @@ def generator_seeded_by_the_call(program: ExportedProgram) -> None:
     """What no graph says: the program's module seeds the generator."""
     module_of = program.module
 
-    def module(check_guards: bool = True) -> torch.nn.Module:
+    def module(check_guards: bool = True) -> GraphModule:
         made = module_of(check_guards)
         made.register_forward_pre_hook(lambda *_: torch.manual_seed(99) and None)
         return made
 
-    program.module = module  # type: ignore[method-assign]
+    program.module = module
 
 
 @fault("nonstrict_postdispatch", "masked", owner="effects", field="mutated to another value")
@@ -119,16 +120,16 @@ def counted_twice_below_autograd(program: ExportedProgram) -> None:
     set_argument(call(program, "aten.add"), 1, 2)
 
 
-def _with_hook(program: ExportedProgram, hook: Callable[[Any, Any, Any], None]) -> None:
+def _with_hook(program: ExportedProgram, hook: Callable[[Any, Any, Any], object]) -> None:
     """Let the program's module call a function with itself, its arguments and its outputs: for what no graph says."""
     module_of = program.module
 
-    def module(check_guards: bool = True) -> torch.nn.Module:
+    def module(check_guards: bool = True) -> GraphModule:
         made = module_of(check_guards)
         made.register_forward_hook(lambda *given: hook(*given) and None)
         return made
 
-    program.module = module  # type: ignore[method-assign]
+    program.module = module
 
 
 @fault("nonstrict-serdes", "structured", owner="effects", field="mutation added")

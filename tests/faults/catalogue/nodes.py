@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 
 from torch.export import ExportedProgram
-from torch.fx import Graph, GraphModule
+from torch.fx import Graph, GraphModule, Node
 
 from tests.faults.editing import (
     aten,
@@ -38,7 +38,9 @@ def _dead_operation_added(program: ExportedProgram) -> None:
 
 def _operation_dropped(program: ExportedProgram) -> None:
     node = call(program, "aten.detach_")
-    use_instead(program, node, node.args[0])
+    source = node.args[0]
+    assert isinstance(source, Node)
+    use_instead(program, node, source)
     node.graph.erase_node(node)
 
 
@@ -206,6 +208,7 @@ def operand_passed_twice(program: ExportedProgram) -> None:
     """A further operand of ``cond`` that its branches do not use."""
     node = call(program, "cond")
     *rest, operands = node.args
+    assert isinstance(operands, tuple | list)
     node.args = (*rest, (*operands, operands[0]))
     for branch in subgraphs(program):
         _add_placeholder(branch.graph)

@@ -6,7 +6,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from tests.faults.editing import aten, call, calls, follow, output, use_instead
+from tests.faults.editing import aten, call, calls, follow, returned, use_instead
 from tests.faults.fault import fault
 
 
@@ -34,7 +34,8 @@ def wrong_shape_where_strides_are_known_to_be_wrong(program: ExportedProgram) ->
 
 def _returned(program: ExportedProgram, place: int) -> Node:
     """A result of the graph; the first is the new value of the buffer."""
-    node: Node = output(program).args[0][place]
+    node = returned(program)[place]
+    assert isinstance(node, Node)
     return node
 
 
@@ -61,8 +62,10 @@ def layout_of_another_output_changed_by_lowering(program: ExportedProgram) -> No
 @fault("nonstrict-decompose", "settled", owner="outputs", field="stride")
 def contiguous_behind_attention_dropped_by_lowering(program: ExportedProgram) -> None:
     """The known defect of attention does not reach beyond what makes its result contiguous."""
-    (copied,) = [node for node in calls(program.graph, "aten.clone") if node is output(program).args[0][0]]
-    use_instead(program, copied, copied.args[0])
+    (copied,) = [node for node in calls(program.graph, "aten.clone") if node is returned(program)[0]]
+    source = copied.args[0]
+    assert isinstance(source, Node)
+    use_instead(program, copied, source)
     program.graph.erase_node(copied)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
 
-from tests.faults.editing import drop_output, output, reshape_output
+from tests.faults.editing import drop_output, output, reshape_output, returned
 from tests.faults.fault import fault
 
 Limits = collections.namedtuple("Limits", ["low", "high"])
@@ -58,7 +58,7 @@ def tuple_of_one_unpacked(program: ExportedProgram) -> None:
 
 @fault("nonstrict-decompose", "structured", owner="outputs", field="structure")
 def none_dropped(program: ExportedProgram) -> None:
-    drop_output(program, len(output(program).args[0]) - 1)
+    drop_output(program, len(returned(program)) - 1)
     signature = program.module_call_graph[0].signature
     outputs = pytree.tree_unflatten([0] * signature.out_spec.num_leaves, signature.out_spec)
     signature.out_spec = pytree.tree_structure({key: value for key, value in outputs.items() if key != "none"})
@@ -88,7 +88,7 @@ def outputs_of_equal_shape_swapped(program: ExportedProgram) -> None:
 
 
 def _swap_outputs(program: ExportedProgram, one: int, other: int) -> None:
-    values, specs = list(output(program).args[0]), program.graph_signature.output_specs
+    values, specs = returned(program), program.graph_signature.output_specs
     values[one], values[other] = values[other], values[one]
     specs[one], specs[other] = specs[other], specs[one]
     output(program).args = (tuple(values),)

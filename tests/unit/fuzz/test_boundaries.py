@@ -131,7 +131,8 @@ class Net(torch.nn.Module):
         self.helper = helper
 
     def forward(self, x):
-        return self.layer(x) if x.shape[0] in (41, 2) else self.helper(x[: 10**7], True, -6)
+        # its code is read, it is never called
+        return self.layer(x) if x.shape[0] in (41, 2) else self.helper(x[: 10**7], True, -6)  # type: ignore[call-arg]
 
 
 def test_constants_of_the_code_of_a_module_its_parts_and_its_functions():

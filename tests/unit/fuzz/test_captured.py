@@ -34,7 +34,7 @@ def exported(forward, shapes, *args, **kwargs):
 
 def dims_of(program):
     """Place -> its sizes, as text."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for (place, _), expr in captured_facts(program).dims.items():
         found.setdefault(place, []).append(str(expr))
     return found

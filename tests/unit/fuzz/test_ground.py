@@ -95,7 +95,7 @@ def test_the_example_is_drawn_anew_for_every_sizes():
         seeds.append(seed)
         return Inputs("fresh", (torch.full((4, 6), 5.0),), {})
 
-    seeds = []
+    seeds: list[int] = []
     ground = grounded(*BOTH, redraw=redraw)
     calls = [ground.inputs(ground.facts, {"batch": size, "length": 6}, drawn) for size in (3, 5, 3)]
     assert all((call.args[0] == 5).all() for call in calls)

@@ -25,9 +25,9 @@ def ones(size):
 
 
 def facts_of(args, *sizes, assumptions=()):
-    params = {name: TensorSpec([size]) for name, size in zip("xyz", sizes, strict=False)}
+    params = ParamsSpec({name: TensorSpec([size]) for name, size in zip("xyz", sizes, strict=False)})
     call = Inputs("", args, {})
-    return declared_facts(declared_dims(Net(), call, ShapesSpec(ParamsSpec(params), assumptions=assumptions))), call
+    return declared_facts(declared_dims(Net(), call, ShapesSpec(params, assumptions=assumptions))), call
 
 
 def test_ranges_relations_and_assumptions_are_facts():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, find, given, settings
@@ -41,7 +43,7 @@ def drawn(strategy, number=40):
     def collect(value):
         found.append(value)
 
-    found = []
+    found: list[Any] = []
     collect()
     return found
 
