@@ -42,6 +42,8 @@ class BufferMutated(torch.nn.Module):
 
 
 class Counter(torch.nn.Module):
+    calls: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -57,7 +59,7 @@ FAMILIES = (
         "XLNetModel",
     ),
 )
-SMALL = (
+SMALL: tuple[str, ...] = (
     "byobnet",
     "coatnet",
     "convnext",
@@ -149,7 +151,10 @@ def test_the_supported_cases_of_exportdb_are_sound():
     for name, example in examples.items():
         case = Case(
             name=name,
-            build=lambda example=example: (example.model, example.example_args, example.example_kwargs),
+            build=cast(
+                "Callable[[], object]",
+                lambda example=example: (example.model, example.example_args, example.example_kwargs),
+            ),
             origin=Origin("exportdb", __file__, 1),
             dynamic_shapes=example.dynamic_shapes,
         )

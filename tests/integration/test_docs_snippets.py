@@ -94,6 +94,7 @@ def test_a_snippet_imports_and_defines_all_that_it_uses(tmp_path, monkeypatch, s
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     spec = importlib.util.spec_from_file_location("the_snippet", path)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert sorted(set(unknown_names(compile(snippet.text, str(path), "exec"), module))) == []

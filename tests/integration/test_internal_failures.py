@@ -90,9 +90,10 @@ def test_what_an_engine_raises_is_the_engines(run_faulty, pytester, linear):
 @pytest.mark.parametrize(("failing", "errors"), [(1, 3), (3, 2), (4, 1)], ids=["set-up", "capture", "edge"])
 def test_what_is_compared_with_something_unseen_says_so_too(monkeypatch, run_faulty, pytester, linear, failing, errors):
     """Eager is described twice, then the capture, then its edges."""
+    from pytest_exportcheck.describe import state_of
     from pytest_exportcheck.run import oracle, stage_maker
 
-    calls, state_of = [], oracle.state_of
+    calls = []
 
     def fails(module):
         calls.append(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from typing import Any
 
 import pytest
 
@@ -184,20 +185,20 @@ def test_cases_that_another_module_declared_belong_there():
     def net():
         return None
 
-    module = types.ModuleType("elsewhere")
+    module: Any = types.ModuleType("elsewhere")
     module.net = net
     assert cases_in(module) == []
 
 
 def test_a_case_file_may_decorate_what_it_imports():
-    module = types.ModuleType("case_file")
+    module: Any = types.ModuleType("case_file")
     module.Shop = type("Shop", (), {})
     exec("from pytest_exportcheck import export_case\nnet = export_case(name='net')(Shop)\n", vars(module))
     assert [case.name for case in cases_in(module)] == ["net"]
 
 
 def test_an_instance_cannot_be_decorated():
-    instance = Net()
+    instance: Any = Net()
     with pytest.raises(DeclarationError) as raised:
         export_case()(instance)
     assert here(raised) == (
@@ -277,7 +278,7 @@ def test_an_option_of_the_wrong_kind_is_refused_with_its_place(options, message)
 
 def test_one_expectation_outside_a_sequence_is_refused():
     with pytest.raises(DeclarationError, match=r"expect takes a sequence of expect_failure\(\.\.\.\), got Expectation"):
-        export_case(expect=expect_failure(reason="why"))(factory)
+        export_case(expect=expect_failure(reason="why"))(factory)  # type: ignore[arg-type]  # what is refused
 
 
 def test_an_expectation_covers_everything_that_it_does_not_narrow():

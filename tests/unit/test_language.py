@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -92,7 +93,7 @@ def messages(source: str) -> Iterator[tuple[int, str]]:
     left_out |= {id(each) for node in nodes if isinstance(node, ast.JoinedStr) for each in node.values}
     for node in nodes:
         if isinstance(node, ast.JoinedStr):
-            text = "".join(each.value if isinstance(each, ast.Constant) else "{}" for each in node.values)
+            text = "".join(cast("str", each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
             text = node.value
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -117,7 +117,7 @@ class Doubles(torch.nn.Module):
 
 def finalizers_of_dynamo() -> set[Any]:
     """The living finalizers that hold guards."""
-    held = {each: each.peek() for each in set(weakref.finalize._registry)}
+    held = {each: each.peek() for each in set(weakref.finalize._registry)}  # type: ignore[attr-defined]  # private
     return {each for each, parts in held.items() if parts and harness_torch.holds_guards_of_dynamo(parts[1])}
 
 
@@ -148,10 +148,11 @@ def asked() -> tuple[WatchedShapeEnv, torch.Tensor, torch.Tensor]:
     env = WatchedShapeEnv()
     mode = values.FakeTensorMode(shape_env=env)
     context: Any = sizes.StatelessSymbolicContext(dynamic_sizes=[sizes.DimDynamic.DYNAMIC])
-    return env, *(
+    x, y = (
         mode.from_tensor(torch.ones(size), source=tracing.ConstantSource(f"x{size}"), symbolic_context=context)
         for size in (4, 5)
     )
+    return env, x, y
 
 
 def places(branches: list[Branch]) -> set[tuple[str, bool]]:
@@ -212,7 +213,7 @@ def test_the_default_device_is_none_until_it_is_set() -> None:
 
 def test_a_compiled_module_names_the_module_that_it_compiles() -> None:
     module = Doubles()
-    assert harness_torch.compiled_module(torch.compile(module)) is module
+    assert harness_torch.compiled_module(cast("Doubles", torch.compile(module))) is module
     assert harness_torch.compiled_module(module) is None
 
 

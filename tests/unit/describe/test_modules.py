@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def test_a_graph_module_inside_another_module_claims_them_under_its_path_too():
 
 
 def test_a_compiled_module_claims_the_classes_of_the_module_inside():
-    claims = claimed_types_of(nn.Sequential(torch.compile(Net(), backend="eager")))
+    claims = claimed_types_of(nn.Sequential(cast("Net", torch.compile(Net(), backend="eager"))))
     assert claims["0"] == {f"{__name__}.Net"}
     assert claims["0.layer"] == claims["layer"] == {LINEAR}
 

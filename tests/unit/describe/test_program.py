@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from typing import cast
+
 import pytest
 import torch
 from torch._higher_order_ops.while_loop import while_loop
@@ -188,4 +191,4 @@ class Part(torch.nn.Module):
 
 def test_a_symbol_of_a_shape_is_used():
     constraints = program_of(torch.export.export(Part(), (torch.ones(4),))).constraints
-    assert (constraints.unused, constraints.ranges.keys()) == (frozenset(), {"u0"})
+    assert (constraints.unused, cast("AbstractSet[str]", constraints.ranges.keys())) == (frozenset[str](), {"u0"})

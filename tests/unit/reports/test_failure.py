@@ -36,7 +36,12 @@ RAISED = Finding(
 
 def text(*findings, status="failed", verbose=False, **options):
     outcome = Outcome(
-        case="net", engine="torch", mode="strict-serdes", status=Status(status), findings=findings, **options
+        case="net",
+        engine="torch",
+        mode="strict-serdes",
+        status=Status(status),  # type: ignore[call-arg]  # looks a member up
+        findings=findings,
+        **options,
     )
     return failure_text(outcome, reproduce="pytest x", verbose=verbose)
 

@@ -76,6 +76,7 @@ def doubled(program):
 
 def without_clamp(program):
     node = call(program, "aten.clamp")
+    assert isinstance(node.args[0], torch.fx.Node)
     use_instead(program, node, node.args[0])
     program.graph.erase_node(node)
 

@@ -22,7 +22,7 @@ class Torch(Echo):
 
 class Opinion(Echo):
     name = "opinion"
-    default_modes = ("nonstrict",)
+    default_modes: tuple[str, ...] = ("nonstrict",)
 
 
 class Wrong(Opinion):
@@ -166,7 +166,7 @@ def test_where_torch_cannot_go_it_is_asked_for_the_stage_before():
     assert run(Limited, Wrong, of="opinion").status == "engine_error"
 
     class Lacking(Torch):
-        decompose = None
+        decompose = None  # type: ignore[assignment]  # the engine lacks it
 
     assert run(Lacking, Wrong, of="opinion").status == "engine_error"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 import pytest
 
@@ -62,6 +63,6 @@ def test_the_waiting_doubles():
             waits.append(seconds)
             return len(waits) == 3
 
-    Progress(lambda line: None, delay=0.0)._watch("running net", Clockless())
+    Progress(lambda line: None, delay=0.0)._watch("running net", cast("threading.Event", Clockless()))
     assert waits[0] == 0.0
     assert waits == sorted(waits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -26,12 +27,13 @@ def plugin_of(*, threads=None, maxfail=0, source=pytest.Config.ArgsSource.TESTPA
         args_source=source,
         stash=stash(),
     )
-    plugin = ParallelPlugin(config, Options(active=True, threads=threads))
+    plugin = ParallelPlugin(cast("pytest.Config", config), Options(active=True, threads=threads))
     workers = []
     for name in ("gw0", "gw1"):
         node = SimpleNamespace(workerinput={"workerid": name})
         plugin.pytest_configure_node(node)
-        workers.append(ParallelPlugin(SimpleNamespace(workerinput=node.workerinput), Options(active=True)))
+        worker = SimpleNamespace(workerinput=node.workerinput)
+        workers.append(ParallelPlugin(cast("pytest.Config", worker), Options(active=True)))
     return plugin, *workers
 
 
@@ -42,7 +44,7 @@ def stash():
 def report_of(worker="gw0", nodeid="case_shop.py::net[echo-strict]", when="???"):
     report = pytest.TestReport(nodeid, ("case_shop.py", None, "case_shop.py"), {}, "failed", "gone", when)
     if worker:
-        report.node = node_of(worker)
+        report.node = node_of(worker)  # type: ignore[attr-defined]  # xdist adds it
     return report
 
 
