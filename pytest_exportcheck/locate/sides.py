@@ -158,11 +158,11 @@ class SteppedRun(torch.fx.Interpreter):
         value is copied into the tensor, so that its views see it too.
         """
         mine = self.env[node]
-        if self._writes and isinstance(mine, torch.Tensor) and isinstance(value, torch.Tensor):
-            try:
-                with torch.no_grad():
-                    mine.copy_(value)
-                return
-            except RuntimeError:  # several elements in one place of the storage
-                pass
-        self.env[node] = value
+        if not (self._writes and isinstance(mine, torch.Tensor) and isinstance(value, torch.Tensor)):
+            self.env[node] = value
+            return
+        try:
+            with torch.no_grad():
+                mine.copy_(value)
+        except RuntimeError:  # several elements in one place of the storage
+            self.env[node] = value
