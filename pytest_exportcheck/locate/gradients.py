@@ -21,8 +21,6 @@ from pytest_exportcheck.locate.results import user_outputs
 from pytest_exportcheck.locate.sides import Side
 from pytest_exportcheck.records import Alignment, DifferenceOrigin, Inputs, OriginRow
 
-MOST_ROWS = 5
-
 
 @dataclass(eq=False)
 class _Graded:

@@ -16,10 +16,9 @@ from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.recorder import Event, Owner, Recorded, Run, record
-from pytest_exportcheck.locate.sides import origin_node
+from pytest_exportcheck.locate.sides import MOST_ROWS, origin_node
 from pytest_exportcheck.records import DifferenceOrigin, NodeRecord, OriginKind, OriginNode, OriginRow
 
-MOST_ROWS = 5
 _WINDOW = 2**26  # bytes of values that are compared at once
 
 

@@ -18,10 +18,8 @@ from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.pairs import Pairs
 from pytest_exportcheck.locate.results import results_of
-from pytest_exportcheck.locate.sides import Side
+from pytest_exportcheck.locate.sides import MOST_ROWS, Side
 from pytest_exportcheck.records import Alignment, DifferenceOrigin, Inputs, OriginKind, OriginRow
-
-MOST_ROWS = 5
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from pytest_exportcheck.harness._torch import FakeTensor
 from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NodeRecord, OriginNode, ProgramRecord
 
+#: Rows of an origin at most.
+MOST_ROWS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
