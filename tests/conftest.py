@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,15 @@ SHARED = frozenset({"hypothesis", "numpy", "pytest_exportcheck", "sympy", "torch
 
 
 class Shared(pytester.SysModulesSnapshot):
-    """The modules before a run in this process, to which those of the shared packages are added when it ends."""
+    """The modules before a run in this process, to which those of the shared packages are added when it ends.
+
+    The run does not see the test files of this project: one that it writes may have the name of one of them.
+    """
 
     def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
         super().__init__(lambda name: name.partition(".")[0] in SHARED)
+        for name in [name for name in sys.modules if name.startswith("test_")]:
+            del sys.modules[name]
 
 
 pytester.SysModulesSnapshot = Shared  # type: ignore[misc]
