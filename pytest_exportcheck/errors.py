@@ -105,3 +105,32 @@ def with_message(error: _Error, message: str) -> _Error:
     """Give an error another message, such as one with a place; its class, its attributes and its cause stay."""
     error.args = (message, *error.args[1:])
     return error.with_traceback(None)
+
+
+class RuntimeFailure(ExportcheckError):
+    """A package that could not be loaded or called."""
+
+
+class RuntimeRaised(RuntimeFailure):
+    """An error of a runtime, in its own words."""
+
+    def __init__(self, runtime: str, doing: str, kind: str, text: str) -> None:
+        super().__init__(f"{runtime} raised at the {doing} of its package: {kind}: {text}")
+
+
+class RuntimeCrashed(RuntimeFailure):
+    """The end of the process in which a package was loaded or called."""
+
+    def __init__(self, runtime: str, doing: str, how: str, said: str) -> None:
+        super().__init__(f"{runtime} ended its process at the {doing} of its package ({how})." + _printed(said))
+
+
+class RuntimeHung(RuntimeFailure):
+    """A package that gave no answer in time."""
+
+    def __init__(self, runtime: str, doing: str, seconds: float, said: str) -> None:
+        super().__init__(f"{runtime} did not end the {doing} of its package within {seconds:g} s." + _printed(said))
+
+
+def _printed(said: str) -> str:
+    return f" It printed last:\n{said}" if said else ""

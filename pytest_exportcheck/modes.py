@@ -23,6 +23,10 @@ NONSTRICT = frozenset({"nonstrict", "nonstrict_postdispatch"})
 #: other.
 EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
+#: Edges that end in something that can only be called: what people ship. Only a name selects them, never ``default`` or
+#: ``all``.
+RUNTIMES = ("aoti", "onnx", "executorch", "executorch_xnnpack", "openvino")
+
 #: The name, in place of that of an engine, of an item that compares the captures of several engines.
 AGREE = "agree"
 
@@ -49,6 +53,8 @@ DEFAULT = (
 )
 
 ALL_DEPTH = 3
+
+_ORDER = (*EDGES, *RUNTIMES)
 
 _JOINT = "-"
 
@@ -186,23 +192,24 @@ def in_order(modes: Iterable[Mode]) -> list[Mode]:
     mode comes directly after the mode that it fuzzes.
     """
     return sorted(
-        set(modes), key=lambda mode: (_rank(mode.capture, CAPTURES), *(_rank(each, EDGES) for each in mode.edges))
+        set(modes), key=lambda mode: (_rank(mode.capture, CAPTURES), *(_rank(each, _ORDER) for each in mode.edges))
     )
 
 
 @dataclass(frozen=True)
 class ModeTree:
-    """All the modes that an engine with these captures and edges can run."""
+    """All the modes that an engine with these captures, edges and runtimes can run."""
 
     captures: tuple[str, ...]
     edges: tuple[str, ...]
+    runtimes: tuple[str, ...] = ()
 
     @staticmethod
-    def of(captures: Iterable[str], edges: Iterable[str]) -> ModeTree:
-        return ModeTree(_ordered(captures, CAPTURES), _ordered(edges, EDGES))
+    def of(captures: Iterable[str], edges: Iterable[str], runtimes: Iterable[str] = ()) -> ModeTree:
+        return ModeTree(_ordered(captures, CAPTURES), _ordered(edges, EDGES), _ordered(runtimes, RUNTIMES))
 
     def to_depth(self, depth: int) -> Iterator[Mode]:
-        """Yield every mode of at most ``depth`` stages, each before the ones that it is a prefix of."""
+        """Yield every mode of at most ``depth`` stages without a runtime, each before the ones that it is a prefix of."""
         for capture in self.captures:
             yield from self._below(Mode((capture,)), depth)
 
@@ -214,19 +221,29 @@ class ModeTree:
                     yield from self._below(mode.then(edge), depth)
 
     def allows(self, stage: str, edge: str) -> bool:
+        if stage in self.runtimes:
+            return False
         return stage not in YIELDS_CALLABLE_ONLY or edge in NEEDS_CALLABLE_ONLY
 
     def has(self, mode: Mode) -> bool:
+        known = (*self.edges, *self.runtimes)
         return mode.capture in self.captures and all(
-            edge in self.edges and self.allows(stage, edge) for stage, edge in pairwise(mode.stages)
+            edge in known and self.allows(stage, edge) for stage, edge in pairwise(mode.stages)
         )
+
+    def shipped(self, runtime: str) -> Iterator[Mode]:
+        """Yield the modes of at most three stages that end in a runtime."""
+        if runtime in self.runtimes:
+            before = (mode for mode in self.to_depth(ALL_DEPTH - 1) if self.allows(mode.last, runtime))
+            yield from (mode.then(runtime) for mode in before)
 
 
 def select(names: Sequence[str], trees: Sequence[ModeTree]) -> list[Mode]:
     """Return the modes that names and globs select, over several engines.
 
     ``default`` is the default set, with every added edge after ``nonstrict``; ``all`` is every mode of up to three
-    stages, of which a glob selects some. A name without a glob may have more stages.
+    stages, of which a glob selects some. A name without a glob may have more stages. Modes that end in a runtime are
+    selected by their names, and by globs that end in its name: ``*-onnx``.
 
     Raises
     ------
@@ -292,7 +309,8 @@ def _matches(name: str, every: Sequence[Mode], trees: Sequence[ModeTree]) -> lis
     if name == "all":
         return list(every)
     if _is_glob(name):
-        return [mode for mode in every if fnmatchcase(str(mode), name)]
+        shipped = (mode for tree in trees for mode in tree.shipped(name.rpartition(_JOINT)[2]))
+        return [mode for mode in dict.fromkeys((*every, *shipped)) if fnmatchcase(str(mode), name)]
     mode = Mode.parse(name)
     return [mode] if any(each.has(mode) for each in trees) else []
 
@@ -301,11 +319,14 @@ def _unknown(name: str, every: Sequence[Mode], trees: Sequence[ModeTree]) -> str
     near = difflib.get_close_matches(name, [*map(str, every), "default", "all"], n=1)
     captures = _ordered((each for tree in trees for each in tree.captures), CAPTURES)
     edges = _ordered((each for tree in trees for each in tree.edges), EDGES)
+    runtimes = _ordered((each for tree in trees for each in tree.runtimes), RUNTIMES)
     return (
         f"unknown mode {name!r}"
         + (f"; did you mean {near[0]!r}? " if near else ". ")
         + "A mode is a capture, then edges, joined by '-'. "
-        + f"Captures: {', '.join(captures)}. Edges: {', '.join(edges)}. Or a glob, 'default' or 'all'."
+        + f"Captures: {', '.join(captures)}. Edges: {', '.join(edges)}. "
+        + (f"Runtimes, at the end: {', '.join(runtimes)}. " if runtimes else "")
+        + "Or a glob, 'default' or 'all'."
     )
 
 

@@ -41,6 +41,7 @@ class Options:
     active: bool = False
     modes: tuple[str, ...] = ("default",)
     engines: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     only_sources: bool = False
     named: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ class Options:
         words = ["--exportcheck"]
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
         words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines else []
+        words += [f"--exportcheck-runtime={','.join(self.runtimes)}"] if self.runtimes else []
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
         words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
@@ -92,6 +94,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-engines",
         metavar="ENGINES",
         help="Comma-separated engine names and globs. Default: all, reference on a short set of modes as the second opinion. Ini: exportcheck_engines.",
+    )
+    group.addoption(
+        "--exportcheck-runtime",
+        metavar="RUNTIMES",
+        help="Also compile every case for these runtimes, comma-separated, and compare what the packages compute: aoti, onnx, "
+        "executorch, executorch_xnnpack, openvino. Ini: exportcheck_runtime.",
     )
     group.addoption(
         "--exportcheck-source",
@@ -165,6 +173,7 @@ def add_options(parser: pytest.Parser) -> None:
 _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_modes": ("As --exportcheck-modes.", []),
     "exportcheck_engines": ("As --exportcheck-engines.", []),
+    "exportcheck_runtime": ("As --exportcheck-runtime.", []),
     "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
@@ -221,6 +230,7 @@ def settings(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
+        runtimes=_words(config, "exportcheck_runtime"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         only_sources=config.getoption("exportcheck_only_sources"),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),

@@ -52,6 +52,8 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     kept = {
         name: value for name, value in after.state.items() if not is_taken_from_outside(evidence, before, name, value)
     }
+    if not _has_readable_state(evidence):
+        return
     for finding in _mutations(evidence, "state", before.state, kept, before.site):
         if _is_another_name(evidence, finding):
             continue
@@ -71,6 +73,11 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             else "a different number of random values was drawn",
             on=(before.site,),
         )
+
+
+def _has_readable_state(evidence: Evidence) -> bool:
+    """Return True if the state after a call can be read: a package of a runtime shows only what it returns."""
+    return "state" in evidence.contract
 
 
 def _draws(program: ProgramRecord) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+import torch
 
 from pytest_exportcheck.checks import CHECKS
 from pytest_exportcheck.engines import all_engines, select_engines
@@ -20,10 +23,15 @@ from pytest_exportcheck.records import Case, Check, Expectation
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.run.runtime_edges import COMPILED, RuntimeHost, with_runtimes
 from pytest_exportcheck.run.settings import Progress
+from pytest_exportcheck.runtimes import bundled
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
 #: up, and sizes that a program accepts or refuses against the declaration.
+#: Seconds after which the load or a call of a package counts as hanging.
+RUNTIME_TIMEOUT = 120.0
+
 OTHER_CHECKS = ("stage", "case", "sizes")
 
 
@@ -43,6 +51,7 @@ class Registry:
     problems: Sequence[str]
     fuzz: bool = False
     asked: bool = True
+    host: RuntimeHost | None = None
 
     @property
     def planned_modes(self) -> list[Mode]:
@@ -138,6 +147,7 @@ class Registry:
             progress=progress,
             journal=journal,
             compared=self.compared,
+            host=self.host,
         )
 
 
@@ -154,18 +164,20 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
     problems = [*engine_problems, *edge_problems, *check_problems]
     try:
-        every = all_engines(added_engines, _edges(edge_maps))
+        host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
+        every = with_runtimes(all_engines(added_engines, _edges(edge_maps)), bundled(), host)
         engines = select_engines(every, options.engines)
         return Registry(
             every_engine=every,
             engines=engines,
-            modes=select(options.modes, [_tree(engine) for engine in engines]),
+            modes=select((*options.modes, *_shipped(options, every)), [_tree(engine) for engine in engines]),
             may_add=options.modes == ("default",),
             checks=_checks(added_checks),
             overrides=Overrides.of(options.allow, options.forbid),
             fuzz=options.fuzz is not None,
             asked=bool(options.engines) or options.profile == "conformance",
             problems=problems,
+            host=host,
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
         raise with_message(error, "\n".join([str(error), *problems])) from None
@@ -175,9 +187,28 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
 _COMPARISON = Engine(name=AGREE, captures={}, edges={})
 
 
+def _shipped(options: Options, engines: Mapping[str, Engine]) -> list[str]:
+    """Return the modes of ``--exportcheck-runtime``.
+
+    Raises
+    ------
+    SelectionError
+        For a runtime that does not exist, with the nearest name.
+    """
+    known = in_order(Mode((CAPTURES[0], each)) for tree in map(_tree, engines.values()) for each in tree.runtimes)
+    names = [mode.last for mode in known]
+    for name in options.runtimes:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise SelectionError(f"unknown runtime {name!r}{meant} Runtimes: {', '.join(names)}.")
+    return [str(mode) for mode in known if mode.last in options.runtimes]
+
+
 def _tree(engine: Engine) -> ModeTree:
     """Return the modes that an engine can run."""
-    return ModeTree.of(engine.captures, engine.edges)
+    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) == COMPILED}
+    return ModeTree.of(engine.captures, set(engine.edges) - shipped, shipped)
 
 
 def _up_to_refusal(case: Case, mode: Mode) -> Mode:

@@ -18,6 +18,7 @@ from pytest_exportcheck.records import Case, Check, Judgement, Outcome
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_runner import CaseRunner
 from pytest_exportcheck.run.journal import Journal
+from pytest_exportcheck.run.runtime_edges import RuntimeHost
 from pytest_exportcheck.run.settings import (
     Compared,
     Progress,
@@ -45,7 +46,9 @@ class Runner:
         journal: Journal | None = None,
         fuzz: Fuzzing | None = None,
         compared: Compared = nothing_compared,
+        host: RuntimeHost | None = None,
     ) -> None:
+        self._host = host
         self._engines = engines
         self._profile = profile
         threads = threads or torch.get_num_threads()
@@ -115,7 +118,7 @@ class Runner:
 
     def _case_run(self, case: Case) -> CaseRunner:
         if self._current is None or self._current[0] is not case:
-            self._current = None  # released before the next case is built
+            self._end_case()  # released before the next case is built
             with self._settings.watch(case):
                 agreeing = frozenset(mode for name, mode in self._selected.get(id(case), ()) if name == AGREE)
                 self._current = (case, CaseRunner(case, self._settings, agreeing))
@@ -127,7 +130,12 @@ class Runner:
         if remaining:
             run.release(lambda name, made: any(e in (name, AGREE) and made.is_prefix_of(m) for e, m in remaining))
         else:
-            self._current = None
+            self._end_case()
+
+    def _end_case(self) -> None:
+        self._current = None
+        if self._host is not None:
+            self._host.close()
 
     def _judge_without_case(self, case: Case, engine: str, mode: Mode) -> Judgement:
         first, message = self._not_set_up[id(case)]

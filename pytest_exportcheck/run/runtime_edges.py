@@ -1,0 +1,89 @@
+"""The edges that end in a runtime, and the process and the folder that the packages of a case use."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
+from pytest_exportcheck.engines.protocol import Edge, Engine, StageArtifact
+from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.runtimes.package import Package, compiled
+from pytest_exportcheck.runtimes.process import RuntimeProcess
+from pytest_exportcheck.runtimes.protocol import Runtime
+
+#: The contract of an edge that ends in a runtime.
+COMPILED = "compiled"
+
+
+class RuntimeHost:
+    """The owner of the child process of the case that runs, and of the folders of its packages.
+
+    ``timeout`` is in seconds, for one load or call.
+    """
+
+    def __init__(self, *, timeout: float, threads: int) -> None:
+        self._timeout, self._threads = timeout, threads
+        self._process: RuntimeProcess | None = None
+        self._folder: Path | None = None
+
+    def process(self) -> RuntimeProcess:
+        """Return the process of the case; it starts when it is first asked for something."""
+        if self._process is None:
+            self._process = RuntimeProcess(timeout=self._timeout, threads=self._threads)
+        return self._process
+
+    def folder(self, name: str) -> Path:
+        """Make an empty folder for a package."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="exportcheck-"))
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+
+    def close(self) -> None:
+        """End the process, and remove the packages: the case has ended."""
+        process, folder = self._process, self._folder
+        self._process = self._folder = None
+        if process is not None:
+            process.close()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_runtimes(engines: Mapping[str, Engine], runtimes: Iterable[Runtime], host: RuntimeHost) -> dict[str, Engine]:
+    """Return the engines, each with an edge to every runtime."""
+    given = list(runtimes)
+    edges = {each.name: _edge(each, host) for each in given}
+    like = dict.fromkeys(edges, COMPILED)
+    return {
+        name: replace(engine, edges={**engine.edges, **edges}, contract_of={**engine.contract_of, **like})
+        for name, engine in engines.items()
+    }
+
+
+def _edge(runtime: Runtime, host: RuntimeHost) -> Edge:
+    def edge(given: StageArtifact) -> Package:
+        missing = [name for name in runtime.needs if not _is_installed(name)]
+        if missing:
+            raise Unsupported(_missing(runtime, missing))
+        return compiled(runtime, program_of(given), host.folder(runtime.name), host.process)
+
+    return wrapped_edge(edge, f"runtime {runtime.name!r}")
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _missing(runtime: Runtime, missing: Iterable[Any]) -> str:
+    names = ", ".join(missing)
+    how = f"pip install pytest-exportcheck[{runtime.extra}]" if runtime.extra else f"pip install {names}"
+    return f"{names} must be installed: {how}"

@@ -1,0 +1,118 @@
+"""The child process: loads packages and calls them. It imports torch and the runtimes only, nothing of the user's repo.
+
+The other process speaks first. A message is a JSON object after its length in four bytes; tensors lie in two shared
+files, one for each direction. What a runtime prints goes into a log file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import random
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_LENGTH = struct.Struct("<I")
+
+#: Files in the folder that both processes know.
+INPUTS, OUTPUTS, LOG = "inputs", "outputs", "log"
+
+
+def send(stream: BinaryIO, message: Mapping[str, Any]) -> None:
+    """Write a message."""
+    content = json.dumps(message).encode()
+    stream.write(_LENGTH.pack(len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> dict[str, Any] | None:
+    """Read a message; None where the other process has ended."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    content = stream.read(length)
+    return json.loads(content) if len(content) == length else None
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, folder: Path) -> None:
+    """Answer requests until there are no more."""
+    server = _Server(folder)
+    while (request := receive(requests)) is not None:
+        try:
+            answer = server.answer(request)
+        except (Exception, SystemExit) as error:
+            answer = {"error": type(error).__name__, "text": str(error)}
+        send(answers, answer)
+
+
+class _Server:
+    """The packages that are loaded, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        from pytest_exportcheck.runtimes.exchange import SharedFile
+
+        self._inputs, self._outputs = SharedFile(folder / INPUTS), SharedFile(folder / OUTPUTS)
+        self._loaded: dict[str, Any] = {}
+
+    def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        started = time.perf_counter()
+        match request["do"]:
+            case "load":
+                runtime = _runtime(*request["runtime"])
+                self._loaded[request["package"]] = runtime.load(Path(request["folder"]))
+                answer: dict[str, Any] = {}
+            case "call":
+                answer = self._call(request)
+            case "drop":
+                self._loaded.pop(request["package"], None)
+                answer = {}
+            case other:
+                raise ValueError(f"unknown request {other!r}")
+        return {**answer, "seconds": time.perf_counter() - started}
+
+    def _call(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        import torch
+
+        random.seed(request["seed"])
+        torch.manual_seed(request["seed"])
+        inputs = self._inputs.get(request["inputs"])
+        with torch.no_grad():
+            outputs = self._loaded[request["package"]](inputs)
+        return {"outputs": self._outputs.put(list(outputs))}
+
+
+def _runtime(module: str, name: str, file: str) -> Any:
+    """Return a runtime by its class. One of a user is imported from its file, if no import finds its module."""
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        spec = importlib.util.spec_from_file_location(module, file) if file else None
+        if spec is None or spec.loader is None:
+            raise
+        found = importlib.util.module_from_spec(spec)
+        sys.modules[module] = found
+        spec.loader.exec_module(found)
+    made: Any = found
+    for part in name.split("."):
+        made = getattr(made, part)
+    return made()
+
+
+def main(requests: int, answers: int, folder: str, threads: int) -> None:
+    """Redirect what runtimes print, and serve. ``requests`` and ``answers`` are descriptors of open pipes."""
+    log = os.open(Path(folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    import torch
+
+    torch.set_num_threads(threads)
+    with os.fdopen(requests, "rb") as reading, os.fdopen(answers, "wb") as writing:
+        send(writing, {"ready": torch.__version__})
+        serve(reading, writing, Path(folder))

@@ -1,0 +1,42 @@
+"""OpenVINO on the CPU, in the precision of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_exportcheck.runtimes.interface import Interface
+from pytest_exportcheck.runtimes.protocol import Fact, Loaded
+
+_FILE = "model.xml"
+
+
+class OpenVino:
+    """The runtime ``openvino``. By default its CPU plugin may compute in bfloat16; here it uses float32."""
+
+    name = "openvino"
+    needs = ("openvino",)
+    extra = "openvino"
+
+    def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
+        import openvino
+
+        model = openvino.convert_model(program)
+        openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
+        return {"nodes": len(model.get_ordered_ops()), "precision": "f32"}
+
+    def load(self, folder: Path) -> Loaded:
+        import openvino
+
+        compiled = openvino.compile_model(folder / _FILE, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        interface = Interface.read(folder)
+
+        def call(inputs: Sequence[Any]) -> Sequence[Any]:
+            import torch
+
+            given = [torch.as_tensor(each).contiguous().numpy() for each in interface.tensors(inputs)]
+            found = compiled(given).to_tuple()
+            return interface.filled([torch.as_tensor(each) for each in found])
+
+        return call

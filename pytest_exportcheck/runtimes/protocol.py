@@ -1,0 +1,46 @@
+"""What a runtime is: how a program is compiled, and how the package is loaded and called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+#: A loaded package: takes the inputs as a flat list in the order of the program's own, returns its outputs likewise.
+Loaded: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+
+#: A fact about a package or a runtime: sizes in bytes, numbers of nodes, names of devices.
+Fact: TypeAlias = int | float | str
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """A runtime. It is made without arguments, in this process and in the child process.
+
+    ``name`` is the name of the edge. ``needs`` are the distributions that must be installed, ``extra`` the extra of
+    this project that installs them, empty for a runtime that a user adds.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    extra: str
+
+    def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
+        """Compile a program into files of a folder, and return facts about them. Runs in this process, where the
+        operators and classes of the user are registered.
+
+        Parameters
+        ----------
+        program
+            An ``ExportedProgram``, which must not be edited.
+        folder
+            An empty folder.
+
+        Raises
+        ------
+        Unsupported
+            Where the runtime has no kernel for an operator or a dtype of the program, in its own words.
+        """
+
+    def load(self, folder: Path) -> Loaded:
+        """Load what ``compile`` wrote. Runs in the child process."""
