@@ -25,7 +25,7 @@ EDGES = ("decompose", "serdes", "retrace", "interop", "unflatten")
 
 #: Edges that end in something that can only be called: what people ship. Only a name selects them, never ``default`` or
 #: ``all``.
-RUNTIMES = ("aoti", "onnx", "executorch", "executorch_xnnpack", "openvino")
+RUNTIMES = ("reload", "aoti", "onnx", "executorch", "executorch_xnnpack", "openvino")
 
 #: The name, in place of that of an engine, of an item that compares the captures of several engines.
 AGREE = "agree"

@@ -28,6 +28,8 @@ def check(evidence: Evidence) -> list[Finding]:
         if not before.raised and not after.raised
         for finding in _call(evidence, before, after)
     ]
+    if not _has_readable_state(evidence):
+        return [*found, *_forgotten(evidence)]
     changed = changes_of(evidence.before) or any(each.rebound for each in evidence.before.observations)
     wrong = outputs.check(evidence) if changed else []
     if not wrong and not may_depend(evidence):
@@ -72,6 +74,25 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
             if deterministic
             else "a different number of random values was drawn",
             on=(before.site,),
+        )
+
+
+def _forgotten(evidence: Evidence) -> Iterator[Finding]:
+    """Report state that a package does not keep: its first call is right, and a later one, which depends on the state,
+    yields other outputs.
+    """
+    names = sorted({name for each in evidence.before.observations for name in each.state})
+    wrong = [each for each in outputs.check(evidence) if each.key == "value"] if names else []
+    first = evidence.before.observations[0].site
+    if wrong and all(first not in each.on for each in wrong):
+        what = ", ".join(names)
+        yield _FINDING.at(
+            f"state {what}",
+            "dropped",
+            "value",
+            "kept from call to call",
+            "the value of the file at every call",
+            on=tuple(dict.fromkeys(site for each in wrong for site in each.on)),
         )
 
 

@@ -8,6 +8,9 @@ loaded where a function here is called, not with this module.
 from __future__ import annotations
 
 import enum
+import importlib
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -251,6 +254,56 @@ def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
 
     capture: Callable[..., torch.export.ExportedProgram] = _export
     return capture
+
+
+def compile_by_inductor(program: torch.export.ExportedProgram, package: str) -> None:
+    """Compile a program by AOTInductor into a package, whose path ends in ``.pt2``; its functions have no public names
+    (2.13).
+    """
+    from torch import _inductor
+
+    _inductor.aoti_compile_and_package(program, package_path=package)
+
+
+def runner_of_package(package: str) -> Callable[[list[torch.Tensor]], list[torch.Tensor | None]]:
+    """Load a package of AOTInductor. The function that it returns takes and returns flat lists: the public one needs the
+    classes of the user (2.13).
+    """
+    from torch import _inductor
+
+    loader: Any = _inductor.aoti_load_package(package).loader
+    run: Callable[[list[torch.Tensor]], list[torch.Tensor | None]] = loader.run
+    return run
+
+
+def registered_at(operator: str) -> str:
+    """Return the file and line that registers an operator, such as ``shop::twice``: of its Python function, or as torch's
+    table of operators has it, which only a private function prints. Empty if neither is known (2.13).
+    """
+    from torch._library import custom_ops
+
+    defined = custom_ops.OPDEFS.get(operator)
+    if defined is not None:
+        code = inspect.unwrap(defined._init_fn).__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    found = re.search(r"registered at (\S+:\d+)", torch._C._dispatch_dump(operator))
+    return found[1] if found else ""
+
+
+def runner_of_executorch(file: str) -> Callable[[tuple[Any, ...]], list[Any]]:
+    """Load a ``.pte`` file. ``executorch.runtime`` has the same bindings under public names, and imports the compiler
+    with them, which takes seconds (ExecuTorch 1.5).
+    """
+    try:
+        bindings = importlib.import_module("executorch.extension.pybindings._C")
+    except ImportError:
+        bindings = importlib.import_module("executorch.extension.pybindings.portable_lib")
+    module = bindings._load_for_executorch(file)
+
+    def run(inputs: tuple[Any, ...]) -> list[Any]:
+        return list(module.run_method("forward", inputs))
+
+    return run
 
 
 def refusals_of_capture() -> tuple[type[Exception], ...]:

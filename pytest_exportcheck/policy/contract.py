@@ -43,9 +43,10 @@ COLUMN = {
     "strict_postdispatch": "postdispatch",
     "interop": "serdes",
     **dict.fromkeys(RUNTIMES, "compiled"),
+    "reload": "reloaded",
 }
 
-COLUMNS = ("capture", "postdispatch", "decompose", "serdes", "retrace", "unflatten", "compiled")
+COLUMNS = ("capture", "postdispatch", "decompose", "serdes", "retrace", "unflatten", "reloaded", "compiled")
 
 
 def _row(*levels: _Level | Literal["-"]) -> Mapping[str, _Level]:
@@ -81,25 +82,25 @@ class _Table(TypedDict):
 #: Below autograd composite operators take other kernels (an LSTM's outputs move by 6e-8; eager's own move by 3e-8
 #: without grad), so ``postdispatch`` is compared closely, not bit by bit.
 _TABLE: _Table = {
-    #                  capture          postdispatch     decompose   serdes   retrace     unflatten     compiled
-    "outputs": _row("bits", "close", "close", "bits", "bits", "bits", "close"),
-    "effects": _row("bits", "close", "close", "bits", "bits", "bits", "close"),
-    "aliasing": _row("equal", "equal", "equal", "equal", "equal", "equal", "-"),
-    "gradients": _row("bits", "report", "values", "bits", "bits", "bits", "-"),
-    "state": _row("the same", "the same", "the same", "equal", "as the module", "as the module", "-"),
-    "constants": _row("sane", "sane", "equal", "equal", "values", "-", "-"),
-    "constraints": _row("declared", "declared", "lowered", "equal", "accepts", "-", "-"),
-    "signature": _row("sane", "sane", "inputs", "equal", "kinds", "-", "-"),
-    "nodes": _row("sane", "sane", "-", "equal", "sequence", "-", "-"),
-    "metadata": _row("present", "present", "kept", "equal", "paths", "-", "-"),
-    "val": _row("run", "run", "run", "equal", "run", "-", "-"),
-    "call_spec": _row("equal", "equal", "equal", "equal", "equal", "-", "-"),
-    "module_calls": _row("-", "-", "equal", "equal", "equal", "submodules", "-"),
-    "examples": _row("given", "given", "equal", "equal", "-", "-", "-"),
-    "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "captured", "-", "-"),
-    "defaults": _row("explicit", "explicit", "-", "-", "-", "-", "-"),
-    "rejects": _row("refused", "refused", "refused", "refused", "refused", "-", "refused"),
-    "stability": _row("-", "-", "-", "repeated", "repeated", "-", "-"),
+    #                  capture          postdispatch     decompose   serdes   retrace     unflatten     reloaded  compiled
+    "outputs": _row("bits", "close", "close", "bits", "bits", "bits", "bits", "close"),
+    "effects": _row("bits", "close", "close", "bits", "bits", "bits", "bits", "close"),
+    "aliasing": _row("equal", "equal", "equal", "equal", "equal", "equal", "-", "-"),
+    "gradients": _row("bits", "report", "values", "bits", "bits", "bits", "-", "-"),
+    "state": _row("the same", "the same", "the same", "equal", "as the module", "as the module", "-", "-"),
+    "constants": _row("sane", "sane", "equal", "equal", "values", "-", "-", "-"),
+    "constraints": _row("declared", "declared", "lowered", "equal", "accepts", "-", "-", "-"),
+    "signature": _row("sane", "sane", "inputs", "equal", "kinds", "-", "-", "-"),
+    "nodes": _row("sane", "sane", "-", "equal", "sequence", "-", "-", "-"),
+    "metadata": _row("present", "present", "kept", "equal", "paths", "-", "-", "-"),
+    "val": _row("run", "run", "run", "equal", "run", "-", "-", "-"),
+    "call_spec": _row("equal", "equal", "equal", "equal", "equal", "-", "-", "-"),
+    "module_calls": _row("-", "-", "equal", "equal", "equal", "submodules", "-", "-"),
+    "examples": _row("given", "given", "equal", "equal", "-", "-", "-", "-"),
+    "verifiers": _row("TRAINING", "ATEN", "ATEN", "equal", "captured", "-", "-", "-"),
+    "defaults": _row("explicit", "explicit", "-", "-", "-", "-", "-", "-"),
+    "rejects": _row("refused", "refused", "refused", "refused", "refused", "-", "refused", "refused"),
+    "stability": _row("-", "-", "-", "repeated", "repeated", "-", "-", "-"),
 }
 
 #: The same table, for code that looks checks up by name.
@@ -117,16 +118,16 @@ ALIGNMENT: Mapping[str, str] = {"decompose": "origin", "serdes": "names", "retra
 #: ``present``: there, and valid. ``kept``: as on the node that this one was made from; annotations may be added.
 #: ``paths``: paths and types only.
 METADATA: Mapping[str, Mapping[str, MetadataLevel]] = {
-    "stack_trace": _row("present", "present", "kept", "equal", "-", "-", "-"),
-    "nn_module_stack": _row("present", "present", "paths", "equal", "paths", "-", "-"),
-    "torch_fn": _row("present", "present", "-", "equal", "-", "-", "-"),
-    "from_node": _row("-", "-", "-", "equal", "-", "-", "-"),
-    "source_fn_stack": _row("-", "-", "-", "equal", "-", "-", "-"),
-    "unbacked_bindings": _row("-", "-", "-", "equal", "-", "-", "-"),
-    "custom": _row("-", "-", "kept", "equal", "-", "-", "-"),
-    "placeholder.custom": _row("-", "-", "kept", "equal", "-", "-", "-"),
-    "placeholder.requires_grad": _row("-", "-", "equal", "equal", "equal", "-", "-"),
-    "output.custom": _row("-", "-", "-", "equal", "-", "-", "-"),
+    "stack_trace": _row("present", "present", "kept", "equal", "-", "-", "-", "-"),
+    "nn_module_stack": _row("present", "present", "paths", "equal", "paths", "-", "-", "-"),
+    "torch_fn": _row("present", "present", "-", "equal", "-", "-", "-", "-"),
+    "from_node": _row("-", "-", "-", "equal", "-", "-", "-", "-"),
+    "source_fn_stack": _row("-", "-", "-", "equal", "-", "-", "-", "-"),
+    "unbacked_bindings": _row("-", "-", "-", "equal", "-", "-", "-", "-"),
+    "custom": _row("-", "-", "kept", "equal", "-", "-", "-", "-"),
+    "placeholder.custom": _row("-", "-", "kept", "equal", "-", "-", "-", "-"),
+    "placeholder.requires_grad": _row("-", "-", "equal", "equal", "equal", "-", "-", "-"),
+    "output.custom": _row("-", "-", "-", "equal", "-", "-", "-", "-"),
 }
 
 #: Largest distance of a "close" tensor from the expected one: relative to its largest absolute value, and absolute.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from pytest_exportcheck.checks import explained
+from pytest_exportcheck.checks import deduplicated, explained
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
@@ -18,10 +18,12 @@ from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
-from pytest_exportcheck.run.judging import Judge, Judgement, operators_of
+from pytest_exportcheck.run.judging import Judge, Judgement, contract_stage, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.runtime_calls import RuntimeCalls
+from pytest_exportcheck.run.runtime_edges import COMPILED
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
@@ -57,6 +59,7 @@ class CaseRunner:
             lambda run, mode: self._samples.observed(run, mode) if mode in agreeing else None,
         )
         self._fuzz = FuzzStages(self._observed, self._judge, self._maker, sizes, self.seconds)
+        self._package_calls = RuntimeCalls(self._observed, self._samples)
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings, agreeing=agreeing), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
@@ -156,10 +159,21 @@ class CaseRunner:
             if accepted:
                 stage.findings, stage.record = accepted, None
             else:
-                self._observed.attempts.at(
-                    "the record of the stage", lambda: self._hold(engine, stage, parent, findings), None
-                )
+                at = self._observed.attempts.at
+                at("the record of the stage", lambda: self._hold(engine, stage, parent, findings), None)
+                if contract_stage(engine, mode) == COMPILED:
+                    at("further calls of the package", lambda: self._call_further(engine, stage), None)
         return stage
+
+    def _call_further(self, engine: Engine, stage: StageResult) -> None:
+        """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault."""
+        if stage.artifact is None or any(each.verdict == "broken" for each in stage.findings):
+            return
+        oracle = self._observed.oracles.of(engine.name, stage.mode)
+        compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {})
+        found, notes = self._package_calls.made(engine, stage.mode, stage.artifact, compare)
+        stage.findings = deduplicated([*stage.findings, *self._judge.judged(engine, stage.mode, found, ())])
+        stage.notes = (*stage.notes, *notes)
 
     def _fail(
         self, engine: Engine, stage: StageResult, parent: StageResult | None, error: BaseException, logged: list[str]

@@ -23,7 +23,7 @@ from pytest_exportcheck.records import Case, Check, Expectation
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import Runner
-from pytest_exportcheck.run.runtime_edges import COMPILED, RuntimeHost, with_runtimes
+from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED, RuntimeHost, with_runtimes
 from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.runtimes import bundled
 
@@ -207,7 +207,7 @@ def _shipped(options: Options, engines: Mapping[str, Engine]) -> list[str]:
 
 def _tree(engine: Engine) -> ModeTree:
     """Return the modes that an engine can run."""
-    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) == COMPILED}
+    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) in (COMPILED, RELOADED)}
     return ModeTree.of(engine.captures, set(engine.edges) - shipped, shipped)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
 from pytest_exportcheck.engines.protocol import Edge, Engine, StageArtifact
 from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.runtimes import reloads
 from pytest_exportcheck.runtimes.package import Package, compiled
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Runtime
 
 #: The contract of an edge that ends in a runtime.
-COMPILED = "compiled"
+COMPILED, RELOADED = "compiled", "reloaded"
 
 
 class RuntimeHost:
@@ -56,13 +57,14 @@ class RuntimeHost:
 
 def with_runtimes(engines: Mapping[str, Engine], runtimes: Iterable[Runtime], host: RuntimeHost) -> dict[str, Engine]:
     """Return the engines, each with an edge to every runtime."""
-    given = list(runtimes)
-    edges = {each.name: _edge(each, host) for each in given}
-    like = dict.fromkeys(edges, COMPILED)
-    return {
-        name: replace(engine, edges={**engine.edges, **edges}, contract_of={**engine.contract_of, **like})
-        for name, engine in engines.items()
-    }
+    edges = {each.name: _edge(each, host) for each in runtimes}
+    reloading = reloads()
+    found = {}
+    for name, engine in engines.items():
+        own = {**edges, "reload": _edge(reloading[name], host)} if name in reloading else edges
+        like = {edge: RELOADED if edge == "reload" else COMPILED for edge in own}
+        found[name] = replace(engine, edges={**engine.edges, **own}, contract_of={**engine.contract_of, **like})
+    return found
 
 
 def _edge(runtime: Runtime, host: RuntimeHost) -> Edge:

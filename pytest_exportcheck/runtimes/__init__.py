@@ -10,6 +10,13 @@ from __future__ import annotations
 from pytest_exportcheck.runtimes.protocol import Runtime
 
 
+def reloads() -> dict[str, Runtime]:
+    """Return the runtimes that save a program and load it in a fresh interpreter, by the name of the engine."""
+    from pytest_exportcheck.runtimes.reload import ReferenceReload, TorchReload
+
+    return {"torch": TorchReload(), "reference": ReferenceReload()}
+
+
 def bundled() -> tuple[Runtime, ...]:
     """Return the runtimes of this project, whether what they need is installed or not."""
     from pytest_exportcheck.runtimes.aoti import Aoti

@@ -1,4 +1,4 @@
-"""AOTInductor: a package with a compiled library, as ``torch._inductor.aoti_compile_and_package`` writes it."""
+"""AOTInductor: a package with a compiled library, the format that torch's own compiler writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.harness._torch import compile_by_inductor, runner_of_package
 from pytest_exportcheck.runtimes.interface import Interface
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
@@ -20,19 +21,15 @@ class Aoti:
     extra = ""
 
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
-        import torch
-
-        torch._inductor.aoti_compile_and_package(program, package_path=str(folder / _FILE))
+        compile_by_inductor(program, str(folder / _FILE))
         return {}
 
     def load(self, folder: Path) -> Loaded:
-        import torch
-
-        loader = torch._inductor.aoti_load_package(str(folder / _FILE)).loader
+        run = runner_of_package(str(folder / _FILE))
         interface = Interface.read(folder)
 
         def call(inputs: Sequence[Any]) -> Sequence[Any]:
-            outputs = loader.run(interface.tensors(inputs))
+            outputs = run(interface.tensors(inputs))
             return interface.filled([each for each in outputs if each is not None])
 
         return call

@@ -1,6 +1,6 @@
 """The child process: loads packages and calls them. It imports torch and the runtimes only, nothing of the user's repo.
 
-The other process speaks first. A message is a JSON object after its length in four bytes; tensors lie in two shared
+The other process speaks first. A message is a JSON object after its length in four bytes; tensors are in two shared
 files, one for each direction. What a runtime prints goes into a log file.
 """
 
@@ -42,7 +42,7 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, folder: Path) -> None:
-    """Answer requests until there are no more."""
+    """Serve requests until the other process ends."""
     server = _Server(folder)
     while (request := receive(requests)) is not None:
         try:
@@ -106,7 +106,7 @@ def _runtime(module: str, name: str, file: str) -> Any:
 
 
 def main(requests: int, answers: int, folder: str, threads: int) -> None:
-    """Redirect what runtimes print, and serve. ``requests`` and ``answers`` are descriptors of open pipes."""
+    """Run the child process: what runtimes print goes into the log. ``requests`` and ``answers`` are open pipes."""
     log = os.open(Path(folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)

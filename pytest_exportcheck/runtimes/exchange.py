@@ -1,6 +1,6 @@
-"""Tensors from one process to another: their bytes lie in a file that both map into memory.
+"""Tensors from one process to another: through a file that both map into memory.
 
-A tensor keeps its strides: the elements between its first and its last one are copied as they lie. Imports torch only.
+A tensor keeps its strides: the elements between its first and its last one are copied as they are. Imports torch only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 
 #: A leaf in a message: a number, a text or None as it is, a tensor as its place in the file.
-Leaf: TypeAlias = "int | float | bool | str | None | dict[str, Any]"
+Leaf: TypeAlias = "int | float | bool | str | dict[str, Any] | None"
 
 #: Bytes at multiples of which tensors begin; runtimes read some of them as vectors of this size.
 ALIGNED = 64
@@ -62,7 +62,9 @@ class SharedFile:
         if self._mapped is None or self._mapped.numel() < size:
             present = self.path.stat().st_size if self.path.exists() else 0
             self._mapped = None  # before it grows: the old map ends too early
-            self._mapped = torch.from_file(str(self.path), shared=True, size=max(size, present, 4096), dtype=torch.uint8)
+            self._mapped = torch.from_file(
+                str(self.path), shared=True, size=max(size, present, 4096), dtype=torch.uint8
+            )
         return self._mapped
 
 
@@ -105,4 +107,6 @@ def _plain(leaf: Any) -> Leaf:
         return leaf
     if isinstance(leaf, complex):
         return {"complex": [leaf.real, leaf.imag]}
-    raise TypeError(f"a value of type {type(leaf).__module__}.{type(leaf).__qualname__} cannot be given to another process")
+    raise TypeError(
+        f"a value of type {type(leaf).__module__}.{type(leaf).__qualname__} cannot be given to another process"
+    )

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.harness._torch import runner_of_executorch
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
 _FILE, _WRITTEN = "model.pte", "written.json"
@@ -23,10 +25,16 @@ class ExecuTorch:
         from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
         from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
 
-        lowered = to_edge_transform_and_lower(program, partitioner=self._partitioners())
+        try:
+            lowered = to_edge_transform_and_lower(program, partitioner=self._partitioners())
+        except Exception as error:
+            raise _unsupported(error) or error from None
         # Without the pass a buffer that forward changes begins as zeros: its value is not in the file.
         buffers = list(dict(program.named_buffers()))
-        made = lowered.to_executorch(ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(buffers)]))
+        try:
+            made = lowered.to_executorch(ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(buffers)]))
+        except RuntimeError as error:
+            raise _unsupported(error) or error from None
         with (folder / _FILE).open("wb") as file:
             made.write_to_file(file)
         (folder / _WRITTEN).write_text(json.dumps(_written(made.exported_program().graph_signature)))
@@ -36,14 +44,11 @@ class ExecuTorch:
         return []
 
     def load(self, folder: Path) -> Loaded:
-        from executorch.runtime import Runtime, Verification
-
-        program = Runtime.get().load_program(folder / _FILE, verification=Verification.Minimal)
-        method = program.load_method("forward")
+        run = runner_of_executorch(str(folder / _FILE))
         written: list[int] = json.loads((folder / _WRITTEN).read_text())
 
         def call(inputs: Sequence[Any]) -> Sequence[Any]:
-            outputs = list(method.execute(list(inputs)))
+            outputs = run(tuple(inputs))
             for number in written:
                 inputs[number].copy_(outputs.pop(0))
             return outputs
@@ -60,6 +65,17 @@ class ExecuTorchXnnpack(ExecuTorch):
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
         return [XnnpackPartitioner()]
+
+
+#: Words of the errors for an operator that has no kernel.
+_REFUSALS = ("is not in Core ATen opset", "Missing out variants")
+
+
+def _unsupported(error: Exception) -> Unsupported | None:
+    """Return the words of ExecuTorch, if it has no kernel for an operator."""
+    lines = str(error).strip().splitlines()
+    said = next((line for line in lines if any(each in line for each in _REFUSALS)), "")
+    return Unsupported(said.strip(' "')) if said else None
 
 
 def _written(signature: Any) -> list[int]:

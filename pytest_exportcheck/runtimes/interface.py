@@ -1,6 +1,6 @@
 """The inputs and outputs of a package: which are tensors, and the values of those that are constants of the program.
 
-It lies beside the package as JSON, because the child process has no program.
+A file of the package has them as JSON, because the child process has no program.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Interface:
         return [each for each, place in zip(inputs, self.inputs, strict=True) if place.kind != "constant"]
 
     def filled(self, outputs: Sequence[Any]) -> list[Any]:
-        """Return all outputs, for a runtime that returns only those that are no constants."""
+        """Return all outputs, for a runtime that returns only tensors and numbers."""
         return list(self._filled(iter(outputs)))
 
     def _filled(self, outputs: Iterator[Any]) -> Iterator[Any]:

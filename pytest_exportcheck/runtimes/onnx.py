@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes.interface import Interface
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
@@ -22,9 +23,14 @@ class Onnx:
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         import torch
 
-        exported = torch.onnx.export(program, dynamo=True, verbose=False)
+        try:
+            exported = torch.onnx.export(program, dynamo=True, verbose=False)
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise _unsupported(error) or error from None
+        if exported is None:
+            raise Unsupported("torch.onnx.export returned None")
         exported.save(str(folder / _FILE))
-        return {"nodes": sum(1 for _ in exported.model.graph)}
+        return {"nodes": len(list(exported.model.graph))}
 
     def load(self, folder: Path) -> Loaded:
         import onnxruntime
@@ -39,6 +45,16 @@ class Onnx:
             return interface.filled([_leaf(each) for each in found])
 
         return call
+
+
+def _unsupported(error: BaseException) -> Unsupported | None:
+    """Return the words of the exporter, if it has no ONNX function for an operator."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ == "DispatchError":
+            return Unsupported(str(cause).strip().splitlines()[0])
+        cause = cause.__cause__
+    return None
 
 
 def _array(leaf: Any) -> Any:

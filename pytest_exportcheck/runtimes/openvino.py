@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes.interface import Interface
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
@@ -21,8 +22,12 @@ class OpenVino:
 
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         import openvino
+        import openvino.frontend
 
-        model = openvino.convert_model(program)
+        try:
+            model = openvino.convert_model(program)
+        except openvino.frontend.OpConversionFailure as error:
+            raise Unsupported(_summary(str(error))) from None
         openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
         return {"nodes": len(model.get_ordered_ops()), "precision": "f32"}
 
@@ -40,3 +45,8 @@ class OpenVino:
             return interface.filled([torch.as_tensor(each) for each in found])
 
         return call
+
+
+def _summary(text: str) -> str:
+    """Return the operators that OpenVINO cannot convert, in its words."""
+    return " ".join(line.strip(" -") for line in text.partition("Summary:")[2].splitlines()).strip() or text

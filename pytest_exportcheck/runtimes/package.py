@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.errors import RuntimeFailure, Unsupported
+from pytest_exportcheck.errors import RuntimeFailure, Unsupported, with_message
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import same_bits
+from pytest_exportcheck.runtimes.dependencies import dependencies_of
 from pytest_exportcheck.runtimes.interface import Interface, interface_of
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Fact, Runtime
@@ -21,7 +22,7 @@ from pytest_exportcheck.runtimes.protocol import Fact, Runtime
 @dataclass(frozen=True, eq=False)
 class Package:
     """A compiled program. ``in_spec`` and ``out_spec`` are the program's; ``process`` returns the child process of the
-    case; ``facts`` are about the package.
+    case; ``facts`` are about the package; ``unused`` has the names under which it is loaded and was not called yet.
     """
 
     runtime: Runtime
@@ -31,6 +32,7 @@ class Package:
     out_spec: Any
     process: Callable[[], RuntimeProcess]
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
 
     def callable(self) -> Callable[..., Any]:
         """Return a function of the user's arguments. The package is loaded for it: its state is that of the file."""
@@ -40,11 +42,9 @@ class Package:
 class _Loaded:
     """A package as one function, which loads it at the first call."""
 
-    _names = itertools.count()
-
     def __init__(self, package: Package) -> None:
         self._package = package
-        self._name = f"{package.runtime.name} {next(self._names)}"
+        self._name = package.unused.pop() if package.unused else _name_of(package.runtime)
         self._was_loaded = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,8 +70,18 @@ class _Loaded:
             kwargs = {name: kwargs[name] for name in names}
         leaves, given = pytree.tree_flatten((tuple(args), dict(kwargs)))
         if len(leaves) != len(self._package.interface.inputs):
-            raise ValueError(f"the package takes {len(self._package.interface.inputs)} inputs, got {len(leaves)}: {given}.")
+            raise ValueError(
+                f"the package takes {len(self._package.interface.inputs)} inputs, got {len(leaves)}: {given}."
+            )
         return list(leaves)
+
+
+_NUMBERS = itertools.count()
+
+
+def _name_of(runtime: Runtime) -> str:
+    """Return a name for a package in the child process that no other has."""
+    return f"{runtime.name} {next(_NUMBERS)}"
 
 
 def _own(leaf: Any, place: Any) -> Any:
@@ -96,8 +106,19 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
     interface.write(folder)
     facts = runtime.compile(program, folder)
+    name = _name_of(runtime)
+    try:
+        process().load(runtime, folder, name)
+    except RuntimeFailure as error:
+        raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
-    return Package(
-        runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, {"package bytes": size, **facts}
-    )
+    facts = {"package bytes": size, **facts}
+    return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
+
+
+def _needed(program: Any) -> Iterator[str]:
+    """Yield what a program needs that a fresh process has not imported."""
+    needed = dependencies_of(program)
+    if needed:
+        yield f"The process imports torch and the runtime only. The program needs also: {', '.join(needed)}."

@@ -72,7 +72,7 @@ class RuntimeProcess:
 
     def call(self, runtime: str, package: str, inputs: Sequence[Any], seed: int) -> tuple[list[Any], list[Any], float]:
         """Call a loaded package. Return its outputs, the inputs as they are after the call, and the seconds that it
-        took. Tensors lie in shared memory, and are overwritten by the next call.
+        took. Tensors are in shared memory, and are overwritten by the next call.
 
         Raises
         ------
@@ -183,5 +183,3 @@ def _ended(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     return f"signal {signal.Signals(-status).name}"
-
-

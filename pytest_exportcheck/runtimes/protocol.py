@@ -15,15 +15,19 @@ Fact: TypeAlias = int | float | str
 
 @runtime_checkable
 class Runtime(Protocol):
-    """A runtime. It is made without arguments, in this process and in the child process.
+    """A runtime. It is made without arguments, in this process and in the child process."""
 
-    ``name`` is the name of the edge. ``needs`` are the distributions that must be installed, ``extra`` the extra of
-    this project that installs them, empty for a runtime that a user adds.
-    """
+    @property
+    def name(self) -> str:
+        """Return the name of the edge."""
 
-    name: str
-    needs: tuple[str, ...]
-    extra: str
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the distributions that must be installed."""
+
+    @property
+    def extra(self) -> str:
+        """Return the extra of this project that installs them; empty for a runtime that a user adds."""
 
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         """Compile a program into files of a folder, and return facts about them. Runs in this process, where the
