@@ -23,7 +23,7 @@ from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
 from pytest_exportcheck.run.runtime_calls import RuntimeCalls
-from pytest_exportcheck.run.runtime_edges import COMPILED
+from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
@@ -223,7 +223,8 @@ class CaseRunner:
     ) -> list[Finding]:
         """Return the findings of a stage with the places where their differences start."""
         observed, evidence, artifact = self._observed, judgement.evidence, stage.artifact
-        if artifact is None or not any(map(asks_for_origin, judgement.findings)):
+        shipped = contract_stage(engine, stage.mode) in (COMPILED, RELOADED)  # a package has no nodes
+        if artifact is None or shipped or not any(map(asks_for_origin, judgement.findings)):
             return list(judgement.findings)
         if parent is None:
             before = Made(observed.prepared.fresh_module(), None, evidence.before)

@@ -19,7 +19,13 @@ from pytest_exportcheck.run import hookspecs
 
 PREFIX = "exportcheck_"
 #: Hooks that a session asks once, before it collects: too early for the conftest file of a subfolder.
-ASKED_ONCE = ("exportcheck_engines", "exportcheck_edges", "exportcheck_checks", "exportcheck_cases")
+ASKED_ONCE = (
+    "exportcheck_engines",
+    "exportcheck_edges",
+    "exportcheck_runtimes",
+    "exportcheck_checks",
+    "exportcheck_cases",
+)
 #: Exceptions of a hook function that only drop its contribution. ``pytest.exit`` ends the run as usual.
 _RAISED = (Exception, pytest.skip.Exception, pytest.fail.Exception)
 

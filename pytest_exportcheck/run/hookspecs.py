@@ -63,6 +63,19 @@ def exportcheck_edges() -> Mapping[str, Any]:  # type: ignore[empty-body]
 
 
 @hookspec
+def exportcheck_runtimes() -> list[Any]:  # type: ignore[empty-body]
+    """Return further runtimes, for which ``--exportcheck-runtime`` compiles programs.
+
+    Returns
+    -------
+    list
+        Objects as :class:`pytest_exportcheck.runtimes.protocol.Runtime` describes, of classes that are made without
+        arguments: the child process imports their module, and makes them again. A session asks once, before it
+        collects.
+    """
+
+
+@hookspec
 def exportcheck_checks() -> list[Any]:  # type: ignore[empty-body]
     """Return further checks, which run after every stage.
 

@@ -16,7 +16,7 @@ from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
 from pytest_exportcheck.harness._torch import attached_specification
-from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.modes import AGREE, CAPTURES, EDGES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
@@ -26,6 +26,7 @@ from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED, RuntimeHost, with_runtimes
 from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.runtimes import bundled
+from pytest_exportcheck.runtimes.protocol import Runtime
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
 #: up, and sizes that a program accepts or refuses against the declaration.
@@ -161,11 +162,13 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     """
     added_engines, engine_problems = hooks.gather_lists("exportcheck_engines")
     edge_maps, edge_problems = hooks.gather("exportcheck_edges")
+    added_runtimes, runtime_problems = hooks.gather_lists("exportcheck_runtimes")
     added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
-    problems = [*engine_problems, *edge_problems, *check_problems]
+    problems = [*engine_problems, *edge_problems, *runtime_problems, *check_problems]
     try:
         host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
-        every = with_runtimes(all_engines(added_engines, _edges(edge_maps)), bundled(), host)
+        engines_made = all_engines(added_engines, _edges(edge_maps))
+        every = with_runtimes(engines_made, _runtimes(added_runtimes), host)
         engines = select_engines(every, options.engines)
         return Registry(
             every_engine=every,
@@ -249,6 +252,29 @@ def _edges(maps: Iterable[Any]) -> dict[str, Any]:
                 raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
             edges[name] = edge
     return edges
+
+
+def _runtimes(added: Iterable[Any]) -> list[Runtime]:
+    """Return the bundled runtimes and those of hooks.
+
+    Raises
+    ------
+    EngineError
+        For an object that is not a runtime, and for a name that is taken or that a mode cannot hold.
+    """
+    found = list(bundled())
+    for each in added:
+        if not isinstance(each, Runtime):
+            raise EngineError(
+                f"exportcheck_runtimes must return runtimes: objects with name, needs, extra, compile(program, folder) and "
+                f"load(folder), got {each!r}."
+            )
+        if not each.name.isidentifier() or each.name in (*CAPTURES, *EDGES, FUZZ, *(known.name for known in found)):
+            raise EngineError(
+                f"runtime {each.name!r}: give it a name of letters, digits and '_' that no other stage has."
+            )
+        found.append(each)
+    return found
 
 
 def _checks(added: Iterable[Callable[..., Any]]) -> dict[str, Check]:

@@ -103,7 +103,7 @@ def _as_declared(call: Inputs, example: Inputs) -> Inputs:
 
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:
     if labels:
-        yield f"{mode}: {mode.last} {what}: {'; '.join(labels)}"
+        yield f"{mode} {what}: {'; '.join(labels)}"
 
 
 def _refused(before: Observation, raised: Raised) -> Finding:

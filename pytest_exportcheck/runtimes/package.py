@@ -56,6 +56,11 @@ class _Loaded:
             process.load(package.runtime, package.folder, self._name)
             self._was_loaded = True
         outputs, after, _ = process.call(package.runtime.name, self._name, inputs, torch.initial_seed() % 2**63)
+        expected = len(package.interface.outputs)
+        if len(outputs) != expected:
+            raise RuntimeFailure(
+                f"the package of {package.runtime.name} returned {len(outputs)} outputs, expected {expected}."
+            )
         with torch.no_grad():
             for given, now in zip(inputs, after, strict=True):
                 if isinstance(given, torch.Tensor) and not same_bits(given, now):

@@ -1,0 +1,209 @@
+"""Runtimes that hooks add: faults of packages are found, and none costs more than its item."""
+
+from __future__ import annotations
+
+import pytest
+
+RUNTIME = '''
+import os
+import time
+
+import torch
+from torch.utils import _pytree
+
+
+class Saved:
+    """A runtime whose package is the program itself, with a fault."""
+
+    name, needs, extra = "saved", (), ""
+
+    def compile(self, program, folder):
+        torch.export.save(program, folder / "program.pt2")
+        return {}
+
+    def load(self, folder):
+        def program():
+            return torch.export.load(folder / "program.pt2")
+
+        return self.faulty(program)
+
+    def faulty(self, program):
+        return flat(program())
+
+
+def flat(program):
+    module = program.module()
+
+    def call(inputs):
+        args, kwargs = _pytree.tree_unflatten(list(inputs), program.call_spec.in_spec)
+        return _pytree.tree_leaves(module(*args, **kwargs))
+
+    return call
+
+
+class WrongWeight(Saved):
+    name = "wrong_weight"
+
+    def faulty(self, program):
+        changed = program()
+        changed.state_dict["linear.weight"].data[0, 0] += 0.01
+        return flat(changed)
+
+
+class Swapped(Saved):
+    name = "swapped"
+
+    def faulty(self, program):
+        call = flat(program())
+        return lambda inputs: call(inputs)[::-1]
+
+
+class Dropped(Saved):
+    name = "dropped"
+
+    def faulty(self, program):
+        call = flat(program())
+        return lambda inputs: call(inputs)[:1]
+
+
+class Lower(Saved):
+    name = "lower"
+
+    def faulty(self, program):
+        call = flat(program())
+        return lambda inputs: [each.bfloat16().float() for each in call(inputs)]
+
+
+class Stale(Saved):
+    name = "stale"
+
+    def faulty(self, program):
+        return lambda inputs: flat(program())(inputs)
+
+
+class Reread(Saved):
+    """Strides are ignored: the bytes of an input are read as if it were contiguous."""
+
+    name = "reread"
+
+    def faulty(self, program):
+        call = flat(program())
+
+        def misread(each):
+            if not each.is_contiguous() and 0 not in each.stride():
+                return each.as_strided(each.shape, torch.empty(each.shape).stride())
+            return each
+
+        return lambda inputs: call([misread(each) for each in inputs])
+
+
+class Specialised(Saved):
+    name = "specialised"
+
+    def faulty(self, program):
+        call = flat(program())
+
+        def at_most_four(inputs):
+            if inputs[0].shape[0] > 4:
+                raise ValueError("batch is at most 4")
+            return call(inputs)
+
+        return at_most_four
+
+
+class Prints(Saved):
+    name = "prints"
+
+    def faulty(self, program):
+        call = flat(program())
+
+        def printing(inputs):
+            os.write(1, b"{}" * 1000)
+            return call(inputs)
+
+        return printing
+
+
+class Crashes(Saved):
+    name = "crashes"
+
+    def faulty(self, program):
+        return lambda inputs: os.abort()
+
+
+class Ends(Saved):
+    name = "ends"
+
+    def load(self, folder):
+        os._exit(7)
+
+
+class Lacks(Saved):
+    name, needs, extra = "lacks", ("no-such-distribution",), ""
+'''
+
+CONFTEST = """
+import other_runtimes
+
+
+def exportcheck_runtimes():
+    found = [other_runtimes.Saved, *other_runtimes.Saved.__subclasses__()]
+    return [each() for each in found]
+"""
+
+CASE = """
+import torch
+
+from pytest_exportcheck import export_case
+
+
+@export_case(args=lambda: (torch.randn(2, 3),), dynamic_shapes={"x": {0: torch.export.Dim("batch", max=8)}})
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+        self.register_buffer("calls", torch.ones(3))
+
+    def forward(self, x):
+        self.calls.add_(1)
+        return self.linear(x), x * self.calls
+"""
+
+#: Runtime -> its status, and what the text of the failure says.
+FOUND = {
+    "saved": ("passed", ""),
+    "prints": ("passed", ""),
+    "wrong_weight": ("failed", "outputs: output[0]: value"),
+    "swapped": ("failed", "outputs: output[0]: value"),
+    "dropped": ("failed", "the package of dropped returned 1 outputs, expected 2"),
+    "lower": ("failed", "outputs: output[0]: value"),
+    "stale": ("failed", "effects: state calls: "),
+    "reread": ("failed", "with its last dim outermost"),
+    "specialised": ("failed", "sizes: "),
+    "crashes": ("failed", "crashes ended its process at the call of its package (signal SIGABRT)."),
+    "ends": ("failed", "ends ended its process at the load of its package (exit status 7)."),
+    "lacks": ("skipped", ""),
+}
+
+
+def test_every_fault_of_a_package_is_found_and_costs_only_its_item(
+    whole_torch: None, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(other_runtimes=RUNTIME, case_model=CASE)
+    result = pytester.runpytest(
+        "--exportcheck",
+        "--exportcheck-engines=torch",
+        "--exportcheck-modes=nonstrict",
+        f"--exportcheck-runtime={','.join(FOUND)}",
+        "-v",
+    )
+    text = result.stdout.str()
+    outcomes = {name: next(word for word in ("passed", "failed", "skipped") if _is(word, name, text)) for name in FOUND}
+    assert outcomes == {name: status for name, (status, _) in FOUND.items()}
+    assert [name for name, (_, said) in FOUND.items() if said not in text] == []
+
+
+def _is(word: str, name: str, text: str) -> bool:
+    line = next(line for line in text.splitlines() if f"Model[torch-nonstrict-{name}] " in line)
+    return word.upper() in line
