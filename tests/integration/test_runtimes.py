@@ -205,5 +205,4 @@ def test_every_fault_of_a_package_is_found_and_costs_only_its_item(
 
 
 def _is(word: str, name: str, text: str) -> bool:
-    line = next(line for line in text.splitlines() if f"Model[torch-nonstrict-{name}] " in line)
-    return word.upper() in line
+    return any(f"Model[torch-nonstrict-{name}] {word.upper()}" in line for line in text.splitlines())

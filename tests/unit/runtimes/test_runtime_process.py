@@ -50,11 +50,7 @@ def _obey(inputs: Sequence[Any]) -> Sequence[Any]:
         case "add":
             inputs[1].add_(1)
         case "modules":
-            return [
-                name
-                for name in sys.modules
-                if name.partition(".")[0] in ("conftest", "_pytest", "cases") or name.startswith("test_")
-            ]
+            return [name for name in sys.modules if name == "conftest" or name.startswith(("test_", "tests."))]
     return list(inputs)
 
 
