@@ -292,7 +292,7 @@ def registered_at(operator: str) -> str:
 
 def runner_of_executorch(file: str) -> Callable[[tuple[Any, ...]], list[Any]]:
     """Load a ``.pte`` file. ``executorch.runtime`` has the same bindings under public names, and imports the compiler
-    with them, which takes seconds (ExecuTorch 1.5).
+    with them, which takes seconds (2.14).
     """
     try:
         bindings = importlib.import_module("executorch.extension.pybindings._C")

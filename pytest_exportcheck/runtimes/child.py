@@ -42,7 +42,7 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, folder: Path) -> None:
-    """Serve requests until the other process ends."""
+    """Read requests, and write the answers, until the other process ends."""
     server = _Server(folder)
     while (request := receive(requests)) is not None:
         try:

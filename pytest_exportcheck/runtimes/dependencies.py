@@ -23,7 +23,7 @@ def _operators(module: Any) -> Iterator[str]:
     for each in module.modules():
         for node in getattr(getattr(each, "graph", None), "nodes", ()):
             if isinstance(node.target, OpOverload) and node.target.namespace not in _OF_TORCH:
-                name = f"{node.target.namespace}::{node.target._opname}"
+                name = node.target.name().partition(".")[0]
                 yield f"operator {name}{_in(registered_at(name))}"
 
 

@@ -19,7 +19,7 @@ from pytest_exportcheck.runtimes.child import INPUTS, LOG, OUTPUTS, receive, sen
 from pytest_exportcheck.runtimes.exchange import SharedFile, shared_folder
 from pytest_exportcheck.runtimes.protocol import Runtime
 
-#: What the child process runs. The folder in which it is started is not searched for modules.
+#: Program of the child process. The folder in which it is started is not searched for modules.
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
     "from pytest_exportcheck.runtimes.child import main; main({requests}, {answers}, {folder!r}, {threads})"
@@ -88,7 +88,7 @@ class RuntimeProcess:
         return self._child is not None and self._child.process.poll() is None and package in self._child.loaded
 
     def drop(self, package: str) -> None:
-        """Forget a package."""
+        """Drop a package, which is then no longer loaded."""
         if self.has(package):
             self._ask({"do": "drop", "package": package}, "")
             self._running().loaded.discard(package)

@@ -1,4 +1,4 @@
-"""What a runtime is: how a program is compiled, and how the package is loaded and called."""
+"""The protocol of a runtime: how a program is compiled, and how the package is loaded and called."""
 
 from __future__ import annotations
 

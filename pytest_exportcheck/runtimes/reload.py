@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
 _FILE = "model.pt2"
@@ -51,12 +52,10 @@ class ReferenceReload:
 
 def _flat(program: Any) -> Loaded:
     """Return a program as a function of flat lists."""
-    from torch.utils import _pytree
-
     module = program.module()
 
     def call(inputs: Sequence[Any]) -> Sequence[Any]:
-        args, kwargs = _pytree.tree_unflatten(list(inputs), program.call_spec.in_spec)
-        return list(_pytree.tree_leaves(module(*args, **kwargs)))
+        args, kwargs = pytree.tree_unflatten(list(inputs), program.call_spec.in_spec)
+        return list(pytree.tree_leaves(module(*args, **kwargs)))
 
     return call

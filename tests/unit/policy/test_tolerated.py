@@ -92,7 +92,7 @@ def test_a_word_that_names_no_stage_says_which_there_are():
         Overrides.of([], ["save:val.stride"])
     assert str(error.value) == (
         "'save:val.stride' names no stage. Stages: nonstrict, strict, nonstrict_postdispatch, strict_postdispatch, "
-        "interop, capture, postdispatch, decompose, serdes, retrace, unflatten, fuzz, agree."
+        "interop, reload, aoti, onnx, executorch, executorch_xnnpack, openvino, capture, postdispatch, decompose, serdes, retrace, unflatten, reloaded, compiled, fuzz, agree."
     )
 
 
