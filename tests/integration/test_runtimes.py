@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 RUNTIME = '''
@@ -206,3 +209,42 @@ def test_every_fault_of_a_package_is_found_and_costs_only_its_item(
 
 def _is(word: str, name: str, text: str) -> bool:
     return any(f"Model[torch-nonstrict-{name}] {word.upper()}" in line for line in text.splitlines())
+
+
+def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: pytest.Pytester) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text()
+    for name, text in re.findall(r"```python\n# (\S+)\n(.*?)```", page, re.DOTALL):
+        pytester.path.joinpath(name).write_text(text)
+    pytester.makepyfile(
+        case_model="""
+        import torch
+
+        from pytest_exportcheck import export_case
+
+
+        @export_case(args=lambda: (torch.randn(2, 3),))
+        class Model(torch.nn.Linear):
+            def __init__(self):
+                super().__init__(3, 3)
+        """
+    )
+    result = pytester.runpytest(
+        "--exportcheck", "--exportcheck-engines=torch", "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload"
+    )
+    result.assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "onx",
+            "unknown runtime 'onx'; did you mean 'onnx'? Runtimes: reload, aoti, onnx, executorch, executorch_xnnpack, openvino.",
+        ),
+        ("qqqq", "unknown runtime 'qqqq'. Runtimes: reload, aoti, onnx, executorch, executorch_xnnpack, openvino."),
+    ],
+)
+def test_an_unknown_runtime_is_refused(pytester: pytest.Pytester, name: str, message: str) -> None:
+    result = pytester.runpytest("--exportcheck", f"--exportcheck-runtime={name}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: exportcheck: {message}" in result.stderr.lines
