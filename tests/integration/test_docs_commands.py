@@ -1,6 +1,6 @@
 """Every shell command of the docs runs, in the order of its page, or is listed here with the reason why it does not.
 
-A run of pytest is made cheap: it uses the engine ``echo``; a run with workers, on drawn sizes or on models of the zoo only
+A run of pytest is made cheap: it uses the engine ``echo``; a run with workers, on drawn sizes, for runtimes or on models of the zoo only
 collects.
 ``test_docs.py`` runs the commands whose output a page shows, on the engines that the page names.
 """
@@ -88,7 +88,7 @@ COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
 def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
     arguments = command.words[1:] if command.words[0] == "pytest" else command.words[3:]
-    collects = command.sources or {"-n", "--exportcheck-fuzz"}.intersection(arguments)
+    collects = command.sources or {"-n", "--exportcheck-fuzz", "--exportcheck-runtime"}.intersection(arguments)
     cheap = ["--co"] if collects else ["--exportcheck-engines=echo"]
     result = scratch.runpytest(*arguments, *cheap, "-p", "no:cacheprovider")
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
