@@ -42,6 +42,7 @@ class Options:
     modes: tuple[str, ...] = ("default",)
     engines: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     only_sources: bool = False
     named: tuple[str, ...] = ()
@@ -100,6 +101,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="RUNTIMES",
         help="Also compile every case for these runtimes, comma-separated, and compare what the packages compute: aoti, onnx, "
         "executorch, executorch_xnnpack, openvino. Ini: exportcheck_runtime.",
+    )
+    group.addoption(
+        "--exportcheck-require",
+        metavar="NAMES",
+        help="Fail the run unless each of these engines, modes and runtimes, comma-separated, was judged for every case: a missing "
+        "package only skips items otherwise. Ini: exportcheck_require.",
     )
     group.addoption(
         "--exportcheck-source",
@@ -174,6 +181,7 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_modes": ("As --exportcheck-modes.", []),
     "exportcheck_engines": ("As --exportcheck-engines.", []),
     "exportcheck_runtime": ("As --exportcheck-runtime.", []),
+    "exportcheck_require": ("As --exportcheck-require.", []),
     "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
@@ -231,6 +239,7 @@ def settings(
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
         runtimes=_words(config, "exportcheck_runtime"),
+        required=_words(config, "exportcheck_require"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         only_sources=config.getoption("exportcheck_only_sources"),
         profile=_profile(config.getoption("exportcheck_profile") or config.getini("exportcheck_profile")),

@@ -170,6 +170,7 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
         engines_made = all_engines(added_engines, _edges(edge_maps))
         every = with_runtimes(engines_made, _runtimes(added_runtimes), host)
         engines = select_engines(every, options.engines)
+        _check_required(options.required, every)
         return Registry(
             every_engine=every,
             engines=engines,
@@ -188,6 +189,26 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
 
 #: The owner of the items that compare engines.
 _COMPARISON = Engine(name=AGREE, captures={}, edges={})
+
+
+def _check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
+    """Refuse a required name that is no engine, mode or stage.
+
+    Raises
+    ------
+    SelectionError
+        With the nearest name.
+    """
+    trees = [_tree(engine) for engine in engines.values()]
+    stages = list(dict.fromkeys(each for tree in trees for each in (*tree.captures, *tree.edges, *tree.runtimes)))
+    for name in names:
+        if name not in (*engines, *stages) and not any(tree.has(Mode.parse(name)) for tree in trees):
+            near = difflib.get_close_matches(name, [*engines, *stages], n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise SelectionError(
+                f"--exportcheck-require: {name!r} is no engine, mode or stage{meant} Engines: {', '.join(engines)}. Stages: "
+                f"{', '.join(stages)}."
+            )
 
 
 def _shipped(options: Options, engines: Mapping[str, Engine]) -> list[str]:

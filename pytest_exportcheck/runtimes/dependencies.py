@@ -23,7 +23,8 @@ def _operators(module: Any) -> Iterator[str]:
     for each in module.modules():
         for node in getattr(getattr(each, "graph", None), "nodes", ()):
             if isinstance(node.target, OpOverload) and node.target.namespace not in _OF_TORCH:
-                name = node.target.name().partition(".")[0]
+                operator: Any = node.target
+                name = operator.name().partition(".")[0]
                 yield f"operator {name}{_in(registered_at(name))}"
 
 

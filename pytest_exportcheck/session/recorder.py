@@ -72,7 +72,7 @@ class Recorder:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._error(report.nodeid, reason_of(report))
+            self.error(report.nodeid, reason_of(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -85,9 +85,9 @@ class Recorder:
         if message.outcome is not None:
             self._outcomes[report.nodeid] = self._completed(message.outcome, report)
         elif message.error:
-            self._error(report.nodeid, message.error)
+            self.error(report.nodeid, message.error)
         elif report.failed and report.nodeid in self._outcomes:
-            self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
+            self.error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
     def _completed(self, outcome: Outcome, report: pytest.TestReport) -> Outcome:
         """Add what only the process that reports knows. An item whose process ended cannot report where its case is."""
@@ -96,7 +96,8 @@ class Recorder:
             outcome = replace(outcome, file=planned.file, line=planned.line)
         return replace(outcome, worker=getattr(report, "worker_id", ""), duration=round(report.duration, 6))
 
-    def _error(self, nodeid: str, reason: str) -> None:
+    def error(self, nodeid: str, reason: str) -> None:
+        """Add a failure of the run that belongs to no item."""
         reason = RelativePaths(self.config.rootpath).of(reason)
         error = RunError(nodeid=printable(nodeid), reason=printable(reason))
         if error not in self._errors:  # every worker of pytest-xdist collects, and reports it

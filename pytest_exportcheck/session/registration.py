@@ -9,6 +9,7 @@ from pytest_exportcheck.session.collection import CollectionPlugin
 from pytest_exportcheck.session.expectations import ExpectationsPlugin
 from pytest_exportcheck.session.outputs import register_outputs
 from pytest_exportcheck.session.recorder import Recorder
+from pytest_exportcheck.session.required import RequiredPlugin
 from pytest_exportcheck.session.selection import selected
 from pytest_exportcheck.session.summary import SummaryPlugin
 from pytest_exportcheck.session.xdist import ParallelPlugin
@@ -29,4 +30,7 @@ def register_plugins(config: pytest.Config, options: Options) -> None:
     config.pluginmanager.register(parallel, "exportcheck-parallel")
     config.pluginmanager.register(recorder, "exportcheck-recorder")
     config.pluginmanager.register(summary, "exportcheck-summary")
+    if options.required:
+        required = RequiredPlugin(config, options.required, recorder)
+        config.pluginmanager.register(required, "exportcheck-required")
     register_outputs(config, options, recorder)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exportcheck.reports.json_report import read_report
+
 RUNTIME = '''
 import os
 import time
@@ -248,3 +250,53 @@ def test_an_unknown_runtime_is_refused(pytester: pytest.Pytester, name: str, mes
     result = pytester.runpytest("--exportcheck", f"--exportcheck-runtime={name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: exportcheck: {message}" in result.stderr.lines
+
+
+PLAIN = """
+import torch
+
+from pytest_exportcheck import export_case
+
+
+@export_case(args=lambda: (torch.randn(2, 3),))
+class Plain(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+"""
+
+
+def test_a_run_fails_where_something_required_did_not_run(whole_torch: None, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(other_runtimes=RUNTIME, case_plain=PLAIN)
+    options = (
+        "--exportcheck",
+        "--exportcheck-engines=torch",
+        "--exportcheck-modes=nonstrict",
+        "--exportcheck-runtime=lacks",
+    )
+    result = pytester.runpytest(
+        *options, "--exportcheck-require=nonstrict,lacks,saved", "--exportcheck-json=report.json"
+    )
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = [
+        "lacks did not run for case_plain.py::Plain: unsupported by torch: no-such-distribution must be installed: "
+        "pip install no-such-distribution.",
+        "saved did not run for case_plain.py::Plain: none of its items was selected.",
+    ]
+    assert [line for line in result.stdout.lines if "exportcheck: required" in line] == [
+        f"exportcheck: required: {each}" for each in said
+    ]
+    report = read_report(pytester.path / "report.json")
+    assert report.failed
+    assert [each.reason for each in report.errors] == said
+    result = pytester.runpytest(*options, "--exportcheck-require=torch,nonstrict")
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_a_required_name_must_exist(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--exportcheck", "--exportcheck-require=openvin")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.lines[0].startswith(
+        "ERROR: exportcheck: --exportcheck-require: 'openvin' is no engine, mode or stage; did you mean 'openvino'? Engines: torch, "
+    )
