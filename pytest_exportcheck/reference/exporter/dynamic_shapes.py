@@ -55,20 +55,15 @@ def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
     found: list[Any] = []
     map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
-    places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
-    return [_checked(leaf, _by_dimension(leaf.value, found[places[leaf.path]])) for leaf in example.leaves]
+    places = {keys: place for place, (keys, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
+    return [_checked(leaf, found[places[leaf.keys]]) for leaf in example.leaves]
 
 
-def _plain(path: Any) -> tuple[Any, ...]:
-    return tuple(
-        key.name if isinstance(key, pytree.GetAttrKey) else key.idx if isinstance(key, pytree.SequenceKey) else key.key
-        for key in path
-    )
-
-
-def _checked(leaf: Leaf, said: Declared) -> Declared:
+def _checked(leaf: Leaf, said: Any) -> Declared:
+    """Return the declaration of a leaf; that of a tensor by dimension."""
     if not isinstance(leaf.value, torch.Tensor):
         return said
+    said = said if isinstance(said, Mapping) else dict(enumerate(said or ()))
     shape = tuple(leaf.value.shape)
     for number, dim in said.items():
         if not -len(shape) <= number < len(shape):
@@ -87,11 +82,3 @@ def _checked(leaf: Leaf, said: Declared) -> Declared:
                 "Pass an example within the range, or declare another range."
             )
     return {number % len(shape): dim for number, dim in said.items()}
-
-
-def _by_dimension(value: Any, shape: Any) -> Declared:
-    if not isinstance(value, torch.Tensor):
-        return shape
-    if isinstance(shape, Mapping):
-        return dict(shape)
-    return dict(enumerate(shape or ()))
