@@ -9,6 +9,8 @@ import torch
 from torch.export import AdditionalInputs, Dim, ShapesCollection
 
 from pytest_exportcheck.reference._torch.sizes import (
+    DimHint,
+    DimHintType,
     IntWrapper,
     check_dynamic_shapes,
     map_dynamic_shapes,
@@ -20,6 +22,11 @@ from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 
 #: Declaration of one leaf: for a tensor, dimension -> Dim, hint, size or None; for a number, a hint or None.
 Declared = Mapping[int, Any] | Any
+
+
+def is_dynamic(dim: Any) -> bool:
+    """Return True for a hint that a size or a number is dynamic."""
+    return isinstance(dim, DimHint) and dim.type is not DimHintType.STATIC
 
 
 def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.export import AdditionalInputs, ExportedProgram
 
+from pytest_exportcheck.reference._torch.specifications import assume
 from pytest_exportcheck.reference._torch.values import guards_of, outside_fake_modes, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
@@ -25,7 +26,6 @@ from pytest_exportcheck.reference.exporter.program import dress_inputs, program_
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.specifications import (
     effective_shapes,
-    new_specified,
     specification_of,
     specified_inputs,
 )
@@ -113,7 +113,9 @@ def _captured(
         if strict:
             symbolic, known, function = captured_by_dynamo(mod, example, declared, specification, deferred=deferred)
         else:
-            symbolic, known, function = new_specified(specification) or new_symbolic(deferred=deferred), Known(), None
+            symbolic, known, function = new_symbolic(deferred=deferred), Known(), None
+            if specification:
+                assume(symbolic.env, specification.of_call)
         objects = Fakes(symbolic.mode)
         if specification:
             fakes = specified_inputs(symbolic, example, specification, known)

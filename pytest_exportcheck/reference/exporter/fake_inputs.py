@@ -20,14 +20,14 @@ from pytest_exportcheck.reference._torch.sizes import (
     RelaxedUnspecConstraint,
     StatelessSymbolicContext,
     StrictMinMaxConstraint,
+    SymIntSymbolicContext,
     TrackedFake,
     ValueRanges,
-    number_context,
     try_solve,
 )
 from pytest_exportcheck.reference._torch.tracing import ConstantSource, TensorProperty, TensorPropertySource
 from pytest_exportcheck.reference._torch.values import FakeTensorMode
-from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.objects import fake_of
@@ -39,7 +39,7 @@ class Declarations:
     """The declared dims by the places that sizes come from, against which guards are checked."""
 
     sources: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    derived: list[tuple[Any, Any, int, Leaf, int]] = field(default_factory=list)
+    derived: list[tuple[Any, Any, Leaf, int]] = field(default_factory=list)
     relaxed: set[Any] = field(default_factory=set)
 
 
@@ -49,7 +49,7 @@ class FakeInputs:
 
     symbolic: Symbolic
     values: list[Any]
-    equalities: EqualityConstraint
+    equalities: EqualityConstraint | None = None
 
 
 @dataclass(frozen=True)
@@ -75,30 +75,24 @@ def new_symbolic(*, deferred: bool) -> Symbolic:
     ``prefer_deferred_runtime_asserts_over_guards``.
     """
     env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True, prefer_deferred_runtime_asserts_over_guards=deferred)
+    return symbolic_in(env)
+
+
+def symbolic_in(env: WatchedShapeEnv) -> Symbolic:
+    """Make a fake mode whose symbols are in an environment."""
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 
-def fake_inputs(
-    symbolic: Symbolic,
-    example: Example,
-    declared: Sequence[Declared],
-    known: Known,
-) -> FakeInputs:
-    """Return the fakes of the example.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where a size of the example does not have the form that was declared.
-    """
+def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared], known: Known) -> FakeInputs:
+    """Return the fakes of the example. Refuse a size of the example that does not have the form that was declared."""
     found = Declarations()
     values = []
     for leaf, said in zip(example.leaves, declared, strict=True):
         value = leaf.value
         if isinstance(value, torch.Tensor):
             value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
-        elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
-            value = _fake_number(symbolic, leaf, said, known.numbers.get(leaf.place))
+        elif type(value) is int and is_dynamic(said):
+            value = _fake_number(symbolic.env, leaf, said, known.numbers.get(leaf.place))
         else:
             value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
@@ -106,81 +100,70 @@ def fake_inputs(
 
 
 def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations, known: Any) -> torch.Tensor:
-    dimensions: list[Any] = []
-    constraints: list[Any] = []
-    for number in range(leaf.value.dim()):
-        source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
-        dynamic, constraint = _dimension(symbolic, leaf, number, declared.get(number), source, found)
-        dimensions.append(dynamic)
-        constraints.append(constraint)
+    sizes = [_size(symbolic.env, leaf, number, declared.get(number), found) for number in range(leaf.value.dim())]
     context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
-        dynamic_sizes=dimensions, constraint_sizes=constraints
+        dynamic_sizes=[dynamic for dynamic, _ in sizes], constraint_sizes=[constraint for _, constraint in sizes]
     )
     source = leaf.source if known is None else known.tensor_source
     fake = symbolic.mode.from_tensor(leaf.value, source=source, symbolic_context=known or context)
-    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
-        TrackedFake(fake, leaf.source, context)
-    )
+    _track(symbolic.env, fake, leaf, context)
     return fake
 
 
-def _dimension(
-    symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
-) -> tuple[Any, Any]:
-    """Return how one dimension is dynamic, and the constraint of its symbol."""
+def _size(env: WatchedShapeEnv, leaf: Leaf, number: int, said: Any, found: Declarations) -> tuple[DimDynamic, Any]:
+    """Return how one size of a tensor is dynamic, and the constraint of its symbol."""
+    source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
     if isinstance(said, DimHint):
         found.relaxed.add(source)
-        if said.type is DimHintType.STATIC:
-            return DimDynamic.STATIC, None
-        must = RelaxedUnspecConstraint(warn_only=False) if said.type is DimHintType.DYNAMIC else None
-        return DimDynamic.DYNAMIC, must
-    if isinstance(said, Dim):
-        symbolic.env.source_name_to_debug_name[source.name] = said.__name__
-        if isinstance(said, DerivedDim):
-            found.derived.append((source, said, leaf.value.shape[number], leaf, number))
-        found.sources[said.__name__].append(source)
-        return DimDynamic.DYNAMIC, _within(said)
-    return DimDynamic.STATIC, None
+        return (DimDynamic.DYNAMIC, _of_hint(said)) if is_dynamic(said) else (DimDynamic.STATIC, None)
+    if not isinstance(said, Dim):
+        return DimDynamic.STATIC, None
+    env.source_name_to_debug_name[source.name] = said.__name__
+    if isinstance(said, DerivedDim):
+        found.derived.append((source, said, leaf, number))
+    found.sources[said.__name__].append(source)
+    return DimDynamic.DYNAMIC, within(said)
 
 
-def _within(dim: Any) -> StrictMinMaxConstraint:
-    return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
-
-
-def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any, known: Any) -> Any:
-    symbol: Any = (
-        known
-        if known is not None
-        else symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
-    )
-    context = number_context(said.type is DimHintType.DYNAMIC)
-    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
-        TrackedFake(symbol, leaf.source, context)
-    )
+def _fake_number(env: WatchedShapeEnv, leaf: Leaf, said: Any, known: Any) -> Any:
+    symbol = known
+    if symbol is None:
+        symbol = env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
+    _track(env, symbol, leaf, SymIntSymbolicContext(constraint=_of_hint(said)))
     return symbol
 
 
-def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
+def _track(env: WatchedShapeEnv, fake: Any, leaf: Leaf, context: Any) -> None:
+    env.tracked_fakes.append(TrackedFake(fake, leaf.source, context))  # type: ignore[union-attr]
+
+
+def _of_hint(hint: Any) -> RelaxedUnspecConstraint | None:
+    """Return the constraint that a size must stay dynamic, which ``Dim.AUTO`` leaves open."""
+    return RelaxedUnspecConstraint(warn_only=False) if hint.type is DimHintType.DYNAMIC else None
+
+
+def within(dim: Any) -> StrictMinMaxConstraint:
+    """Return the constraint that a size is in the range of a dim."""
+    return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
+
+
+def _equalities(env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
     """Return the constraint that sizes that share a dim are equal, and that those of a derived dim follow from its
     root, which need not be a size of any input.
     """
     pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
     phantoms: dict[str, Any] = {}
     derived = []
-    for source, dim, size, leaf, number in found.derived:
+    for source, dim, leaf, number in found.derived:
         name = dim.root.__name__
-        if name in found.sources:
-            root = found.sources[name][0]
-        else:
-            if name not in phantoms:
-                phantoms[name] = shape_env.create_symbol(
-                    val=_root_of(dim, size, leaf, number),
-                    source=ConstantSource(name),
-                    dynamic_dim=DimDynamic.DYNAMIC,
-                    constraint_dim=_within(dim.root),
-                )
-            root = phantoms[name]
-        derived.append((source, root, dim.fn))
+        if name not in found.sources and name not in phantoms:
+            phantoms[name] = env.create_symbol(
+                val=_root_of(dim, leaf, number),
+                source=ConstantSource(name),
+                dynamic_dim=DimDynamic.DYNAMIC,
+                constraint_dim=within(dim.root),
+            )
+        derived.append((source, phantoms[name] if name in phantoms else found.sources[name][0], dim.fn))
     return EqualityConstraint(
         source_pairs=pairs,
         derived_equalities=derived,
@@ -190,7 +173,9 @@ def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityCons
     )
 
 
-def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
+def _root_of(dim: Any, leaf: Leaf, number: int) -> int:
+    """Return the size of the root that gives the size of a derived dim."""
+    size = leaf.value.shape[number]
     symbol = sympy.Symbol(dim.root.__name__, integer=True)
     solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:

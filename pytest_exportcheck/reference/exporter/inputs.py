@@ -16,6 +16,7 @@ from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput, NotSupported
 from pytest_exportcheck.reference.exporter.objects import is_object
 
+
 @dataclass(frozen=True)
 class Leaf:
     """One leaf of the arguments. ``keys`` lead to it from the parameters of ``forward``. ``source`` is its place for

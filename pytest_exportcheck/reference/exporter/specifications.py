@@ -11,12 +11,10 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.reference._torch.sizes import EqualityConstraint
 from pytest_exportcheck.reference._torch.specifications import (
     PARTS,
     SPECIFICATIONS,
     TAKEN,
-    assume,
     bound,
     finish,
     for_call,
@@ -27,7 +25,7 @@ from pytest_exportcheck.reference._torch.specifications import (
 )
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
-from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.objects import fake_of
 
@@ -99,15 +97,6 @@ def specification_of(module: torch.nn.Module, example: Example, shapes: Any, *, 
     return Specification(specs, for_call(module, example.args, example.kwargs, whole(shapes)))
 
 
-def new_specified(specification: Specification | None) -> Symbolic | None:
-    """Make a fake mode whose environment has the assumptions of a specification, None if there is none."""
-    if specification is None:
-        return None
-    symbolic = new_symbolic(deferred=False)
-    assume(symbolic.env, specification.of_call)
-    return symbolic
-
-
 def specified_inputs(symbolic: Symbolic, example: Example, specification: Specification, known: Known) -> FakeInputs:
     """Return the fakes of the example, whose specified sizes and numbers are unbacked symbols.
 
@@ -121,10 +110,7 @@ def specified_inputs(symbolic: Symbolic, example: Example, specification: Specif
         values = [_fake(symbolic, leaf, spec, known) for leaf, spec in leaves]
     with unbound_refused():
         finish(symbolic.env)
-    none = EqualityConstraint(
-        source_pairs=[], derived_equalities=[], phantom_symbols=[], relaxed_sources=set(), warn_only=False
-    )
-    return FakeInputs(symbolic, values, none)
+    return FakeInputs(symbolic, values)
 
 
 def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
