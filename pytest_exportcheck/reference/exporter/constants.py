@@ -36,17 +36,12 @@ def lift_constants(
     names: dict[int, list[str]] = {}
     for name, value in known.items():
         names.setdefault(identity(value), []).append(name)
-    placeholders = graph.find_nodes(op="placeholder")
-    first_input = (
-        placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
-    )
+    first_input = list(graph.nodes)[lifted]
     outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
     made: dict[int, torch.fx.Node] = dict(given or {})
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
-    for node in list(graph.nodes):
-        if node.op != "get_attr":
-            continue
+    for node in graph.find_nodes(op="get_attr"):
         traced = getattr(module, str(node.target))
         if isinstance(traced, torch.fx.GraphModule):
             continue

@@ -41,16 +41,8 @@ def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any)
 
 
 def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
-    """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static.
-
-    Raises
-    ------
-    UserError
-        Where the declaration does not fit the structure of the example, in torch's words.
-    InvalidInput
-        Where the declaration names a dimension that does not exist, or names the size of a number.
-    ConstraintViolation
-        Where the example has another size than was declared.
+    """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static. Refuse a
+    declaration that does not fit the example: torch compares their structures.
     """
     if dynamic_shapes is None:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]

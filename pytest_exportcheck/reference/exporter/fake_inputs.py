@@ -11,20 +11,7 @@ import sympy
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.reference._torch.sizes import (
-    DerivedDim,
-    DimDynamic,
-    DimHint,
-    DimHintType,
-    EqualityConstraint,
-    RelaxedUnspecConstraint,
-    StatelessSymbolicContext,
-    StrictMinMaxConstraint,
-    SymIntSymbolicContext,
-    TrackedFake,
-    ValueRanges,
-    try_solve,
-)
+from pytest_exportcheck.reference._torch import sizes
 from pytest_exportcheck.reference._torch.tracing import ConstantSource, TensorProperty, TensorPropertySource
 from pytest_exportcheck.reference._torch.values import FakeTensorMode
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
@@ -49,7 +36,7 @@ class FakeInputs:
 
     symbolic: Symbolic
     values: list[Any]
-    equalities: EqualityConstraint | None = None
+    equalities: sizes.EqualityConstraint | None = None
 
 
 @dataclass(frozen=True)
@@ -100,9 +87,9 @@ def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declare
 
 
 def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations, known: Any) -> torch.Tensor:
-    sizes = [_size(symbolic.env, leaf, number, declared.get(number), found) for number in range(leaf.value.dim())]
-    context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
-        dynamic_sizes=[dynamic for dynamic, _ in sizes], constraint_sizes=[constraint for _, constraint in sizes]
+    dims = [_dim(symbolic.env, leaf, number, declared.get(number), found) for number in range(leaf.value.dim())]
+    context: sizes.StatelessSymbolicContext[Any, Any] = sizes.StatelessSymbolicContext(
+        dynamic_sizes=[dynamic for dynamic, _ in dims], constraint_sizes=[constraint for _, constraint in dims]
     )
     source = leaf.source if known is None else known.tensor_source
     fake = symbolic.mode.from_tensor(leaf.value, source=source, symbolic_context=known or context)
@@ -110,44 +97,44 @@ def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarati
     return fake
 
 
-def _size(env: WatchedShapeEnv, leaf: Leaf, number: int, said: Any, found: Declarations) -> tuple[DimDynamic, Any]:
+def _dim(env: WatchedShapeEnv, leaf: Leaf, number: int, said: Any, found: Declarations) -> tuple[sizes.DimDynamic, Any]:
     """Return how one size of a tensor is dynamic, and the constraint of its symbol."""
     source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
-    if isinstance(said, DimHint):
+    if isinstance(said, sizes.DimHint):
         found.relaxed.add(source)
-        return (DimDynamic.DYNAMIC, _of_hint(said)) if is_dynamic(said) else (DimDynamic.STATIC, None)
+        return (sizes.DimDynamic.DYNAMIC, _of_hint(said)) if is_dynamic(said) else (sizes.DimDynamic.STATIC, None)
     if not isinstance(said, Dim):
-        return DimDynamic.STATIC, None
+        return sizes.DimDynamic.STATIC, None
     env.source_name_to_debug_name[source.name] = said.__name__
-    if isinstance(said, DerivedDim):
+    if isinstance(said, sizes.DerivedDim):
         found.derived.append((source, said, leaf, number))
     found.sources[said.__name__].append(source)
-    return DimDynamic.DYNAMIC, within(said)
+    return sizes.DimDynamic.DYNAMIC, within(said)
 
 
 def _fake_number(env: WatchedShapeEnv, leaf: Leaf, said: Any, known: Any) -> Any:
     symbol = known
     if symbol is None:
-        symbol = env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
-    _track(env, symbol, leaf, SymIntSymbolicContext(constraint=_of_hint(said)))
+        symbol = env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, sizes.DimDynamic.DYNAMIC)
+    _track(env, symbol, leaf, sizes.SymIntSymbolicContext(constraint=_of_hint(said)))
     return symbol
 
 
 def _track(env: WatchedShapeEnv, fake: Any, leaf: Leaf, context: Any) -> None:
-    env.tracked_fakes.append(TrackedFake(fake, leaf.source, context))  # type: ignore[union-attr]
+    env.tracked_fakes.append(sizes.TrackedFake(fake, leaf.source, context))  # type: ignore[union-attr]
 
 
-def _of_hint(hint: Any) -> RelaxedUnspecConstraint | None:
+def _of_hint(hint: Any) -> sizes.RelaxedUnspecConstraint | None:
     """Return the constraint that a size must stay dynamic, which ``Dim.AUTO`` leaves open."""
-    return RelaxedUnspecConstraint(warn_only=False) if hint.type is DimHintType.DYNAMIC else None
+    return sizes.RelaxedUnspecConstraint(warn_only=False) if hint.type is sizes.DimHintType.DYNAMIC else None
 
 
-def within(dim: Any) -> StrictMinMaxConstraint:
+def within(dim: Any) -> sizes.StrictMinMaxConstraint:
     """Return the constraint that a size is in the range of a dim."""
-    return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
+    return sizes.StrictMinMaxConstraint(vr=sizes.ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
 
 
-def _equalities(env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
+def _equalities(env: WatchedShapeEnv, found: Declarations) -> sizes.EqualityConstraint:
     """Return the constraint that sizes that share a dim are equal, and that those of a derived dim follow from its
     root, which need not be a size of any input.
     """
@@ -160,11 +147,11 @@ def _equalities(env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint
             phantoms[name] = env.create_symbol(
                 val=_root_of(dim, leaf, number),
                 source=ConstantSource(name),
-                dynamic_dim=DimDynamic.DYNAMIC,
+                dynamic_dim=sizes.DimDynamic.DYNAMIC,
                 constraint_dim=within(dim.root),
             )
         derived.append((source, phantoms[name] if name in phantoms else found.sources[name][0], dim.fn))
-    return EqualityConstraint(
+    return sizes.EqualityConstraint(
         source_pairs=pairs,
         derived_equalities=derived,
         phantom_symbols=list(phantoms.values()),
@@ -177,7 +164,7 @@ def _root_of(dim: Any, leaf: Leaf, number: int) -> int:
     """Return the size of the root that gives the size of a derived dim."""
     size = leaf.value.shape[number]
     symbol = sympy.Symbol(dim.root.__name__, integer=True)
-    solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
+    solved = sizes.try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:
         raise ConstraintViolation(
             f"Expected shape[{number}] = {size} of input Tensor to be of the form {dim.fn(symbol)}, where {symbol} is an integer: "

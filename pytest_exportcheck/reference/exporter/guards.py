@@ -14,17 +14,7 @@ import sympy
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.reference._torch.sizes import (
-    ConstraintViolationError,
-    DimHint,
-    DimHintType,
-    PythonPrinter,
-    ShapeEnv,
-    ValueRangeError,
-    ValueRanges,
-    free_unbacked_symbols,
-    int_oo,
-)
+from pytest_exportcheck.reference._torch import sizes
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs
@@ -57,7 +47,7 @@ class _Size:
     @property
     def is_backed(self) -> bool:
         """Return True for a symbol of an input; those of a specification have their ranges already."""
-        return not self.value.is_number and not free_unbacked_symbols(self.value)
+        return not self.value.is_number and not sizes.free_unbacked_symbols(self.value)
 
 
 def _sizes(fakes: FakeInputs, example: Example, declared: list[Declared]) -> Iterator[_Size]:
@@ -70,12 +60,8 @@ def _sizes(fakes: FakeInputs, example: Example, declared: list[Declared]) -> Ite
 
 
 def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
-    """Check the guards against the declarations.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where the module restricts a size more than was declared: which, and what to declare instead.
+    """Check the guards against the declarations. Refuse a module that restricts a size more than was declared: which, and
+    what to declare instead.
     """
     env = fakes.symbolic.env
     tracked = env.tracked_fakes or []
@@ -88,7 +74,7 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
             equalities_inputs=fakes.equalities,
             ignore_static=False,
         )
-    except (ConstraintViolationError, ValueRangeError) as error:
+    except (sizes.ConstraintViolationError, sizes.ValueRangeError) as error:
         violation = error
     env.frozen = True
     dims = env.dim_constraints
@@ -116,7 +102,7 @@ def _lines(env: WatchedShapeEnv, message: str) -> str:
     for branch in env.branches:
         if branch.condition.free_symbols & dims.keys():
             condition = branch.condition if branch.taken else sympy.Not(branch.condition)
-            text = PythonPrinter().doprint(condition.xreplace(dims))
+            text = sizes.PythonPrinter().doprint(condition.xreplace(dims))
             asked.setdefault(branch.place, []).append(text)
     shown = [f"  {place}\n    requires {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
     return "\n".join(["", "The lines of the model that require it:", *shown[:_LINES]]) if shown else ""
@@ -127,20 +113,15 @@ def _first(conditions: list[str]) -> str:
     return ", ".join(conditions[:_CONDITIONS]) + (f" and {more} more" if more > 0 else "")
 
 
-def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
+def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, sizes.ValueRanges[Any]]:
     """Return the range of every symbol, and of every expression that is an input's size: as declared, narrowed by what
-    the trace requires.
-
-    Raises
-    ------
-    InvalidInput
-        Where a hint and what the trace found exclude each other.
+    the trace requires. Refuse a hint that excludes what the trace found.
     """
     env = fakes.symbolic.env
-    found: dict[Any, ValueRanges[Any]] = {
+    found: dict[Any, sizes.ValueRanges[Any]] = {
         symbol: bounds
         for symbol, bounds in env.var_to_range.items()
-        if free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
+        if sizes.free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
     }
     symbols: set[sympy.Symbol] = set()
     for size in _sizes(fakes, example, declared):
@@ -148,35 +129,35 @@ def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dic
         _check_hint(env, size)
         if not size.is_backed:
             continue
-        bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
-        if isinstance(dim, DimHint):
+        bounds = sizes.ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
+        if isinstance(dim, sizes.DimHint):
             bounds &= _hinted(dim)
             if isinstance(expression, sympy.Symbol):
                 env.var_to_range[expression] &= _hinted(dim)
-        found[expression] = found.get(expression, ValueRanges(0, int_oo)) & bounds
+        found[expression] = found.get(expression, sizes.ValueRanges(0, sizes.int_oo)) & bounds
         symbols |= expression.free_symbols
     for symbol in sorted(symbols - found.keys(), key=str):
         found[symbol] = env.var_to_range[symbol]
     return found
 
 
-def _hinted(dim: Any) -> ValueRanges[Any]:
-    return ValueRanges(0 if dim.min is None else dim.min, int_oo if dim.max is None else dim.max)
+def _hinted(dim: Any) -> sizes.ValueRanges[Any]:
+    return sizes.ValueRanges(0 if dim.min is None else dim.min, sizes.int_oo if dim.max is None else dim.max)
 
 
-def _check_hint(env: ShapeEnv, size: _Size) -> None:
+def _check_hint(env: sizes.ShapeEnv, size: _Size) -> None:
     dim = size.declared
     if not is_dynamic(dim):
         return
     bounds = env.bound_sympy(size.value)
     try:
         both = bounds & _hinted(dim)
-    except ValueRangeError:
+    except sizes.ValueRangeError:
         raise InvalidInput(
             f"{_CONFLICTS}: {size.text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within "
             f"[{bounds.lower}, {bounds.upper}]. Declare a range that the model accepts."
         ) from None
-    if dim.type is DimHintType.DYNAMIC and both.is_singleton():
+    if dim.type is sizes.DimHintType.DYNAMIC and both.is_singleton():
         why = (
             "an example of size 0 or 1 makes a dimension static. Pass one of size 2 or more"
             if size.example in (0, 1)
@@ -189,12 +170,7 @@ def _check_hint(env: ShapeEnv, size: _Size) -> None:
 
 def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
     """Return the conditions on a call that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0
-    and 1 at which the model takes another branch, where nothing was declared of them.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where a declared range has such a size: on which line the model branches, and what to declare instead.
+    and 1 at which the model takes another branch. Refuse such a size in a declared range.
     """
     env = fakes.symbolic.env
     found = []

@@ -56,12 +56,8 @@ class Example:
 
 
 def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
-    """Return the example of a call.
-
-    Raises
-    ------
-    InvalidInput
-        When the model is not a module, or the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
+    """Return the example of a call. Refuse what is not a module, and arguments that do not fit ``forward`` or that a
+    program cannot take.
     """
     if not isinstance(module, torch.nn.Module):
         raise InvalidInput(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 
@@ -18,15 +17,8 @@ _EFFECTLESS = (
 )
 
 
-def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
-    """Drop unused calls without effects, and give every call a module stack in the usual form; ``leaves`` are the
-    values of the last placeholders.
-    """
-    graph = module.graph
-    placeholders = graph.find_nodes(op="placeholder")
-    for node, value in zip(reversed(placeholders), reversed(leaves), strict=False):
-        if not isinstance(value, torch.Tensor):
-            node.meta["val"] = value
+def tidy(graph: torch.fx.Graph) -> None:
+    """Drop unused calls without effects, and give every call a module stack in the usual form."""
     graph.eliminate_dead_code(lambda node: not (node.op == "call_function" and node.target in _EFFECTLESS))
     for node in graph.nodes:
         if node.op in ("placeholder", "output"):

@@ -31,12 +31,8 @@ _REMEDY = (
 
 @contextmanager
 def named_when_unsupported(module: torch.nn.Module, example: Example) -> Iterator[None]:
-    """Turn an error inside torch into a refusal if the model or the example has something that is rarely supported.
-
-    Raises
-    ------
-    NotSupported
-        With the names of what is not supported, and the error.
+    """Turn an error inside torch into a refusal if the model or the example has something that is rarely supported: its
+    name, and the error.
     """
     try:
         yield
