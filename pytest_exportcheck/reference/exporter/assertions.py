@@ -67,23 +67,13 @@ def _provenance(graph: torch.fx.Graph) -> Callable[[torch.fx.Node], None]:
     stack: Any = next((node.meta["nn_module_stack"] for node in graph.nodes if "nn_module_stack" in node.meta), {})
 
     def note(node: torch.fx.Node) -> None:
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
         name = getattr(node.target, "__name__", str(node.target))
         node.meta |= {
             "stack_trace": _MADE_HERE,
             "nn_module_stack": stack,
             "torch_fn": (f"{name}_0", f"{type(node.target).__name__}.{name}"),
-            "val": _value_of(node),
+            "val": node.target(*args, **kwargs),  # type: ignore[operator]
         }
 
     return note
-
-
-def _value_of(node: torch.fx.Node) -> Any:
-    """Compute what a call on numbers yields from the values of its arguments; return None where they are not known
-    yet.
-    """
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta.get("val"))
-    try:
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-    except Exception:  # an assertion about a value that is not known yet
-        return None

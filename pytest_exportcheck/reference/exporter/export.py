@@ -123,7 +123,7 @@ def _captured(
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
     placeholders = traced.module.graph.find_nodes(op="placeholder")
-    tidy(traced.module.graph)
+    tidy(traced.module.graph, mod)
     insert_assertions(traced.module, symbolic.env)
     inputs = {id(fake): node for fake, node in zip((*held.values(), *fakes.values), placeholders, strict=True)}
     lift_from_subgraphs(traced.module, symbolic.mode, inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,15 +18,6 @@ from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
-
-
-@dataclass
-class Declarations:
-    """The declared dims by the places that sizes come from, against which guards are checked."""
-
-    sources: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    derived: list[tuple[Any, Any, Leaf, int]] = field(default_factory=list)
-    relaxed: set[Any] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -72,24 +62,30 @@ def symbolic_in(env: WatchedShapeEnv) -> Symbolic:
 
 def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared], known: Known) -> FakeInputs:
     """Return the fakes of the example. Refuse a size of the example that does not have the form that was declared."""
-    found = Declarations()
     values = []
     for leaf, said in zip(example.leaves, declared, strict=True):
         value = leaf.value
         if isinstance(value, torch.Tensor):
-            value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
+            value = _fake_tensor(symbolic, leaf, said, known.tensors.get(value))
         elif type(value) is int and is_dynamic(said):
             value = _fake_number(symbolic.env, leaf, said, known.numbers.get(leaf.place))
         else:
             value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
-    return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
+    return FakeInputs(symbolic, values, _equalities(symbolic.env, example, declared))
 
 
-def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations, known: Any) -> torch.Tensor:
-    dims = [_dim(symbolic.env, leaf, number, declared.get(number), found) for number in range(leaf.value.dim())]
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, known: Any) -> torch.Tensor:
+    dims = [declared.get(number) for number in range(leaf.value.dim())]
+    for number, dim in enumerate(dims):
+        if isinstance(dim, Dim):
+            symbolic.env.source_name_to_debug_name[_size_source(leaf, number).name] = dim.__name__
     context: sizes.StatelessSymbolicContext[Any, Any] = sizes.StatelessSymbolicContext(
-        dynamic_sizes=[dynamic for dynamic, _ in dims], constraint_sizes=[constraint for _, constraint in dims]
+        dynamic_sizes=[
+            sizes.DimDynamic.DYNAMIC if isinstance(dim, Dim) or is_dynamic(dim) else sizes.DimDynamic.STATIC
+            for dim in dims
+        ],
+        constraint_sizes=[within(dim) if isinstance(dim, Dim) else _of_hint(dim) for dim in dims],
     )
     source = leaf.source if known is None else known.tensor_source
     fake = symbolic.mode.from_tensor(leaf.value, source=source, symbolic_context=known or context)
@@ -97,19 +93,8 @@ def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarati
     return fake
 
 
-def _dim(env: WatchedShapeEnv, leaf: Leaf, number: int, said: Any, found: Declarations) -> tuple[sizes.DimDynamic, Any]:
-    """Return how one size of a tensor is dynamic, and the constraint of its symbol."""
-    source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
-    if isinstance(said, sizes.DimHint):
-        found.relaxed.add(source)
-        return (sizes.DimDynamic.DYNAMIC, _of_hint(said)) if is_dynamic(said) else (sizes.DimDynamic.STATIC, None)
-    if not isinstance(said, Dim):
-        return sizes.DimDynamic.STATIC, None
-    env.source_name_to_debug_name[source.name] = said.__name__
-    if isinstance(said, sizes.DerivedDim):
-        found.derived.append((source, said, leaf, number))
-    found.sources[said.__name__].append(source)
-    return sizes.DimDynamic.DYNAMIC, within(said)
+def _size_source(leaf: Leaf, number: int) -> TensorPropertySource:
+    return TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
 
 
 def _fake_number(env: WatchedShapeEnv, leaf: Leaf, said: Any, known: Any) -> Any:
@@ -125,8 +110,9 @@ def _track(env: WatchedShapeEnv, fake: Any, leaf: Leaf, context: Any) -> None:
 
 
 def _of_hint(hint: Any) -> sizes.RelaxedUnspecConstraint | None:
-    """Return the constraint that a size must stay dynamic, which ``Dim.AUTO`` leaves open."""
-    return sizes.RelaxedUnspecConstraint(warn_only=False) if hint.type is sizes.DimHintType.DYNAMIC else None
+    """Return the constraint that a size must stay dynamic, which ``Dim.DYNAMIC`` is."""
+    is_needed = isinstance(hint, sizes.DimHint) and hint.type is sizes.DimHintType.DYNAMIC
+    return sizes.RelaxedUnspecConstraint(warn_only=False) if is_needed else None
 
 
 def within(dim: Any) -> sizes.StrictMinMaxConstraint:
@@ -134,28 +120,39 @@ def within(dim: Any) -> sizes.StrictMinMaxConstraint:
     return sizes.StrictMinMaxConstraint(vr=sizes.ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
 
 
-def _equalities(env: WatchedShapeEnv, found: Declarations) -> sizes.EqualityConstraint:
+def _equalities(env: WatchedShapeEnv, example: Example, declared: Sequence[Declared]) -> sizes.EqualityConstraint:
     """Return the constraint that sizes that share a dim are equal, and that those of a derived dim follow from its
     root, which need not be a size of any input.
     """
-    pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
+    dims = [
+        (_size_source(leaf, number), said[number], leaf, number)
+        for leaf, said in zip(example.leaves, declared, strict=True)
+        if isinstance(leaf.value, torch.Tensor)
+        for number in sorted(said)
+    ]
+    sources: dict[str, list[Any]] = {}
+    for source, dim, _, _ in dims:
+        if isinstance(dim, Dim):
+            sources.setdefault(dim.__name__, []).append(source)
     phantoms: dict[str, Any] = {}
-    derived = []
-    for source, dim, leaf, number in found.derived:
+    derived: list[Any] = []
+    for source, dim, leaf, number in dims:
+        if not isinstance(dim, sizes.DerivedDim):
+            continue
         name = dim.root.__name__
-        if name not in found.sources and name not in phantoms:
+        if name not in sources and name not in phantoms:
             phantoms[name] = env.create_symbol(
                 val=_root_of(dim, leaf, number),
                 source=ConstantSource(name),
                 dynamic_dim=sizes.DimDynamic.DYNAMIC,
                 constraint_dim=within(dim.root),
             )
-        derived.append((source, phantoms[name] if name in phantoms else found.sources[name][0], dim.fn))
+        derived.append((source, phantoms[name] if name in phantoms else sources[name][0], dim.fn))
     return sizes.EqualityConstraint(
-        source_pairs=pairs,
+        source_pairs=[(first, other) for first, *others in sources.values() for other in others],
         derived_equalities=derived,
         phantom_symbols=list(phantoms.values()),
-        relaxed_sources=found.relaxed,
+        relaxed_sources={source for source, dim, _, _ in dims if isinstance(dim, sizes.DimHint)},
         warn_only=False,
     )
 

@@ -18,7 +18,7 @@ from pytest_exportcheck.reference._torch import sizes
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs
-from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv, misjudged
 
 #: A message shows at most this many lines of the model, and of each line at most this many conditions.
@@ -28,21 +28,15 @@ _CONFLICTS = "Found the following conflicts between user-specified ranges and in
 
 @dataclass(frozen=True)
 class _Size:
-    """A size of an input, or a number among the inputs: its value while tracing, and its declaration."""
+    """A size of an input, or a number among the inputs. ``place`` is its name in guards, empty for a number; ``value``
+    is its value while tracing.
+    """
 
-    leaf: Leaf
-    number: int | None
+    text: str
+    place: str
+    example: int
     value: Any
     declared: Any
-
-    @property
-    def text(self) -> str:
-        return self.leaf.text if self.number is None else f"{self.leaf.text}.shape[{self.number}]"
-
-    @property
-    def example(self) -> int:
-        value = self.leaf.value
-        return int(value if self.number is None else value.shape[self.number])
 
     @property
     def is_backed(self) -> bool:
@@ -54,9 +48,10 @@ def _sizes(fakes: FakeInputs, example: Example, declared: list[Declared]) -> Ite
     for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
         if isinstance(value, torch.Tensor):
             for number, size in enumerate(value.shape):
-                yield _Size(leaf, number, sympy.sympify(size), said.get(number))
+                text, place = f"{leaf.text}.shape[{number}]", f"{leaf.source.name}.size()[{number}]"
+                yield _Size(text, place, leaf.value.shape[number], sympy.sympify(size), said.get(number))
         elif isinstance(value, torch.SymInt):
-            yield _Size(leaf, None, value.node.expr, said)
+            yield _Size(leaf.text, "", leaf.value, value.node.expr, said)
 
 
 def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
@@ -175,13 +170,10 @@ def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> lis
     env = fakes.symbolic.env
     found = []
     for size in _sizes(fakes, example, declared):
-        if size.number is None:
-            continue
-        text = f"{size.leaf.source.name}.size()[{size.number}]"
-        if isinstance(size.declared, Dim) and size.declared.min in (1, 2):
-            found.append(f"{text} >= {size.declared.min}")
-        if size.value.is_Symbol and size.is_backed:
-            found += [f"{text} != {small}" for small in _otherwise(env, size)]
+        if size.place and isinstance(size.declared, Dim) and size.declared.min in (1, 2):
+            found.append(f"{size.place} >= {size.declared.min}")
+        if size.place and size.value.is_Symbol and size.is_backed:
+            found += [f"{size.place} != {small}" for small in _otherwise(env, size)]
     return found
 
 

@@ -53,7 +53,7 @@ def effective_shapes(module: torch.nn.Module, dynamic_shapes: Any) -> Any:
 
 @dataclass(frozen=True)
 class Specification:
-    """A specification that fits the example: the part of each leaf, and the torch_specs.whole of it in the names of
+    """A specification that fits the example: the part of each leaf, and the whole of it in the names of
     ``call(module, args, kwargs)``.
     """
 
@@ -96,7 +96,7 @@ def specified_inputs(symbolic: Symbolic, example: Example, specification: Specif
 
 
 def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
-    """Return the fake of a leaf; the symbols that Dynamo made are torch_specs.bound to the variables already."""
+    """Return the fake of a leaf; the symbols that Dynamo made are bound to the variables already."""
     if isinstance(leaf.value, torch.Tensor):
         context = known.tensors.get(leaf.value)
         if context is not None:

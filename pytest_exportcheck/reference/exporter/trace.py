@@ -79,7 +79,6 @@ def trace(
     ):
         if not isinstance(fake, torch.Tensor):
             node.meta["val"] = object_argument(mode, leaf.value, fake) if is_object(leaf.value) else fake
-    _complete_stacks(graph.graph, module)
     return Traced(graph, out_specs[-1])
 
 
@@ -105,17 +104,3 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
     for name, value in module.named_buffers(remove_duplicate=False):
         if name in before and value is not before[name]:
             before[name].copy_(value)
-
-
-def _complete_stacks(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
-    """Give calls outside of any module the root's stack: those of a graph without stacks, and those that write buffers
-    back, which get the stack and the line of the value that they write.
-    """
-    root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
-    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
-        if not node.meta.get("nn_module_stack"):
-            meta = node.args[1].meta
-            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn", "nn_module_stack") if key in meta}
-    for node in graph.nodes:
-        if not node.meta.get("nn_module_stack"):
-            node.meta["nn_module_stack"] = root
