@@ -121,7 +121,7 @@ def program_of(
     users = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
     given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_object(leaf.value)}
     lifted = {id(value) for value in constants.values()}
-    held = {name: state.buffers[name] for name in state.not_persistent}
+    held: dict[str, Any] = {name: each for name, each in state.buffers.items() if name in state.not_persistent}
     held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names
     return ExportedProgram(
         root=module,
