@@ -110,7 +110,7 @@ def _track(env: WatchedShapeEnv, fake: Any, leaf: Leaf, context: Any) -> None:
 
 
 def _of_hint(hint: Any) -> sizes.RelaxedUnspecConstraint | None:
-    """Return the constraint that a size must stay dynamic, which ``Dim.DYNAMIC`` is."""
+    """Return the constraint that a size stays dynamic, which only ``Dim.DYNAMIC`` requires."""
     is_needed = isinstance(hint, sizes.DimHint) and hint.type is sizes.DimHintType.DYNAMIC
     return sizes.RelaxedUnspecConstraint(warn_only=False) if is_needed else None
 
