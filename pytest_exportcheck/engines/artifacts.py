@@ -32,6 +32,7 @@ def as_artifact(made: Any, maker: str) -> StageArtifact:
         saved=_attribute(made, "saved", Mapping, {}),
         resave=_attribute(made, "resave", Callable, None),
         reader=_attribute(made, "reader", str, ""),
+        facts=_attribute(made, "facts", Mapping, {}),
         other_readers={name: as_artifact(other, f"{maker}, as read by {name},") for name, other in others.items()},
     )
 

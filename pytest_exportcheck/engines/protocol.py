@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 
 from pytest_exportcheck.engines.objects import refused_by_torch
+from pytest_exportcheck.records.results import Fact
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class StageArtifact:
     resave: Callable[[], Mapping[str, str]] | None = None
     reader: str = ""
     other_readers: Mapping[str, StageArtifact] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
     def callable(self) -> Callable[..., Any]:
         """Return a callable that takes the user's arguments."""

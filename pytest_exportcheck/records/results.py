@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pytest_exportcheck.records.cases import Expectation
 from pytest_exportcheck.records.findings import Finding
@@ -25,6 +25,9 @@ SCHEMA = "exportcheck-report"
 #: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
 #: - 1.0, 23 November 2026: the first version.
 MAJOR, MINOR = 2, 1
+
+#: A fact about what a runtime made: bytes, seconds, numbers of nodes, errors, names.
+Fact: TypeAlias = int | float | str
 
 _AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
 
@@ -67,7 +70,8 @@ class Outcome:
     The first ``failing`` of the ``findings`` are those for which the item fails. ``seconds`` has the stages that were
     made for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``file`` and
     ``line`` say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item has
-    this outcome, as in the fixture; ``run`` is an index into the report's runs.
+    this outcome, as in the fixture; ``run`` is an index into the report's runs. ``facts`` are about the package of a
+    runtime: sizes, versions, errors.
     """
 
     nodeid: str = ""
@@ -85,6 +89,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     ledger: tuple[FieldSurvival, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
     duration: float = 0.0
     worker: str = ""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_exportcheck.modes import AGREE, Mode, parse_stage_name
+from pytest_exportcheck.modes import AGREE, Mode, parse_stage_name, stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
 from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
@@ -22,6 +22,7 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> It
     yield from _slowest(rows, width)
     yield from _ledger(rows, verbose, width)
     yield from _notes(rows, width)
+    yield from _facts(rows, width) if verbose else ()
     yield from _known(rows, width)
     yield from _engine_errors(rows, width)
     yield from _disagreements(rows, width)
@@ -116,6 +117,14 @@ def _notes(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     notes = dict.fromkeys((row.case, note) for row in rows for note in row.notes)
     for case, note in notes:
         yield from wrapped(f"note: {case}: {note}", width)
+
+
+def _facts(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
+    """Yield the facts about packages of runtimes."""
+    for row in rows:
+        if row.facts:
+            said = ", ".join(f"{name} {value}" for name, value in row.facts.items())
+            yield from wrapped(f"package: {row.case}[{stage_name(row.engine, Mode.parse(row.mode))}]: {said}", width)
 
 
 def _ledger(rows: Sequence[Outcome], verbose: bool, width: int) -> Iterator[Line]:

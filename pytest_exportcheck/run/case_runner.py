@@ -24,6 +24,7 @@ from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
 from pytest_exportcheck.run.runtime_calls import RuntimeCalls
 from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
+from pytest_exportcheck.run.runtime_facts import errors_of
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
@@ -162,12 +163,17 @@ class CaseRunner:
                 at = self._observed.attempts.at
                 at("the record of the stage", lambda: self._hold(engine, stage, parent, findings), None)
                 if contract_stage(engine, mode) == COMPILED:
-                    at("further calls of the package", lambda: self._call_further(engine, stage), None)
+                    at("further calls of the package", lambda: self._call_further(engine, stage, parent), None)
         return stage
 
-    def _call_further(self, engine: Engine, stage: StageResult) -> None:
+    def _call_further(self, engine: Engine, stage: StageResult, parent: StageResult | None) -> None:
         """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault."""
-        if stage.artifact is None or any(each.verdict == "broken" for each in stage.findings):
+        if stage.artifact is None:
+            return
+        before = parent.record if parent else None
+        if before is not None and stage.record is not None:
+            stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record)}
+        if any(each.verdict == "broken" for each in stage.findings):
             return
         oracle = self._observed.oracles.of(engine.name, stage.mode)
         compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {})

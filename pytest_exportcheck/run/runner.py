@@ -102,6 +102,7 @@ class Runner:
         item = replace(
             self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
+            facts=stage.facts,
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
         return replace(judgement_of(item, stage), statistics=stage.statistics)

@@ -12,6 +12,7 @@ from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, raised_from
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
+from pytest_exportcheck.records.results import Fact
 
 _FINDING = Finding.of("stage")
 
@@ -30,6 +31,7 @@ class StageResult:
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[FieldSurvival, ...] = ()
     notes: tuple[str, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
     statistics: str = ""
     captured: Any = None
     reader: str = ""

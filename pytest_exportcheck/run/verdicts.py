@@ -18,6 +18,7 @@ from pytest_exportcheck.records import (
     Outcome,
     Status,
 )
+from pytest_exportcheck.records.results import Fact
 from pytest_exportcheck.run.blocking import reason_of
 from pytest_exportcheck.run.stage import StageResult
 
@@ -36,6 +37,7 @@ class ItemContext:
     selected: frozenset[Mode]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
 
 def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
@@ -81,6 +83,7 @@ def _judgement(
         reason=reason,
         notes=item.notes,
         seconds=item.seconds,
+        facts=item.facts,
         ledger=tuple(ledger),
     )
     return Judgement(outcome=outcome, reckoning=reckoning)

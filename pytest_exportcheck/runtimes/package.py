@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +112,9 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
             if place.kind == "other":
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
     interface.write(folder)
+    started = time.perf_counter()
     facts = runtime.compile(program, folder)
+    seconds = round(time.perf_counter() - started, 1)
     name = _name_of(runtime)
     try:
         process().load(runtime, folder, name)
@@ -118,8 +122,14 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
         raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
-    facts = {"package bytes": size, **facts}
+    facts = {"package bytes": size, "compile seconds": seconds, **facts, **dict(_versions(runtime))}
     return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
+
+
+def _versions(runtime: Runtime) -> Iterator[tuple[str, Fact]]:
+    """Yield the versions of what a runtime needs."""
+    for name in runtime.needs:
+        yield f"{name} version", importlib.metadata.version(name)
 
 
 def _needed(program: Any) -> Iterator[str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from pytest_exportcheck.records.results import Fact
+
+__all__ = ["Fact", "Loaded", "Runtime"]
+
 #: A loaded package: takes the inputs as a flat list in the order of the program's own, returns its outputs likewise.
 Loaded: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
-
-#: A fact about a package or a runtime: sizes in bytes, numbers of nodes, names of devices.
-Fact: TypeAlias = int | float | str
 
 
 @runtime_checkable
