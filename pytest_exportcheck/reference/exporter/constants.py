@@ -14,6 +14,7 @@ from pytest_exportcheck.reference._torch.values import (
     FakeTensorMode,
     HigherOrderOperator,
     is_functorch_tensor,
+    pytree,
 )
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.module_calls import NOTE
@@ -48,7 +49,7 @@ def lift_constants(
         if node.op != "get_attr":
             continue
         traced = getattr(module, str(node.target))
-        if isinstance(traced, torch.fx.GraphModule):
+        if isinstance(traced, (torch.fx.GraphModule, pytree.TreeSpec)):
             continue
         unused = _unused(node)
         if unused:

@@ -144,23 +144,22 @@ def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> Non
         return
     symbolic = isinstance(size, torch.SymInt) and not size.node.expr.is_number
     bounds = env.bound_sympy(size.node.expr) if symbolic else ValueRanges(int(size), int(size))
+    conflict = "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: Received user-specified"
     try:
         both = bounds & _hinted(dim)
     except ValueRangeError:
         raise InvalidInput(
-            "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: "
-            f"{text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within [{bounds.lower}, {bounds.upper}]. "
-            "Declare a range that the model accepts."
+            f"{conflict} min/max range of [{dim.min}, {dim.max}], conflicting with the inferred min/max range of "
+            f"[{bounds.lower}, {bounds.upper}], for {text}. Declare a range that the model accepts."
         ) from None
     if dim.type is DimHintType.DYNAMIC and both.is_singleton():
         why = (
-            "an example of size 0 or 1 makes a dimension static. Pass one of size 2 or more"
+            f"export 0/1 specialized due to hint of {hint} for dimension {text}. Pass an example of size 2 or more"
             if hint in (0, 1)
-            else "the model accepts no other size. Change the model"
+            else f"tracing inferred a static shape of {both.lower} for dimension {text}. Change the model"
         )
-        conflict = "Found the following conflicts between user-specified ranges and inferred ranges from model tracing"
         raise InvalidInput(
-            f"{conflict}: {text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO."
+            f"{conflict} dim hint Dim.DYNAMIC(min={dim.min}, max={dim.max}), but {why}, or declare Dim.AUTO."
         )
 
 

@@ -14,6 +14,7 @@ import torch.fx
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
+from pytest_exportcheck.reference._torch.objects import described
 from pytest_exportcheck.reference._torch.values import guards_of
 from pytest_exportcheck.reference.pt2 import expressions
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
@@ -77,10 +78,15 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
             else target_name(node.target),
             "args": [plain(each) for each in node.args],
             "kwargs": {key: plain(value) for key, value in node.kwargs.items()},
-            "meta": dict(_meta(node.meta, f"node {place}{node.name}")),
+            "meta": dict(_meta(_described(node), f"node {place}{node.name}")),
         }
     except UnsupportedError as error:
         raise UnsupportedError(f"node {place}{node.name} ({node.format_node()}): {error}") from None
+
+
+def _described(node: torch.fx.Node) -> Mapping[Any, Any]:
+    """Return the metadata of a node in which an object that it yields has a name and a class."""
+    return {**node.meta, "val": described(node.name, node.meta["val"])} if "val" in node.meta else node.meta
 
 
 def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
