@@ -19,7 +19,7 @@ _FINDING = Finding.of("stage")
 @dataclass(eq=False)
 class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
-    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed; ``reader``
+    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many ``examples``; ``reader``
     the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
     was: it is not made again.
     """
@@ -31,6 +31,7 @@ class StageResult:
     ledger: tuple[FieldSurvival, ...] = ()
     notes: tuple[str, ...] = ()
     statistics: str = ""
+    examples: int = 0
     captured: Any = None
     reader: str = ""
     unsupported: str = ""

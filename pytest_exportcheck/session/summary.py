@@ -72,7 +72,9 @@ class SummaryPlugin:
             lines = counts_lines(outcomes, writer.fullwidth)
         else:
             terminalreporter.section("exportcheck")
-            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth)
+            fuzzing = self._options.fuzz
+            seconds = fuzzing.seconds if fuzzing else None
+            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth, fuzz_seconds=seconds)
         for line in lines:
             write_line(writer, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):
