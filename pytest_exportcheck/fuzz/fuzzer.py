@@ -340,14 +340,13 @@ class _Fuzzer:
 
     def _notes_on_time(self, explored: Sequence[Explored]) -> Iterator[str]:
         tried = self._tally.tried
-        if any(each.stopped for each in explored) and tried < min(self._examples, EXAMPLES) and not self._tally.broken:
+        declared = explored[-2]
+        if declared.stopped and tried < min(self._examples, EXAMPLES) and not self._tally.broken:
             yield (
                 f"fuzz: its part of the time, {self._seconds:.1f} s, was enough for {count(tried, 'example')} of declared sizes; "
                 f"without a time it tries {min(self._examples, EXAMPLES)}. Give more seconds with --exportcheck-fuzz-time."
             )
-        if any(
-            each.stopped is False and self._examples == MOST_EXAMPLES and tried >= MOST_EXAMPLES for each in explored
-        ):
+        if not declared.stopped and tried >= MOST_EXAMPLES == self._examples:
             yield f"fuzz: {MOST_EXAMPLES} examples are the most that an item tries"
 
 

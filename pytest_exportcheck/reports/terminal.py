@@ -17,13 +17,11 @@ from pytest_exportcheck.reports.wording import calls_of, culprit_text, kind_of, 
 _SLOWEST = 3
 
 
-def summary(
-    rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH, fuzz_seconds: float | None = None
-) -> Iterator[Line]:
-    """Yield the lines of the summary. ``fuzz_seconds``: the time for fuzzing, if one was set."""
+def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH, fuzz_time: str = "") -> Iterator[Line]:
+    """Yield the lines of the summary. ``fuzz_time``: the time for fuzzing, if one was set."""
     yield from _slowest(rows, width)
-    if fuzz_seconds is not None:
-        yield from _examples(rows, fuzz_seconds, verbose, width)
+    if fuzz_time:
+        yield from _examples(rows, fuzz_time, verbose, width)
     yield from _ledger(rows, verbose, width)
     yield from _notes(rows, width)
     yield from _known(rows, width)
@@ -150,7 +148,7 @@ def _slowest(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
 _EXAMPLE_LINES = 20
 
 
-def _examples(rows: Sequence[Outcome], seconds: float, verbose: bool, width: int) -> Iterator[Line]:
+def _examples(rows: Sequence[Outcome], time: str, verbose: bool, width: int) -> Iterator[Line]:
     """Yield the number of examples of each fuzz item, a line for each case and engine."""
     tried: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
@@ -159,7 +157,7 @@ def _examples(rows: Sequence[Outcome], seconds: float, verbose: bool, width: int
             tried.setdefault((row.path, row.case, row.engine), []).append(f"{name} {row.examples}")
     if not tried:
         return
-    yield plain(f"examples tried by fuzzing, with {seconds:g} s for the run:")
+    yield plain(f"examples tried by fuzzing, with {time} for the run:")
     shown = len(tried) if verbose else _EXAMPLE_LINES
     for (_, case, engine), numbers in [*tried.items()][:shown]:
         yield from wrapped(f"  {case}[{engine}]: {', '.join(numbers)}", width, "", "    ")

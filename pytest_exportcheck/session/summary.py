@@ -74,7 +74,9 @@ class SummaryPlugin:
             terminalreporter.section("exportcheck")
             fuzzing = self._options.fuzz
             seconds = fuzzing.seconds if fuzzing else None
-            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth, fuzz_seconds=seconds)
+            each = f" in each of {self._workers} workers" if self._workers else ""
+            time = f"{seconds:g} s{each}" if seconds is not None else ""
+            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth, fuzz_time=time)
         for line in lines:
             write_line(writer, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):

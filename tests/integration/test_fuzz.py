@@ -355,3 +355,10 @@ def test_a_time_that_is_too_short_is_named(run):
             "  --exportcheck-fuzz-time.",
         ]
     )
+
+
+def test_a_time_that_is_enough_for_every_size_is_not_named(run):
+    engine = WRONG.replace("== 7", "== -7")
+    result = run("--exportcheck-fuzz-time=2", fuzz="--exportcheck-fuzz", size=-1, engine=engine)
+    result.assert_outcomes(passed=3)
+    result.stdout.no_fnmatch_line("*part of the time*")
