@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
-from pytest_exportcheck.harness.isolation import causes_of, raised_from
+from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
 
@@ -73,7 +73,8 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))
-    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error))
+    line = raised.where or line_of_node(error) or last_line
+    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error), line=line)
 
 
 def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:
