@@ -151,9 +151,15 @@ def _is_taken(error: BaseException) -> bool:
 
 
 def line_of_node(error: BaseException) -> str:
-    """Return the user's line of the node of a program that torch was running when it raised; empty where it ran none,
-    or where the node has no line.
+    """Return the user's line of the node that torch was running when it raised; empty where it ran none, or where the
+    node has no line.
     """
+    node = node_that_raised(error)
+    return _line_of_trace(str(node.meta.get("stack_trace") or "")) if node is not None else ""
+
+
+def node_that_raised(error: BaseException) -> torch.fx.Node | None:
+    """Return the node of a graph that torch was running when it raised, None where it ran none."""
     seen: list[BaseException] = []
     pending: BaseException | None = error
     while pending is not None and pending not in seen:
@@ -161,9 +167,9 @@ def line_of_node(error: BaseException) -> str:
         for frame, _ in reversed([*traceback.walk_tb(pending.__traceback__)]):
             node = frame.f_locals.get("n") if frame.f_code.co_name == "run_node" else None
             if isinstance(node, torch.fx.Node):
-                return _line_of_trace(str(node.meta.get("stack_trace") or ""))
+                return node
         pending = pending.__cause__ or pending.__context__
-    return ""
+    return None
 
 
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')

@@ -73,7 +73,7 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))
-    line = raised.where or line_of_node(error) or last_line
+    line = line_of_node(error) or raised.where or last_line
     return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error), line=line)
 
 
