@@ -179,7 +179,7 @@ def write_files(page: str, folder: Path, linear: str) -> None:
         r"```(?:python|ini)\n# (\w+\.(?:py|ini))\n(.*?)```", (ROOT / page).read_text(), re.DOTALL
     ):
         with folder.joinpath(name).open("a" if name == "conftest.py" else "w") as file:  # the engine echo is in one
-            file.write(text)
+            file.write(f"\n{text}")
 
 
 @pytest.fixture(scope="module")
