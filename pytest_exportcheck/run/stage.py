@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import CAPTURES, Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
 
 _FINDING = Finding.of("stage")
@@ -73,7 +73,8 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))
-    line = line_of_node(error) or raised.where or last_line
+    in_capture = raised.where if stage in CAPTURES else ""  # an edge runs no code of the model
+    line = line_of_node(error) or in_capture or last_line
     return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error), line=line)
 
 
