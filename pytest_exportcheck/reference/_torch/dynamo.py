@@ -87,7 +87,15 @@ class Captured:
     def function(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return the captured function; it calls ``run`` with the inputs of the graph."""
         made: Callable[..., Any] = self.runtime.forward_callable(self.name, run, extra_globals=dict(self.globals))
-        return made
+
+        def called(*args: Any) -> Any:
+            modes = _utils.get_torch_function_mode_stack()
+            try:
+                return made(*args)
+            finally:  # where the function enters a mode, its bytecode leaves the modes of the capture: those of the trace too
+                _utils.set_torch_function_mode_stack(modes)
+
+        return called
 
 
 def captured(
@@ -105,7 +113,8 @@ def captured(
     with ExitStack() as stack:
         made = stack.enter_context(_environments(env_class))
         stack.enter_context(_values_unknown())
-        specified = {"_dynamic_shapes_spec": specification} if specification else {}
+        # Dynamo decides by the second setting whether a number in a tuple may become a symbol, and the first makes it one
+        specified = {"_dynamic_shapes_spec": specification, "specialize_int": False} if specification else {}
         settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
         for context in (exporting(), _dynamo.config.patch(**settings), _utils.get_metrics_context()):
             stack.enter_context(context)

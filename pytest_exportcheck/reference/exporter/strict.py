@@ -29,6 +29,8 @@ from pytest_exportcheck.reference.exporter.strict_errors import translated
 
 _ROOT = "L['module']"
 _THIS_FRAME = re.compile(rf'^ *File "{re.escape(__file__)}", line .*\n(?! *File ).*\n( *[\^~]+ *\n)?', re.MULTILINE)
+#: The end of a source of an attribute whose name Python cannot write: getattr(L['module'], '0').
+_GETATTR = re.compile(r", '([^']*)'\)")
 
 
 def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -151,13 +153,13 @@ def _tidy(graph: torch.fx.GraphModule) -> None:
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             if "nn_module_stack" in node.meta:
                 node.meta["nn_module_stack"] = dict(_stack(node.meta["nn_module_stack"]))
-            trace = _THIS_FRAME.sub("", node.meta.pop("stack_trace", None) or "")
+            trace = node.meta.pop("stack_trace", None)
             if trace:
-                node.meta["stack_trace"] = trace
+                node.meta["stack_trace"] = _THIS_FRAME.sub("", trace) or trace
 
 
 def _stack(traced: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
     for key, (source, kind) in traced.items():
-        path = source.removeprefix(_ROOT).removeprefix(".")
+        path = _GETATTR.sub(r".\1", source.replace("getattr(", "")).removeprefix(_ROOT).removeprefix(".")
         _, at, number = key.partition("@")
         yield f"L__self__{path}{at}{number}", (path, kind)

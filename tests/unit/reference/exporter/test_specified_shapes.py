@@ -318,6 +318,18 @@ def test_a_strict_program_accepts_what_torchs_accepts(name: str) -> None:
     assert [str(node.target) for node in ours.graph.nodes] == [str(node.target) for node in theirs.graph.nodes]
 
 
+@taken
+def test_a_strict_capture_keeps_the_declared_range_of_a_number_and_captures_its_program_again() -> None:
+    """torch's strict capture makes a size of the number: its program refuses -4."""
+    shapes = ParamsSpec({"x": None, "n": IntVar("n", min=-5)})
+    args = matrix(4), -4
+    first = reference.export(model(lambda self, x, n: x * n), args, dynamic_shapes=shapes, strict=True)
+    again = reference.export(first.module(), args, dynamic_shapes=shapes, strict=True)
+    for program in (first, again):
+        assert str(program.range_constraints) == "{u0: VR[-5, int_oo]}"
+        assert torch.equal(program.module()(*args), matrix(4) * -4)
+
+
 def test_a_strict_capture_takes_no_branch_by_the_value_of_the_example() -> None:
     branching = model(lambda self, x, n: x + 1 if n.item() > 1 else x)
     with pytest.raises(Exception, match="Could not guard on data-dependent expression u0 > 1"):

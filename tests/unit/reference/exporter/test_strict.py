@@ -243,6 +243,23 @@ def test_a_model_without_operators():
     assert result[1:] == (2, None, "text")
 
 
+class Offset(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {})) + 1
+
+
+def test_a_model_that_enters_a_mode_of_functions():
+    """As flex attention does, where it makes a mask."""
+
+    def entered(x):
+        with Offset():
+            return torch.sin(x)
+
+    program, x = exported(entered, torch.ones(2)), torch.zeros(2)
+    assert program.module()(x).tolist() == [1, 1]
+    assert targets(program) == ["aten.sin.default", "aten.add.Tensor"]
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 
