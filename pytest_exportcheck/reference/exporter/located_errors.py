@@ -28,10 +28,19 @@ def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
     except GuardOnDataDependentSymNode as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
-        checks = _checks(error.cond, own[-1].f_locals) if own else ""
-        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
-        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
-        raise DataDependent.at(_line(error), error.cond, checks=checks, error=error, sizes=specified) from error
+        raise data_dependence(error, _line(error), own[-1].f_locals if own else {}, sizes) from error
+
+
+def data_dependence(
+    error: GuardOnDataDependentSymNode, place: str, variables: Mapping[str, Any], sizes: Mapping[Any, str]
+) -> DataDependent:
+    """Return the refusal of a condition at a line of the model; ``variables`` are those of the line, and ``sizes`` the
+    unbacked ones by their symbols.
+    """
+    symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
+    specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
+    checks = _checks(error.cond, variables)
+    return DataDependent.at(place, error.cond, checks=checks, error=error, sizes=specified)
 
 
 def unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
@@ -80,7 +89,10 @@ def _checks(condition: Any, variables: Mapping[str, Any]) -> str:
                 if isinstance(size, torch.SymInt):
                     text = f"{name}{pytree.keystr(path)}" + ("" if number is None else f".shape[{number}]")
                     names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
-    if not isinstance(condition, sympy.logic.boolalg.Boolean) or not condition.free_symbols <= names.keys():
+    decides = (
+        isinstance(condition, sympy.logic.boolalg.Boolean) and not condition.is_Symbol
+    )  # one is needed as a number
+    if not decides or not condition.free_symbols <= names.keys():
         return ""
     either = [PythonPrinter().doprint(each.xreplace(names)) for each in (sympy.Not(condition), condition)]
     checks = "".join(f"\n  {number}. torch._check({each})" for number, each in enumerate(either, 1))

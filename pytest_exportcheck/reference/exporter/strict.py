@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,9 +24,9 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
 from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
 from pytest_exportcheck.reference.exporter.strict_errors import translated
+from pytest_exportcheck.reference.exporter.strict_shape_env import DynamosShapeEnv
 
 _ROOT = "L['module']"
 _THIS_FRAME = re.compile(rf'^ *File "{re.escape(__file__)}", line .*\n(?! *File ).*\n( *[\^~]+ *\n)?', re.MULTILINE)
@@ -61,7 +62,8 @@ def captured_by_dynamo(
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
     shapes = specification.of_call if specification else None
     with translated(), unbound_refused() if specification else nullcontext():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes, deferred=deferred)
+        new_env = partial(DynamosShapeEnv, example)
+        found = captured(call, (module, args, kwargs), constraints, new_env, shapes, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []

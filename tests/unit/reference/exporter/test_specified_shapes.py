@@ -281,12 +281,13 @@ def test_a_specification_has_runtime_assertions_already() -> None:
 
 
 @taken
-def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_branch_on_a_specified_size_says_what_to_assume(strict: bool) -> None:
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.shape[0] > 4 else x
 
     with pytest.raises(reference.DataDependent) as refused:
-        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}))
+        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}), strict=strict)
     first, place, last, *checks = str(refused.value).split("\n")
     assert first == (
         "Could not guard on data-dependent expression u0 > 4: the model branches on x.shape[0] (u0), which the specification "
@@ -303,7 +304,24 @@ def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
         "  2. torch._check(x.shape[0] > 4)",
     ]
     assumed = ShapesSpec(ParamsSpec({"x": rows(SOME)}), assumptions=[SOME > 4])
-    assert reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed).module()(matrix(5)).sum() == 30
+    program = reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed, strict=strict)
+    assert program.module()(matrix(5)).sum() == 30
+
+
+@taken
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_specified_size_that_is_needed_as_a_number_has_no_checks(strict: bool) -> None:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return x + sum(range(x.shape[0]))
+
+    with pytest.raises(reference.DataDependent) as refused:
+        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}), strict=strict)
+    first, _, last = str(refused.value).split("\n")
+    assert first == (
+        "Could not extract specialized integer from data-dependent expression u0: the model branches on x.shape[0] (u0), which "
+        "the specification leaves open, or needs one as a number, at"
+    )
+    assert last.endswith("or state the condition before that line with torch._check(...).")
 
 
 @taken

@@ -286,13 +286,17 @@ DATA_DEPENDENT = (
 )
 
 
+CHECKS = "\nTo fix the error, insert one of the following checks before this call:\n  1. torch._check(n <= 3)\n  2. torch._check(n > 3)"
+
+
 @pytest.mark.parametrize(
-    ("function", "number", "condition"), [(branches, 1, "of a tensor"), (branches_on_a_number, 2, "u0 > 3")]
+    ("function", "number", "condition", "checks"),
+    [(branches, 1, "of a tensor", ""), (branches_on_a_number, 2, "u0 > 3", CHECKS)],
 )
-def test_a_branch_on_data_is_refused_with_its_line(function, number, condition):
+def test_a_branch_on_data_is_refused_with_its_line_and_what_decides_it(function, number, condition, checks):
     with pytest.raises(reference.DataDependent) as caught:
         exported(function, torch.ones(2))
-    assert str(caught.value) == DATA_DEPENDENT.format(condition, line(function, number))
+    assert str(caught.value) == DATA_DEPENDENT.format(condition, line(function, number)) + checks
 
 
 def raises(x):
