@@ -34,6 +34,7 @@ from pytest_exportcheck.reference._torch.tracing import (
     value_of_functional,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, HigherOrderOperator
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 
 Table = Mapping[Any, Callable[..., Any]]
 
@@ -137,6 +138,7 @@ class _Rerun(PropagateUnbackedSymInts):
         if target is WITH_EFFECTS:
             outputs = args[1](*args[2:], **kwargs)
             return (args[0], *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 

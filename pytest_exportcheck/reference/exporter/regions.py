@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from pytest_exportcheck.reference._torch import tracing
+
+
+_OPERATORS = (tracing.WRAP_SET_GRAD, tracing.WRAP_AUTOCAST)
 
 
 @dataclass
@@ -43,6 +46,17 @@ def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection
     for name, graph in _graphs_of(module, calls):
         setattr(module, name, wrap_regions(graph, grad, preserved))
     return module
+
+
+def run_by_node(operator: Any, value: Any, run: Callable[[torch.fx.GraphModule], Any]) -> Any:
+    """Return what an operator calls in the place of a graph that is a region or has regions, so that the calls in it are
+    run one by one; other values as they are.
+    """
+    if not isinstance(value, torch.fx.GraphModule):
+        return value
+    graphs = [part.graph for part in value.modules() if isinstance(part, torch.fx.GraphModule)]
+    called = {operator, *(node.target for graph in graphs for node in graph.nodes)}
+    return value if called.isdisjoint(_OPERATORS) else run(value)
 
 
 def _graphs_of(module: Any, calls: Iterable[torch.fx.Node]) -> Iterator[tuple[str, torch.fx.GraphModule]]:

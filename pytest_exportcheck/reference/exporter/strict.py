@@ -24,6 +24,7 @@ from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
 from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
 from pytest_exportcheck.reference.exporter.strict_errors import translated
 from pytest_exportcheck.reference.exporter.strict_shape_env import DynamosShapeEnv
@@ -99,7 +100,10 @@ def _function(found: Captured) -> Callable[..., Any]:
 
     def run(*inputs: Any) -> Any:
         with torch.fx.traceback.preserve_node_meta(), ExitStack() as regions:
-            return _Interpreter(graph, regions).run(*inputs)
+            interpreter = _Interpreter(graph, regions)
+            results = interpreter.run(*inputs)
+        sources: Any = graph.graph.output_node().args[0]
+        return tuple(_marked(node, each, interpreter.env) for node, each in zip(sources, results, strict=True))
 
     function = found.function(run)
 
@@ -110,9 +114,8 @@ def _function(found: Captured) -> Callable[..., Any]:
 
 
 class _Interpreter(PropagateUnbackedSymInts):
-    """An interpreter of Dynamo's graph that marks the numbers among its results. It enters autocast, which torch only
-    writes down, and runs the forward of an autograd function with gradients, which Dynamo puts between two changes of
-    the grad mode.
+    """An interpreter of Dynamo's graph. It enters autocast, which torch only writes down, and runs the forward of an
+    autograd function with gradients, which Dynamo puts between two changes of the grad mode.
     """
 
     def __init__(self, graph: torch.fx.GraphModule, regions: ExitStack, without: Sequence[torch.fx.Node] = ()) -> None:
@@ -130,23 +133,19 @@ class _Interpreter(PropagateUnbackedSymInts):
             marks = args[0].graph.find_nodes(op="call_function", target=SET_GRAD)
             outputs, _saved = _Interpreter(args[0], self._regions, (marks[0], marks[-1])).run(*args[2:])
             return outputs
+        args = tuple(run_by_node(target, each, lambda graph: _Interpreter(graph, self._regions).run) for each in args)
         return super().call_function(target, args, kwargs)
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        if n in self._without:
-            return None
-        result = super().run_node(n)
-        if n.op != "output":
-            return result
-        sources: Any = n.args[0]
-        return tuple(self._marked(node, each) for node, each in zip(sources, result, strict=True))
+        return None if n in self._without else super().run_node(n)
 
-    def _marked(self, node: Any, value: Any) -> Any:
-        if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
-            return value
-        given = node.args[0]
-        number = self.env.get(given) if isinstance(given, torch.fx.Node) else None
-        return _Number(value, number) if isinstance(number, torch.SymFloat) else value
+
+def _marked(node: Any, value: Any, values: Mapping[torch.fx.Node, Any]) -> Any:
+    if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
+        return value
+    given = node.args[0]
+    number = values.get(given) if isinstance(given, torch.fx.Node) else None
+    return _Number(value, number) if isinstance(number, torch.SymFloat) else value
 
 
 def _tidy(graph: torch.fx.GraphModule) -> None:

@@ -13,8 +13,6 @@ import torch
 
 from pytest_exportcheck.reference._torch.dynamo import capturing_branches
 from pytest_exportcheck.reference._torch.tracing import (
-    WRAP_AUTOCAST,
-    WRAP_SET_GRAD,
     TracingContext,
     enable_python_dispatcher,
     exporting,
@@ -31,6 +29,7 @@ from pytest_exportcheck.reference.exporter.located_errors import (
     object_errors_located,
     unbacked_sizes,
 )
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 from pytest_exportcheck.reference.exporter.seeds import not_seeded
 from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
 
@@ -104,8 +103,7 @@ class _Rerun(torch.fx.Interpreter):
     """An interpreter that also runs the nodes of regions one by one, so that each has its own module stack and line."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target in (WRAP_SET_GRAD, WRAP_AUTOCAST):
-            args = tuple(_Rerun(each).run if isinstance(each, torch.fx.GraphModule) else each for each in args)
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 

@@ -47,3 +47,40 @@ def test_an_operation_of_the_model_names_the_lines_of_the_model_only():
     (sin,) = program.graph.find_nodes(op="call_function", target=torch.ops.aten.sin.default)
     frame, line, *_ = sin.meta["stack_trace"].splitlines()
     assert (f'File "{__file__}", line ' in frame, line.strip()) == (True, "return x.sin()")
+
+
+class Branches(torch.nn.Module):
+    def forward(self, x):
+        def doubled(x):
+            with torch.no_grad():
+                return (x.cos() * 2,)
+
+        def lowered(x):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                y = x @ x
+            return (y.float(),)
+
+        with torch.fx.traceback.annotate({"part": "branches"}):
+            return torch.cond(x.sum() > 0, doubled, lowered, (x,))
+
+
+def nodes_of_branches(program):
+    graphs = [part.graph for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
+    return [node for graph in graphs if graph is not program.graph for node in graph.nodes]
+
+
+def again(program):
+    return reference.export(program.module(), (torch.ones(2, 2),), strict=True)
+
+
+@pytest.mark.parametrize(
+    "step", [lambda program: program, again, reference.decompose], ids=["captured", "again", "lowered"]
+)
+def test_nodes_in_regions_of_branches_keep_their_lines_and_have_no_notes_of_dynamo(step):
+    """torch notes its own functions there, and names lines of generated code."""
+    nodes = nodes_of_branches(step(reference.export(Branches(), (torch.ones(2, 2),), strict=True)))
+    assert {key for node in nodes for key in node.meta.get("custom", {})} <= {"part"}
+    called = [node for node in nodes if isinstance(node.target, torch._ops.OpOverload)]
+    lines = {str(node.target): node.meta["stack_trace"].splitlines()[-2].strip() for node in called}
+    assert lines["aten.cos.default"] == "return (x.cos() * 2,)"
+    assert lines["aten.matmul.default" if "aten.matmul.default" in lines else "aten.mm.default"] == "y = x @ x"
