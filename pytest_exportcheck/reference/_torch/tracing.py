@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -87,6 +87,23 @@ def exporting() -> Iterator[None]:
 
 def _set_exporting(compiling: bool, exporting: bool) -> None:
     torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = compiling, exporting
+
+
+@contextmanager
+def transforms_kept() -> Iterator[None]:
+    """Leave the transforms of torch.func that an error leaves entered: a graph of Dynamo enters and leaves them by
+    calls, and there is no public access to them (2.13).
+    """
+    functorch, dual = torch._C._functorch, torch.autograd.forward_ad._current_level >= 0
+    depth = functorch.get_dynamic_layer_stack_depth()
+    try:
+        yield
+    except BaseException:
+        functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        if not dual:
+            with suppress(RuntimeError):  # no level of duals is entered
+                torch._C._exit_dual_level(level=0)
+        raise
 
 
 def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:

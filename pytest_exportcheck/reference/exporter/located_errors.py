@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,8 +69,10 @@ def object_errors_located() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """Return the last line of the model that led to an error."""
-    return line_of_the_model(traceback.extract_tb(error.__traceback__))
+    """Return the last line of the model that led to an error; torch quotes the lines of a graph in the message."""
+    quoted = re.findall(r'File "(.+)", line (\d+), in (.+)\n +(.+)', str(error))
+    graph = (traceback.FrameSummary(file, int(line), name, line=text) for file, line, name, text in quoted)
+    return line_of_the_model((*graph, *traceback.extract_tb(error.__traceback__)))
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:

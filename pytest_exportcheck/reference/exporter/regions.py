@@ -10,7 +10,6 @@ import torch
 
 from pytest_exportcheck.reference._torch import tracing
 
-
 _OPERATORS = (tracing.WRAP_SET_GRAD, tracing.WRAP_AUTOCAST)
 
 

@@ -19,6 +19,7 @@ from pytest_exportcheck.reference._torch.tracing import (
     make_fx,
     set_stack_root,
     tracing,
+    transforms_kept,
     with_state,
 )
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
@@ -79,6 +80,7 @@ def trace(
             capturing_branches(),
             numbers_as_symbols(),
             _grad_mode_kept(),
+            transforms_kept(),
             data_dependence_located(unbacked_sizes(example, leaves)),
             object_errors_located(),
             not_seeded(),

@@ -260,6 +260,39 @@ def test_a_model_that_enters_a_mode_of_functions():
     assert targets(program) == ["aten.sin.default", "aten.add.Tensor"]
 
 
+# --- transforms of torch.func -----------------------------------------------------------------
+
+
+WEIGHT = torch.eye(3) * 2
+
+
+def over_rows(x):
+    return torch.vmap(lambda row: WEIGHT @ row + x.sum())(x)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_function_under_vmap_closes_over_tensors(strict):
+    """A rule of vmap leaves a call on a tensor without data behind, whose result is not used: torch keeps or refuses it."""
+    program, x = reference.export(Calls(over_rows), (torch.ones(2, 3),), strict=strict), torch.randn(2, 3)
+    assert torch.allclose(program.module()(x), over_rows(x))
+    assert not [name for name, value in program.constants.items() if value.shape != WEIGHT.shape]
+
+
+def jacobian(x):
+    return torch.func.jacfwd(torch.sin)(x)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_nested_transforms_are_refused_with_their_line_and_left(strict):
+    with pytest.raises(reference.NotTraceable) as caught:
+        reference.export(Calls(jacobian), (torch.ones(2),), strict=strict)
+    assert str(caught.value) == (
+        "The model nests transforms of torch.func (jacfwd, hessian, vmap of grad), whose tensors cannot be recorded as operators. "
+        f"Compute the result with operators inside forward(), or move it out of the exported module. It is used at\n  {line(jacobian, 1)}"
+    )
+    assert jacobian(torch.zeros(1)).tolist() == [[1]]
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 
