@@ -191,8 +191,8 @@ WITH_EFFECTS = _effects.with_effects
 # The higher-order operator that Dynamo writes for a torch.autograd.Function (2.13).
 AUTOGRAD_FUNCTION = torch._functorch.autograd_function.autograd_function_apply
 
-# The beginning of the keys by which Dynamo notes, among the annotations of the model, that a node was made in one of its
-# own functions (2.13).
+# The beginning of the keys that Dynamo adds to the annotations of the model where a function of Dynamo makes a node
+# (2.13).
 NOTES_OF_DYNAMO = "_torchdynamo_"
 
 # --- functionalisation ----------------------------------------------------------------------
