@@ -112,6 +112,11 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"Tried to call __getattr__ with attr '(\w+)' on a FakeScriptObject",
         "The fake class of an object has no method {}. Define the method in the fake class, as the C++ class has it.",
     ),
+    (
+        r"'(Tensor)' object has no attribute 'constant'",
+        "The model nests transforms of torch.func (jacfwd, hessian, vmap of grad), whose tensors cannot be recorded as operators. "
+        "Compute the result with operators inside forward(), or move it out of the exported module.",
+    ),
 )
 
 

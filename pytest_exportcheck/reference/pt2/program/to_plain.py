@@ -58,7 +58,7 @@ def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plai
         if not isinstance(value, torch.fx.GraphModule):
             raise UnsupportedError(
                 f"node get_attr {place}{name} reads a {type(value).__name__}; a program holds tensors as inputs of its graph "
-                "and graphs as attributes. Export the model again, or run_decompositions() on the program."
+                "and graphs as attributes. Register the tensor as a buffer of the model, or pass it to the operator as an operand, and export again."
             )
         graphs[name] = plain_graph(value, f"{place}{name}.")
     return {
