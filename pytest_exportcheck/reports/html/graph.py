@@ -15,10 +15,11 @@ from markupsafe import Markup
 from pytest_exportcheck.reports.encoding import visible
 
 #: The part of a node in a comparison of two graphs.
-Mark: TypeAlias = Literal["", "origin", "differs", "added", "removed"]
+Mark: TypeAlias = Literal["", "origin", "partner", "differs", "added", "removed"]
 
 _WORDS: Mapping[Mark, str] = {
     "origin": "starts here",
+    "partner": "its partner",
     "differs": "differs",
     "added": "added",
     "removed": "removed",
@@ -48,7 +49,7 @@ class Box:
     def lines(self) -> tuple[str, ...]:
         """Return the lines of the box."""
         operator = self.operator.removeprefix("aten.").removesuffix(".default")
-        lines = (_cut(visible(f"%{self.name}")), _cut(visible(operator)))
+        lines = (_cut(visible(self.name)), _cut(visible(operator)))
         return (*lines, _WORDS[self.mark]) if self.mark else lines
 
     @property
@@ -234,7 +235,7 @@ def _drawn(placed: _Placed, box: Box) -> Markup:
     )
     start = rectangle.format(
         mark=box.mark,
-        hint=visible(box.hint or f"%{box.name} = {box.operator}"),
+        hint=visible(box.hint or f"{box.name} = {box.operator}"),
         x=_number(placed.left),
         y=_number(placed.top),
         w=_number(box.width),

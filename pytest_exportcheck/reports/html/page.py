@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.reports.encoding import visible
 
 _FOLDER = Path(__file__).parent
+#: A line of user code as a finding has it: the place, then the code.
+_LINE = re.compile(r"(.*?:\d+ in [^:]+)(?:: (.*))?", re.DOTALL)
 _START = b"<!doctype html>"
 
 
@@ -32,6 +35,7 @@ def page(template: str, *, title: str, **values: Any) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(words=_words, place=_place, source=_source)
     style, script = (Markup((_FOLDER / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
     given: Mapping[str, Any] = {
         "title": title,
@@ -65,6 +69,22 @@ def _is_page(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(len(_START))
     return start.lower() in (_START, b"")
+
+
+def _words(name: str) -> str:
+    """Return the name of a status or a verdict as words."""
+    return name.replace("_", " ")
+
+
+def _place(line: str) -> str:
+    """Return the file and the number of a line of user code: ``net.py:12 in forward``."""
+    return _LINE.sub(r"\1", line)
+
+
+def _source(line: str) -> str:
+    """Return the code of a line of user code."""
+    found = _LINE.fullmatch(line)
+    return (found[2] or "") if found else ""
 
 
 def _shown(value: Any) -> Any:

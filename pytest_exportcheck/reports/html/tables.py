@@ -1,0 +1,210 @@
+"""The tables of a page: known defects, the ledger, sizes, timings, notes, runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any
+
+from pytest_exportcheck.modes import CAPTURES, EDGES, Mode, in_order, parse_stage_name
+from pytest_exportcheck.records import KnownAs, LedgerTotal, Outcome, Report, RunSettings, SizesTried
+from pytest_exportcheck.reports.html.columns import Settings
+from pytest_exportcheck.reports.html.findings import link_of
+from pytest_exportcheck.reports.terminal import defects_of
+
+_SLOWEST = 10
+
+Number = Callable[[Any], int]
+"""The number of the settings of an item, or of a line of the ledger."""
+
+
+# --- known defects ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A known defect of torch, with the number of items that have it under each kind of settings."""
+
+    known: KnownAs
+    link: str
+    counts: tuple[int, ...]
+
+
+def defects(report: Report, settings: Settings, number: Number) -> tuple[Defect, ...]:
+    """Return the known defects, those of most items first."""
+    counts = [
+        defects_of([item for item in report.items if number(item) == each]) for each in range(len(settings.kinds))
+    ]
+    found = [Defect(known, link_of(known), tuple(each.get(known, 0) for each in counts)) for known in _all(counts)]
+    return tuple(sorted(found, key=lambda each: (-sum(each.counts), each.known.id)))
+
+
+def _all(counts: Sequence[Mapping[KnownAs, int]]) -> dict[KnownAs, None]:
+    return dict.fromkeys(known for each in counts for known in each)
+
+
+# --- ledger -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A line of the ledger with the shares of its bar in percent."""
+
+    line: LedgerTotal
+    run: str
+    shares: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class EdgeLedger:
+    """The ledger of one edge: the fields that it did not keep everywhere, those outside the contract, and the number of
+    the others.
+    """
+
+    edge: str
+    losing: tuple[Bar, ...]
+    outside: tuple[Bar, ...]
+    kept: int
+
+
+def ledger(report: Report, settings: Settings, number: Number) -> dict[str, tuple[EdgeLedger, ...]]:
+    """Return the ledgers of each engine, edges in their order."""
+    order = [*CAPTURES, *EDGES]
+    lines = sorted(
+        report.ledger,
+        key=lambda each: (
+            each.engine,
+            order.index(each.edge) if each.edge in order else len(order),
+            each.edge,
+            each.field,
+            number(each),
+        ),
+    )
+    found: dict[str, tuple[EdgeLedger, ...]] = {}
+    for (engine, edge), members in groupby(lines, key=lambda each: (each.engine, each.edge)):
+        bars = [Bar(each, settings.labels[number(each)], _shares(each)) for each in members if each.before]
+        losing = [each for each in bars if each.line.kept != each.line.before]
+        entry = EdgeLedger(
+            edge,
+            tuple(each for each in losing if each.line.promised),
+            tuple(each for each in losing if not each.line.promised),
+            len({each.line.field for each in bars} - {each.line.field for each in losing}),
+        )
+        found[engine] = (*found.get(engine, ()), entry)
+    return found
+
+
+def _shares(line: LedgerTotal) -> tuple[tuple[str, float], ...]:
+    parts = (("kept", line.kept), ("changed", line.changed), ("dropped", line.dropped))
+    return tuple((name, round(100 * number / line.before, 2)) for name, number in parts if number)
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The sizes that the items of one case tried, where they tried the same."""
+
+    case: str
+    places: tuple[str, ...]
+    tried: SizesTried
+    examples: tuple[tuple[str, str], ...]
+
+    @property
+    def agreed(self) -> int:
+        """Return the number of examples that agreed."""
+        return len(self.tried.agreed)
+
+
+def strips(report: Report, settings: Settings, number: Number) -> tuple[Strip, ...]:
+    """Return the strips, those with failing sizes first."""
+    found: dict[tuple[str, SizesTried], list[str]] = {}
+    for item in report.items:
+        if item.sizes is not None:
+            run = f" ({settings.labels[number(item)]})" if settings.several else ""
+            name = f"{item.engine} {Mode.parse(item.mode).unfuzzed}{run}"
+            found.setdefault((item.case, item.sizes), []).append(name)
+    made = (Strip(case, tuple(names), tried, tuple(_examples(tried))) for (case, tried), names in found.items())
+    return tuple(sorted(made, key=lambda each: (not each.tried.failing, each.case)))
+
+
+def _examples(tried: SizesTried) -> Iterator[tuple[str, str]]:
+    """Yield each row as text, with its class, sorted by size."""
+    kinds = {"passed": tried.agreed, "failed": tried.failing, "skipped": tried.invalid}
+    rows = sorted((row, kind) for kind, rows in kinds.items() for row in rows)
+    yield from (("×".join(map(str, row)), kind) for row, kind in rows)
+
+
+# --- timings ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Time:
+    """The seconds of something, and its share of the longest in percent."""
+
+    name: str
+    seconds: float
+    count: int
+    share: float
+
+
+def stage_times(report: Report, settings: Settings, number: Number) -> tuple[Time, ...]:
+    """Return the seconds that each kind of stage took, summed over all cases, the longest first."""
+    totals: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for item in report.items:
+        for stage, seconds in item.seconds.items():
+            engine, mode = parse_stage_name(stage)
+            run = f" ({settings.labels[number(item)]})" if settings.several else ""
+            name = f"{engine} {mode.last}{run}"
+            totals[name] += seconds
+            counts[name] += 1
+    return _times([(name, seconds, counts[name]) for name, seconds in totals.items()])
+
+
+def slowest(report: Report, settings: Settings, number: Number) -> tuple[Time, ...]:
+    """Return the items that took longest."""
+    rows = []
+    for item in report.items:
+        run = f" ({settings.labels[number(item)]})" if settings.several else ""
+        rows.append((f"{item.case}: {item.engine} {item.mode}{run}", item.duration, 1))
+    return _times(sorted(rows, key=lambda each: (-each[1], each[0]))[:_SLOWEST])
+
+
+def _times(rows: Sequence[tuple[str, float, int]]) -> tuple[Time, ...]:
+    longest = max((seconds for _, seconds, _ in rows), default=0.0) or 1.0
+    ordered = sorted(rows, key=lambda each: (-each[1], each[0]))
+    return tuple(Time(name, seconds, count, round(100 * seconds / longest, 2)) for name, seconds, count in ordered)
+
+
+# --- notes and runs ---------------------------------------------------------------------------
+
+
+def notes(items: Sequence[Outcome]) -> dict[str, tuple[str, ...]]:
+    """Return the cases that have each note."""
+    found: dict[str, dict[str, None]] = {}
+    for item in items:
+        for note in item.notes:
+            found.setdefault(note, {})[item.case] = None
+    return {note: tuple(cases) for note, cases in found.items()}
+
+
+def settings_table(settings: Settings) -> tuple[tuple[str, tuple[str, ...], bool], ...]:
+    """Return a row for each setting: its name, its values and whether they differ."""
+    rows = []
+    for each in fields(RunSettings):
+        values = tuple(_text(getattr(kind, each.name)) for kind in settings.kinds)
+        rows.append((each.name, values, each.name in settings.differing))
+    return tuple(rows)
+
+
+def _text(value: object) -> str:
+    return (" ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+
+
+def modes_of(names: Sequence[str]) -> str:
+    """Return modes in their order, separated by spaces."""
+    return " ".join(map(str, in_order(map(Mode.parse, names))))
