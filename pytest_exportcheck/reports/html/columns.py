@@ -34,6 +34,13 @@ class Settings:
         return Settings(kinds, labels, differing)
 
     @property
+    def short(self) -> tuple[str, ...]:
+        """Return the labels for narrow columns: without the name where one setting differs."""
+        if len(self.differing) != 1:
+            return self.labels
+        return tuple(label.removeprefix(f"{self.differing[0]} ") for label in self.labels)
+
+    @property
     def several(self) -> bool:
         """Return True if the runs are to be compared."""
         return len(self.kinds) > 1
@@ -123,7 +130,9 @@ def matrix_of(
     number = {kind: place for place, kind in enumerate(settings.kinds)}
     rows = []
     for place, (case, items) in enumerate(cases.items()):
-        found = {Column(item.engine, Mode.parse(item.mode), number[report.runs[item.run].settings]): item for item in items}
+        found = {
+            Column(item.engine, Mode.parse(item.mode), number[report.runs[item.run].settings]): item for item in items
+        }
         cells = tuple(_cell(column, found, settings, shown_at) for column in columns)
         rows.append(Row(place, *case, targets.get(case, ""), cells))
     captures = _headings(columns, lambda column: (column.engine, column.mode.capture))

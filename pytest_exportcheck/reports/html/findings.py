@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from markupsafe import Markup
 
 from pytest_exportcheck.modes import Mode, in_order
-from pytest_exportcheck.records import DifferenceOrigin, Finding, KnownAs, NearNode, Outcome, OriginRow, Status
+from pytest_exportcheck.records import DifferenceOrigin, Finding, KnownAs, NearNode, OriginRow, Outcome, Status
 from pytest_exportcheck.reports.html.columns import Case, Settings
 from pytest_exportcheck.reports.html.graph import Box, Mark, graph_svg
 from pytest_exportcheck.reports.origin import starts_at
@@ -122,7 +122,9 @@ def articles_of(
         ordered = sorted(groups.items(), key=lambda each: not _fails(*each))
         blocks = []
         for number, (key, having) in enumerate(ordered, 1):
-            block = _block(f"{name}-{number}", key, having, settings, run_settings, {run_settings(item) for item in items})
+            block = _block(
+                f"{name}:{number}", key, having, settings, run_settings, {run_settings(item) for item in items}
+            )
             block = replace(block, open=block.fails and left > 0)
             left -= block.fails
             blocks.append(block)
@@ -169,12 +171,12 @@ def _slug(text: str) -> str:
 
 
 def _unique(name: str, names: set[str]) -> str:
-    """Return the name, with a letter where it is used already: no id of a finding ends in one."""
+    """Return the name, with a number where it is used already."""
     number = 1
     found = name
     while found in names:
         number += 1
-        found = f"{name}-case{number}"
+        found = f"{name}~{number}"
     names.add(found)
     return found
 
@@ -280,4 +282,3 @@ def _boxes(nodes: Sequence[NearNode], mark: Mark, differing: set[str]) -> Iterat
     for node in nodes:
         found: Mark = mark if node.is_origin else "differs" if node.name in differing else ""
         yield Box(name=node.name, operator=node.operator, inputs=node.inputs, mark=found)
-

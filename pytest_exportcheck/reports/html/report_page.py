@@ -91,6 +91,4 @@ def _incomplete(report: Report) -> Iterator[str]:
 
 def _not_run(report: Report) -> list[str]:
     judged = {(item.nodeid, report.runs[item.run].settings) for item in report.items}
-    return [
-        nodeid for run in report.runs for nodeid in run.not_run if (nodeid, run.settings) not in judged
-    ]
+    return [nodeid for run in report.runs for nodeid in run.not_run if (nodeid, run.settings) not in judged]

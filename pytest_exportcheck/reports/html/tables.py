@@ -135,7 +135,7 @@ def _examples(tried: SizesTried) -> Iterator[tuple[str, str]]:
     """Yield each row as text, with its class, sorted by size."""
     kinds = {"passed": tried.agreed, "failed": tried.failing, "skipped": tried.invalid}
     rows = sorted((row, kind) for kind, rows in kinds.items() for row in rows)
-    yield from (("×".join(map(str, row)), kind) for row, kind in rows)
+    yield from (("\u00d7".join(map(str, row)), kind) for row, kind in rows)
 
 
 # --- timings ----------------------------------------------------------------------------------
@@ -153,14 +153,14 @@ class Time:
 
 def stage_times(report: Report, settings: Settings, number: Number) -> tuple[Time, ...]:
     """Return the seconds that each kind of stage took, summed over all cases, the longest first."""
-    totals: Counter[str] = Counter()
+    totals: dict[str, float] = {}
     counts: Counter[str] = Counter()
     for item in report.items:
         for stage, seconds in item.seconds.items():
             engine, mode = parse_stage_name(stage)
             run = f" ({settings.labels[number(item)]})" if settings.several else ""
             name = f"{engine} {mode.last}{run}"
-            totals[name] += seconds
+            totals[name] = totals.get(name, 0.0) + seconds
             counts[name] += 1
     return _times([(name, seconds, counts[name]) for name, seconds in totals.items()])
 
