@@ -111,9 +111,10 @@ class Matrix:
 
 
 def cases_of(report: Report) -> dict[Case, list[Outcome]]:
-    """Return the items of each case; cases that fail come first."""
+    """Return the items of each case, by engine; cases that fail come first."""
     cases: dict[Case, list[Outcome]] = {}
-    for item in report.items:
+    engines = {name: number for number, name in enumerate(engines_of(report))}
+    for item in sorted(report.items, key=lambda each: (each.path, each.case, engines[each.engine])):
         cases.setdefault((item.path, item.case), []).append(item)
     return dict(sorted(cases.items(), key=lambda each: not any(item.status.fails for item in each[1])))
 
@@ -146,10 +147,15 @@ def matrix_of(
     )
 
 
-def _columns(report: Report, settings: Settings) -> Iterable[Column]:
+def engines_of(report: Report) -> list[str]:
+    """Return the engines of the items, in the order of the runs; the comparison of engines comes last."""
     named = [name for run in report.runs for name in run.engines]
     there = dict.fromkeys(item.engine for item in report.items)
-    for engine in sorted(there, key=lambda name: (name == AGREE, named.index(name) if name in named else len(named))):
+    return sorted(there, key=lambda name: (name == AGREE, named.index(name) if name in named else len(named)))
+
+
+def _columns(report: Report, settings: Settings) -> Iterable[Column]:
+    for engine in engines_of(report):
         for mode in in_order(Mode.parse(item.mode) for item in report.items if item.engine == engine):
             yield from (Column(engine, mode, number) for number in range(len(settings.kinds)))
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from pytest_exportcheck.modes import CAPTURES, EDGES, Mode, in_order, parse_stage_name
 from pytest_exportcheck.records import KnownAs, LedgerTotal, Outcome, Report, RunSettings, SizesTried
-from pytest_exportcheck.reports.html.columns import Settings
+from pytest_exportcheck.reports.html.columns import Settings, engines_of
 from pytest_exportcheck.reports.html.findings import link_of
+from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.terminal import defects_of
 
 _SLOWEST = 10
@@ -68,13 +69,25 @@ class EdgeLedger:
     outside: tuple[Bar, ...]
     kept: int
 
+    @property
+    def text(self) -> str:
+        """Return how many fields the edge did not keep."""
+        losing = len({each.line.field for each in self.losing})
+        total = losing + self.kept
+        text = f"{losing} of {count(total, 'field')} not kept everywhere" if losing else ""
+        text = text or f"{count(total, 'field')} kept everywhere"
+        outside = len({each.line.field for each in self.outside})
+        return f"{text}; {outside} outside the contract" if outside else text
+
 
 def ledger(report: Report, settings: Settings, number: Number) -> dict[str, tuple[EdgeLedger, ...]]:
     """Return the ledgers of each engine, edges in their order."""
     order = [*CAPTURES, *EDGES]
+    engines = engines_of(report)
     lines = sorted(
         report.ledger,
         key=lambda each: (
+            engines.index(each.engine) if each.engine in engines else len(engines),
             each.engine,
             order.index(each.edge) if each.edge in order else len(order),
             each.edge,
