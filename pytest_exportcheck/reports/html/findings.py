@@ -1,4 +1,4 @@
-"""What a page shows about the items of a case: each finding and each reason once, with all the items that have it."""
+"""The findings of a page: each finding and each reason of a case once, with all the items that have it."""
 
 from __future__ import annotations
 

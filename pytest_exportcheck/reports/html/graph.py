@@ -203,7 +203,7 @@ def _edges(placed: Mapping[str, _Placed]) -> Iterator[Markup]:
                 yield _curve(placed[links[name]], each, across)
             else:
                 yield _stub(across, each.top - _STUB, each.top)
-        if box.name not in used:
+        if box.name not in used and box.operator != "output":
             yield _stub(each.middle, each.bottom, each.bottom + _STUB)
 
 
