@@ -40,7 +40,14 @@ NOT_RUN = {
 }
 #: What a page writes in place of a name.
 STANDINS = {"NAME": "outputs", "ID": "serdes-str-output", "FILE": "net.pt2", "FILE.pt2": "net.pt2", "OUT": "all.json"}
-STANDINS |= {"REPORT...": "shard-1.json", "PAGE": "page.html", "IN": "shard-1.json", "[IN": "", "...]": "", "OTHER_CHECKOUT": "."}
+STANDINS |= {
+    "REPORT...": "shard-1.json",
+    "PAGE": "page.html",
+    "IN": "shard-1.json",
+    "[IN": "",
+    "...]": "",
+    "OTHER_CHECKOUT": ".",
+}
 
 FENCED = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"^ *\$ ((?:.*\\\n)*.*)$", re.MULTILINE)

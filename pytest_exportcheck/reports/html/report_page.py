@@ -35,10 +35,10 @@ def report_page(report: Report) -> bytes:
         settings=settings,
         matrix=matrix_of(report, settings, cases, articles.targets, articles.shown_at),
         articles=articles.articles,
-        incomplete=list(_incomplete(report)),
+        incomplete=list(_incomplete(report, settings)),
         defects=tables.defects(report, settings, number),
         ledger=tables.ledger(report, settings, number),
-        strips=tables.strips(report, settings, number),
+        sizes=tables.sizes(report, settings, number),
         stages=tables.stage_times(report, settings, number),
         slowest=tables.slowest(report, settings, number),
         notes=tables.notes(report.items),
@@ -81,12 +81,13 @@ def _heading(report: Report, cases: int) -> str:
     return f"None of {count(cases, 'case')} fails{errors}"
 
 
-def _incomplete(report: Report) -> Iterator[str]:
+def _incomplete(report: Report, settings: Settings) -> Iterator[str]:
     for run in report.runs if not report.complete else ():
         if run.selected is None or run.not_run:
             why = f" ({run.stopped})" if run.stopped else ""
             text = not_run_text(len(run.not_run), run.selected)
-            yield f"{text[0].upper()}{text[1:]}{why}."
+            where = f"{settings.labels[settings.kinds.index(run.settings)]}: " if settings.several else ""
+            yield f"{where}{text}{why}."
 
 
 def _not_run(report: Report) -> list[str]:

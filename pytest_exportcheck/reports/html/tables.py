@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
@@ -10,7 +9,7 @@ from typing import Any
 
 from pytest_exportcheck.modes import CAPTURES, EDGES, Mode, in_order, parse_stage_name
 from pytest_exportcheck.records import KnownAs, LedgerTotal, Outcome, Report, RunSettings, SizesTried
-from pytest_exportcheck.reports.html.columns import Settings, engines_of
+from pytest_exportcheck.reports.html.columns import Case, Settings, cases_of, engines_of
 from pytest_exportcheck.reports.html.findings import link_of
 from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.terminal import defects_of
@@ -119,29 +118,61 @@ def _shares(line: LedgerTotal) -> tuple[tuple[str, float], ...]:
 
 @dataclass(frozen=True)
 class Strip:
-    """The sizes that the items of one case tried, where they tried the same."""
+    """The sizes that items of one case tried, where they tried the same."""
 
-    case: str
     places: tuple[str, ...]
     tried: SizesTried
     examples: tuple[tuple[str, str], ...]
 
+
+@dataclass(frozen=True)
+class CaseSizes:
+    """The sizes that the items of one case tried."""
+
+    case: str
+    strips: tuple[Strip, ...]
+
     @property
-    def agreed(self) -> int:
-        """Return the number of examples that agreed."""
-        return len(self.tried.agreed)
+    def failing(self) -> int:
+        """Return the number of failing sizes."""
+        return len({row for strip in self.strips for row in strip.tried.failing})
+
+    @property
+    def text(self) -> str:
+        """Return how many items tried how many sizes."""
+        items = sum(len(strip.places) for strip in self.strips)
+        return f"{count(items, 'item')} tried {count(self._sizes, 'size')}"
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return the ways out of the declared sizes that every item refused that tried them."""
+        return tuple(sorted({way for strip in self.strips for way in strip.tried.refused}.difference(self.accepted)))
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Return the ways out of the declared sizes that some item accepted."""
+        return tuple(sorted({way for strip in self.strips for way in strip.tried.accepted}))
+
+    @property
+    def _sizes(self) -> int:
+        tried = [strip.tried for strip in self.strips]
+        return len({row for each in tried for row in (*each.agreed, *each.failing, *each.invalid)})
 
 
-def strips(report: Report, settings: Settings, number: Number) -> tuple[Strip, ...]:
-    """Return the strips, those with failing sizes first."""
-    found: dict[tuple[str, SizesTried], list[str]] = {}
-    for item in report.items:
-        if item.sizes is not None:
-            run = f" ({settings.labels[number(item)]})" if settings.several else ""
-            name = f"{item.engine} {Mode.parse(item.mode).unfuzzed}{run}"
-            found.setdefault((item.case, item.sizes), []).append(name)
-    made = (Strip(case, tuple(names), tried, tuple(_examples(tried))) for (case, tried), names in found.items())
-    return tuple(sorted(made, key=lambda each: (not each.tried.failing, each.case)))
+def sizes(report: Report, settings: Settings, number: Number) -> tuple[CaseSizes, ...]:
+    """Return the sizes of each case, those with failing sizes first."""
+    found: dict[Case, dict[SizesTried, list[str]]] = {}
+    for case, items in cases_of(report).items():
+        for item in items:
+            if item.sizes is not None:
+                run = f" ({settings.labels[number(item)]})" if settings.several else ""
+                name = f"{item.engine} {Mode.parse(item.mode).unfuzzed}{run}"
+                found.setdefault(case, {}).setdefault(item.sizes, []).append(name)
+    cases = [
+        CaseSizes(name, tuple(Strip(tuple(places), tried, tuple(_examples(tried))) for tried, places in strips.items()))
+        for (_, name), strips in found.items()
+    ]
+    return tuple(sorted(cases, key=lambda each: not each.failing))
 
 
 def _examples(tried: SizesTried) -> Iterator[tuple[str, str]]:
@@ -156,9 +187,10 @@ def _examples(tried: SizesTried) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Time:
-    """The seconds of something, and its share of the longest in percent."""
+    """The seconds of something in the runs with some settings, and their share of the longest in percent."""
 
     name: str
+    run: str
     seconds: float
     count: int
     share: float
@@ -166,31 +198,29 @@ class Time:
 
 def stage_times(report: Report, settings: Settings, number: Number) -> tuple[Time, ...]:
     """Return the seconds that each kind of stage took, summed over all cases, the longest first."""
-    totals: dict[str, float] = {}
-    counts: Counter[str] = Counter()
+    found: dict[tuple[str, str], list[float]] = {}
     for item in report.items:
         for stage, seconds in item.seconds.items():
             engine, mode = parse_stage_name(stage)
-            run = f" ({settings.labels[number(item)]})" if settings.several else ""
-            name = f"{engine} {mode.last}{run}"
-            totals[name] = totals.get(name, 0.0) + seconds
-            counts[name] += 1
-    return _times([(name, seconds, counts[name]) for name, seconds in totals.items()])
+            found.setdefault((f"{engine} {mode.last}", settings.labels[number(item)]), []).append(seconds)
+    return _times([(*name, sum(seconds), len(seconds)) for name, seconds in found.items()])
 
 
 def slowest(report: Report, settings: Settings, number: Number) -> tuple[Time, ...]:
     """Return the items that took longest."""
-    rows = []
-    for item in report.items:
-        run = f" ({settings.labels[number(item)]})" if settings.several else ""
-        rows.append((f"{item.case}: {item.engine} {item.mode}{run}", item.duration, 1))
-    return _times(sorted(rows, key=lambda each: (-each[1], each[0]))[:_SLOWEST])
+    rows = [
+        (f"{item.case}: {item.engine} {item.mode}", settings.labels[number(item)], item.duration, 1)
+        for item in report.items
+    ]
+    return _times(rows)[:_SLOWEST]
 
 
-def _times(rows: Sequence[tuple[str, float, int]]) -> tuple[Time, ...]:
-    longest = max((seconds for _, seconds, _ in rows), default=0.0) or 1.0
-    ordered = sorted(rows, key=lambda each: (-each[1], each[0]))
-    return tuple(Time(name, seconds, count, round(100 * seconds / longest, 2)) for name, seconds, count in ordered)
+def _times(rows: Sequence[tuple[str, str, float, int]]) -> tuple[Time, ...]:
+    longest = max((seconds for _, _, seconds, _ in rows), default=0.0) or 1.0
+    ordered = sorted(rows, key=lambda each: (-each[2], each))
+    return tuple(
+        Time(name, run, seconds, count, round(100 * seconds / longest, 2)) for name, run, seconds, count in ordered
+    )
 
 
 # --- notes and runs ---------------------------------------------------------------------------

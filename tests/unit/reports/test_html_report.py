@@ -210,7 +210,7 @@ def test_bars_and_strips_have_numbers_and_words():
     widths = [attributes.get("style") for _, attributes in reader.tags if attributes.get("style")]
     assert widths[:3] == ["width:37.5%", "width:12.5%", "width:50.0%"]
     assert "1 of 2 fields not kept everywhere" in reader.text
-    assert "net torch nonstrict: 2 agree, ✗ 1 fails, 1 refused by eager" in reader.text
+    assert "net 1 item tried 4 sizes ✗ 1 fails torch nonstrict batch: " in reader.text
     assert "batch: \u2013 1 refused by eager 2 ✗ 7 fails 9 and 3 more" in reader.text
 
 
@@ -235,6 +235,24 @@ def test_a_report_that_is_not_complete_says_so():
     )
     assert "Not complete. 1 of 2 items did not run (KeyboardInterrupt)." in read(given).text
     assert "case_a.py::other[torch-nonstrict]" in read(given).text
+
+
+def test_sizes_of_one_case_are_together_and_cases_with_failing_sizes_come_first():
+    sizes = SizesTried(names=("batch",), agreed=((2,), (3,)))
+    failing = SizesTried(names=("batch",), agreed=((2,),), failing=((3,),))
+    reader = read(
+        report(
+            item("a", mode="nonstrict-fuzz", sizes=sizes),
+            item("a", mode="strict-fuzz", sizes=sizes),
+            item("b", mode="strict-fuzz", sizes=failing, status="known"),
+            item("b", mode="nonstrict-fuzz", sizes=sizes),
+        )
+    )
+    text = reader.text[reader.text.index("In order of size") :]
+    assert (
+        "refuses. b 2 items tried 2 sizes ✗ 1 fails torch nonstrict batch: 2 3 torch strict batch: 2 ✗ 3 fails" in text
+    )
+    assert "a 2 items tried 2 sizes torch nonstrict, torch strict batch: 2 3" in text
 
 
 def test_tables_have_headings_with_a_scope():
