@@ -46,6 +46,12 @@ def complete() -> set[str]:
     return {*SCRIPT["expected"](), f"{INFO}/licenses/LICENSE"}
 
 
+def test_a_wheel_has_the_templates_of_pages_and_the_reports_of_known_defects():
+    names = ("reports/html/report.html.j2", "reports/html/style.css", "reports/html/script.js")
+    names += ("known_defect_reports/README.md", "py.typed")
+    assert [name for name in names if f"pytest_exportcheck/{name}" not in SCRIPT["expected"]()] == []
+
+
 def test_a_complete_release_passes(write, capsys):
     assert SCRIPT["main"](write(complete(), SDIST)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "it.whl and it.tar.gz: complete"
