@@ -47,8 +47,8 @@ def complete() -> set[str]:
 
 
 def test_a_wheel_has_the_templates_of_pages_and_the_reports_of_known_defects():
-    names = ("reports/html/report.html.j2", "reports/html/style.css", "reports/html/script.js")
-    names += ("known_defect_reports/README.md", "py.typed")
+    pages = ("report.html.j2", "base.html.j2", "block.html.j2", "style.css", "script.js")
+    names = [*(f"reports/html/{name}" for name in pages), "known_defect_reports/README.md"]
     assert [name for name in names if f"pytest_exportcheck/{name}" not in SCRIPT["expected"]()] == []
 
 
