@@ -2,7 +2,7 @@
 
 ``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
 inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
-reports, ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch
+reports, ``exportcheck html`` shows them as a page, ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch
 or a check is.
 """
 
@@ -54,6 +54,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     merge.add_argument("out", type=Path, metavar="OUT", help="the report to write")
     merge.add_argument("files", type=Path, metavar="IN", nargs="+", help="the reports to merge")
     merge.set_defaults(run=_merge)
+    html = commands.add_parser("html", help="write reports as one HTML page, such as those of two versions of torch")
+    html.add_argument("files", type=Path, metavar="REPORT", nargs="+", help="reports that --exportcheck-json wrote")
+    html.add_argument("-o", "--output", type=Path, metavar="PAGE", required=True, help="the page to write")
+    html.set_defaults(run=_html)
     explain = commands.add_parser("explain", help="explain a known defect of torch, or a check")
     explain.add_argument("name", metavar="NAME", help="the id of a known defect, or the name of a check")
     explain.set_defaults(run=_explain)
@@ -82,6 +86,14 @@ def _merge(chosen: argparse.Namespace) -> int:
     print("\n".join(lines))
     print(f"exportcheck: {count(len(chosen.files), 'report')} merged into {chosen.out}")
     return 1 if report.failed else 0
+
+
+def _html(chosen: argparse.Namespace) -> int:
+    from pytest_exportcheck.reports.html.report_page import page_of_files
+
+    page_of_files(chosen.output, chosen.files)
+    print(f"exportcheck: {count(len(chosen.files), 'report')} written to {chosen.output}")
+    return 0
 
 
 def _explain(chosen: argparse.Namespace) -> int:

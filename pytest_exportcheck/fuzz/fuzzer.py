@@ -19,8 +19,9 @@ from pytest_exportcheck.fuzz.setup import Ground, described
 from pytest_exportcheck.fuzz.size_budget import Limits
 from pytest_exportcheck.fuzz.size_facts import joined, without_hints
 from pytest_exportcheck.fuzz.solver import Domain, solve
+from pytest_exportcheck.fuzz.tried_sizes import SizesLog
 from pytest_exportcheck.options import EXAMPLES, MOST_EXAMPLES, Fuzzing
-from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation
+from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation, SizesTried
 from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.wording import kind_of
 
@@ -51,6 +52,7 @@ class Fuzzed:
     statistics: str = ""
     ledger: tuple[FieldSurvival, ...] = ()
     examples: int = 0
+    sizes: SizesTried | None = None
 
 
 class Disagreement(Exception):
@@ -84,6 +86,7 @@ class _Tally:
     by_eager: dict[str, int] = field(default_factory=dict)
     filtered: int = 0
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
+    log: SizesLog = field(default_factory=SizesLog)
 
     def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
         """Keep known and tolerated findings once; raise for broken ones."""
@@ -149,6 +152,7 @@ class _Fuzzer:
             statistics,
             self._ledger(),
             self._tally.tried + self._tally.undeclared,
+            self._tally.log.record(self._facts.roots, self._tally.refused - self._tally.accepted, self._tally.accepted),
         )
 
     def _explore_drawn(self, domain: Domain) -> tuple[Explored, Explored]:
@@ -219,6 +223,7 @@ class _Fuzzer:
 
     def _declared(self, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
         """Run one example. Inputs that eager refuses are counted and dropped."""
+        named = {name: sizes[name] for name in self._facts.roots}
         call = self._ground.inputs(self._facts, sizes, draw.value)
         must_agree = True
         if number:
@@ -226,9 +231,16 @@ class _Fuzzer:
             call, must_agree = varied(call, place, variation), variation.declared
         expected = self._subject.eager(call)
         if expected.raised:
+            self._tally.log.add(named, "invalid")
             self._tally.by_eager[expected.raised.type] = self._tally.by_eager.get(expected.raised.type, 0) + 1
             reject()
         self._tally.tried += 1
+        with self._tally.log.example(named):
+            self._judge(call, expected, sizes, number, must_agree=must_agree)
+
+    def _judge(
+        self, call: Inputs, expected: Observation, sizes: Mapping[str, int], number: int, *, must_agree: bool
+    ) -> None:
         got = self._subject.run(call)
         if not got.raised:
             self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))

@@ -40,7 +40,14 @@ NOT_RUN = {
 }
 #: What a page writes in place of a name.
 STANDINS = {"NAME": "outputs", "ID": "serdes-str-output", "FILE": "net.pt2", "FILE.pt2": "net.pt2", "OUT": "all.json"}
-STANDINS |= {"IN": "shard-1.json", "[IN": "", "...]": "", "OTHER_CHECKOUT": "."}
+STANDINS |= {
+    "REPORT...": "shard-1.json",
+    "PAGE": "page.html",
+    "IN": "shard-1.json",
+    "[IN": "",
+    "...]": "",
+    "OTHER_CHECKOUT": ".",
+}
 
 FENCED = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"^ *\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -100,7 +107,7 @@ def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
 def run_exportcheck(command: Command, scratch: pytest.Pytester) -> None:
     words = [name for word in command.words[1:] for name in (sorted(glob.glob(word)) or [word])]
     arguments = words[: words.index(">")] if ">" in words else words
-    if arguments in (["inspect"], ["merge"], ["explain"]):  # the name of the command
+    if arguments in (["inspect"], ["merge"], ["html"], ["explain"]):  # the name of the command
         arguments = [*arguments, "--help"]
     printed = StringIO()
     with redirect_stdout(printed):
