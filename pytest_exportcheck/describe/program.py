@@ -190,7 +190,7 @@ def _constraints(
         if hasattr(values.get(name), "shape")
     }
     ranges = {}
-    used = _used(graphs.values())
+    used = used_symbols(graphs.values())
     for expr, bounds in program.range_constraints.items():
         size = symbols.size(expr)
         if isinstance(size, Size):
@@ -205,7 +205,7 @@ def _constraints(
     )
 
 
-def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
+def used_symbols(graphs: Iterable[GraphRecord]) -> frozenset[str]:
     """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do
     not count.
     """
