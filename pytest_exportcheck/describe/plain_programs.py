@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.plain_values import PlainValues, origin_of
-from pytest_exportcheck.describe.program import used_symbols
+from pytest_exportcheck.describe.program import tied_names, used_symbols
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.errors import UnsupportedError
 from pytest_exportcheck.records import (
@@ -38,10 +38,10 @@ def plain_program_of(
     given: Mapping[str, Any],
     *,
     constants: Mapping[str, Any],
-    state_names: Sequence[str],
+    state: Mapping[str, Any],
     examples: tuple[Leaf, ...] | None = None,
 ) -> ProgramRecord:
-    """Describe a plain program. ``constants`` and ``state_names`` are those of its file."""
+    """Describe a plain program. ``constants`` and ``state`` are the tensors of its file, by name."""
     symbols = Symbols()
     values = PlainValues(symbols)
     places = input_places_of(given)
@@ -54,7 +54,8 @@ def plain_program_of(
         ),
         constraints=_constraints(given, places, graphs, values, symbols),
         constants=constants,
-        state_names=tuple(state_names),
+        state_names=tuple(state),
+        tied_names=tied_names(state),
         examples=examples,
         module_calls={each["fqn"]: _call_text(each["signature"]) for each in given["calls"]},
         graph_meta={},
@@ -146,7 +147,8 @@ def _introduce_inputs(given: Mapping[str, Any], places: Sequence[str], values: P
         if isinstance(val, dict) and "tensor" in val:
             sizes = val["tensor"]["shape"]
             symbols.introduce(
-                place, tuple(values.expression(size["sym_int"][0]) if isinstance(size, dict) else size for size in sizes)
+                place,
+                tuple(values.expression(size["sym_int"][0]) if isinstance(size, dict) else size for size in sizes),
             )
 
 

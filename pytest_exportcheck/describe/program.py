@@ -60,7 +60,7 @@ def program_of(
         constraints=_constraints(program, places, graphs, symbols, declared),
         constants={name: as_value(value) for name, value in program.constants.items()},
         state_names=tuple(program.state_dict),
-        tied_names=_tied(program.state_dict),
+        tied_names=tied_names(program.state_dict),
         examples=_examples(program),
         example_structure=pytree.tree_structure(program.example_inputs),
         module_calls={entry.fqn: _call_text(entry.signature) for entry in program.module_call_graph},
@@ -143,7 +143,7 @@ def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
     )
 
 
-def _tied(state: Mapping[str, Any]) -> frozenset[str]:
+def tied_names(state: Mapping[str, Any]) -> frozenset[str]:
     """Return the names whose tensor shares its storage with that of another name."""
     keys = {name: key for name, value in state.items() if (key := storage_key(value)) is not None}
     count = Counter(keys.values())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 from pytest_exportcheck.checks import align, run_checks
+from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.difference.files import ProgramFile, read_program_file
 from pytest_exportcheck.policy import ALIGNMENT, contract_for, fields_for, tolerated
-from pytest_exportcheck.records import Evidence, Finding, Sort
+from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, Sort
 from pytest_exportcheck.records.file_difference import FileDifference
 from pytest_exportcheck.records.levels import Levels
 
@@ -61,15 +63,17 @@ def difference(
         fields=fields_for(contract),
         alignment=paired,
     )
-    findings = tolerated(run_checks(evidence), contract)
+    findings = _in_program_order(tolerated(run_checks(evidence), contract), before.program, after.program)
     counted = [each for each in findings if each.verdict != "tolerated" and (metadata or not _is_metadata(each))]
+    following = _following(counted, before.program)
     ids = {id(each) for each in counted}
     return FileDifference(
         contract=contract,
         metadata=metadata,
         old=old.saved,
         new=new.saved,
-        findings=tuple(counted),
+        findings=tuple(each for each in counted if id(each) not in following),
+        following=tuple(each for each in counted if id(each) in following),
         not_counted=tuple(each for each in findings if id(each) not in ids),
     )
 
@@ -82,3 +86,40 @@ def _levels(contract: EdgeContract) -> Levels:
 
 def _is_metadata(finding: Finding) -> bool:
     return finding.check in _METADATA_CHECKS or finding.sort in _METADATA_SORTS
+
+
+def _in_program_order(
+    findings: Sequence[Finding], before: ProgramRecord | None, after: ProgramRecord | None
+) -> list[Finding]:
+    """Sort the findings about nodes by the place of the node in its program."""
+    positions = {"added": _positions(after), "": _positions(before)}
+
+    def position(finding: Finding) -> float:
+        known = positions["added" if finding.change == "added" else ""]
+        return known.get(finding.place, 0.0) if finding.check in ("nodes", "val", "metadata") else 0.0
+
+    return sorted(findings, key=position)
+
+
+def _positions(program: ProgramRecord | None) -> dict[str, float]:
+    """Return the part of the nodes that come before each node, by place."""
+    graphs = program.graphs.values() if program else ()
+    places = [graph.place(node) for graph in graphs for node in graph.nodes]
+    return {place: number / len(places) for number, place in enumerate(places)}
+
+
+def _following(findings: Sequence[Finding], program: ProgramRecord | None) -> set[int]:
+    """Return the findings about the val of a node that differs in a field in which an argument of the node differs."""
+    vals = {(each.place, each.key): id(each) for each in findings if each.check == "val" and each.change == "changed"}
+    keys: dict[str, list[str]] = {}
+    for place, key in vals:
+        keys.setdefault(place, []).append(key)
+    found: set[int] = set()
+    for graph in program.graphs.values() if program and vals else ():
+        for node in graph.nodes:
+            for key in keys.get(graph.place(node), ()):
+                from_outside = bool(graph.path) and node.op == "placeholder"
+                places = (f"{graph.path}.{ref.name}".lstrip(".") for ref in refs(node))
+                if from_outside or any((place, key) in vals for place in places):
+                    found.add(vals[graph.place(node), key])
+    return found

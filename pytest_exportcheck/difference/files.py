@@ -92,7 +92,7 @@ def _read(path: Path, archive: ArchiveReader, name: str) -> ProgramFile:
         program = plain_program_of(
             plain,
             constants={key: value for key, value in payloads.constants.items() if key not in buffers},
-            state_names=tuple(payloads.weights),
+            state=payloads.weights,
             examples=examples,
         )
         described = Record(
@@ -163,9 +163,7 @@ def _on_cpu(config: schema.PayloadConfig) -> schema.PayloadConfig:
     readable = {
         name: payload
         if payload.tensor_meta is None or payload.tensor_meta.device.type == "meta"
-        else msgspec.structs.replace(
-            payload, tensor_meta=msgspec.structs.replace(payload.tensor_meta, device=cpu)
-        )
+        else msgspec.structs.replace(payload, tensor_meta=msgspec.structs.replace(payload.tensor_meta, device=cpu))
         for name, payload in config.config.items()
         if not payload.use_pickle
     }

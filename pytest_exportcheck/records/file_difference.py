@@ -32,8 +32,9 @@ class SavedProgram:
 
 @dataclass(frozen=True, kw_only=True)
 class FileDifference:
-    """The differences of two programs, by the contract of an edge. ``findings`` count; ``not_counted`` are tolerated by
-    the contract, or are about names and metadata.
+    """The differences of two programs, by the contract of an edge. ``findings`` count; ``following`` are values of nodes
+    that differ because those of their arguments do; ``not_counted`` are tolerated by the contract, or are about names
+    and metadata.
     """
 
     schema: str = FILE_DIFFERENCE
@@ -43,4 +44,5 @@ class FileDifference:
     old: SavedProgram
     new: SavedProgram
     findings: tuple[Finding, ...] = ()
+    following: tuple[Finding, ...] = ()
     not_counted: tuple[Finding, ...] = ()

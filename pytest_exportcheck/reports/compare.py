@@ -269,6 +269,4 @@ def without_findings(comparison: Comparison) -> Comparison:
     def bare(item: Outcome) -> Outcome:
         return replace(item, findings=(), failing=0, notes=(), ledger=(), seconds={})
 
-    return replace(
-        comparison, missing=tuple(map(bare, comparison.missing)), added=tuple(map(bare, comparison.added))
-    )
+    return replace(comparison, missing=tuple(map(bare, comparison.missing)), added=tuple(map(bare, comparison.added)))
