@@ -26,8 +26,8 @@ CUT_SHORT = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console command. Return the exit status: 0; 1 if merged reports contain a failure or lack items, if an
-    item is newly broken, or if two programs differ; 2 if a file cannot be read or written, or a name is unknown; 141 if
-    the reader of the output stopped reading, as ``| head`` does.
+    item is newly broken, or if two programs differ; 2 if a file cannot be read or written, a name is unknown, or the
+    newer of two reports is not complete; 141 if the reader of the output stopped reading, as ``| head`` does.
     """
     try:
         try:
@@ -121,11 +121,24 @@ def _merge(chosen: argparse.Namespace) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from pytest_exportcheck.reports.compare import compare_files
-    from pytest_exportcheck.reports.compare_text import comparison_lines
+    from pytest_exportcheck.reports.compare import compare_files, without_findings
+    from pytest_exportcheck.reports.compare_text import comparison_lines, unfinished_text
 
     found = compare_files(chosen.old, chosen.new)
-    _put_out(chosen, found, comparison_lines(found, old=str(chosen.old), new=str(chosen.new), verbose=chosen.verbose))
+    if chosen.html:
+        from pytest_exportcheck.reports.html.compare import compare_page
+        from pytest_exportcheck.reports.html.page import write_page
+
+        write_page(chosen.html, compare_page(found, old=str(chosen.old), new=str(chosen.new)))
+    _put_out(
+        chosen,
+        without_findings(found),
+        comparison_lines(found, old=str(chosen.old), new=str(chosen.new), verbose=chosen.verbose),
+    )
+    unfinished = unfinished_text(found, str(chosen.new))
+    if unfinished:
+        print(f"exportcheck: {_shown(unfinished)}", file=sys.stderr)
+        return 2
     return 1 if found.newly_broken else 0
 
 
@@ -136,12 +149,17 @@ def _diff(chosen: argparse.Namespace) -> int:
     found = difference_of_files(
         chosen.old, chosen.new, program=chosen.program, contract=chosen.contract, metadata=chosen.metadata
     )
+    if chosen.html:
+        from pytest_exportcheck.reports.html.diff import diff_page
+        from pytest_exportcheck.reports.html.page import write_page
+
+        write_page(chosen.html, diff_page(found))
     _put_out(chosen, found, difference_lines(found, verbose=chosen.verbose))
     return 1 if found.findings else 0
 
 
 def _put_out(chosen: argparse.Namespace, found: object, lines: Iterable[Line]) -> None:
-    """Write the files that were asked for, then print the lines."""
+    """Print the lines, and write the JSON if it was asked for; or print only the JSON."""
     from pytest_exportcheck.reports.files import json_of, write_file
 
     if chosen.json == Path("-"):

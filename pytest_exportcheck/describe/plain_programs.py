@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_exportcheck.describe.operators import operator_facts
-from pytest_exportcheck.describe.plain_values import PlainValues, origin_of
+from pytest_exportcheck.describe.plain_values import PlainValues, origin_of, tagged
 from pytest_exportcheck.describe.program import tied_names, used_symbols
 from pytest_exportcheck.describe.symbols import Symbols, interval_of
 from pytest_exportcheck.errors import UnsupportedError
@@ -238,7 +238,7 @@ def _facts(target: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> froze
 
 def _argument(arg: Mapping[str, Any]) -> tuple[str, str]:
     """Return the name of an argument of the signature, and its kind with its value."""
-    tag, content = next(iter(arg.items()))
+    tag, content = tagged(arg)
     if tag == "custom_object":
         return str(content[0]), "CustomObjArgument"
     kind, name, *value = content

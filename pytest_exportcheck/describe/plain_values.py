@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pytest_exportcheck.describe.symbols import Symbols
+from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.records import GraphRef, NodeRef, TensorValue
 from pytest_exportcheck.records import Plain as Opaque
 from pytest_exportcheck.reference.pt2.expressions import SymbolTable, check_extent, parse
@@ -46,7 +47,7 @@ class PlainValues:
             return Opaque("float", repr(value))
         if not isinstance(value, dict):
             return value
-        tag, content = next(iter(value.items()))
+        tag, content = tagged(value)
         if tag == "node":
             return GraphRef(place) if content in graphs else NodeRef(str(content))
         if tag == "tensor":
@@ -81,6 +82,19 @@ class PlainValues:
                 if not (key == "custom" and not found):
                     kept[key] = found
         return kept
+
+
+def tagged(value: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the tag and the content of a plain value.
+
+    Raises
+    ------
+    SchemaError
+        Where it has no tag.
+    """
+    if not value:
+        raise SchemaError("expected a plain value with a tag, got an empty mapping. Save the program again.")
+    return next(iter(value.items()))
 
 
 _SYMBOLIC = ("sym_int", "sym_float", "sym_bool")
@@ -130,7 +144,7 @@ def _module_stack(value: Any) -> Any:
 def _name(value: Any) -> str:
     """Return a text as it is, and a class or function by its name."""
     if isinstance(value, dict):
-        return str(next(iter(value.values()))).replace(":", ".")
+        return str(tagged(value)[1]).replace(":", ".")
     return str(value)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from pytest_exportcheck.checks import align, run_checks
 from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.difference.files import ProgramFile, read_program_file
+from pytest_exportcheck.difference.neighbours import nodes_around
 from pytest_exportcheck.policy import ALIGNMENT, contract_for, fields_for, tolerated
 from pytest_exportcheck.records import Evidence, Finding, ProgramRecord, Sort
 from pytest_exportcheck.records.file_difference import FileDifference
@@ -75,6 +76,7 @@ def difference(
         findings=tuple(each for each in counted if id(each) not in following),
         following=tuple(each for each in counted if id(each) in following),
         not_counted=tuple(each for each in findings if id(each) not in ids),
+        nodes=nodes_around(paired, [each for each in counted if id(each) not in following]) if paired else (),
     )
 
 

@@ -57,32 +57,46 @@ def read_program_file(path: Path, name: str = "") -> ProgramFile:
         raise ArchiveError(
             f"{path} cannot be read: {error.strerror or error}. Name a .pt2 file that can be read."
         ) from None
-    chosen = _chosen(path, archive, name)
+    return read_program(archive, name)
+
+
+def read_program(archive: ArchiveReader, name: str = "") -> ProgramFile:
+    """Read a program of an open archive, as :func:`read_program_file` does.
+
+    Raises
+    ------
+    ArchiveError
+        Where the archive has no program of the name, or is damaged.
+    SerializationError
+        Where the program is damaged.
+    """
+    chosen = _chosen(archive, name)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = _read(path, archive, chosen)
+        found = _read(archive, chosen)
     notes = (*found.saved.notes, *dict.fromkeys(str(each.message) for each in caught))
     return replace(found, saved=replace(found.saved, notes=notes))
 
 
-def _chosen(path: Path, archive: ArchiveReader, name: str) -> str:
+def _chosen(archive: ArchiveReader, name: str) -> str:
+    """Return the name of the program to read; a file with one program has no choice."""
     names = [match[1] for each in archive.names if (match := _PROGRAM.fullmatch(each))]
     if not names:
         raise ArchiveError(
-            f"{path} is not an archive of a program: it has no record models/NAME.json. "
+            f"{archive.label} is not an archive of a program: it has no record models/NAME.json. "
             "Save the program with torch.export.save."
         )
+    if len(names) == 1 or name in names:
+        return name if name in names else names[0]
     listed = ", ".join(names)
-    if name and name not in names:
-        raise ArchiveError(f"{path} has no program {name!r}. Its programs: {listed}.")
-    if not name and len(names) > 1:
-        raise ArchiveError(f"{path} has {len(names)} programs: {listed}. Choose one of them: --program NAME.")
-    return name or names[0]
+    if name:
+        raise ArchiveError(f"{archive.label} has no program {name!r}. Its programs: {listed}.")
+    raise ArchiveError(f"{archive.label} has {len(names)} programs: {listed}. Choose one of them: --program NAME.")
 
 
-def _read(path: Path, archive: ArchiveReader, name: str) -> ProgramFile:
+def _read(archive: ArchiveReader, name: str) -> ProgramFile:
     record = f"models/{name}.json"
-    where = f"{path}: {record}"
+    where = f"{archive.label}: {record}"
     structures, _ = decode_program(archive.read(record), where=where)
     payloads = _Payloads.of(archive, name)
     examples, notes = _examples(archive, name)
@@ -109,7 +123,7 @@ def _read(path: Path, archive: ArchiveReader, name: str) -> ProgramFile:
         ) from error
     version = structures.schema_version
     saved = SavedProgram(
-        file=str(path),
+        file=archive.label,
         program=name,
         torch=structures.torch_version,
         schema=f"{version.major}.{version.minor}",
@@ -135,8 +149,9 @@ class _Payloads:
     def of(archive: ArchiveReader, model: str) -> _Payloads:
         configs = {kind: _config(archive, kind, model) for kind in (WEIGHTS, CONSTANTS)}
         extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
-        readable = [_on_cpu(config) for config in configs.values()]
-        restored = restore(archive, *readable, extras)
+        restored = restore(archive, _on_cpu(configs[WEIGHTS]), _on_cpu(configs[CONSTANTS]), extras)
+        for name, value in (*restored.weights.items(), *restored.constants.items()):
+            _refuse_repeated(f"{archive.label}: {name}", value)
         pickles = {kind: _pickled(archive, kind, config) for kind, config in configs.items()}
         return _Payloads(
             weights={**restored.weights, **pickles[WEIGHTS]},
@@ -148,6 +163,21 @@ class _Payloads:
                 if payload.tensor_meta is not None
             },
         )
+
+
+#: Bytes of a tensor that may repeat the same few bytes of its storage without being refused.
+_REPEATED = 1 << 28
+
+
+def _refuse_repeated(where: str, value: Any) -> None:
+    """Refuse a tensor that is far larger than its storage: all its elements are compared."""
+    if isinstance(value, torch.Tensor) and _is_dense(value) and storage_key(value) is not None:
+        needed, there = value.numel() * value.element_size(), value.untyped_storage().nbytes()
+        if needed > max(_REPEATED, 64 * there):
+            raise ArchiveError(
+                f"{where} repeats the {there} bytes of its storage in {needed} bytes, which is too much to compare. "
+                "Save the program again."
+            )
 
 
 def _config(archive: ArchiveReader, kind: Kind, model: str) -> schema.PayloadConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pytest_exportcheck.records.findings import Finding
 
@@ -31,10 +32,22 @@ class SavedProgram:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparedNode:
+    """A node of either program, next to a difference or with one. ``inputs`` are names of such nodes and of others; a
+    removed node whose name the new program has too is called ``NAME (old)``.
+    """
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    mark: Literal["", "differs", "added", "removed"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileDifference:
     """The differences of two programs, by the contract of an edge. ``findings`` count; ``following`` are values of nodes
     that differ because those of their arguments do; ``not_counted`` are tolerated by the contract, or are about names
-    and metadata.
+    and metadata. ``nodes`` are the nodes of the outermost graph that differ, with their neighbours.
     """
 
     schema: str = FILE_DIFFERENCE
@@ -46,3 +59,4 @@ class FileDifference:
     findings: tuple[Finding, ...] = ()
     following: tuple[Finding, ...] = ()
     not_counted: tuple[Finding, ...] = ()
+    nodes: tuple[ComparedNode, ...] = ()

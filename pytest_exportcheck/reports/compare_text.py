@@ -77,20 +77,31 @@ def _head(comparison: Comparison, old: str, new: str, width: int) -> Iterator[Li
         yield plain("the settings are the same")
     for change in comparison.settings:
         yield plain(f"{change.name}: {change.old} -> {change.new}", "bold")
+    for text in warnings_of(comparison, old, new):
+        yield from wrapped(text, width, "red")
+
+
+def warnings_of(comparison: Comparison, old: str, new: str) -> Iterator[str]:
+    """Yield the reasons why the comparison says less than it seems to: other settings, and runs that are not complete."""
     if any(change.name in _VERDICTS for change in comparison.settings):
-        text = (
+        yield (
             "the verdicts are not comparable: profile, allow and forbid decide what fails. "
             "Run both with the same settings."
         )
-        yield from wrapped(text, width, "red")
     incomplete = [(old, comparison.old_runs, comparison.old_complete)]
     incomplete += [(new, comparison.new_runs, comparison.new_complete)]
     for name, runs, complete in incomplete:
         for run in runs if not complete else ():
             if run.selected is None or run.not_run:
                 why = f" ({run.stopped})" if run.stopped else ""
-                text = f"{name} is not complete{why}: {not_run_text(len(run.not_run), run.selected)}"
-                yield from wrapped(text, width, "red")
+                yield f"{name} is not complete{why}: {not_run_text(len(run.not_run), run.selected)}"
+
+
+def unfinished_text(comparison: Comparison, new: str) -> str:
+    """Return why nothing newly broken means little; empty if the new report is complete, or if something broke."""
+    if comparison.new_complete or comparison.newly_broken:
+        return ""
+    return f"{new} is not complete: items that did not run may be broken. Run the checks to the end, and compare again."
 
 
 # --- items ----------------------------------------------------------------------------------
@@ -215,12 +226,7 @@ def _kept(line: FieldSurvival) -> str:
 
 def _slower(captures: CaptureTimes, verbose: bool, width: int) -> Iterator[Line]:
     if captures.slower:
-        rule = (
-            f"slower captures ({RATIO:g} times as long and {SECONDS:g} s longer, apart from the ratio of all "
-            f"captures, {captures.median:.2f}):"
-        )
-        rule = rule if captures.number >= ENOUGH_CAPTURES else rule.partition(", apart")[0] + "):"
-        yield from wrapped(rule, width, "yellow")
+        yield from wrapped(f"slower captures ({rule_of(captures)}):", width, "yellow")
     for each in captures.slower:
         times = f"{each.old:.1f} s -> {each.new:.1f} s ({each.new / each.old:.1f} times)"
         yield from wrapped(f"  {each.path}::{each.case}[{each.stage}] {times}", width, indent="    ")
@@ -229,34 +235,51 @@ def _slower(captures: CaptureTimes, verbose: bool, width: int) -> Iterator[Line]
         yield from wrapped(text, width)
 
 
+def rule_of(captures: CaptureTimes) -> str:
+    """Return the rule by which a capture is slower."""
+    text = f"{RATIO:g} times as long and {SECONDS:g} s longer"
+    if captures.number < ENOUGH_CAPTURES:
+        return text
+    return f"{text}, apart from the ratio of all captures, {captures.median:.2f}"
+
+
 def _only_in_one(comparison: Comparison, old: str, new: str, verbose: bool, width: int) -> Iterator[Line]:
+    for title, items in only_in_one(comparison, old, new):
+        failing = sum(each.status.fails for each in items)
+        which = f", of which {failing} {'fails' if failing == 1 else 'fail'}" if failing else ""
+        yield plain(f"{title}: {count(len(items), 'item')}{which}", "yellow")
+        yield from _names([f"{each.nodeid} ({each.status})" for each in items], width, "  ", verbose)
+
+
+def only_in_one(comparison: Comparison, old: str, new: str) -> Iterator[tuple[str, Sequence[Outcome]]]:
+    """Yield the lists of items that only one report has, each with its title; items that fail come first."""
     not_run = set(comparison.not_run)
     lists = [
         (f"not run in {new}, which is not complete", [each for each in comparison.missing if each.nodeid in not_run]),
         (f"only in {old}", [each for each in comparison.missing if each.nodeid not in not_run]),
-        (f"only in {new}", comparison.added),
+        (f"only in {new}", list(comparison.added)),
     ]
     for title, items in lists:
         if items:
-            failing = sum(each.status.fails for each in items)
-            which = f", of which {failing} {'fails' if failing == 1 else 'fail'}" if failing else ""
-            yield plain(f"{title}: {count(len(items), 'item')}{which}", "yellow")
-            ordered = sorted(items, key=lambda item: not item.status.fails)
-            yield from _names([f"{each.nodeid} ({each.status})" for each in ordered], width, "  ", verbose)
+            yield title, sorted(items, key=lambda item: not item.status.fails)
 
 
 def _totals(comparison: Comparison, width: int) -> Iterator[Line]:
     """Yield the end: how many items were compared, and the number of each kind of change."""
-    parts = [
-        (f"{len(changes)} {_SHORT[kind]}", TITLES[kind][1]) for kind in TITLES if (changes := comparison.of_kind(kind))
-    ]
-    if comparison.errors:
-        parts.insert(0, (count(len(comparison.errors), "new error"), "red bold"))
     head = f"exportcheck: {count(comparison.compared, 'item')} compared: "
-    yield from listed(head, parts or [("the results are the same", "green")], width)
+    yield from listed(head, totals_of(comparison) or [("the results are the same", "green")], width)
 
 
-_SHORT: Mapping[ItemChangeKind, str] = {
+def totals_of(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return the number of each kind of change as text, with its style."""
+    parts = [
+        (f"{len(changes)} {SHORT[kind]}", TITLES[kind][1]) for kind in TITLES if (changes := comparison.of_kind(kind))
+    ]
+    errors = [(count(len(comparison.errors), "new error"), "red bold")] if comparison.errors else []
+    return [*errors, *parts]
+
+
+SHORT: Mapping[ItemChangeKind, str] = {
     "newly_broken": "newly broken",
     "known_to_broken": "known before and now broken",
     "broken_differently": "broken in another way",

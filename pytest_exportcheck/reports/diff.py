@@ -54,7 +54,7 @@ def _parts(difference: FileDifference, verbose: bool, width: int) -> Iterator[Li
         found = [each for each in difference.findings if each.check in group.checks]
         if found:
             yield from _group(group, found, difference, verbose)
-    yield from _not_counted(difference, verbose, width)
+    yield from _not_counted(difference, verbose)
     yield from wrapped(f"exportcheck: {verdict_text(difference)}", width, "red" if difference.findings else "green")
 
 
@@ -148,7 +148,7 @@ def _cut(text: str, verbose: bool) -> str:
 # --- what does not count --------------------------------------------------------------------
 
 
-def _not_counted(difference: FileDifference, verbose: bool, width: int) -> Iterator[Line]:
+def _not_counted(difference: FileDifference, verbose: bool) -> Iterator[Line]:
     found = difference.not_counted
     if not found:
         return

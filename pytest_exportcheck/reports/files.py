@@ -8,11 +8,12 @@ import msgspec
 
 from pytest_exportcheck.atomic_file import write_whole
 from pytest_exportcheck.errors import ReportError
+from pytest_exportcheck.reports.encoding import simple_types
 
 
 def json_of(record: object) -> bytes:
     """Return a record as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(simple_types(record)), indent=2) + b"\n"
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -46,7 +46,15 @@ def _described(tree: Any) -> Any:
     name, context, children = tree["type"], tree["context"], tree["children_spec"]
     if name is None:
         return None
-    kept = json.loads(context) if isinstance(context, str) else context
+    kept = _context(context)
     kind = _KINDS.get(name)
     node = [kind, kept] if kind else ["registered", [str(name), kept]]
     return {"node": node, "children": [_described(each) for each in children]}
+
+
+def _context(dumped: Any) -> Any:
+    """Return what a node keeps: JSON in most classes, or a text, such as the name of a namedtuple class."""
+    try:
+        return json.loads(dumped) if isinstance(dumped, str) else dumped
+    except ValueError:
+        return dumped
