@@ -135,8 +135,16 @@ def _words(described: Any) -> str:
     if kind == "list":
         return f"[{', '.join(children)}]"
     named = [f"{key.strip('[].')}: {child}" for key, child in zip(_keys(described), children, strict=False)]
-    name = kind if kind in ("dict", "OrderedDict", "defaultdict") else ".".join(map(str, kept[:2] or [kind]))
-    return f"{name}({', '.join(named)})"
+    return f"{_class_words(kind, kept)}({', '.join(named)})"
+
+
+def _class_words(kind: str, kept: Any) -> str:
+    """Return the name of the class of a described pytree node, and what it keeps besides keys and fields."""
+    if kind == "registered":
+        return f"{kept[0]}{'' if kept[1] is None else kept[1]}"
+    if kind in ("namedtuple", "dataclass"):
+        return f"{kept[0]}.{kept[1]}"
+    return f"torch.return_types.{kept}" if kind == "torch.return_types" else kind
 
 
 def _introduce_inputs(given: Mapping[str, Any], places: Sequence[str], values: PlainValues, symbols: Symbols) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_exportcheck.describe.freeze import PRESENCE_ONLY
 from pytest_exportcheck.describe.symbols import Symbols
 from pytest_exportcheck.errors import SchemaError
 from pytest_exportcheck.records import GraphRef, NodeRef, TensorValue
@@ -74,9 +75,11 @@ class PlainValues:
 
     def metadata(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata of a node without ``val``, key by key."""
-        kept = {}
+        kept: dict[str, Any] = {}
         for key, value in meta.items():
-            if key not in _LEFT_OUT and value is not None:
+            if key in PRESENCE_ONLY:
+                kept[key] = "present"
+            elif key not in _LEFT_OUT and value is not None:
                 freeze = _METADATA.get(key)
                 found = freeze(value) if freeze else self.frozen(value)
                 if not (key == "custom" and not found):
@@ -162,7 +165,7 @@ def _source(source: Mapping[str, Any]) -> Any:
         source.get("name", ""),
         source.get("target", ""),
         source.get("pass_name", ""),
-        tuple(map(str, source.get("action") or ())),
+        tuple(filter(None, str(source.get("action") or "").upper().split("+"))),
         tuple(map(_source, source.get("from_node") or ())),
     )
 
@@ -184,13 +187,26 @@ def _functions(value: Any) -> Any:
 
 
 def _custom(value: Any) -> Any:
-    """Return the user's annotations by their keys, each with the types of its containers."""
-    pairs = value.get("dict") if isinstance(value, dict) else None
-    return {_key(key): _json(each) for key, each in pairs} if pairs is not None else _json(value)
+    """Return the user's annotations, with the types of containers and keys."""
+    return _typed(value) if isinstance(value, dict) and "dict" in value else _json(value)
 
 
-def _key(key: Any) -> str:
-    return key if isinstance(key, str) else _json(key)
+def _typed(value: Any) -> Any:
+    """Return a value whose containers keep their types, as the user decides what annotations mean."""
+    if isinstance(value, list):
+        return [_typed(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    tag, content = tagged(value)
+    if tag == "tuple":
+        return tuple(_typed(each) for each in content)
+    if tag == "dict":
+        return {_key(key): _typed(each) for key, each in content}
+    return int(content) if tag == "int" else f"{tag} {content if isinstance(content, str) else _json(content)}"
+
+
+def _key(key: Any) -> Any:
+    return _json(key) if isinstance(key, (list, dict)) else key
 
 
 _METADATA: Mapping[str, Callable[[Any], Any]] = {

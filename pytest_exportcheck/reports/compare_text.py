@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_exportcheck.modes import Mode, in_order
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.records.comparison import (
     BREAKING,
@@ -138,7 +139,7 @@ def _defects(changes: Sequence[ItemChange], width: int) -> Iterator[Line]:
         if each.known
     }
     for defect in dict.fromkeys(name for change in changes for name in change.defects):
-        items = [change.new for change in changes if defect in change.defects]
+        items = [change.new for change in _by_mode(changes) if defect in change.defects]
         yield from wrapped(f"  {defect} ({count(len(items), 'item')}): {titles[defect]}", width, indent="    ")
         yield from _names([f"{each.case}[{each.engine}-{each.mode}]" for each in items], width, "    ")
 
@@ -149,16 +150,29 @@ def _grouped(kind: ItemChangeKind, changes: Sequence[ItemChange], width: int) ->
     for change in changes:
         same = (_sameness(change.old), _sameness(change.new))
         groups.setdefault((change.new.path, change.new.case, *same), []).append(change)
-    for group in groups.values():
+    for group in map(_by_mode, groups.values()):
         first = group[0]
-        modes = [(f"{each.new.engine}-{each.new.mode}", "") for each in group]
         status = f"{first.old.status} -> {first.new.status}" if kind in _JUDGED else f"was {first.old.status}"
-        head = f"  {first.new.path}::{first.new.case} ({status}): "
-        yield from listed(head, modes, width, indent="      ")
+        modes = [f"{each.new.engine}-{each.new.mode}" for each in group]
+        yield from _case(f"  {first.new.path}::{first.new.case} ({status}): ", modes, width)
         for label, text in _shown(kind, first):
             yield from wrapped(f"    {label}{text}", width, indent="      ")
         if kind in _WITH_FINDING:
             yield from _where(first.new)
+
+
+def _by_mode(changes: Sequence[ItemChange]) -> list[ItemChange]:
+    """Return the changes in the order of their modes, an engine after the other."""
+    places = {mode: place for place, mode in enumerate(in_order(Mode.parse(each.new.mode) for each in changes))}
+    return sorted(changes, key=lambda each: (each.new.engine, places[Mode.parse(each.new.mode)]))
+
+
+def _case(head: str, modes: Sequence[str], width: int) -> Iterator[Line]:
+    """Yield a case with its modes: below it, if the first one does not fit next to it."""
+    fits = len(head) + len(modes[0]) < width
+    if not fits:
+        yield plain(head)
+    yield from listed(head if fits else "      ", [(mode, "") for mode in modes], width, indent="      ")
 
 
 def _sameness(item: Outcome) -> object:
