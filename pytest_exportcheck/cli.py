@@ -159,7 +159,7 @@ def _diff(chosen: argparse.Namespace) -> int:
 
 
 def _put_out(chosen: argparse.Namespace, found: object, lines: Iterable[Line]) -> None:
-    """Print the lines, and write the JSON if it was asked for; or print only the JSON."""
+    """Show the lines, and write the JSON if it was asked for; or show only the JSON."""
     from pytest_exportcheck.reports.files import json_of, write_file
 
     if chosen.json == Path("-"):

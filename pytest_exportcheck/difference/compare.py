@@ -83,6 +83,8 @@ def difference(
 def _levels(contract: EdgeContract) -> Levels:
     """Return the levels of the checks of programs. State is compared by value: two files share no storage."""
     levels = {check: level for check, level in contract_for(contract).items() if check in _OF_PROGRAMS}
+    if contract == "decompose":  # two lowered programs, or two others, are compared as well
+        levels["verifiers"] = "before or ATEN"
     return cast(Levels, {**levels, "state": "equal"})
 
 
@@ -93,7 +95,7 @@ def _is_metadata(finding: Finding) -> bool:
 def _in_program_order(
     findings: Sequence[Finding], before: ProgramRecord | None, after: ProgramRecord | None
 ) -> list[Finding]:
-    """Sort the findings about nodes by the place of the node in its program."""
+    """Return the findings, those about nodes in the order of the nodes in their program."""
     positions = {"added": _positions(after), "": _positions(before)}
 
     def position(finding: Finding) -> float:

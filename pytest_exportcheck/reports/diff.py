@@ -32,7 +32,7 @@ GROUPS = (
     Group("dialect", ("verifiers",)),
 )
 
-#: What precedes a node in the list.
+#: Signs that precede an entry, with their styles.
 SIGNS: Mapping[str, tuple[str, str]] = {"dropped": ("-", "red"), "added": ("+", "green")}
 CHANGED = ("~", "yellow")
 

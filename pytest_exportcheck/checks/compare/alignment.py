@@ -108,12 +108,15 @@ def _without_line(token: Any) -> Any:
 
 
 def _disagreements(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> int:
-    """Return how many nodes have no partner, and how many pairs are fed by nodes that are not paired."""
+    """Return how many nodes have no partner, how many pairs do different things, and how many are fed by nodes that are
+    not paired.
+    """
     names = {one.name: other.name for one, other in pairs}
     fed_otherwise = sum(
         [names.get(ref.name) for ref in refs(one)] != [ref.name for ref in refs(other)] for one, other in pairs
     )
-    return fed_otherwise + len(before) + len(after) - 2 * len(pairs)
+    differ = sum(one.target != other.target for one, other in pairs if one.op == "call_function")
+    return differ + fed_otherwise + len(before) + len(after) - 2 * len(pairs)
 
 
 def _matching(
