@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 from pytest_exportcheck.checks import align, run_checks
-from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.difference.consequences import following_ids
 from pytest_exportcheck.difference.files import ProgramFile, read_program_file
 from pytest_exportcheck.difference.neighbours import nodes_around
 from pytest_exportcheck.policy import ALIGNMENT, contract_for, fields_for, tolerated
@@ -27,7 +27,9 @@ _OF_PROGRAMS = frozenset(
 )
 #: The checks and the kinds of findings that do not count without ``metadata``: they are about names and notes.
 _METADATA_CHECKS = frozenset({"metadata", "module_calls", "examples"})
-_METADATA_SORTS: frozenset[Sort] = frozenset({("nodes", "changed", "name"), ("signature", "changed", "name")})
+_METADATA_SORTS: frozenset[Sort] = frozenset(
+    {("nodes", "changed", "name"), ("signature", "changed", "name"), ("signature", "reordered", "state")}
+)
 
 
 def difference_of_files(
@@ -66,7 +68,7 @@ def difference(
     )
     findings = _in_program_order(tolerated(run_checks(evidence), contract), before.program, after.program)
     counted = [each for each in findings if each.verdict != "tolerated" and (metadata or not _is_metadata(each))]
-    following = _following(counted, before.program)
+    following = following_ids(counted, before.program, after.program)
     ids = {id(each) for each in counted}
     return FileDifference(
         contract=contract,
@@ -110,20 +112,3 @@ def _positions(program: ProgramRecord | None) -> dict[str, float]:
     graphs = program.graphs.values() if program else ()
     places = [graph.place(node) for graph in graphs for node in graph.nodes]
     return {place: number / len(places) for number, place in enumerate(places)}
-
-
-def _following(findings: Sequence[Finding], program: ProgramRecord | None) -> set[int]:
-    """Return the findings about the val of a node that differs in a field in which an argument of the node differs."""
-    vals = {(each.place, each.key): id(each) for each in findings if each.check == "val" and each.change == "changed"}
-    keys: dict[str, list[str]] = {}
-    for place, key in vals:
-        keys.setdefault(place, []).append(key)
-    found: set[int] = set()
-    for graph in program.graphs.values() if program and vals else ():
-        for node in graph.nodes:
-            for key in keys.get(graph.place(node), ()):
-                from_outside = bool(graph.path) and node.op == "placeholder"
-                places = (f"{graph.path}.{ref.name}".lstrip(".") for ref in refs(node))
-                if from_outside or any((place, key) in vals for place in places):
-                    found.add(vals[graph.place(node), key])
-    return found

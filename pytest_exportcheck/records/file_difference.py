@@ -45,8 +45,8 @@ class ComparedNode:
 
 @dataclass(frozen=True, kw_only=True)
 class FileDifference:
-    """The differences of two programs, by the contract of an edge. ``findings`` count; ``following`` are values of nodes
-    that differ because those of their arguments do; ``not_counted`` are tolerated by the contract, or are about names
+    """The differences of two programs, by the contract of an edge. ``findings`` count; ``following`` are those that
+    follow from them, such as the value of a node whose argument differs; ``not_counted`` are tolerated by the contract, or are about names
     and metadata. ``nodes`` are the nodes of the outermost graph that differ, with their neighbours.
     """
 

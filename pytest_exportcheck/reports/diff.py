@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.records.file_difference import FileDifference, SavedProgram
@@ -52,8 +54,9 @@ def _parts(difference: FileDifference, verbose: bool, width: int) -> Iterator[Li
         yield plain(text, "bold")
     for group in GROUPS:
         found = [each for each in difference.findings if each.check in group.checks]
-        if found:
-            yield from _group(group, found, difference, verbose)
+        following = [each for each in difference.following if each.check in group.checks]
+        if found or following:
+            yield from _group(group, found, following, verbose)
     yield from _not_counted(difference, verbose)
     yield from wrapped(f"exportcheck: {verdict_text(difference)}", width, "red" if difference.findings else "green")
 
@@ -86,8 +89,8 @@ def verdict_text(difference: FileDifference) -> str:
 # --- groups ---------------------------------------------------------------------------------
 
 
-def _group(group: Group, found: Sequence[Finding], difference: FileDifference, verbose: bool) -> Iterator[Line]:
-    yield plain(f"{group.title}: {counts_text(found)}", "bold")
+def _group(group: Group, found: Sequence[Finding], following: Sequence[Finding], verbose: bool) -> Iterator[Line]:
+    yield plain(f"{group.title}: {counts_text(found)}" if found else group.title, "bold")
     shown = found if verbose else found[:_MOST]
     for line, findings in by_line(shown):
         if line:
@@ -96,12 +99,16 @@ def _group(group: Group, found: Sequence[Finding], difference: FileDifference, v
             yield from _entry(finding, "    " if line else "  ", verbose)
     if len(found) > len(shown):
         yield plain(f"  and {len(found) - len(shown)} more (-v lists them)")
-    following = [each for each in difference.following if each.check in group.checks]
     if following and verbose:
-        yield plain("  values that follow from these")
+        yield plain(f"  {following_text(following)}")
         yield from (line for each in following for line in _entry(each, "    ", verbose))
     elif following:
-        yield plain(f"  and {count(len(following), 'value')} of nodes that follow from these (-v lists them)")
+        yield plain(f"  {'and ' if found else ''}{following_text(following)} (-v lists them)")
+
+
+def following_text(following: Sequence[Finding]) -> str:
+    """Return how many differences follow from others."""
+    return f"{len(following)} that {'follows' if len(following) == 1 else 'follow'} from other differences"
 
 
 def counts_text(found: Sequence[Finding]) -> str:
@@ -114,8 +121,16 @@ def by_line(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """Return the findings by the line of user code that they are about, in the order of the first of each line."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
-        groups.setdefault(finding.line, []).append(finding)
+        groups.setdefault(line_text(finding.line), []).append(finding)
     return list(groups.items())
+
+
+_INSTALLED = re.compile(r"^.*/(?:site|dist)-packages/")
+
+
+def line_text(line: str) -> str:
+    """Return a line of code with a shorter path: from the current folder, or from where packages are installed."""
+    return _INSTALLED.sub("", line.removeprefix(f"{Path.cwd()}/"))
 
 
 def _entry(finding: Finding, indent: str, verbose: bool) -> Iterator[Line]:

@@ -15,6 +15,7 @@ from pytest_exportcheck.reports.diff import (
     Group,
     by_line,
     counts_text,
+    following_text,
     not_counted_counts,
     verdict_text,
     version_changes,
@@ -59,6 +60,7 @@ def diff_page(difference: FileDifference) -> bytes:
         _section(group, found, difference)
         for group in GROUPS
         if (found := [each for each in difference.findings if each.check in group.checks])
+        or any(each.check in group.checks for each in difference.following)
     ]
     return page(
         "diff.html.j2",
@@ -82,7 +84,7 @@ def _section(group: Group, found: Sequence[Finding], difference: FileDifference)
         counts=counts_text(found),
         lines=[(line, [_entry(each) for each in findings]) for line, findings in by_line(found)],
         following=following,
-        following_title=f"{count(len(following), 'value')} of nodes that follow from these",
+        following_title=following_text([each for each in difference.following if each.check in group.checks]),
         drawing=_drawing(difference) if is_nodes and difference.nodes else None,
         not_drawn=f"{count(hidden, 'more node')} are not drawn." if is_nodes and hidden else "",
     )

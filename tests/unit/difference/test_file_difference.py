@@ -14,7 +14,7 @@ from pytest_exportcheck.difference.compare import difference, difference_of_file
 from pytest_exportcheck.difference.files import read_program
 from pytest_exportcheck.errors import ArchiveError
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
-from pytest_exportcheck.reports.diff import difference_lines
+from pytest_exportcheck.reports.diff import difference_lines, line_text
 from tests.hostile import ways
 from tests.hostile.programs import samples
 from tests.hostile.watching import watched
@@ -101,7 +101,7 @@ def compared(folder):
     def compare(name, *, verbose=False, **options):
         found = difference_of_files(folder / "base.pt2", folder / f"{name}.pt2", **options)
         lines = [line.text for line in difference_lines(found, verbose=verbose, width=10_000)]
-        return found, [line.replace(f"{__file__}:", "FILE:") for line in lines if str(folder) not in line]
+        return found, [line for line in lines if str(folder) not in line]
 
     return compare
 
@@ -148,7 +148,7 @@ VALUE = "elements differ, by at most"
             [
                 "nodes: 1 changed",
                 "  ~ x: shape: [args[0].size(0), 4] -> [3, 4]",
-                "  and 4 values of nodes that follow from these (-v lists them)",
+                "  and 4 that follow from other differences (-v lists them)",
                 "ranges and guards: 2 removed, 1 changed",
                 "  ~ args[0].size(0): made static: dynamic (args[0].size(0)) -> always 3",
                 "  - args[0].size(0): range: 2..9",
@@ -165,6 +165,38 @@ def test_a_difference_is_named(compared, name, expected):
 def test_a_split_tied_weight_is_named(compared):
     found, _ = compared("split")
     assert [each.name for each in found.findings if each.check == "state"] == ["state.untied"]
+
+
+class Longer(Net):
+    def __init__(self):
+        super().__init__()
+        self.more = torch.nn.Linear(4, 4)
+
+    def act(self, x):
+        return self.more(torch.relu(x))
+
+
+def test_a_new_weight_is_named_once(folder):
+    path = folder / "longer.pt2"
+    reference.save(exported(Longer()), path)
+    found = difference_of_files(folder / "base.pt2", path)
+    names = [(each.check, each.place) for each in found.findings if each.check != "nodes"]
+    assert names == [("state", "more.weight"), ("state", "more.bias")]
+    assert sorted((each.check, each.place) for each in found.following) == [
+        ("nodes", "p_more_bias"),
+        ("nodes", "p_more_weight"),
+        ("signature", "inputs: p_more_bias"),
+        ("signature", "inputs: p_more_weight"),
+        ("state", "more.bias"),
+        ("state", "more.weight"),
+    ]
+
+
+def test_lines_of_code_are_shown_from_the_current_folder_or_the_package(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert line_text(f"{tmp_path}/shop.py:8 in forward") == "shop.py:8 in forward"
+    assert line_text("/home/me/lib/site-packages/timm/vit.py:8 in forward") == "timm/vit.py:8 in forward"
+    assert line_text("/home/me/shop.py:8 in forward") == "/home/me/shop.py:8 in forward"
 
 
 def test_a_renamed_input_counts_and_renamed_nodes_do_not(compared):
@@ -188,7 +220,7 @@ def test_inserted_nodes_are_found_with_their_line_and_the_others_stay_paired(com
     kinds = [(each.change, each.place) for each in found.findings if each.check == "nodes"]
     assert sorted(kinds) == [("added", "add"), ("added", "gelu"), ("dropped", "relu")]
     line = "return self.head(self.act(self.embed(x) * self.scale))"
-    assert [each.partition(" in ")[2] for each in lines if each.startswith("  at FILE:")] == [f"forward: {line}"]
+    assert [each.partition(" in ")[2] for each in lines if each.startswith("  at ")] == [f"forward: {line}"]
     assert lines[2:5] == [
         "    + add: aten.add.Tensor(%mul, 1)",
         "    - relu: aten.relu.default(%mul)",
@@ -205,7 +237,7 @@ def test_a_lowered_program_differs_unless_the_contract_is_that_of_lowering(compa
 
 def test_verbose_lines_have_every_value(compared):
     _, lines = compared("static", verbose=True)
-    assert "  values that follow from these" in lines
+    assert "  4 that follow from other differences" in lines
     assert sum(": shape: [args[0].size(0), 4] -> [3, 4]" in line for line in lines) == 5
 
 
