@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ def _compare(chosen: argparse.Namespace) -> int:
 
 
 def _diff(chosen: argparse.Namespace) -> int:
-    from pytest_exportcheck.difference.compare import difference_of_files
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns at its import if numpy is missing
+        from pytest_exportcheck.difference.compare import difference_of_files
     from pytest_exportcheck.reports.diff import difference_lines
 
     found = difference_of_files(

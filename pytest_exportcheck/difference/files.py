@@ -105,7 +105,11 @@ def _read(archive: ArchiveReader, name: str) -> ProgramFile:
         buffers = {each["target"] for each in plain["inputs"] if each["kind"] == "BUFFER"}
         program = plain_program_of(
             plain,
-            constants={key: value for key, value in payloads.constants.items() if key not in buffers},
+            constants={
+                name: value
+                for name, value in (*payloads.weights.items(), *payloads.constants.items())
+                if isinstance(value, ObjectValue) or (name in payloads.constants and name not in buffers)
+            },
             state=payloads.weights,
             examples=examples,
         )

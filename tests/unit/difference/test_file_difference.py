@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,31 @@ def test_a_tensor_that_repeats_its_storage_is_refused(folder):
     assert spoiled != records[config]
     with pytest.raises(ArchiveError, match=r"which is too much to compare\. Save the program again\.$"):
         read_program(archive(records | {config: spoiled}))
+
+
+def test_pickled_values_are_compared_by_their_bytes_and_not_read(folder):
+    reader = ArchiveReader(folder / "by-torch.pt2")
+    records = {name: reader.read(name) for name in reader.names}
+    config = "data/weights/model_weights_config.json"
+    table = json.loads(records[config])
+    table["config"]["embed.bias"]["use_pickle"] = True
+    record = f"data/weights/{table['config']['embed.bias']['path_name']}"
+    one = records | {config: json.dumps(table).encode(), record: b"cos\nsystem\n(S'touch hacked'\ntR."}
+    two = one | {record: b"cos\nsystem\n(S'touch cracks'\ntR."}
+    assert difference(read_program(archive(one)), read_program(archive(one))).findings == ()
+    (found,) = difference(read_program(archive(one)), read_program(archive(two))).findings
+    assert (found.name, found.place) == ("constants.value", "embed.bias")
+
+
+def test_tensors_of_another_device_are_read_to_the_cpu(folder):
+    reader = ArchiveReader(folder / "by-torch.pt2")
+    records = {name: reader.read(name) for name in reader.names}
+    config = "data/weights/model_weights_config.json"
+    other = records[config].replace(b'"type": "cpu", "index": null', b'"type": "cuda", "index": 0')
+    assert other != records[config]
+    found = difference(read_program(archive(records)), read_program(archive(records | {config: other})))
+    devices = {(each.name, each.expected, each.actual) for each in found.findings}
+    assert devices == {("state.device", "cpu", "cuda:0")}
 
 
 @pytest.mark.parametrize("way", ["json", "difference", "archive"])
