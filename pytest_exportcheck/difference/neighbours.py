@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -19,10 +20,21 @@ def nodes_around(alignment: Alignment, findings: Sequence[Finding]) -> tuple[Com
     merged = list(_merged(pair, changed))
     marked = {each.name for each in merged if each.mark}
     near = {name for each in merged if each.mark for name in each.inputs}
-    near |= {each.name for each in merged if marked.intersection(each.inputs)}
+    near |= set(_users(merged, marked))
     return tuple(each for each in merged if each.name in marked | near)
 
 
+def _users(merged: Sequence[ComparedNode], marked: Collection[str]) -> Iterator[str]:
+    """Yield the nodes that take a marked one; of a node that many take, the first few."""
+    seen: Counter[str] = Counter()
+    for each in merged:
+        taken = [name for name in each.inputs if name in marked and seen[name] < _MOST_USERS]
+        seen.update(taken)
+        if taken:
+            yield each.name
+
+
+_MOST_USERS = 3
 _GONE_OR_NEW = ("added", "dropped")
 
 

@@ -25,7 +25,8 @@ from pytest_exportcheck.reports.html.page import page
 from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.wording import detail_of, kind_of
 
-_DRAWN = 40  # nodes at most
+_DRAWN = 24  # nodes at most
+_FEW = 12  # nodes of which the inputs are drawn too
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def diff_page(difference: FileDifference) -> bytes:
 def _section(group: Group, found: Sequence[Finding], difference: FileDifference) -> _Section:
     following = [_entry(each) for each in difference.following if each.check in group.checks]
     is_nodes = "nodes" in group.checks
-    hidden = max(0, len(difference.nodes) - _DRAWN)
+    drawn = _drawn(difference) if is_nodes else []
+    hidden = len(difference.nodes) - len(drawn)
     return _Section(
         id=group.title.replace(" ", "-"),
         title=group.title.capitalize(),
@@ -85,17 +87,17 @@ def _section(group: Group, found: Sequence[Finding], difference: FileDifference)
         lines=[(line, [_entry(each) for each in findings]) for line, findings in by_line(found)],
         following=following,
         following_title=following_text([each for each in difference.following if each.check in group.checks]),
-        drawing=_drawing(difference) if is_nodes and difference.nodes else None,
-        not_drawn=f"{count(hidden, 'more node')} are not drawn." if is_nodes and hidden else "",
+        drawing=graph_svg(drawn, label="The nodes that differ, with their neighbours") if drawn else None,
+        not_drawn=f"{count(hidden, 'more node')} {'is' if hidden == 1 else 'are'} not drawn." if hidden else "",
     )
 
 
-def _drawing(difference: FileDifference) -> Markup:
-    boxes = [
-        Box(name=each.name, operator=each.operator, inputs=each.inputs, mark=each.mark)
-        for each in difference.nodes[:_DRAWN]
-    ]
-    return graph_svg(boxes, label="The nodes that differ, with their neighbours")
+def _drawn(difference: FileDifference) -> list[Box]:
+    """Return the nodes to draw; of many, the first ones, without inputs."""
+    nodes = difference.nodes
+    if len(nodes) > _FEW:
+        nodes = tuple(each for each in nodes if each.operator != "placeholder") or nodes
+    return [Box(name=each.name, operator=each.operator, inputs=each.inputs, mark=each.mark) for each in nodes[:_DRAWN]]
 
 
 def _entry(finding: Finding) -> _Entry:
