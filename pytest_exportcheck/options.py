@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_exportcheck.records import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
@@ -20,16 +23,30 @@ ALSO = ("layout", "special", "dtype", "rank")
 
 MOST_THREADS = 1024
 
-#: Examples per item where no number is given.
+#: Examples per item where neither a number nor a time is given.
 EXAMPLES = 25
+
+#: The most examples per item where a time is given and no number: hypothesis keeps each of them in memory.
+MOST_EXAMPLES = 50_000
+
+MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fuzzing:
-    """The number of examples that an item draws, and what they vary besides sizes."""
+    """The number of examples that an item draws, and what they vary besides sizes. ``seconds``: the time that all items
+    of the run have together, in each of ``processes`` processes; None for as long as the examples take.
+    """
 
     examples: int = EXAMPLES
     also: frozenset[str] = frozenset()
+    seconds: float | None = None
+    processes: int = 1
+
+    @property
+    def at_first(self) -> int:
+        """Return the number of examples for which the sizes to begin with are chosen."""
+        return EXAMPLES if self.examples == MOST_EXAMPLES else self.examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +74,7 @@ class Options:
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     json: str = ""
+    html: str = ""
     fuzz: Fuzzing | None = None
 
     @property
@@ -72,8 +90,17 @@ class Options:
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         if self.fuzz is not None:
             words.append(f"--exportcheck-fuzz={self.fuzz.examples}")
+            if self.fuzz.seconds is not None:
+                words[-1:] = [
+                    words[-1].removesuffix(f"={MOST_EXAMPLES}"),
+                    f"--exportcheck-fuzz-time={self.fuzz.seconds:g}",
+                ]
             words += [f"--exportcheck-fuzz-also={','.join(sorted(self.fuzz.also))}"] if self.fuzz.also else []
         return tuple(words)
+
+
+#: The value of --exportcheck-fuzz without a number.
+_NO_NUMBER = "as many as usual"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -142,9 +169,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-fuzz",
         metavar="N",
         nargs="?",
-        const=str(EXAMPLES),
+        const=_NO_NUMBER,
         help="Also fuzz the sizes of every case with dynamic dims, in every mode: the program must agree with eager at "
         f"declared sizes and refuse others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
+    )
+    group.addoption(
+        "--exportcheck-fuzz-time",
+        metavar="SECONDS",
+        help="Fuzz until so many seconds of fuzzing are used in this run (in each worker of pytest-xdist), which the items share. "
+        "With --exportcheck-fuzz=N an item also ends after N examples. Ini: exportcheck_fuzz_time.",
     )
     group.addoption(
         "--exportcheck-fuzz-also",
@@ -169,7 +202,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-json",
         metavar="PATH",
         help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
-        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
+        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...]. Ini: exportcheck_json.",
+    )
+    group.addoption(
+        "--exportcheck-html",
+        metavar="PATH",
+        help="Write the report as one HTML page; see docs/report.md. Ini: exportcheck_html.",
     )
     for name, (meaning, default) in _INI.items():
         kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
@@ -198,6 +236,9 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
         "Fields that no stage may lose in this repository, even if the policy tolerates it; written as in exportcheck_allow.",
         [],
     ),
+    "exportcheck_fuzz_time": ("As --exportcheck-fuzz-time, for runs with --exportcheck-fuzz.", ""),
+    "exportcheck_json": ("As --exportcheck-json; relative to the ini file.", ""),
+    "exportcheck_html": ("As --exportcheck-html; relative to the ini file.", ""),
     "exportcheck_import": ("Importable modules in which to look for cases.", []),
 }
 
@@ -212,7 +253,8 @@ def read_options(config: pytest.Config) -> Options:
     """
     if not config.getoption("exportcheck"):
         return Options()
-    return settings(config)
+    options = settings(config)
+    return replace(options, fuzz=_timed(config, options.fuzz))
 
 
 def settings(
@@ -252,7 +294,8 @@ def settings(
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
-        json=_json_path(config.getoption("exportcheck_json")),
+        json=_output_path(config, "json"),
+        html=_output_path(config, "html"),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
 
@@ -260,15 +303,36 @@ def settings(
 def _fuzzing(config: pytest.Config) -> Fuzzing | None:
     given = config.getoption("exportcheck_fuzz")
     if given is None:
-        if config.getoption("exportcheck_fuzz_also"):
-            raise _usage_error("--exportcheck-fuzz-also needs --exportcheck-fuzz. Add it.")
+        for name in ("also", "time"):
+            if config.getoption(f"exportcheck_fuzz_{name}"):
+                raise _usage_error(f"--exportcheck-fuzz-{name} needs --exportcheck-fuzz. Add it.")
         return None
+    if given == _NO_NUMBER:
+        return Fuzzing(also=_also(config))
     if not given.isdecimal() or int(given) < 1:
         raise _usage_error(
             f"--exportcheck-fuzz takes a number of examples, at least 1, got {given!r}. Before a path, write the number: "
             f"--exportcheck-fuzz={EXAMPLES}."
         )
     return Fuzzing(examples=int(given), also=_also(config))
+
+
+def _timed(config: pytest.Config, fuzzing: Fuzzing | None) -> Fuzzing | None:
+    """Return the fuzzing with the time of the run. Without a number of examples only the time ends it."""
+    given, ini = config.getoption("exportcheck_fuzz_time"), str(config.getini("exportcheck_fuzz_time"))
+    text, name = (ini, "exportcheck_fuzz_time") if given is None else (given, "--exportcheck-fuzz-time")
+    if fuzzing is None or (given is None and not ini):
+        return fuzzing
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MOST_SECONDS:
+        raise _usage_error(
+            f"{name} takes a number of seconds, more than 0 and at most {MOST_SECONDS}, got {text!r}. Write {name}=600, for example."
+        )
+    unlimited = config.getoption("exportcheck_fuzz") == _NO_NUMBER
+    return replace(fuzzing, seconds=seconds, examples=MOST_EXAMPLES if unlimited else fuzzing.examples)
 
 
 def _also(config: pytest.Config) -> frozenset[str]:
@@ -288,10 +352,19 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
     raise _usage_error(f"exportcheck_profile must be one of {', '.join(PROFILES)}, got {value!r}.")
 
 
-def _json_path(given: str | None) -> str:
+def _output_path(config: pytest.Config, kind: str) -> str:
+    """Return the path of a file to write. That of the command line is relative to where pytest was called, that of the
+    ini file to the ini file's folder.
+    """
+    given, ini = config.getoption(f"exportcheck_{kind}"), str(config.getini(f"exportcheck_{kind}"))
     if given == "":
-        raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
-    return given or ""
+        raise _usage_error(f"--exportcheck-{kind} takes the path of a file to write, got an empty one.")
+    return str(given or (_from_ini(config, ini) if ini else ""))
+
+
+def _from_ini(config: pytest.Config, path: str) -> Path:
+    """Return a path of the ini file, which is relative to the folder of that file."""
+    return (config.inipath.parent if config.inipath else config.rootpath) / path
 
 
 def _expectations(config: pytest.Config) -> str:
@@ -304,7 +377,7 @@ def _expectations(config: pytest.Config) -> str:
     if given:
         return str(given)
     if ini:
-        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+        return str(_from_ini(config, ini))
     if config.getoption("exportcheck_update_expectations"):
         raise _usage_error(
             "--exportcheck-update-expectations needs the file to write: --exportcheck-expectations=PATH, "

@@ -4,7 +4,7 @@ Tensors appear here as ``Any``: a record may hold a tensor, but no record import
 """
 
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
-from pytest_exportcheck.records.difference_origin import DifferenceOrigin, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records.difference_origin import DifferenceOrigin, NearNode, OriginKind, OriginNode, OriginRow
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -63,6 +63,7 @@ from pytest_exportcheck.records.results import (
     Run,
     RunError,
     RunSettings,
+    SizesTried,
 )
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
 from pytest_exportcheck.records.status import Status
@@ -101,6 +102,7 @@ __all__ = [
     "KnownAs",
     "Leaf",
     "LedgerTotal",
+    "NearNode",
     "NodeRecord",
     "NodeRef",
     "NodeRun",
@@ -125,6 +127,7 @@ __all__ = [
     "RunSettings",
     "SignatureRecord",
     "Size",
+    "SizesTried",
     "Sort",
     "SpecRecord",
     "StateEntry",

@@ -67,18 +67,31 @@ class FuzzStages:
         started = time.perf_counter()
         try:
             progress = self._observed.settings.progress(f"fuzzing {engine.name}-{parent.mode}")
-            with preserved_globals(), quiet(), progress, self._observer.weights_intact():
-                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None)
+            settings = self._observed.settings
+            with (
+                preserved_globals(),
+                quiet(),
+                progress,
+                self._observer.weights_intact(),
+                settings.fuzz_time.part() as part,
+            ):
+                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None, part)
         except CaseError as error:  # the case's own way to make inputs
             return StageResult(mode, findings=[_unsound_sizes(error)])
         finally:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
     def _fuzzed(
-        self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: StageResult,
+        ground: Ground,
+        captured: Captured | None,
+        seconds: float | None,
     ) -> StageResult:
-        """Fuzz the program; ``captured`` are the facts of the program before the last edge about sizes, for an edge
-        that yields no program.
+        """Fuzz the program for so many seconds; ``captured`` are the facts of the program before the last edge about
+        sizes, for an edge that yields no program.
         """
         try:
             artifact = self._maker.revived(engine, parent)
@@ -97,7 +110,8 @@ class FuzzStages:
             captured=captured,
         )
         try:
-            result = fuzz(ground, target, key=self._key(engine, mode), options=self._observed.settings.fuzz)
+            options = self._observed.settings.fuzz
+            result = fuzz(ground, target, key=self._key(engine, mode), options=options, seconds=seconds)
         except DeadlineExceeded as error:
             found = [raised_finding(FUZZ, "examples within the deadline of hypothesis's profile", error, [])]
             return StageResult(mode, findings=self._judge.judged(engine, mode, found, ()))
@@ -105,8 +119,10 @@ class FuzzStages:
             mode,
             findings=list(self._located(mode, result.findings, compared, artifact)),
             ledger=result.ledger,
+            sizes=result.sizes,
             notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
+            examples=result.examples,
             captured=captured,
         )
 

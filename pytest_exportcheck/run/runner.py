@@ -17,6 +17,7 @@ from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Judgement, Outcome
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_runner import CaseRunner
+from pytest_exportcheck.run.fuzz_time import FuzzTime
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runtime_edges import RuntimeHost
 from pytest_exportcheck.run.settings import (
@@ -62,6 +63,7 @@ class Runner:
             interrupted=journal.blocker if journal else nothing_interrupted,
             engines=engines,
             fuzz=fuzz or Fuzzing(),
+            fuzz_time=FuzzTime(fuzz or Fuzzing()),
             compared=compared,
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
@@ -74,6 +76,7 @@ class Runner:
         for case, engine, mode in wanted:
             self._selected.setdefault(id(case), set()).add((engine, mode))
             self._remaining.setdefault(id(case), set()).add((engine, mode))
+            self._settings.fuzz_time.select(mode.is_fuzz)
 
     def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
         """Run one item, as :meth:`judge` does, and return only its outcome."""
@@ -81,6 +84,13 @@ class Runner:
 
     def judge(self, case: Case, engine: str, mode: Mode) -> Judgement:
         """Run one item. Faults of the case or the engine are in the outcome, and are not raised."""
+        try:
+            return self._judged(case, engine, mode)
+        finally:
+            if mode.is_fuzz:
+                self._settings.fuzz_time.judged()
+
+    def _judged(self, case: Case, engine: str, mode: Mode) -> Judgement:
         if id(case) in self._not_set_up:
             return self._judge_without_case(case, engine, mode)
         stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
@@ -103,6 +113,7 @@ class Runner:
             self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
             facts=stage.facts,
+            examples=stage.examples,
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
         return replace(judgement_of(item, stage), statistics=stage.statistics)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
-from pytest_exportcheck.harness.isolation import causes_of, raised_from
-from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
+from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
+from pytest_exportcheck.modes import CAPTURES, Mode
+from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, SizesTried, StateKind
 from pytest_exportcheck.records.results import Fact
 
 _FINDING = Finding.of("stage")
@@ -20,9 +20,9 @@ _FINDING = Finding.of("stage")
 @dataclass(eq=False)
 class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
-    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed; ``reader``
-    the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
-    was: it is not made again.
+    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many
+    ``examples``, and ``sizes`` those that were tried; ``reader`` is the other engine that read the file of an ``interop``;
+    ``interrupted`` says how the stage was interrupted, if it was: it is not made again.
     """
 
     mode: Mode
@@ -30,9 +30,11 @@ class StageResult:
     record: Record | None = None
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[FieldSurvival, ...] = ()
+    sizes: SizesTried | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Fact] = field(default_factory=dict)
     statistics: str = ""
+    examples: int = 0
     captured: Any = None
     reader: str = ""
     unsupported: str = ""
@@ -74,7 +76,9 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))
-    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error))
+    in_capture = raised.where if stage in CAPTURES else ""  # an edge runs no code of the model
+    line = line_of_node(error) or in_capture or last_line
+    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error), line=line)
 
 
 def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:

@@ -83,18 +83,19 @@ class Recorder:
         if message.selected:
             self._selected = {**(self._selected or {}), **{each.nodeid: each for each in message.selected}}
         if message.outcome is not None:
-            self._outcomes[report.nodeid] = self._completed(message.outcome, report)
+            self._outcomes[report.nodeid] = self._completed(message, message.outcome, report)
         elif message.error:
             self.error(report.nodeid, message.error)
         elif report.failed and report.nodeid in self._outcomes:
             self.error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
-    def _completed(self, outcome: Outcome, report: pytest.TestReport) -> Outcome:
+    def _completed(self, message: Message, outcome: Outcome, report: pytest.TestReport) -> Outcome:
         """Add what only the process that reports knows. An item whose process ended cannot report where its case is."""
         planned = (self._selected or {}).get(report.nodeid)
         if planned is not None and not outcome.file:
             outcome = replace(outcome, file=planned.file, line=planned.line)
-        return replace(outcome, worker=getattr(report, "worker_id", ""), duration=round(report.duration, 6))
+        worker, duration = getattr(report, "worker_id", ""), round(report.duration, 6)
+        return replace(outcome, worker=worker, duration=duration, reproduce=message.reproduce)
 
     def error(self, nodeid: str, reason: str) -> None:
         """Add a failure of the run that belongs to no item."""
@@ -115,6 +116,16 @@ class Recorder:
     def outcomes(self) -> list[Outcome]:
         """Return the outcomes that are known by now, in the order in which their items were collected."""
         return [self._outcomes[nodeid] for nodeid in sorted(self._outcomes, key=lambda each: self._order.get(each, 0))]
+
+    @property
+    def selected(self) -> list[str]:
+        """Return the ids of the items of this run, as far as they are known."""
+        return [*(self._selected or ())]
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Return the seconds of each item that is done."""
+        return {nodeid: outcome.duration for nodeid, outcome in self._outcomes.items()}
 
     def report(self) -> Report:
         """Make a report of the outcomes so far."""

@@ -26,7 +26,7 @@ from pytest_exportcheck import reference
 from pytest_exportcheck.cli import main
 from pytest_exportcheck.reports.json_report import encoded
 from pytest_exportcheck.sources import cases_from
-from tests.unit.reports_of import item, report
+from tests.unit.reports_of import item, report, run
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
@@ -40,7 +40,15 @@ NOT_RUN = {
 }
 #: What a page writes in place of a name.
 STANDINS = {"NAME": "outputs", "ID": "serdes-str-output", "FILE": "net.pt2", "FILE.pt2": "net.pt2", "OUT": "all.json"}
-STANDINS |= {"IN": "shard-1.json", "[IN": "", "...]": "", "OTHER_CHECKOUT": "."}
+STANDINS |= {
+    "REPORT...": "shard-1.json",
+    "PAGE": "page.html",
+    "IN": "shard-1.json",
+    "[IN": "",
+    "...]": "",
+    "OTHER_CHECKOUT": ".",
+}
+STANDINS |= {"OLD.json": "shard-1.json", "NEW.json": "torch-2.14.json", "A.pt2": "net.pt2", "B.pt2": "net.pt2"}
 
 FENCED = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"^ *\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -88,7 +96,12 @@ COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
 def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
     arguments = command.words[1:] if command.words[0] == "pytest" else command.words[3:]
-    collects = command.sources or {"-n", "--exportcheck-fuzz", "--exportcheck-runtime"}.intersection(arguments)
+    own_edge = any(
+        each.endswith("-lower") for each in arguments
+    )  # of a page's conftest.py: the engine echo has no programs
+    collects = (
+        command.sources or own_edge or {"-n", "--exportcheck-fuzz", "--exportcheck-runtime"}.intersection(arguments)
+    )
     cheap = ["--co"] if collects else ["--exportcheck-engines=echo"]
     result = scratch.runpytest(*arguments, *cheap, "-p", "no:cacheprovider")
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
@@ -97,7 +110,7 @@ def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
 def run_exportcheck(command: Command, scratch: pytest.Pytester) -> None:
     words = [name for word in command.words[1:] for name in (sorted(glob.glob(word)) or [word])]
     arguments = words[: words.index(">")] if ">" in words else words
-    if arguments in (["inspect"], ["merge"], ["explain"]):  # the name of the command
+    if arguments in (["inspect"], ["merge"], ["html"], ["explain"], ["compare"], ["diff"]):  # the name of the command
         arguments = [*arguments, "--help"]
     printed = StringIO()
     with redirect_stdout(printed):
@@ -161,9 +174,15 @@ def saved() -> bytes:
 
 @pytest.fixture
 def scratch(saved: bytes, echo: pytest.Pytester) -> pytest.Pytester:
-    """A folder with the engine ``echo``, a program, the reports of two shards and a file that expects no failure."""
+    """A folder with the engine ``echo``, programs, the reports of two shards and two versions of torch, and a file that
+    expects no failure.
+    """
     echo.path.joinpath("exportcheck.toml").touch()
     echo.path.joinpath("net.pt2").write_bytes(saved)
+    for minute, version in enumerate(("2.13", "2.14")):
+        echo.path.joinpath(f"torch-{version}.pt2").write_bytes(saved)
+        runs = [run(minute, torch=version)]
+        (echo.path / f"torch-{version}.json").write_bytes(encoded(report(item(case="net1"), runs=runs)))
     for shard in (1, 2):
         (echo.path / f"shard-{shard}.json").write_bytes(encoded(report(item(case=f"net{shard}"))))
     return echo
@@ -175,7 +194,8 @@ def write_files(page: str, folder: Path, linear: str) -> None:
     for name, text in re.findall(
         r"```(?:python|ini)\n# (\w+\.(?:py|ini))\n(.*?)```", (ROOT / page).read_text(), re.DOTALL
     ):
-        folder.joinpath(name).write_text(text)
+        with folder.joinpath(name).open("a" if name == "conftest.py" else "w") as file:  # the engine echo is in one
+            file.write(f"\n{text}")
 
 
 @pytest.fixture(scope="module")
