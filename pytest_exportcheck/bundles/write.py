@@ -90,13 +90,14 @@ def write_bundle(
         weight_bytes=sum(each.numel() * each.element_size() for each in weights),
         left_out=tuple(filter(None, (*begin.left_out, *left_out, remark))),
     )
+    environment = replace(environment, packages=_versions(begin.module.needs if begin.module else ()))
     content = {
         **begin.content,
         INPUTS: inputs,
         FINDING: _json(record),
-        ENVIRONMENT: _json(replace(environment, packages=_versions(begin.module.needs if begin.module else ()))),
+        ENVIRONMENT: _json(environment),
         README: readme_text(record).encode(),
-        SCRIPT: script_of(record).encode(),
+        SCRIPT: script_of(record, environment, failure.program_after).encode(),
     }
 
     def fill(folder: Path) -> None:
@@ -112,7 +113,7 @@ def write_bundle(
 
 
 def _begin(failure: Failure) -> _Begin:
-    """Choose the beginning of a replay: the program before the stage if it survives being saved, or the module."""
+    """Return the beginning of a replay: the program before the stage if it survives being saved, or the module."""
     left_out: list[str] = []
     program, made = failure.program_before, failure.before.made if failure.before else None
     content: dict[str, bytes] = {}
