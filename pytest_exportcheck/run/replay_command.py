@@ -57,6 +57,8 @@ def _replayed(folder: Path, registry: Registry, write: Callable[[str], object], 
 
 
 def _dropped(bundle: Bundle, registry: Registry) -> str:
+    if not bundle.record.weight_bytes:
+        return "  it has no weights"
     try:
         done = without_weights(bundle, lambda other: replay(other, registry).verdict == "still fails")
     except ExportcheckError as error:
@@ -76,8 +78,8 @@ def hooks_of(plugins: Sequence[str]) -> Hooks:
     manager.load_setuptools_entrypoints("pytest11")
     for name in plugins:
         try:
-            manager.import_plugin(name)
-        except ImportError as error:
+            manager.import_plugin(name, consider_entry_points=True)
+        except (ImportError, pytest.UsageError) as error:
             raise BundleError(
                 f"-p {name}: the plugin cannot be imported ({error}). Name a module on Python's path."
             ) from error
