@@ -26,7 +26,7 @@ NOT_REPLAYED = 3
 def replayed(
     folders: Sequence[Path], plugins: Sequence[str], write: Callable[[str], object], *, drop_weights: bool = False
 ) -> int:
-    """Replay bundles, write what they show, and return the exit status. ``drop_weights``: give those that still fail
+    """Run bundles again, write what they show, and return the exit status. ``drop_weights``: those that still fail get
     random weights, where they then fail too.
     """
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
 from pytest_exportcheck import __version__
 from pytest_exportcheck.bundles.failure import Failure
@@ -66,3 +67,20 @@ def bundle_of(folder: Path, case: Case, mode: str = "nonstrict", engine: Engine 
     """Write the bundle of a case that fails, and read it."""
     failure, outcome = failure_of(case, mode, engine)
     return read_bundle(write_bundle(folder, failure, outcome, environment()).folder)
+
+
+class Shifting(TorchExport):
+    """Adds one to what the program returns, in every lowering."""
+
+    def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
+        lowered = super().decompose(program)
+        output = lowered.graph.output_node()
+        (result,) = output.args[0]
+        with lowered.graph.inserting_before(output):
+            moved = lowered.graph.call_function(torch.ops.aten.add.Tensor, (result, 1))
+        moved.meta.update(result.meta)
+        moved.name = result.name
+        output.args = ((moved,),)
+        lowered.graph_signature.output_specs[0].arg.name = moved.name
+        lowered.graph_module.recompile()
+        return lowered

@@ -8,30 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim
 
 from pytest_exportcheck.bundles.read import Bundle
 from pytest_exportcheck.engines.bare import as_engine
-from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.run.replay_command import replayed
-from tests.unit.bundles_of import Doubled, bundle_of, doubled
-
-
-class Shifting(TorchExport):
-    """Adds one to what the program returns, in every lowering."""
-
-    def decompose(self, program: ExportedProgram, decomp_table: Any = None) -> ExportedProgram:
-        lowered = super().decompose(program)
-        output = lowered.graph.output_node()
-        (result,) = output.args[0]
-        with lowered.graph.inserting_before(output):
-            moved = lowered.graph.call_function(torch.ops.aten.add.Tensor, (result, 1))
-        moved.meta.update(result.meta)
-        moved.name = result.name
-        output.args = ((moved,),)
-        lowered.graph_signature.output_specs[0].arg.name = moved.name
-        lowered.graph_module.recompile()
-        return lowered
+from tests.unit.bundles_of import Doubled, Shifting, bundle_of, doubled
 
 
 def _replay(*bundles: Bundle | Path, drop: bool = False) -> tuple[int, Sequence[str]]:
