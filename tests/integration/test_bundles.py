@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.bundles.read import read_bundle
 
 CASES = """
@@ -110,6 +112,14 @@ def test_every_failing_item_has_a_folder(pytester: pytest.Pytester) -> None:
         Path(each).name for each in (wrong, without_grad)
     )
     assert read_bundle(pytester.path / wrong).record.outcome.nodeid == "case_nets.py::Wrong[torch-nonstrict]"
+
+
+def test_no_live_object_is_kept(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(case_nets=CASES, test_nets=FIXTURE)
+    result = pytester.runpytest(*TORCH, "--exportcheck-repro-dir=repro", "-k", "Wrong or test_net")
+    result.assert_outcomes(failed=2, skipped=1)
+    gc.collect()
+    assert [each for each in gc.get_objects() if type(each) is Failure] == []
 
 
 def test_nothing_is_written_where_nothing_fails(pytester: pytest.Pytester) -> None:

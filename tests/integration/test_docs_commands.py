@@ -106,7 +106,7 @@ def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
 def run_exportcheck(command: Command, scratch: pytest.Pytester) -> None:
     words = [name for word in command.words[1:] for name in (sorted(glob.glob(word)) or [word])]
     arguments = words[: words.index(">")] if ">" in words else words
-    if arguments in (["inspect"], ["merge"], ["explain"]):  # the name of the command
+    if arguments in (["inspect"], ["merge"], ["explain"], ["replay"]):  # the name of the command
         arguments = [*arguments, "--help"]
     printed = StringIO()
     with redirect_stdout(printed):
