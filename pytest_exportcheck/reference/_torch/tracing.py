@@ -5,7 +5,6 @@ capture.
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -121,13 +120,10 @@ def is_traced() -> bool:
     return _proxy_tensor.get_proxy_mode() is not None
 
 
-def module_in_progress() -> tuple[str, str]:
-    """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on
-    (2.13).
-    """
-    key, (path, _) = next(reversed(_tracer().module_stack.items()))
-    _, at, number = key.rpartition("@")
-    return path, at + number if at else ""
+def module_in_progress() -> str:
+    """Return the path of the module that is being called while tracing (2.13)."""
+    path: str = next(reversed(_tracer().module_stack.values()))[0]
+    return path
 
 
 def node_of(value: Any) -> torch.fx.Node | None:
@@ -150,13 +146,6 @@ def recorded_whole(operator: Any, *args: Any, **kwargs: Any) -> Any:
     return _proxy_tensor.track_tensor_tree(value, node, constant=None, tracer=tracer)
 
 
-def graph_module(owner: torch.fx.GraphModule, graph: torch.fx.Graph) -> torch.fx.GraphModule:
-    """Return a module of a new graph with the attributes that the graph uses of the old module (2.13)."""
-    made = torch.fx.GraphModule(owner, graph)
-    made.meta.update(owner.meta)
-    return made
-
-
 # --- regions --------------------------------------------------------------------------------
 
 # Functions that a trace calls where a region begins and ends (2.13).
@@ -164,7 +153,6 @@ SET_GRAD = torch._C._set_grad_enabled
 ENTER_AUTOCAST = torch.amp.autocast_mode._enter_autocast
 EXIT_AUTOCAST = torch.amp.autocast_mode._exit_autocast
 REGION_MARKS = (SET_GRAD, ENTER_AUTOCAST, EXIT_AUTOCAST)
-GETITEM = operator.getitem
 
 # Higher-order operators that call a region in a program (2.13).
 WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled

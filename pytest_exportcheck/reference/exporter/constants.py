@@ -33,20 +33,15 @@ def lift_constants(
     that the caller passes.
     """
     graph = module.graph
-    names: dict[int, list[str]] = {}
+    names: dict[int, str] = {}
     for name, value in known.items():
-        names.setdefault(identity(value), []).append(name)
-    placeholders = graph.find_nodes(op="placeholder")
-    first_input = (
-        placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
-    )
+        names.setdefault(identity(value), name)
+    first_input = list(graph.nodes)[lifted]
     outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
     made: dict[int, torch.fx.Node] = dict(given or {})
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
-    for node in list(graph.nodes):
-        if node.op != "get_attr":
-            continue
+    for node in graph.find_nodes(op="get_attr"):
         traced = getattr(module, str(node.target))
         if isinstance(traced, torch.fx.GraphModule):
             continue
@@ -60,7 +55,7 @@ def lift_constants(
         if key not in made:
             _refuse_traced(node, traced, value, outside if key in names else set())
             what = "custom" if is_object(value) else "tensor"
-            name = names[key][0] if key in names else _made_name(node, what, numbers[what], known)
+            name = names[key] if key in names else _made_name(node, what, numbers[what], known)
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             if is_object(value):
@@ -78,10 +73,8 @@ def lift_constants(
 
 def _made_name(node: torch.fx.Node, what: str, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
     """Return a name for a value that ``forward`` makes, after the module that makes it."""
-    stack: dict[str, tuple[str, str]] = next(
-        (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
-    )
-    path = list(stack.values())[-1][0] if stack else ""
+    stacks = (each.meta.get("nn_module_stack") for each in (node, *node.users))
+    path = next((list(stack.values())[-1][0] for stack in stacks if stack), "")
     prefix = f"{path}." if path else ""
     return next(name for name in (f"{prefix}lifted_{what}_{number}" for number in numbers) if name not in known)
 

@@ -38,11 +38,18 @@ def unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
     """Map the unbacked symbols of the inputs to the sizes and numbers that they are, as the model writes them."""
     found: dict[Any, str] = {}
     for leaf, value in zip(example.leaves, leaves, strict=True):
-        is_tensor = isinstance(value, torch.Tensor)
-        for number, size in enumerate(value.shape if is_tensor else [value]):
-            if isinstance(size, torch.SymInt) and free_unbacked_symbols(size):
-                found.setdefault(size.node.expr, f"{leaf.text}.shape[{number}]" if is_tensor else leaf.text)
+        for text, size in _symbols(leaf.text, value):
+            if free_unbacked_symbols(size):
+                found.setdefault(size.node.expr, text)
     return found
+
+
+def _symbols(text: str, value: Any) -> Iterator[tuple[str, torch.SymInt]]:
+    """Yield the sizes of a tensor, or the number, that are symbols, each as the model writes it."""
+    is_tensor = isinstance(value, torch.Tensor)
+    for number, size in enumerate(value.shape if is_tensor else [value]):
+        if isinstance(size, torch.SymInt):
+            yield f"{text}.shape[{number}]" if is_tensor else text, size
 
 
 @contextmanager
@@ -75,11 +82,8 @@ def _checks(condition: Any, variables: Mapping[str, Any]) -> str:
     names: dict[Any, sympy.Symbol] = {}
     for name, value in variables.items():
         for path, leaf in _leaves(value):
-            sizes = enumerate(leaf.shape) if isinstance(leaf, torch.Tensor) else [(None, leaf)]
-            for number, size in sizes:
-                if isinstance(size, torch.SymInt):
-                    text = f"{name}{pytree.keystr(path)}" + ("" if number is None else f".shape[{number}]")
-                    names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
+            for text, size in _symbols(f"{name}{pytree.keystr(path)}", leaf):
+                names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
     if not isinstance(condition, sympy.logic.boolalg.Boolean) or not condition.free_symbols <= names.keys():
         return ""
     either = [PythonPrinter().doprint(each.xreplace(names)) for each in (sympy.Not(condition), condition)]

@@ -63,12 +63,8 @@ NOT_HELD = (
 
 
 def fake_of(mode: FakeTensorMode, value: Any, place: str) -> Any:
-    """Return the fake of a script object, which ``place`` names in messages; other values as they are.
-
-    Raises
-    ------
-    NotTraceable
-        Where the class of the object has no fake class, or the fake class cannot be made from the object.
+    """Return the fake of a script object, which ``place`` names in messages; other values as they are. Refuse an object of
+    a class without a fake class, and one from which the fake class makes no fake.
     """
     if not is_script_object(value):
         return value
@@ -137,12 +133,7 @@ def placeholders_of_objects(values: Sequence[Any], nodes: Sequence[torch.fx.Node
 
 def traced_again(mode: FakeTensorMode, program: ExportedProgram, spec: InputSpec, val: Any) -> Any:
     """Return what the graph of a program is run on again in the place of an input: ``val``, or an object as it was
-    captured.
-
-    Raises
-    ------
-    NotTraceable
-        Where the program does not hold the object.
+    captured, which the program must hold.
     """
     if not isinstance(val, CustomObjArgument):
         return val

@@ -11,7 +11,7 @@ import torch
 from torch.export import Dim
 
 from pytest_exportcheck.reference._torch.dynamo import Captured, captured, constraint, dynamic_number, rename_sources
-from pytest_exportcheck.reference._torch.sizes import DimHint, DimHintType, StrictMinMaxConstraint, ValueRanges, int_oo
+from pytest_exportcheck.reference._torch.sizes import StrictMinMaxConstraint, ValueRanges, int_oo
 from pytest_exportcheck.reference._torch.tracing import (
     AUTOGRAD_FUNCTION,
     ENTER_AUTOCAST,
@@ -19,9 +19,9 @@ from pytest_exportcheck.reference._torch.tracing import (
     SET_GRAD,
     PropagateUnbackedSymInts,
 )
-from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
-from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
+from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic, symbolic_in, within
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
 from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
@@ -53,7 +53,7 @@ def captured_by_dynamo(
         value = leaf.value
         if isinstance(value, torch.Tensor):
             constraints += [constraint(value, number, name, bounds) for number, name, bounds in _dynamic(said)]
-        elif _is_dynamic(said):
+        elif is_dynamic(said):
             value = dynamic_number(value, said)
         leaves.append(value)
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
@@ -64,21 +64,16 @@ def captured_by_dynamo(
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []
     rename_sources(env, {leaf.place: leaf.source for leaf in example.leaves})
-    symbolic = Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
     if found.graph is not None:
         _tidy(found.graph)
-    return symbolic, Known(found.contexts, numbers), _function(found)
-
-
-def _is_dynamic(said: Any) -> bool:
-    return isinstance(said, DimHint) and said.type is not DimHintType.STATIC
+    return symbolic_in(env), Known(found.contexts, numbers), _function(found)
 
 
 def _dynamic(said: Mapping[int, Any]) -> Iterator[tuple[int, str, Any]]:
     for number, dim in said.items():
         if isinstance(dim, Dim):
-            yield number, dim.__name__, StrictMinMaxConstraint(vr=ValueRanges(dim.min, dim.max), warn_only=False)
-        elif _is_dynamic(dim):
+            yield number, dim.__name__, within(dim)
+        elif is_dynamic(dim):
             yield number, "", StrictMinMaxConstraint(vr=ValueRanges(0, int_oo), warn_only=False)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 from pytest_exportcheck.reference._torch.dynamo import (
@@ -26,13 +25,11 @@ from pytest_exportcheck.reference.exporter.errors import (
 from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
 
 #: Errors that users cause in the example or the declaration, by torch's kinds. All others are about the model.
-_KINDS: Mapping[Any, type[ExportError]] = MappingProxyType(
-    {
-        UserErrorType.CONSTRAINT_VIOLATION: ConstraintViolation,
-        UserErrorType.DYNAMIC_DIM: ConstraintViolation,
-        UserErrorType.INVALID_INPUT: InvalidInput,
-    }
-)
+_KINDS: Mapping[Any, type[ExportError]] = {
+    UserErrorType.CONSTRAINT_VIOLATION: ConstraintViolation,
+    UserErrorType.DYNAMIC_DIM: ConstraintViolation,
+    UserErrorType.INVALID_INPUT: InvalidInput,
+}
 _REMEDY = "Write it with operators, or capture the model without strict=True."
 _DETAILS = ("Explanation", "Developer debug context")
 #: The texts in which Dynamo quotes an error that the model itself raises, and one that an operator raises.
