@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -88,6 +88,23 @@ def _set_exporting(compiling: bool, exporting: bool) -> None:
     torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = compiling, exporting
 
 
+@contextmanager
+def transforms_kept() -> Iterator[None]:
+    """Leave the transforms of torch.func that an error leaves entered: a graph of Dynamo enters and leaves them by
+    calls, and there is no public access to them (2.13).
+    """
+    functorch, dual = torch._C._functorch, torch.autograd.forward_ad._current_level >= 0
+    depth = functorch.get_dynamic_layer_stack_depth()
+    try:
+        yield
+    except BaseException:
+        functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        if not dual:
+            with suppress(RuntimeError):  # no level of duals is entered
+                torch._C._exit_dual_level(level=0)
+        raise
+
+
 def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:
     """Return a context in which a module has other parameters and buffers, tied ones under every name.
     ``torch.func.functional_call`` calls the module in it, and gives no access to what the call leaves in the module
@@ -161,6 +178,10 @@ WITH_EFFECTS = _effects.with_effects
 
 # The higher-order operator that Dynamo writes for a torch.autograd.Function (2.13).
 AUTOGRAD_FUNCTION = torch._functorch.autograd_function.autograd_function_apply
+
+# The beginning of the keys that Dynamo adds to the annotations of the model where a function of Dynamo makes a node
+# (2.13).
+NOTES_OF_DYNAMO = "_torchdynamo_"
 
 # --- functionalisation ----------------------------------------------------------------------
 

@@ -21,12 +21,19 @@ from torch.export.graph_signature import (
 
 from pytest_exportcheck.reference._torch.objects import is_opaque
 from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
-from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
+from pytest_exportcheck.reference._torch.values import (
+    FakeTensor,
+    FakeTensorMode,
+    Verifier,
+    guards_of,
+    pytree,
+    set_guards,
+)
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.functionalize import functional
-from pytest_exportcheck.reference.exporter.objects import placeholders_of_objects, traced_again
+from pytest_exportcheck.reference.exporter.objects import describe_objects, placeholders_of_objects, traced_again
 from pytest_exportcheck.reference.exporter.placeholders import rename
 from pytest_exportcheck.reference.exporter.program import argument_of, constant_slot
 from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
@@ -74,6 +81,7 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     first_user = effects + sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
     made = lift_constants(module, mode, program.constants, first_user, given=given)
     inputs = _inputs(graph, dict(zip(old[tokens:], specs, strict=True)), made, effects, first_user)
+    describe_objects(module)
     graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
     name_subgraph_inputs(module)
     module.recompile()
@@ -191,8 +199,8 @@ def _ranges(program: ExportedProgram, graph: torch.fx.Graph, mode: FakeTensorMod
     found = dict(program.range_constraints)
     env: Any = mode.shape_env
     for node in graph.nodes:
-        val = node.meta.get("val")
-        for symbol in free_symbols(val) if val is not None and not isinstance(val, CustomObjArgument) else ():
+        leaves = pytree.tree_leaves(node.meta.get("val"))
+        for symbol in free_symbols([each for each in leaves if not isinstance(each, CustomObjArgument)]):
             if symbol not in found and symbol in env.var_to_range:
                 found[symbol] = env.var_to_range[symbol]
     return found

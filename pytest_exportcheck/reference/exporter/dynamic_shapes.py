@@ -40,6 +40,16 @@ def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any)
     return normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
 
 
+def without_wrappers(module: torch.nn.Module, args: Any, kwargs: Any, shapes: Any) -> tuple[Any, Any, Any]:
+    """Return a call and its shapes where numbers are wrapped, as a ``ShapesCollection`` needs it to distinguish them."""
+    if isinstance(shapes, ShapesCollection) and any(
+        isinstance(each, IntWrapper) for each in pytree.tree_leaves((args, kwargs))
+    ):
+        shapes = shapes.dynamic_shapes(module, args, kwargs)  # type: ignore[no-untyped-call]
+        args, kwargs = pytree.tree_map_only(IntWrapper, lambda number: number.val, (args, kwargs))
+    return args, kwargs, shapes
+
+
 def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static. Refuse a
     declaration that does not fit the example: torch compares their structures.

@@ -12,7 +12,7 @@ from pytest_exportcheck.reference._torch.values import guards_of, outside_fake_m
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
-from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
+from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes, without_wrappers
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.fake_inputs import Known, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
@@ -21,7 +21,7 @@ from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
-from pytest_exportcheck.reference.exporter.objects import Fakes, placeholders_of_objects
+from pytest_exportcheck.reference.exporter.objects import Fakes, describe_objects, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.specifications import (
@@ -79,6 +79,7 @@ def export(
         tensor subclasses.
     """
     dynamic_shapes = effective_shapes(mod, dynamic_shapes)
+    args, kwargs, dynamic_shapes = without_wrappers(mod, args, kwargs, dynamic_shapes)
     example = example_of(mod, args, kwargs)
     deferred = prefer_deferred_runtime_asserts_over_guards
     with outside_fake_modes(), named_when_unsupported(mod, example):
@@ -133,6 +134,7 @@ def _captured(
     module = wrap_regions(traced.module, torch.is_grad_enabled(), preserved)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
+    describe_objects(module)
     keep_custom(mod, module, [slot.target for slot in slots])
     name_subgraph_inputs(module)
     module.recompile()

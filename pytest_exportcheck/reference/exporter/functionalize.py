@@ -11,6 +11,7 @@ import torch
 
 from pytest_exportcheck.reference._torch import tracing
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, HigherOrderOperator
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 
 Table = Mapping[Any, Callable[..., Any]]
 
@@ -112,6 +113,7 @@ class _Rerun(tracing.PropagateUnbackedSymInts):
         if target is tracing.WITH_EFFECTS:
             outputs = args[1](*args[2:], **kwargs)
             return (args[0], *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 

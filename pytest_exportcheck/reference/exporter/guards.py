@@ -23,7 +23,10 @@ from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv, mis
 
 #: A message shows at most this many lines of the model, and of each line at most this many conditions.
 _LINES, _CONDITIONS = 5, 4
-_CONFLICTS = "Found the following conflicts between user-specified ranges and inferred ranges from model tracing"
+_CONFLICTS = (
+    "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: Received "
+    "user-specified"
+)
 
 
 @dataclass(frozen=True)
@@ -149,17 +152,17 @@ def _check_hint(env: sizes.ShapeEnv, size: _Size) -> None:
         both = bounds & _hinted(dim)
     except sizes.ValueRangeError:
         raise InvalidInput(
-            f"{_CONFLICTS}: {size.text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within "
-            f"[{bounds.lower}, {bounds.upper}]. Declare a range that the model accepts."
+            f"{_CONFLICTS} min/max range of [{dim.min}, {dim.max}], conflicting with the inferred min/max range of "
+            f"[{bounds.lower}, {bounds.upper}], for {size.text}. Declare a range that the model accepts."
         ) from None
     if dim.type is sizes.DimHintType.DYNAMIC and both.is_singleton():
         why = (
-            "an example of size 0 or 1 makes a dimension static. Pass one of size 2 or more"
+            f"export 0/1 specialized due to hint of {size.example} for dimension {size.text}. Pass an example of size 2 or more"
             if size.example in (0, 1)
-            else "the model accepts no other size. Change the model"
+            else f"tracing inferred a static shape of {both.lower} for dimension {size.text}. Change the model"
         )
         raise InvalidInput(
-            f"{_CONFLICTS}: {size.text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO."
+            f"{_CONFLICTS} dim hint Dim.DYNAMIC(min={dim.min}, max={dim.max}), but {why}, or declare Dim.AUTO."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,10 +29,19 @@ def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
     except GuardOnDataDependentSymNode as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
-        checks = _checks(error.cond, own[-1].f_locals) if own else ""
-        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
-        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
-        raise DataDependent.at(_line(error), error.cond, checks=checks, error=error, sizes=specified) from error
+        raise data_dependence(error, _line(error), own[-1].f_locals if own else {}, sizes) from error
+
+
+def data_dependence(
+    error: GuardOnDataDependentSymNode, place: str, variables: Mapping[str, Any], sizes: Mapping[Any, str]
+) -> DataDependent:
+    """Return the refusal of a condition at a line of the model; ``variables`` are those of the line, and ``sizes`` the
+    unbacked ones by their symbols.
+    """
+    symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
+    specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
+    checks = _checks(error.cond, variables)
+    return DataDependent.at(place, error.cond, checks=checks, error=error, sizes=specified)
 
 
 def unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
@@ -66,8 +76,10 @@ def object_errors_located() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """Return the last line of the model that led to an error."""
-    return line_of_the_model(traceback.extract_tb(error.__traceback__))
+    """Return the last line of the model that led to an error; torch quotes the lines of a graph in the message."""
+    quoted = re.findall(r'File "(.+)", line (\d+), in (.+)\n +(.+)', str(error))
+    graph = (traceback.FrameSummary(file, int(line), name, line=text) for file, line, name, text in quoted)
+    return line_of_the_model((*graph, *traceback.extract_tb(error.__traceback__)))
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:
@@ -84,7 +96,9 @@ def _checks(condition: Any, variables: Mapping[str, Any]) -> str:
         for path, leaf in _leaves(value):
             for text, size in _symbols(f"{name}{pytree.keystr(path)}", leaf):
                 names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
-    if not isinstance(condition, sympy.logic.boolalg.Boolean) or not condition.free_symbols <= names.keys():
+    is_number = isinstance(condition, sympy.Expr)  # that the model needs: no check decides it
+    decides = isinstance(condition, sympy.logic.boolalg.Boolean) and not is_number
+    if not decides or not condition.free_symbols <= names.keys():
         return ""
     either = [PythonPrinter().doprint(each.xreplace(names)) for each in (sympy.Not(condition), condition)]
     checks = "".join(f"\n  {number}. torch._check({each})" for number, each in enumerate(either, 1))

@@ -22,6 +22,7 @@ from torch.export.graph_signature import (
     TensorArgument,
 )
 
+from pytest_exportcheck.reference._torch.objects import is_script_object
 from pytest_exportcheck.reference._torch.values import TrainingIRVerifier
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.module_state import State
@@ -119,7 +120,7 @@ def program_of(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )
     users = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
-    given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_object(leaf.value)}
+    given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_script_object(leaf.value)}
     lifted = {id(value) for value in constants.values()}
     held: dict[str, Any] = {name: each for name, each in state.buffers.items() if name in state.not_persistent}
     held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names

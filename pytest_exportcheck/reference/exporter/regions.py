@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 
 from pytest_exportcheck.reference._torch import tracing
 from pytest_exportcheck.reference.exporter.subgraphs import graphs_of
+
+_OPERATORS = (tracing.WRAP_SET_GRAD, tracing.WRAP_AUTOCAST)
 
 
 @dataclass
@@ -45,6 +47,17 @@ def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection
     for name, graph in graphs_of(module, calls):
         setattr(module, name, wrap_regions(graph, grad, preserved))
     return module
+
+
+def run_by_node(target: Any, value: Any, run: Callable[[torch.fx.GraphModule], Any]) -> Any:
+    """Return what an operator calls in the place of a graph that is a region or has regions, so that the calls in it are
+    run one by one; other values as they are.
+    """
+    if not isinstance(value, torch.fx.GraphModule):
+        return value
+    graphs = [part.graph for part in value.modules() if isinstance(part, torch.fx.GraphModule)]
+    called = {target, *(node.target for graph in graphs for node in graph.nodes)}
+    return value if called.isdisjoint(_OPERATORS) else run(value)
 
 
 def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:

@@ -57,7 +57,7 @@ def _translation(error: Exception) -> ExportError:
     place = line_of_the_model(getattr(error, "real_stack", ()))
     guard = next((each for each in _chain(error) if isinstance(each, GuardOnDataDependentSymNode)), None)
     if guard is not None:
-        return DataDependent.at(place, guard.cond, error=guard)
+        return guard if isinstance(guard, DataDependent) else DataDependent.at(place, guard.cond, error=guard)
     if isinstance(error, UserError) and error.error_type in _KINDS:
         return _KINDS[error.error_type](str(error))
     where = f" at\n  {place}\n" if place else ": "

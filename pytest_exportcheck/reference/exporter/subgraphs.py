@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.tracing import NOTES_OF_DYNAMO
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode
 from pytest_exportcheck.reference.exporter.placeholders import rename
 
@@ -51,6 +52,9 @@ def name_subgraph_inputs(module: torch.fx.GraphModule) -> None:
             for node in (*placeholders, subgraph.graph.output_node()):
                 node.meta.pop("nn_module_stack", None)
                 node.meta.pop("stack_trace", None)
+                custom = node.meta.pop("custom", {})
+                kept = {key: each for key, each in custom.items() if not key.startswith(NOTES_OF_DYNAMO)}
+                node.meta |= {"custom": kept} if kept else {}
             name_subgraph_inputs(subgraph)
             subgraph.recompile()
 

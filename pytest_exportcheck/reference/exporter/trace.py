@@ -21,6 +21,7 @@ from pytest_exportcheck.reference.exporter.located_errors import (
     unbacked_sizes,
 )
 from pytest_exportcheck.reference.exporter.objects import is_object, object_argument
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 from pytest_exportcheck.reference.exporter.torch_functions import watched_functions
 
 ROOT = "exported"
@@ -68,6 +69,7 @@ def trace(
         capturing_branches(),
         numbers_as_symbols(),
         torch.set_grad_enabled(torch.is_grad_enabled()),  # restores the mode that the model leaves
+        tracing.transforms_kept(),
         data_dependence_located(unbacked_sizes(example, leaves)),
         object_errors_located(),
         watched_functions(),
@@ -94,8 +96,7 @@ class _Rerun(torch.fx.Interpreter):
     """An interpreter that also runs the nodes of regions one by one, so that each has its own module stack and line."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target in (tracing.WRAP_SET_GRAD, tracing.WRAP_AUTOCAST):
-            args = tuple(_Rerun(each).run if isinstance(each, torch.fx.GraphModule) else each for each in args)
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 
