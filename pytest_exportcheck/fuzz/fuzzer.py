@@ -9,9 +9,11 @@ from functools import partial
 from typing import TypeAlias
 
 from hypothesis import reject
+from hypothesis.errors import UnsatisfiedAssumption
 
 from pytest_exportcheck.fuzz.boundary_values import boundaries, smaller
 from pytest_exportcheck.fuzz.captured import Captured
+from pytest_exportcheck.fuzz.disagreement import Accepts, Differs, Disagreement, Refuses
 from pytest_exportcheck.fuzz.hypothesis_driver import Draw, Explored, explore
 from pytest_exportcheck.fuzz.outside import Direction, directions, is_declared
 from pytest_exportcheck.fuzz.perturbations import variations_of, varied
@@ -45,7 +47,9 @@ class FuzzTarget:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """The result of fuzzing. ``statistics`` is hypothesis's text, ``examples`` the number of examples that ran."""
+    """The result of fuzzing. ``statistics`` is hypothesis's text, ``examples`` the number of examples that ran, ``calls``
+    are the inputs that showed the broken findings.
+    """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
@@ -53,22 +57,7 @@ class Fuzzed:
     ledger: tuple[FieldSurvival, ...] = ()
     examples: int = 0
     sizes: SizesTried | None = None
-
-
-class Disagreement(Exception):
-    """A drawn example at which something is broken. Each kind is shrunk separately."""
-
-
-class Differs(Disagreement):
-    """The program computes something else."""
-
-
-class Refuses(Disagreement):
-    """The program raises, and eager does not."""
-
-
-class Accepts(Disagreement):
-    """The program accepts sizes that are not declared, and computes something else."""
+    calls: Mapping[Identity, Inputs] = field(default_factory=dict)
 
 
 @dataclass
@@ -78,6 +67,7 @@ class _Tally:
     """
 
     broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
+    calls: dict[type[Disagreement], Inputs] = field(default_factory=dict)
     excused: dict[Identity, Finding] = field(default_factory=dict)
     tried: int = 0
     undeclared: int = 0
@@ -88,14 +78,14 @@ class _Tally:
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
     log: SizesLog = field(default_factory=SizesLog)
 
-    def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
+    def found(self, kind: type[Disagreement], findings: Sequence[Finding], call: Inputs) -> None:
         """Keep known and tolerated findings once; raise for broken ones."""
         broken = [each for each in findings if each.verdict == "broken"]
         for each in findings:
             if each.verdict != "broken":
                 self.excused.setdefault(each.identity, each)
         if broken:
-            self.broken[kind] = broken
+            self.broken[kind], self.calls[kind] = broken, call
             raise kind
 
 
@@ -112,6 +102,19 @@ def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing, sec
     after ``seconds``.
     """
     return _Fuzzer(ground, subject, key, options, seconds).run()
+
+
+def at_call(ground: Ground, subject: FuzzTarget, call: Inputs, finding: Finding) -> tuple[Finding, ...]:
+    """Judge one call as fuzzing did when it found this finding."""
+    fuzzer = _Fuzzer(ground, subject, "", Fuzzing(examples=1), None)
+    try:
+        if finding.check == "sizes" and finding.change != "narrowed":
+            fuzzer.undeclared_call(call, finding.place, finding.change)
+        else:
+            fuzzer.declared_call(call, dict(call.sizes), must_agree=True, pin="")
+    except (Disagreement, UnsatisfiedAssumption):  # the second is raised for inputs that eager refuses
+        pass
+    return fuzzer.found()
 
 
 class _Fuzzer:
@@ -143,17 +146,22 @@ class _Fuzzer:
             return Fuzzed((), (f"fuzz: {reason}",))
         domain = self._limits.capped(domain)
         explored = [*self._explore_pinned(), *self._explore_drawn(domain)]
-        broken = self._tally.broken
-        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
         statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
         return Fuzzed(
-            (*found, *self._tally.excused.values()),
+            self.found(),
             tuple(self._notes(domain, explored)),
             statistics,
             self._ledger(),
             self._tally.tried + self._tally.undeclared,
             self._tally.log.record(self._facts.roots, self._tally.refused - self._tally.accepted, self._tally.accepted),
+            {each.identity: self._tally.calls[kind] for kind, found in self._tally.broken.items() for each in found},
         )
+
+    def found(self) -> tuple[Finding, ...]:
+        """Return the findings so far."""
+        broken = self._tally.broken
+        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
+        return (*found, *self._tally.excused.values())
 
     def _explore_drawn(self, domain: Domain) -> tuple[Explored, Explored]:
         """Explore declared sizes, then others. Where a time is set, others go first: declared sizes use all the rest."""
@@ -223,12 +231,16 @@ class _Fuzzer:
 
     def _declared(self, draw: Draw, sizes: Mapping[str, int], number: int) -> None:
         """Run one example. Inputs that eager refuses are counted and dropped."""
-        named = {name: sizes[name] for name in self._facts.roots}
         call = self._ground.inputs(self._facts, sizes, draw.value)
         must_agree = True
         if number:
             place, variation = self._variations[number - 1]
             call, must_agree = varied(call, place, variation), variation.declared
+        self.declared_call(call, sizes, must_agree=must_agree, pin=self._pin(sizes, number))
+
+    def declared_call(self, call: Inputs, sizes: Mapping[str, int], *, must_agree: bool, pin: str) -> None:
+        """Judge a call at declared sizes. ``must_agree``: the program must accept the inputs if eager does."""
+        named = {name: sizes[name] for name in self._facts.roots if name in sizes}
         expected = self._subject.eager(call)
         if expected.raised:
             self._tally.log.add(named, "invalid")
@@ -236,14 +248,12 @@ class _Fuzzer:
             reject()
         self._tally.tried += 1
         with self._tally.log.example(named):
-            self._judge(call, expected, sizes, number, must_agree=must_agree)
+            self._judge(call, expected, sizes, must_agree, pin)
 
-    def _judge(
-        self, call: Inputs, expected: Observation, sizes: Mapping[str, int], number: int, *, must_agree: bool
-    ) -> None:
+    def _judge(self, call: Inputs, expected: Observation, sizes: Mapping[str, int], must_agree: bool, pin: str) -> None:
         got = self._subject.run(call)
         if not got.raised:
-            self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))
+            self._tally.found(Differs, self._differences(call, expected, got, pin), call)
         elif must_agree:
             finding = Finding.of("sizes").at(
                 ", ".join(sizes),
@@ -251,11 +261,11 @@ class _Fuzzer:
                 "",
                 f"accepted, as by eager: {described(self._facts)}",
                 got.raised,
-                "\n".join(filter(None, [self._made, self._pin(sizes, number)])),
+                "\n".join(filter(None, [self._made, pin])),
                 error=got.raised,
                 on=(got.site,),
             )
-            self._tally.found(Refuses, self._subject.judge([finding]))
+            self._tally.found(Refuses, self._subject.judge([finding]), call)
 
     def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
         """Return the differences, without those that two runs of eager itself have."""
@@ -295,31 +305,33 @@ class _Fuzzer:
         sizes = way.at(number)
         if is_declared(self._facts, sizes, self._ground.example):
             reject()
-        call = self._ground.inputs_of(sizes)
+        self.undeclared_call(self._ground.inputs_of(sizes), way.about, "accepted" if way.beyond else "unguarded")
+
+    def undeclared_call(self, call: Inputs, about: str, taken: Change) -> None:
+        """Judge a call at sizes that are not declared. ``taken`` is the change where the program computes otherwise."""
         got = self._subject.run(call)
         self._tally.undeclared += 1
-        (self._tally.refused if got.raised else self._tally.accepted).add(way.about)
+        (self._tally.refused if got.raised else self._tally.accepted).add(about)
         if got.raised:
             return
         expected = self._subject.eager(call)
-        taken: Change = "accepted" if way.beyond else "unguarded"
         if expected.raised:
-            findings = [self._accepted(way, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
+            findings = [self._accepted(about, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
         else:
             differences = self._differences(call, expected, got, "")
             worst = next((each for each in differences if each.verdict == "broken"), None)
             if worst is None:
                 findings = [
-                    self._accepted(way, got, "widened", "", "the program computes the same as eager at these sizes")
+                    self._accepted(about, got, "widened", "", "the program computes the same as eager at these sizes")
                 ]
             else:
                 what = f"{worst.check}: {worst.place}: {kind_of(worst)}: expected {worst.expected}, got {worst.actual}"
-                findings = [self._accepted(way, got, taken, "and_computed_otherwise", what)]
-        self._tally.found(Accepts, self._subject.judge(findings))
+                findings = [self._accepted(about, got, taken, "and_computed_otherwise", what)]
+        self._tally.found(Accepts, self._subject.judge(findings), call)
 
-    def _accepted(self, way: Direction, got: Observation, change: Change, key: str, detail: str) -> Finding:
+    def _accepted(self, about: str, got: Observation, change: Change, key: str, detail: str) -> Finding:
         expected = f"refused: declared are {described(self._facts)}"
-        return Finding.of("sizes").at(way.about, change, key, expected, "accepted", detail, on=(got.site,))
+        return Finding.of("sizes").at(about, change, key, expected, "accepted", detail, on=(got.site,))
 
     # --- notes ------------------------------------------------------------------------------
 

@@ -248,6 +248,10 @@ def default_device() -> Any:
 EXPORTDB_MODULE = "torch._export.db.examples"
 
 
+# The name of the function that captures below autograd, for scripts that run without this package (2.13).
+EXPORTER_BELOW_AUTOGRAD = "torch.export._trace._export"
+
+
 def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     """Return the only function that captures below autograd directly, with ``pre_dispatch=False`` (2.13)."""
     from torch.export._trace import _export  # noqa: TID251 -- the torch engine captures with torch's exporter
@@ -304,6 +308,12 @@ def runner_of_executorch(file: str) -> Callable[[tuple[Any, ...]], list[Any]]:
         return list(module.run_method("forward", inputs))
 
     return run
+
+
+def draft_report(module: Any, args: Any, kwargs: Any, shapes: Any) -> str:
+    """Return the report of ``torch.export.draft_export``, which the program has under a private name only (2.13)."""
+    program: Any = torch.export.draft_export(module, args, kwargs, dynamic_shapes=shapes)
+    return str(program._report)
 
 
 def refusals_of_capture() -> tuple[type[Exception], ...]:

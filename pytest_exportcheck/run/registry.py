@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
 from pytest_exportcheck.harness._torch import attached_specification
-from pytest_exportcheck.modes import AGREE, CAPTURES, EDGES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
-from pytest_exportcheck.run.runner import Runner
-from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED, RuntimeHost, with_runtimes
+from pytest_exportcheck.run.runner import COMPARISON, Runner
+from pytest_exportcheck.run.runtime_edges import RuntimeHost, with_runtimes
+from pytest_exportcheck.run.selected import check_required, runtimes_of, shipped_modes, tree_of
 from pytest_exportcheck.run.settings import Progress
-from pytest_exportcheck.runtimes import bundled
-from pytest_exportcheck.runtimes.protocol import Runtime
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
 #: up, and sizes that a program accepts or refuses against the declaration.
@@ -59,7 +57,7 @@ class Registry:
         """Return the selected modes that a selected engine can run, in order, with the fuzzed ones if sizes are
         fuzzed.
         """
-        trees = [_tree(engine) for engine in self.engines]
+        trees = [tree_of(engine) for engine in self.engines]
         return in_order(self._with_fuzzed(mode for mode in self.modes if any(tree.has(mode) for tree in trees)))
 
     def plan(self, case: Case) -> Iterator[tuple[Engine, Mode]]:
@@ -71,7 +69,7 @@ class Registry:
         captures = in_order(mode for _, mode in planned if mode.depth == 1)
         for mode in () if case.rejected_at("capture") else captures:
             if sum(each == mode for _, each in planned) > 1:
-                yield _COMPARISON, mode
+                yield COMPARISON, mode
 
     def compared(self, case: Case, capture: Mode) -> list[str]:
         """Return the names of the engines whose captures of a case are compared."""
@@ -81,7 +79,7 @@ class Registry:
         """Return the modes in which an engine runs a case, in order."""
         if not any(fnmatchcase(engine.name, glob) for glob in case.engines):
             return []
-        own = _tree(engine)
+        own = tree_of(engine)
         given = [mode for mode in self.modes if own.has(mode) and self._wanted(engine, mode)]
         is_fuzzed = self.fuzz and may_be_dynamic(case)
         chosen = narrow(given, case.modes, own, may_add=self.may_add)
@@ -128,7 +126,7 @@ class Registry:
 
     @property
     def _trees(self) -> list[ModeTree]:
-        return [_tree(engine) for engine in self.every_engine.values()]
+        return [tree_of(engine) for engine in self.every_engine.values()]
 
     @property
     def check_names(self) -> list[str]:
@@ -168,13 +166,13 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     try:
         host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
         engines_made = all_engines(added_engines, _edges(edge_maps))
-        every = with_runtimes(engines_made, _runtimes(added_runtimes), host)
+        every = with_runtimes(engines_made, runtimes_of(added_runtimes), host)
         engines = select_engines(every, options.engines)
-        _check_required(options.required, every)
+        check_required(options.required, every)
         return Registry(
             every_engine=every,
             engines=engines,
-            modes=select((*options.modes, *_shipped(options, every)), [_tree(engine) for engine in engines]),
+            modes=select((*options.modes, *shipped_modes(options, every)), [tree_of(engine) for engine in engines]),
             may_add=options.modes == ("default",),
             checks=_checks(added_checks),
             overrides=Overrides.of(options.allow, options.forbid),
@@ -185,54 +183,6 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
         raise with_message(error, "\n".join([str(error), *problems])) from None
-
-
-#: The owner of the items that compare engines.
-_COMPARISON = Engine(name=AGREE, captures={}, edges={})
-
-
-def _check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
-    """Refuse a required name that is no engine, mode or stage.
-
-    Raises
-    ------
-    SelectionError
-        With the nearest name.
-    """
-    trees = [_tree(engine) for engine in engines.values()]
-    stages = list(dict.fromkeys(each for tree in trees for each in (*tree.captures, *tree.edges, *tree.runtimes)))
-    for name in names:
-        if name not in (*engines, *stages) and not any(tree.has(Mode.parse(name)) for tree in trees):
-            near = difflib.get_close_matches(name, [*engines, *stages], n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise SelectionError(
-                f"--exportcheck-require: {name!r} is no engine, mode or stage{meant} Engines: {', '.join(engines)}. Stages: "
-                f"{', '.join(stages)}."
-            )
-
-
-def _shipped(options: Options, engines: Mapping[str, Engine]) -> list[str]:
-    """Return the modes of ``--exportcheck-runtime``.
-
-    Raises
-    ------
-    SelectionError
-        For a runtime that does not exist, with the nearest name.
-    """
-    known = in_order(Mode((CAPTURES[0], each)) for tree in map(_tree, engines.values()) for each in tree.runtimes)
-    names = [mode.last for mode in known]
-    for name in options.runtimes:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise SelectionError(f"unknown runtime {name!r}{meant} Runtimes: {', '.join(names)}.")
-    return [str(mode) for mode in known if mode.last in options.runtimes]
-
-
-def _tree(engine: Engine) -> ModeTree:
-    """Return the modes that an engine can run."""
-    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) in (COMPILED, RELOADED)}
-    return ModeTree.of(engine.captures, set(engine.edges) - shipped, shipped)
 
 
 def _up_to_refusal(case: Case, mode: Mode) -> Mode:
@@ -273,29 +223,6 @@ def _edges(maps: Iterable[Any]) -> dict[str, Any]:
                 raise EngineError(f"two hooks add an edge {name!r}; rename one of them.")
             edges[name] = edge
     return edges
-
-
-def _runtimes(added: Iterable[Any]) -> list[Runtime]:
-    """Return the bundled runtimes and those of hooks.
-
-    Raises
-    ------
-    EngineError
-        For an object that is not a runtime, and for a name that is taken or that a mode cannot hold.
-    """
-    found = list(bundled())
-    for each in added:
-        if not isinstance(each, Runtime):
-            raise EngineError(
-                f"exportcheck_runtimes must return runtimes: objects with name, needs, extra, compile(program, folder) and "
-                f"load(folder), got {each!r}."
-            )
-        if not each.name.isidentifier() or each.name in (*CAPTURES, *EDGES, FUZZ, *(known.name for known in found)):
-            raise EngineError(
-                f"runtime {each.name!r}: give it a name of letters, digits and '_' that no other stage has."
-            )
-        found.append(each)
-    return found
 
 
 def _checks(added: Iterable[Callable[..., Any]]) -> dict[str, Check]:

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
 from pytest_exportcheck.modes import CAPTURES, Mode
-from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, SizesTried, StateKind
+from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, SizesTried, StateKind
 from pytest_exportcheck.records.results import Fact
 
 _FINDING = Finding.of("stage")
@@ -21,8 +21,9 @@ _FINDING = Finding.of("stage")
 class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
     stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many
-    ``examples``, and ``sizes`` those that were tried; ``reader`` is the other engine that read the file of an ``interop``;
-    ``interrupted`` says how the stage was interrupted, if it was: it is not made again.
+    ``examples``, and ``sizes`` those that were tried; ``drawn`` are the drawn inputs that show findings, by the identity
+    of these. ``reader`` is the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was
+    interrupted, if it was: it is not made again.
     """
 
     mode: Mode
@@ -36,6 +37,7 @@ class StageResult:
     statistics: str = ""
     examples: int = 0
     captured: Any = None
+    drawn: Mapping[Identity, Inputs] = field(default_factory=dict)
     reader: str = ""
     unsupported: str = ""
     refused: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
 from pytest_exportcheck.expectations.baseline import ExpectationDelta, accepted, delta_of
@@ -19,12 +20,14 @@ from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.harness.isolation import stopped_text
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Origin, Outcome, Status
+from pytest_exportcheck.records import Case, Judgement, Origin, Outcome, Status
 from pytest_exportcheck.reports.encoding import printable
 from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.session.bundles import BundleWriter
+from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.relative_paths import RelativePaths
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.session.selection import named_by
@@ -39,6 +42,7 @@ class Session:
     runner: Runner
     hooks: Hooks
     expectations: ExpectationStore
+    bundles: BundleWriter | None = None
 
     def expecting(self, case: Case, path: str) -> Case:
         """Return the case with the entries of the file of expected failures for it, in addition to its own."""
@@ -82,13 +86,14 @@ class CaseItem(pytest.Item):
         self.mode = mode
         self.outcome: Outcome | None = None
         self.delta = ExpectationDelta()
+        self.bundle = ""
         self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
         for tag in case.tags:
             self.extra_keyword_matches.add(tag)
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode))
+        judgement, failure = self._judged(session)
         outcome = judgement.outcome
         if session.options.update_expectations:
             store = session.expectations
@@ -104,9 +109,22 @@ class CaseItem(pytest.Item):
             pytest.xfail(printable(outcome.reason))
             raise CheckFailed(outcome)  # under --runxfail
         if outcome.status.fails:
-            raise CheckFailed(outcome)
+            stop_with(CheckFailed(outcome), failure)
         if not outcome.status.judged:
             raise pytest.skip.Exception(printable(outcome.reason), _use_item_location=True)
+
+    def _judged(self, session: Session) -> tuple[Judgement, Failure | None]:
+        """Judge the item, and write the bundle of one that fails. The live objects are returned only if pdb will show
+        them: pytest keeps the frame that raises until the next item.
+        """
+        failures: list[Failure] = []
+        at_prompt = announce(self.config)
+        failed = failures.append if session.bundles or at_prompt else None
+        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode, failed))
+        failing = judgement.outcome.status is Status.FAILED and not session.options.update_expectations
+        if session.bundles and failures and failing:
+            self.bundle = session.bundles.written(failures[0], self._identified(judgement.outcome))
+        return judgement, failures[0] if failures and at_prompt else None
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):

@@ -1,4 +1,6 @@
-"""The options of the command line and the ini file, as one frozen ``Options``."""
+"""The options of the command line and the ini file, as one frozen ``Options``; ``declared`` is what pytest reads of
+them.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +9,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from pytest_exportcheck.options.declared import (
+    ALSO,
+    DEFAULT_FILES,
+    EXAMPLES,
+    MOST_EXAMPLES,
+    MOST_SECONDS,
+    MOST_THREADS,
+    NO_NUMBER,
+    PROFILES,
+    add_options,
+)
 from pytest_exportcheck.records import LARGEST_SEED
+
+__all__ = [
+    "ALSO",
+    "EXAMPLES",
+    "MOST_EXAMPLES",
+    "Fuzzing",
+    "Options",
+    "add_options",
+    "read_options",
+    "settings",
+]
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
-DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
-PROFILES = ("ship", "conformance")
-
-
-#: Groups of properties of inputs that can be drawn besides their sizes.
-ALSO = ("layout", "special", "dtype", "rank")
-
-MOST_THREADS = 1024
-
-#: Examples per item where neither a number nor a time is given.
-EXAMPLES = 25
-
-#: The most examples per item where a time is given and no number: hypothesis keeps each of them in memory.
-MOST_EXAMPLES = 50_000
-
-MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class Options:
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     json: str = ""
+    repro_dir: str = ""
     html: str = ""
     fuzz: Fuzzing | None = None
 
@@ -97,150 +105,6 @@ class Options:
                 ]
             words += [f"--exportcheck-fuzz-also={','.join(sorted(self.fuzz.also))}"] if self.fuzz.also else []
         return tuple(words)
-
-
-#: The value of --exportcheck-fuzz without a number.
-_NO_NUMBER = "as many as usual"
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the command-line options and the ini options."""
-    group = parser.getgroup("exportcheck", "export round-trip conformance (pytest-exportcheck)")
-    group.addoption(
-        "--exportcheck",
-        action="store_true",
-        default=False,
-        help="Check every case: capture, lower, save, load and capture again, and compare after every stage.",
-    )
-    group.addoption(
-        "--exportcheck-modes",
-        metavar="MODES",
-        help="Comma-separated modes and globs, 'default' or 'all' (every mode of up to three stages). "
-        "Example: nonstrict,strict-serdes. Ini: exportcheck_modes.",
-    )
-    group.addoption(
-        "--exportcheck-engines",
-        metavar="ENGINES",
-        help="Comma-separated engine names and globs. Default: all, reference on a short set of modes as the second opinion. Ini: exportcheck_engines.",
-    )
-    group.addoption(
-        "--exportcheck-runtime",
-        metavar="RUNTIMES",
-        help="Also compile every case for these runtimes, comma-separated, and compare what the packages compute: aoti, onnx, "
-        "executorch, executorch_xnnpack, openvino. Ini: exportcheck_runtime.",
-    )
-    group.addoption(
-        "--exportcheck-require",
-        metavar="NAMES",
-        help="Fail the run unless each of these engines, modes and runtimes, comma-separated, was judged for every case: a missing "
-        "package only skips items otherwise. Ini: exportcheck_require.",
-    )
-    group.addoption(
-        "--exportcheck-source",
-        metavar="SOURCE:NAME[,OPTION=VALUE...]",
-        action="append",
-        help="Also check a model from a source, such as torchvision:resnet18 (globs work) or timm:test_vit,batch=4. "
-        "Sources: exportdb, import, timm, torchvision, transformers. May be repeated. Ini: exportcheck_sources.",
-    )
-    group.addoption(
-        "--exportcheck-only-sources",
-        action="store_true",
-        default=False,
-        help="Collect no files: only the models of --exportcheck-source, the modules of exportcheck_import and cases that hooks add.",
-    )
-    group.addoption(
-        "--exportcheck-profile",
-        choices=PROFILES,
-        help="ship (default) judges your model: known defects of torch are warnings. conformance judges the "
-        "engine: they fail. Ini: exportcheck_profile.",
-    )
-    group.addoption(
-        "--exportcheck-expectations",
-        metavar="PATH",
-        help="TOML file of expected failures, for cases that you cannot decorate. Ini: exportcheck_expectations.",
-    )
-    group.addoption(
-        "--exportcheck-update-expectations",
-        action="store_true",
-        default=False,
-        help="Write the failures of this run to that file, and delete the entries that no longer fail.",
-    )
-    group.addoption(
-        "--exportcheck-fuzz",
-        metavar="N",
-        nargs="?",
-        const=_NO_NUMBER,
-        help="Also fuzz the sizes of every case with dynamic dims, in every mode: the program must agree with eager at "
-        f"declared sizes and refuse others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
-    )
-    group.addoption(
-        "--exportcheck-fuzz-time",
-        metavar="SECONDS",
-        help="Fuzz until so many seconds of fuzzing are used in this run (in each worker of pytest-xdist), which the items share. "
-        "With --exportcheck-fuzz=N an item also ends after N examples. Ini: exportcheck_fuzz_time.",
-    )
-    group.addoption(
-        "--exportcheck-fuzz-also",
-        metavar="WHAT",
-        help=f"Comma-separated variations of the inputs to draw in addition to sizes: {', '.join(ALSO)}.",
-    )
-    group.addoption(
-        "--exportcheck-seed",
-        metavar="N",
-        type=int,
-        default=0,
-        help="Seed of weights and inputs (default 0). A case's own seed is added.",
-    )
-    group.addoption(
-        "--exportcheck-threads",
-        metavar="N",
-        type=int,
-        help="torch.set_num_threads for every run (default: as torch chooses; with pytest-xdist "
-        "that number divided by the workers). Results may depend on the number.",
-    )
-    group.addoption(
-        "--exportcheck-json",
-        metavar="PATH",
-        help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
-        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...]. Ini: exportcheck_json.",
-    )
-    group.addoption(
-        "--exportcheck-html",
-        metavar="PATH",
-        help="Write the report as one HTML page; see docs/report.md. Ini: exportcheck_html.",
-    )
-    for name, (meaning, default) in _INI.items():
-        kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
-        parser.addini(name, meaning, type=kind, default=default)
-
-
-#: Ini option -> its meaning, and its default: a text, or a list of words.
-_INI: Mapping[str, tuple[str, str | list[str]]] = {
-    "exportcheck_modes": ("As --exportcheck-modes.", []),
-    "exportcheck_engines": ("As --exportcheck-engines.", []),
-    "exportcheck_runtime": ("As --exportcheck-runtime.", []),
-    "exportcheck_require": ("As --exportcheck-require.", []),
-    "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
-    "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
-    "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
-    "exportcheck_files": (
-        "Globs of Python files in which to look for cases, in addition to pytest's test modules.",
-        list(DEFAULT_FILES),
-    ),
-    "exportcheck_allow": (
-        "Fields that a stage may lose in this repository: check.field or stage:check.field; globs work. "
-        "Example: serdes:metadata.custom.",
-        [],
-    ),
-    "exportcheck_forbid": (
-        "Fields that no stage may lose in this repository, even if the policy tolerates it; written as in exportcheck_allow.",
-        [],
-    ),
-    "exportcheck_fuzz_time": ("As --exportcheck-fuzz-time, for runs with --exportcheck-fuzz.", ""),
-    "exportcheck_json": ("As --exportcheck-json; relative to the ini file.", ""),
-    "exportcheck_html": ("As --exportcheck-html; relative to the ini file.", ""),
-    "exportcheck_import": ("Importable modules in which to look for cases.", []),
-}
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -296,6 +160,7 @@ def settings(
         forbid=tuple(config.getini("exportcheck_forbid")),
         json=_output_path(config, "json"),
         html=_output_path(config, "html"),
+        repro_dir=_repro_dir(config),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
 
@@ -307,7 +172,7 @@ def _fuzzing(config: pytest.Config) -> Fuzzing | None:
             if config.getoption(f"exportcheck_fuzz_{name}"):
                 raise _usage_error(f"--exportcheck-fuzz-{name} needs --exportcheck-fuzz. Add it.")
         return None
-    if given == _NO_NUMBER:
+    if given == NO_NUMBER:
         return Fuzzing(also=_also(config))
     if not given.isdecimal() or int(given) < 1:
         raise _usage_error(
@@ -331,7 +196,7 @@ def _timed(config: pytest.Config, fuzzing: Fuzzing | None) -> Fuzzing | None:
         raise _usage_error(
             f"{name} takes a number of seconds, more than 0 and at most {MOST_SECONDS}, got {text!r}. Write {name}=600, for example."
         )
-    unlimited = config.getoption("exportcheck_fuzz") == _NO_NUMBER
+    unlimited = config.getoption("exportcheck_fuzz") == NO_NUMBER
     return replace(fuzzing, seconds=seconds, examples=MOST_EXAMPLES if unlimited else fuzzing.examples)
 
 
@@ -365,6 +230,16 @@ def _output_path(config: pytest.Config, kind: str) -> str:
 def _from_ini(config: pytest.Config, path: str) -> Path:
     """Return a path of the ini file, which is relative to the folder of that file."""
     return (config.inipath.parent if config.inipath else config.rootpath) / path
+
+
+def _repro_dir(config: pytest.Config) -> str:
+    """Return the folder for bundles: that of the ini file is relative to the ini file's folder."""
+    given, ini = config.getoption("exportcheck_repro_dir"), str(config.getini("exportcheck_repro_dir"))
+    if given == "":
+        raise _usage_error("--exportcheck-repro-dir takes the path of a folder, got an empty one.")
+    if given is None and ini:
+        return str(_from_ini(config, ini))
+    return str(given or "")
 
 
 def _expectations(config: pytest.Config) -> str:

@@ -1,0 +1,82 @@
+"""The modes of an engine, the runtimes of a session, and what its options name of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.errors import EngineError, SelectionError
+from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, Mode, ModeTree, in_order
+from pytest_exportcheck.options import Options
+from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
+from pytest_exportcheck.runtimes import bundled
+from pytest_exportcheck.runtimes.protocol import Runtime
+
+
+def tree_of(engine: Engine) -> ModeTree:
+    """Return the modes that an engine can run."""
+    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) in (COMPILED, RELOADED)}
+    return ModeTree.of(engine.captures, set(engine.edges) - shipped, shipped)
+
+
+def runtimes_of(added: Iterable[Any]) -> list[Runtime]:
+    """Return the bundled runtimes and those of hooks.
+
+    Raises
+    ------
+    EngineError
+        For an object that is not a runtime, and for a name that is taken or that a mode cannot hold.
+    """
+    found = list(bundled())
+    for each in added:
+        if not isinstance(each, Runtime):
+            raise EngineError(
+                f"exportcheck_runtimes must return runtimes: objects with name, needs, extra, compile(program, folder) and "
+                f"load(folder), got {each!r}."
+            )
+        if not each.name.isidentifier() or each.name in (*CAPTURES, *EDGES, FUZZ, *(known.name for known in found)):
+            raise EngineError(
+                f"runtime {each.name!r}: give it a name of letters, digits and '_' that no other stage has."
+            )
+        found.append(each)
+    return found
+
+
+def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
+    """Refuse a required name that is no engine, mode or stage.
+
+    Raises
+    ------
+    SelectionError
+        With the nearest name.
+    """
+    trees = [tree_of(engine) for engine in engines.values()]
+    stages = list(dict.fromkeys(each for tree in trees for each in (*tree.captures, *tree.edges, *tree.runtimes)))
+    for name in names:
+        if name not in (*engines, *stages) and not any(tree.has(Mode.parse(name)) for tree in trees):
+            near = difflib.get_close_matches(name, [*engines, *stages], n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise SelectionError(
+                f"--exportcheck-require: {name!r} is no engine, mode or stage{meant} Engines: {', '.join(engines)}. Stages: "
+                f"{', '.join(stages)}."
+            )
+
+
+def shipped_modes(options: Options, engines: Mapping[str, Engine]) -> list[str]:
+    """Return the modes of ``--exportcheck-runtime``.
+
+    Raises
+    ------
+    SelectionError
+        For a runtime that does not exist, with the nearest name.
+    """
+    known = in_order(Mode((CAPTURES[0], each)) for tree in map(tree_of, engines.values()) for each in tree.runtimes)
+    names = [mode.last for mode in known]
+    for name in options.runtimes:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise SelectionError(f"unknown runtime {name!r}{meant} Runtimes: {', '.join(names)}.")
+    return [str(mode) for mode in known if mode.last in options.runtimes]
