@@ -1,0 +1,115 @@
+"""The reduction of a program that shows a finding to a few nodes that still show it.
+
+The order of the steps is that of their gain: first what the origin names is cut out, then outputs, last and first nodes
+are dropped by bisection, then single nodes in chunks (delta debugging). Only what is left is made simpler: arguments in place of
+state, smaller sizes, plainer values. Every candidate is verified, so that a step which does not suit a program costs
+its tries and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_exportcheck.bundles import cuts, resized, simplify, values
+from pytest_exportcheck.bundles.draft import Candidate, Draft
+from pytest_exportcheck.bundles.search import Budget, Search, StillFails, node_count
+from pytest_exportcheck.records import Inputs
+
+#: Rounds of the steps that make each other possible.
+_ROUNDS = 3
+#: Tries at the start, of a finding that must show again.
+_STARTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """The result: the smallest candidate, and what it cost. ``complete`` is False where the budget ended the search."""
+
+    candidate: Candidate
+    nodes_before: int
+    nodes: int
+    tries: int
+    seconds: float
+    complete: bool
+
+
+def starts_failing(candidate: Candidate, still_fails: StillFails) -> int:
+    """Return how often the finding shows in a few runs of the candidate as it is."""
+    return sum(still_fails(candidate.program, candidate.calls) for _ in range(_STARTS))
+
+
+def reduce_candidate(
+    candidate: Candidate,
+    still_fails: StillFails,
+    *,
+    origin: str = "",
+    budget: Budget | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Reduction:
+    """Return the smallest program that was found to show the finding, which ``candidate`` shows.
+
+    ``origin`` is the name of the node where the difference starts. The search is deterministic as long as the budget of
+    seconds lasts.
+    """
+    search = Search(candidate, still_fails, budget or Budget(), report)
+    before = search.size
+    for what, step in _steps(origin):
+        size = search.size
+        step(search)
+        search.note(size, what)
+        if search.spent:
+            break
+    return Reduction(search.best, before, search.size, search.tries, search.seconds, not search.spent)
+
+
+def _steps(origin: str) -> list[tuple[str, Callable[[Search], object]]]:
+    return [
+        ("flat arguments", _flatten),
+        ("one call", _one_call),
+        ("cut at the origin", lambda search: _at_origin(search, origin)),
+        ("static sizes", resized.make_static),
+        ("outputs", cuts.drop_outputs),
+        ("last nodes", cuts.cut_suffix),
+        ("first nodes", cuts.cut_prefix),
+        *[("single nodes", _thin)] * _ROUNDS,
+        ("no gradients", simplify.without_grad),
+        ("state", simplify.state_as_inputs),
+        ("arguments", simplify.merge_inputs),
+        ("sizes", resized.halve_sizes),
+        ("values", values.plain_values),
+    ]
+
+
+def _thin(search: Search) -> None:
+    cuts.drop_outputs(search)
+    cuts.absorb(search)
+    simplify.bypass(search)
+
+
+def _flatten(search: Search) -> None:
+    def change(draft: Draft) -> None:
+        draft.flat = True
+
+    search.edit(change)
+
+
+def _one_call(search: Search) -> None:
+    """Keep one call: the first, or a later one that begins with the state that the calls before it left."""
+    calls = search.best.calls
+    for number in range(len(calls)) if len(calls) > 1 else ():
+        recording = search.recording
+
+        def change(draft: Draft, number: int = number) -> None:
+            draft.keep_call(number, recording.states[number])
+
+        if search.edit(change):
+            return
+
+
+def _at_origin(search: Search, origin: str) -> None:
+    name = re.split(r"[.\[]", origin)[0]
+    for names in cuts.neighbourhoods(search, name):
+        if cuts.cut_out(search, names):
+            return
