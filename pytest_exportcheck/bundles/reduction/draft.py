@@ -26,8 +26,8 @@ from torch.export.graph_signature import (
 )
 from torch.fx import Graph, GraphModule, Node
 
-from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.describe.graph_inputs import flat_inputs, state_value
+from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.records import Inputs
 

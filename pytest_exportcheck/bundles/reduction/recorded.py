@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
-from pytest_exportcheck.bundles.draft import Candidate
+from pytest_exportcheck.bundles.reduction.draft import Candidate
 from pytest_exportcheck.describe.graph_inputs import graph_inputs, writes_to_arguments
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything

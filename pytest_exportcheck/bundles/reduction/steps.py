@@ -9,13 +9,14 @@ its tries and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pytest_exportcheck.bundles import cuts, resized, simplify, values
-from pytest_exportcheck.bundles.draft import Candidate, Draft
-from pytest_exportcheck.bundles.search import Budget, Search, StillFails, node_count
-from pytest_exportcheck.records import Inputs
+import torch
+
+from pytest_exportcheck.bundles.reduction import cuts, resized, simplify, subgraphs, values
+from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft
+from pytest_exportcheck.bundles.reduction.search import Budget, Search, StillFails
 
 #: Rounds of the steps that make each other possible.
 _ROUNDS = 3
@@ -85,6 +86,7 @@ def _steps(origin: str) -> list[tuple[str, Callable[[Search], object]]]:
 def _thin(search: Search) -> None:
     cuts.drop_outputs(search)
     cuts.absorb(search)
+    subgraphs.inline(search)
     simplify.bypass(search)
 
 
@@ -99,10 +101,10 @@ def _one_call(search: Search) -> None:
     """Keep one call: the first, or a later one that begins with the state that the calls before it left."""
     calls = search.best.calls
     for number in range(len(calls)) if len(calls) > 1 else ():
-        recording = search.recording
+        state = search.recording.states[number]
 
-        def change(draft: Draft, number: int = number) -> None:
-            draft.keep_call(number, recording.states[number])
+        def change(draft: Draft, number: int = number, state: Mapping[str, torch.Tensor] = state) -> None:
+            draft.keep_call(number, state)
 
         if search.edit(change):
             return

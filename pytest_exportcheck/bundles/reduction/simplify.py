@@ -10,8 +10,8 @@ import torch
 from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
 from torch.fx import GraphModule, Node
 
-from pytest_exportcheck.bundles.draft import Draft, Slot, Unsuitable
-from pytest_exportcheck.bundles.search import Search
+from pytest_exportcheck.bundles.reduction.draft import Draft, Slot, Unsuitable
+from pytest_exportcheck.bundles.reduction.search import Search
 
 
 def bypass(search: Search) -> None:

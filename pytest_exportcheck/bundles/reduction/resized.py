@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from pytest_exportcheck.bundles.cuts import put_instead
-from pytest_exportcheck.bundles.draft import Draft, Slot
-from pytest_exportcheck.bundles.recorded import Recording
-from pytest_exportcheck.bundles.search import Search
+from pytest_exportcheck.bundles.reduction.cuts import put_instead
+from pytest_exportcheck.bundles.reduction.draft import Draft, Slot
+from pytest_exportcheck.bundles.reduction.recorded import Recording
+from pytest_exportcheck.bundles.reduction.search import Search
 from pytest_exportcheck.describe.operators import operator_facts
 from pytest_exportcheck.harness._torch import pytree, static_fake_mode
 
@@ -77,9 +77,11 @@ def _resized(search: Search, size: int, new: int) -> bool:
         lambda given: given,
         lambda given: [new if each == size else each for each in given] if isinstance(given, list) else given,
         lambda given: [_scaled(each, size, new) for each in given] if isinstance(given, list) else given,
-        lambda given: [_scaled(each, size, new) for each in given]
-        if isinstance(given, list)
-        else (new if type(given) is int and given == size else given),
+        lambda given: (
+            [_scaled(each, size, new) for each in given]
+            if isinstance(given, list)
+            else (new if type(given) is int and given == size else given)
+        ),
     )
     return any(
         search.edit(lambda draft, way=way: _resize(draft, lambda _, at: new if at == size else at, way))  # type: ignore[misc]

@@ -10,8 +10,8 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch.export import ExportedProgram
 
-from pytest_exportcheck.bundles.draft import Candidate, Draft, calls_of
-from pytest_exportcheck.bundles.recorded import Recording, record
+from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft, calls_of
+from pytest_exportcheck.bundles.reduction.recorded import Recording, record
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.fingerprint import content_digest, digest_of, node_text, nodes_of
 from pytest_exportcheck.records import Inputs

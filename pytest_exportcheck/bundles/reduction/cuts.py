@@ -10,9 +10,9 @@ import torch
 from torch.export.graph_signature import OutputKind, OutputSpec, TensorArgument
 from torch.fx import Node
 
-from pytest_exportcheck.bundles.draft import Draft, Unsuitable
-from pytest_exportcheck.bundles.recorded import Recording
-from pytest_exportcheck.bundles.search import Search, shed
+from pytest_exportcheck.bundles.reduction.draft import Draft, Unsuitable
+from pytest_exportcheck.bundles.reduction.recorded import Recording
+from pytest_exportcheck.bundles.reduction.search import Search, shed
 
 _OUTPUT = OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(""), None)
 
@@ -101,9 +101,7 @@ def cut_suffix(search: Search) -> None:
                 for value, kind in zip(draft.returned, draft.kinds, strict=True)
                 if kind.kind is not OutputKind.USER_OUTPUT
             ]
-            draft.returns(
-                [*(value for value, _ in kept), draft.nodes[name]], [*(kind for _, kind in kept), _OUTPUT]
-            )
+            draft.returns([*(value for value, _ in kept), draft.nodes[name]], [*(kind for _, kind in kept), _OUTPUT])
 
         return search.edit(change)
 
@@ -185,9 +183,6 @@ def _with_parts(nodes: Sequence[Node]) -> list[Node]:
         if not _is_tensor(node):
             found |= dict.fromkeys(user for user in node.users if user.target is operator.getitem)
     return list(found)
-
-
-
 
 
 def _is_tensor(node: Node) -> bool:
