@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -12,8 +13,11 @@ from torch.export import ExportedProgram
 
 from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft, calls_of
 from pytest_exportcheck.bundles.reduction.recorded import Recording, record
+from pytest_exportcheck.describe.graph_inputs import writes_to_arguments
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.fingerprint import content_digest, digest_of, node_text, nodes_of
+from pytest_exportcheck.harness.tensors import detached_clone, same_bits
+from pytest_exportcheck.harness.tensors.writes import write_back
 from pytest_exportcheck.records import Inputs
 
 _T = TypeVar("_T")
@@ -101,7 +105,8 @@ class Search:
 
     def _holds(self, made: Candidate) -> bool:
         try:
-            return self.still_fails(made.program, made.calls)
+            with unchanged(made):
+                return self.still_fails(made.program, made.calls)
         except Exception:  # of the candidate, which is another failure
             return False
 
@@ -109,6 +114,23 @@ class Search:
         """Report the progress since the program had ``before`` nodes."""
         if self.size != before:
             self.report(f"nodes: {before} -> {self.size} after {self.tries} tries, {self.seconds:.0f} s ({what})")
+
+
+@contextmanager
+def unchanged(candidate: Candidate) -> Iterator[None]:
+    """Put back what a run of a candidate writes to its state and its inputs."""
+    program = candidate.program
+    given = pytree.tree_leaves([(call.args, dict(call.kwargs)) for call in candidate.calls])
+    held = [*program.constants.values(), *program.buffers(), *given]
+    held += program.parameters() if writes_to_arguments(program) else ()
+    kept = [(value, detached_clone(value)) for value in held if isinstance(value, torch.Tensor)]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for value, copy in kept:
+                if not same_bits(value, copy):
+                    write_back(value, copy)
 
 
 def shed(items: Sequence[_T], drop: Callable[[Sequence[_T]], bool]) -> list[_T]:

@@ -76,15 +76,21 @@ class _Writer:
     spelling: Spelling
     names: dict[Node, str] = field(default_factory=dict)
 
-    def lines(self, graph: Graph, skip: Collection[Node] = ()) -> Iterator[str]:
+    def lines(self, graph: Graph) -> Iterator[str]:
+        """Yield the statements of the nodes; the last one returns where its value is the only result."""
         result = graph.output_node()
-        returned = _returned(result)
         for node in graph.nodes:
-            if node.op == "call_function" and node not in skip:
-                inline = len(returned) == 1 and returned[0] is node and not node.users.keys() - {result}
-                yield from self.statement(node, inline=inline and node.next is result)
+            if node.op == "call_function":
+                last = node.next is result and list(_returned(result)) == [node]
+                yield from self.statement(node, returned=last)
 
-    def statement(self, node: Node, *, inline: bool) -> Iterator[str]:
+    def inner_lines(self, graph: Graph) -> Iterator[str]:
+        """Yield the statements of the nodes of a subgraph, none of which returns."""
+        for node in graph.nodes:
+            if node.op == "call_function":
+                yield from self.statement(node, returned=False)
+
+    def statement(self, node: Node, *, returned: bool) -> Iterator[str]:
         facts = operator_facts(node.target, node.args, node.kwargs)
         if "assertion" in facts:
             return
@@ -99,7 +105,7 @@ class _Writer:
         text = self.call(node)
         self.names[node] = _name_for(node)
         used = bool(node.users)
-        yield f"return {text}" if inline else (f"{self.names[node]} = {text}" if used else text)
+        yield f"return {text}" if returned else (f"{self.names[node]} = {text}" if used else text)
 
     def call(self, node: Node) -> str:
         target = node.target
@@ -155,9 +161,7 @@ class _Writer:
             writer.names[placeholder] = self.value(value)
         yield "with torch.enable_grad():" if enabled else "with torch.no_grad():"
         result = inner.graph.output_node()
-        for each in inner.graph.nodes:
-            if each.op == "call_function":
-                yield from (f"    {line}" for line in writer.statement(each, inline=False))
+        yield from (f"    {line}" for line in writer.inner_lines(inner.graph))
         self.names[node] = f"({', '.join(writer.value(each) for each in _returned(result))},)"
         for user in node.users:
             if user.target is operator.getitem and isinstance(user.args[1], int):
@@ -170,7 +174,7 @@ class _Writer:
             names = [_name_for(each) for each in inner.graph.find_nodes(op="placeholder")]
             writer.names.update(zip(inner.graph.find_nodes(op="placeholder"), names, strict=True))
             yield f"def {node.name}_{branch}({', '.join(names)}):"
-            yield from (f"    {line}" for line in writer.lines(inner.graph))
+            yield from (f"    {line}" for line in writer.inner_lines(inner.graph))
             returned = _returned(inner.graph.output_node())
             yield f"    return {writer.value(tuple(returned))}"
             yield ""

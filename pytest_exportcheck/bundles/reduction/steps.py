@@ -16,7 +16,7 @@ import torch
 
 from pytest_exportcheck.bundles.reduction import cuts, resized, simplify, subgraphs, values
 from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft
-from pytest_exportcheck.bundles.reduction.search import Budget, Search, StillFails
+from pytest_exportcheck.bundles.reduction.search import Budget, Search, StillFails, unchanged
 
 #: Rounds of the steps that make each other possible.
 _ROUNDS = 3
@@ -38,7 +38,11 @@ class Reduction:
 
 def starts_failing(candidate: Candidate, still_fails: StillFails) -> int:
     """Return how often the finding shows in a few runs of the candidate as it is."""
-    return sum(still_fails(candidate.program, candidate.calls) for _ in range(_STARTS))
+    shown = 0
+    for _ in range(_STARTS):
+        with unchanged(candidate):
+            shown += still_fails(candidate.program, candidate.calls)
+    return shown
 
 
 def reduce_candidate(
