@@ -70,7 +70,7 @@ class Draft:
     def __init__(self, candidate: Candidate) -> None:
         program = candidate.program
         self.calls = candidate.calls
-        self.flat = _is_flat(program)
+        self.flat = is_flat(program)
         self.copies: dict[Node, Node] = {}
         self.module = _copied(program.graph_module, self.copies)
         leaves = [flat_inputs(program, call.args, call.kwargs) for call in candidate.calls]
@@ -238,7 +238,8 @@ def _copied(module: GraphModule, copies: dict[Node, Node]) -> GraphModule:
     return made
 
 
-def _is_flat(program: ExportedProgram) -> bool:
+def is_flat(program: ExportedProgram) -> bool:
+    """Return True if a program takes positional arguments without containers."""
     signature = program.module_call_graph[0].signature
     if signature is None:
         return False

@@ -18,6 +18,14 @@ class ShapesText:
     lines: tuple[str, ...] = ()
     text: str = ""
 
+    def value(self) -> Any:
+        """Return the dynamic shapes themselves; None for a static program."""
+        if not self.text:
+            return None
+        scope: dict[str, Any] = {"torch": torch}
+        exec("\n".join(self.lines), scope)  # noqa: S102 -- written here
+        return eval(self.text, scope)  # noqa: S307
+
 
 def dynamic_shapes_of(candidate: Candidate) -> ShapesText:
     """Return the source of the dynamic shapes of the arguments.

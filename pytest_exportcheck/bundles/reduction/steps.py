@@ -21,7 +21,7 @@ from pytest_exportcheck.bundles.reduction.search import Budget, Search, StillFai
 #: Rounds of the steps that make each other possible.
 _ROUNDS = 3
 #: Tries at the start, of a finding that must show again.
-_STARTS = 3
+STARTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Reduction:
 def starts_failing(candidate: Candidate, still_fails: StillFails) -> int:
     """Return how often the finding shows in a few runs of the candidate as it is."""
     shown = 0
-    for _ in range(_STARTS):
+    for _ in range(STARTS):
         with unchanged(candidate):
             shown += still_fails(candidate.program, candidate.calls)
     return shown
