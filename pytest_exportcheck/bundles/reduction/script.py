@@ -15,9 +15,6 @@ from pytest_exportcheck.bundles.reduction.shapes_text import dynamic_shapes_of
 from pytest_exportcheck.bundles.reduction.spelling import Source, Spelling, Unspeakable, source_of
 from pytest_exportcheck.describe.operators import operator_facts
 
-#: Lines of a script, at most; a longer one loads the program from its file.
-MOST_LINES = 40
-
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -64,7 +61,7 @@ def can_script(subject: Subject) -> str:
 
 
 def scripts_of(candidate: Candidate, subject: Subject, spelling: Spelling) -> Iterator[str]:
-    """Yield scripts that may show a finding, the plainest first: the caller runs them.
+    """Yield scripts that may show a finding, the plainest first: the caller runs them, and takes one that exits with 1.
 
     Raises
     ------
@@ -72,7 +69,8 @@ def scripts_of(candidate: Candidate, subject: Subject, spelling: Spelling) -> It
         If the program cannot be written as source.
     """
     source = source_of(candidate.program, spelling)
-    for strict in dict.fromkeys((False, subject.capture.startswith("strict"))):
+    given = subject.capture.startswith("strict")
+    for strict in (given,) if subject.stage == subject.capture else dict.fromkeys((False, given)):
         for shown in _ways(subject):
             yield "\n".join(_lines(candidate, subject, source, strict=strict, shown=shown)) + "\n"
 
@@ -97,6 +95,8 @@ def _lines(candidate: Candidate, subject: Subject, source: Source, *, strict: bo
         yield "import io"
         yield ""
     yield "import torch"
+    if _is_below_autograd(subject):
+        yield "from torch.export._trace import _export"
     engine = "torch.export."
     if subject.engine:
         module, _, name = subject.engine.partition(":")
@@ -152,11 +152,18 @@ def _shown(subject: Subject, engine: str, call: _Call, options: str, shown: str)
 
 def _edge(subject: Subject, engine: str, call: _Call, options: str) -> Sequence[str]:
     """Return the lines that make ``after``: of the program, or by a capture."""
+    if _is_below_autograd(subject):
+        strict = "" if "strict=True" in options else ", strict=False"
+        return (f"after = _export(M(), {call.args}{options}{strict}, pre_dispatch=False)",)
     if subject.stage == subject.capture:
         return (f"after = {engine}export(M(), {call.args}{options})",)
     if not subject.engine and subject.stage == "decompose":
         return ("after = program.run_decompositions()",)
     return [line.format(engine=engine, args=call.args) for line in _EDGES[subject.stage]]
+
+
+def _is_below_autograd(subject: Subject) -> bool:
+    return subject.stage == subject.capture and subject.capture.endswith("_postdispatch") and not subject.engine
 
 
 def _is_plain(candidate: Candidate, subject: Subject) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import operator
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
