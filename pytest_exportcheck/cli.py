@@ -1,9 +1,9 @@
-"""The console command ``exportcheck``; no part of it imports torch.
+"""The console command ``exportcheck``; only ``replay`` imports torch.
 
 ``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
 inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck merge`` joins
 reports, ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck explain`` what a known defect of torch
-or a check is.
+or a check is. ``exportcheck replay`` runs what a bundle holds, which may be code.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from pytest_exportcheck import __version__
 from pytest_exportcheck.errors import ExportcheckError
 from pytest_exportcheck.reports.lines import count
 
+_PLUGIN = "a plugin with engines, edges or checks, as for pytest (may be repeated); installed ones are found"
+
 #: The exit status of a command whose output is no longer read, as a shell reports a process that SIGPIPE ended.
 CUT_SHORT = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console command. Return the exit status: 0; 1 if merged reports contain a failure or lack items; 2 if a
-    file cannot be read or written, or a name is unknown; 141 if the reader of the output stopped reading, as
+    file cannot be read or written, or a name is unknown; of ``replay``, the highest of 0 (fixed), 1 (still fails), 2
+    (fails differently) and 3 (cannot be replayed); 141 if the reader of the output stopped reading, as
     ``| head`` does.
     """
     try:
@@ -57,6 +60,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     explain = commands.add_parser("explain", help="explain a known defect of torch, or a check")
     explain.add_argument("name", metavar="NAME", help="the id of a known defect, or the name of a check")
     explain.set_defaults(run=_explain)
+    replay = commands.add_parser("replay", help="run the findings of bundles (--exportcheck-repro-dir) again")
+    replay.add_argument("folders", type=Path, metavar="FOLDER", nargs="+", help="the bundles to replay")
+    replay.add_argument("-p", dest="plugins", metavar="PLUGIN", action="append", default=[], help=_PLUGIN)
+    replay.set_defaults(run=_replay)
     schema = commands.add_parser("schema", help="print the JSON Schema of a report")
     schema.set_defaults(run=_schema)
     chosen = parser.parse_args(arguments)
@@ -89,6 +96,12 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     print("\n".join(explained(chosen.name)))
     return 0
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    from pytest_exportcheck.run.replay_command import replayed
+
+    return replayed(chosen.folders, chosen.plugins, lambda line: print(_shown(line)))
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -82,6 +82,10 @@ class ReportError(ExportcheckError):
     """A report (``--exportcheck-json``) cannot be written or read, or reports cannot be merged."""
 
 
+class BundleError(ExportcheckError):
+    """A bundle (``--exportcheck-repro-dir``) cannot be written, read or replayed."""
+
+
 class UnknownNameError(ExportcheckError):
     """``exportcheck explain`` got a name that is neither a known defect's nor a check's."""
 

@@ -55,6 +55,7 @@ class Options:
     allow: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     json: str = ""
+    repro_dir: str = ""
     fuzz: Fuzzing | None = None
 
     @property
@@ -156,6 +157,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
         "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
     )
+    group.addoption(
+        "--exportcheck-repro-dir",
+        metavar="DIR",
+        help="Write a folder for every failing item that reproduces it without this repository: a script, the program or "
+        "the module with its weights, and the inputs; see docs/debugging.md. Ini: exportcheck_repro_dir.",
+    )
     for name, (meaning, default) in _INI.items():
         kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
         parser.addini(name, meaning, type=kind, default=default)
@@ -168,6 +175,7 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
+    "exportcheck_repro_dir": ("As --exportcheck-repro-dir; relative to the ini file.", ""),
     "exportcheck_files": (
         "Globs of Python files in which to look for cases, in addition to pytest's test modules.",
         list(DEFAULT_FILES),
@@ -234,6 +242,7 @@ def settings(
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
         json=_json_path(config.getoption("exportcheck_json")),
+        repro_dir=_repro_dir(config),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
 
@@ -273,6 +282,16 @@ def _json_path(given: str | None) -> str:
     if given == "":
         raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
     return given or ""
+
+
+def _repro_dir(config: pytest.Config) -> str:
+    """Return the folder for bundles: that of the ini file is relative to the ini file's folder."""
+    given, ini = config.getoption("exportcheck_repro_dir"), str(config.getini("exportcheck_repro_dir"))
+    if given == "":
+        raise _usage_error("--exportcheck-repro-dir takes the path of a folder, got an empty one.")
+    if given is None and ini:
+        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+    return str(given or "")
 
 
 def _expectations(config: pytest.Config) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from hypothesis import reject
+from hypothesis.errors import UnsatisfiedAssumption
 
 from pytest_exportcheck.fuzz.boundary_values import boundaries, smaller
 from pytest_exportcheck.fuzz.captured import Captured
@@ -41,12 +42,15 @@ class FuzzTarget:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """The result of fuzzing. ``statistics`` is hypothesis's text."""
+    """The result of fuzzing. ``statistics`` is hypothesis's text, ``calls`` are the inputs that showed the broken
+    findings.
+    """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     statistics: str = ""
     ledger: tuple[FieldSurvival, ...] = ()
+    calls: Mapping[Identity, Inputs] = field(default_factory=dict)
 
 
 class Disagreement(Exception):
@@ -72,6 +76,7 @@ class _Tally:
     """
 
     broken: dict[type[Disagreement], Sequence[Finding]] = field(default_factory=dict)
+    calls: dict[type[Disagreement], Inputs] = field(default_factory=dict)
     excused: dict[Identity, Finding] = field(default_factory=dict)
     tried: int = 0
     refused: set[str] = field(default_factory=set)
@@ -80,14 +85,14 @@ class _Tally:
     filtered: int = 0
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
 
-    def found(self, kind: type[Disagreement], findings: Sequence[Finding]) -> None:
+    def found(self, kind: type[Disagreement], findings: Sequence[Finding], call: Inputs) -> None:
         """Keep known and tolerated findings once; raise for broken ones."""
         broken = [each for each in findings if each.verdict == "broken"]
         for each in findings:
             if each.verdict != "broken":
                 self.excused.setdefault(each.identity, each)
         if broken:
-            self.broken[kind] = broken
+            self.broken[kind], self.calls[kind] = broken, call
             raise kind
 
 
@@ -98,6 +103,19 @@ _POLISH = 150
 def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing) -> Fuzzed:
     """Run this many examples of declared sizes, and at most as many of others, pinned ones before them."""
     return _Fuzzer(ground, subject, key, options.examples, options.also).run()
+
+
+def at_call(ground: Ground, subject: FuzzTarget, call: Inputs, finding: Finding) -> tuple[Finding, ...]:
+    """Judge one call as fuzzing did when it found this finding."""
+    fuzzer = _Fuzzer(ground, subject, "", 1, frozenset())
+    try:
+        if finding.check == "sizes" and finding.change != "narrowed":
+            fuzzer.undeclared_call(call, finding.place, finding.change)
+        else:
+            fuzzer.declared_call(call, dict(call.sizes), must_agree=True, pin="")
+    except (Disagreement, UnsatisfiedAssumption):  # the second is raised for inputs that eager refuses
+        pass
+    return fuzzer.found()
 
 
 class _Fuzzer:
@@ -126,15 +144,20 @@ class _Fuzzer:
             return Fuzzed((), (f"fuzz: {reason}",))
         domain = self._limits.capped(domain)
         explored = [*self._explore_pinned(), self._explore_declared(domain), self._explore_undeclared()]
-        broken = self._tally.broken
-        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
         statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
         return Fuzzed(
-            (*found, *self._tally.excused.values()),
+            self.found(),
             tuple(self._notes(domain, explored)),
             statistics,
             self._ledger(),
+            {each.identity: self._tally.calls[kind] for kind, found in self._tally.broken.items() for each in found},
         )
+
+    def found(self) -> tuple[Finding, ...]:
+        """Return the findings so far."""
+        broken = self._tally.broken
+        found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
+        return (*found, *self._tally.excused.values())
 
     def _ledger(self) -> tuple[FieldSurvival, ...]:
         """Return how many of the ways out of the declared sizes the program refuses."""
@@ -196,6 +219,10 @@ class _Fuzzer:
         if number:
             place, variation = self._variations[number - 1]
             call, must_agree = varied(call, place, variation), variation.declared
+        self.declared_call(call, sizes, must_agree=must_agree, pin=self._pin(sizes, number))
+
+    def declared_call(self, call: Inputs, sizes: Iterable[str], *, must_agree: bool, pin: str) -> None:
+        """Judge a call at declared sizes. ``must_agree``: the program must accept the inputs if eager does."""
         expected = self._subject.eager(call)
         if expected.raised:
             self._tally.by_eager[expected.raised.type] = self._tally.by_eager.get(expected.raised.type, 0) + 1
@@ -203,7 +230,7 @@ class _Fuzzer:
         self._tally.tried += 1
         got = self._subject.run(call)
         if not got.raised:
-            self._tally.found(Differs, self._differences(call, expected, got, self._pin(sizes, number)))
+            self._tally.found(Differs, self._differences(call, expected, got, pin), call)
         elif must_agree:
             finding = Finding.of("sizes").at(
                 ", ".join(sizes),
@@ -211,11 +238,11 @@ class _Fuzzer:
                 "",
                 f"accepted, as by eager: {described(self._facts)}",
                 got.raised,
-                "\n".join(filter(None, [self._made, self._pin(sizes, number)])),
+                "\n".join(filter(None, [self._made, pin])),
                 error=got.raised,
                 on=(got.site,),
             )
-            self._tally.found(Refuses, self._subject.judge([finding]))
+            self._tally.found(Refuses, self._subject.judge([finding]), call)
 
     def _differences(self, call: Inputs, expected: Observation, got: Observation, detail: str) -> list[Finding]:
         """Return the differences, without those that two runs of eager itself have."""
@@ -248,30 +275,32 @@ class _Fuzzer:
         sizes = way.at(number)
         if is_declared(self._facts, sizes, self._ground.example):
             reject()
-        call = self._ground.inputs_of(sizes)
+        self.undeclared_call(self._ground.inputs_of(sizes), way.about, "accepted" if way.beyond else "unguarded")
+
+    def undeclared_call(self, call: Inputs, about: str, taken: Change) -> None:
+        """Judge a call at sizes that are not declared. ``taken`` is the change where the program computes otherwise."""
         got = self._subject.run(call)
-        (self._tally.refused if got.raised else self._tally.accepted).add(way.about)
+        (self._tally.refused if got.raised else self._tally.accepted).add(about)
         if got.raised:
             return
         expected = self._subject.eager(call)
-        taken: Change = "accepted" if way.beyond else "unguarded"
         if expected.raised:
-            findings = [self._accepted(way, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
+            findings = [self._accepted(about, got, taken, "where_eager_refuses", f"eager raises {expected.raised}")]
         else:
             differences = self._differences(call, expected, got, "")
             worst = next((each for each in differences if each.verdict == "broken"), None)
             if worst is None:
                 findings = [
-                    self._accepted(way, got, "widened", "", "the program computes the same as eager at these sizes")
+                    self._accepted(about, got, "widened", "", "the program computes the same as eager at these sizes")
                 ]
             else:
                 what = f"{worst.check}: {worst.place}: {kind_of(worst)}: expected {worst.expected}, got {worst.actual}"
-                findings = [self._accepted(way, got, taken, "and_computed_otherwise", what)]
-        self._tally.found(Accepts, self._subject.judge(findings))
+                findings = [self._accepted(about, got, taken, "and_computed_otherwise", what)]
+        self._tally.found(Accepts, self._subject.judge(findings), call)
 
-    def _accepted(self, way: Direction, got: Observation, change: Change, key: str, detail: str) -> Finding:
+    def _accepted(self, about: str, got: Observation, change: Change, key: str, detail: str) -> Finding:
         expected = f"refused: declared are {described(self._facts)}"
-        return Finding.of("sizes").at(way.about, change, key, expected, "accepted", detail, on=(got.site,))
+        return Finding.of("sizes").at(about, change, key, expected, "accepted", detail, on=(got.site,))
 
     # --- notes ------------------------------------------------------------------------------
 

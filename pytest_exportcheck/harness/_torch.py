@@ -255,6 +255,10 @@ def default_device() -> Any:
 EXPORTDB_MODULE = "torch._export.db.examples"
 
 
+# The name of the function that captures below autograd, for scripts that run without this package (2.13).
+EXPORTER_BELOW_AUTOGRAD = "torch.export._trace._export"
+
+
 def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     """Return the only function that captures below autograd directly, with ``pre_dispatch=False`` (2.13)."""
     from torch.export._trace import _export  # noqa: TID251 -- the torch engine captures with torch's exporter

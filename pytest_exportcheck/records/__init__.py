@@ -3,6 +3,15 @@
 Tensors appear here as ``Any``: a record may hold a tensor, but no record imports torch.
 """
 
+from pytest_exportcheck.records.bundles import (
+    BundleEnvironment,
+    BundleRecord,
+    Start,
+    StoredCase,
+    StoredModule,
+    StoredRejection,
+    StoredShapes,
+)
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
 from pytest_exportcheck.records.difference_origin import DifferenceOrigin, OriginKind, OriginNode, OriginRow
 from pytest_exportcheck.records.findings import (
@@ -72,6 +81,8 @@ __all__ = [
     "FIELDS",
     "LARGEST_SEED",
     "Alignment",
+    "BundleEnvironment",
+    "BundleRecord",
     "CallSite",
     "CallSpecRecord",
     "Case",
@@ -127,11 +138,16 @@ __all__ = [
     "Size",
     "Sort",
     "SpecRecord",
+    "Start",
     "StateEntry",
     "StateKind",
     "StateRecord",
     "Status",
     "Stopped",
+    "StoredCase",
+    "StoredModule",
+    "StoredRejection",
+    "StoredShapes",
     "TensorFacts",
     "TensorValue",
     "Tolerance",

@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from torch.export import ExportedProgram
+
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.checks import explained
-from pytest_exportcheck.engines.protocol import Engine
+from pytest_exportcheck.engines.protocol import Engine, ProgramArtifact, Request, StageArtifact
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
 from pytest_exportcheck.modes import AGREE, Mode
-from pytest_exportcheck.records import Case, Finding
+from pytest_exportcheck.records import Case, Finding, Inputs
 from pytest_exportcheck.run.agreement import Agreement, fallen_back_apart
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_sizes import CaseSizes
+from pytest_exportcheck.run.failing import level_of
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
 from pytest_exportcheck.run.judging import Judge, Judgement, operators_of
@@ -79,6 +83,57 @@ class CaseRunner:
             stage = agreement.stage(engines, stages)
         stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
         return stage
+
+    def failure(self, engine: Engine, stage: StageResult, finding: Finding) -> Failure:
+        """Return a finding of a stage with the objects that it was judged by."""
+        other = self._fallbacks.other_of(engine, stage.mode) or (
+            self._fallbacks.other_of(engine, stage.mode.parent) if stage.mode.parent else None
+        )
+        if other is not None:
+            return other.failure(engine, stage, finding)
+        observed, mode = self._observed, stage.mode
+        parent = self._stages.get(engine.name, mode.parent) if mode.parent else None
+        with pinned_threads(self._settings.threads):
+            given = self._maker.revived(engine, parent) if parent else None
+        return Failure(
+            case=self._case,
+            engine=engine.name,
+            mode=mode,
+            finding=finding,
+            level=level_of(engine, mode, finding, observed.unstable),
+            prepared=observed.prepared,
+            before=None if mode.is_fuzz else given,
+            after=given if mode.is_fuzz else stage.artifact,
+            drawn=stage.drawn.get(finding.identity),
+            expected=observed.oracles.of(engine.name, mode).record.observations if engine.name != AGREE else (),
+            shown_by=partial(self._shows, engine, mode, finding, given.request) if given else None,
+        )
+
+    def _shows(
+        self, engine: Engine, mode: Mode, finding: Finding, request: Request | None, program: ExportedProgram
+    ) -> bool:
+        """Return True if the last stage of a mode, made of this program, shows a finding."""
+        artifact = StageArtifact(ProgramArtifact(program, request), program=program, request=request)
+        with pinned_threads(self._settings.threads):
+            stage = self._make(engine, mode, self._given(engine, mode.parent or mode, artifact))
+        return any(each.identity == finding.identity and each.verdict != "tolerated" for each in stage.findings)
+
+    def give(self, engine: Engine, mode: Mode, artifact: StageArtifact) -> None:
+        """Put an artifact in place of the one that a mode makes; stages are made of it from now on."""
+        with pinned_threads(self._settings.threads):
+            self._stages.put(engine.name, mode, self._given(engine, mode, artifact))
+
+    def _given(self, engine: Engine, mode: Mode, artifact: StageArtifact) -> StageResult:
+        return StageResult(mode, artifact=artifact, record=self._maker.record(engine, artifact, mode))
+
+    def at_call(self, engine: Engine, mode: Mode, call: Inputs, finding: Finding) -> StageResult:
+        """Judge a program in one call, at sizes that were drawn before and showed this finding."""
+        parent = self.stage(engine, mode.unfuzzed)
+        stage = blocked(mode, [parent])
+        if stage is not None:
+            return stage
+        with pinned_threads(self._settings.threads):
+            return self._fuzz.at_call(engine, mode, parent, call, finding)
 
     def release(self, needed: Callable[[str, Mode], bool]) -> None:
         """Drop the stages that are not needed any more, with their artifacts and observations."""

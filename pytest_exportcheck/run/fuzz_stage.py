@@ -15,7 +15,7 @@ from pytest_exportcheck.checks import run_checks
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import CaseError
 from pytest_exportcheck.fuzz.captured import Captured
-from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, fuzz
+from pytest_exportcheck.fuzz.fuzzer import FuzzTarget, at_call, fuzz
 from pytest_exportcheck.fuzz.setup import Ground
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
@@ -74,28 +74,34 @@ class FuzzStages:
         finally:
             self._seconds[stage_name(engine.name, mode)] = time.perf_counter() - started
 
+    def at_call(self, engine: Engine, mode: Mode, parent: StageResult, call: Inputs, finding: Finding) -> StageResult:
+        """Judge the program of ``parent`` in one call, as fuzzing did when it found this finding."""
+        try:
+            ground = self._sizes.ground
+        except CaseError as error:
+            return StageResult(mode, findings=[_unsound_sizes(error)])
+        with preserved_globals(), quiet(), self._observer.weights_intact():
+            try:
+                artifact = self._maker.revived(engine, parent)
+                target = self._target(engine, mode, parent, artifact, _captured_by(artifact), {}, {})
+            except (Exception, SystemExit) as error:
+                return StageResult(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
+            return StageResult(mode, findings=list(at_call(ground, target, call, finding)))
+
     def _fuzzed(
         self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
     ) -> StageResult:
         """Fuzz the program; ``captured`` are the facts of the program before the last edge about sizes, for an edge
         that yields no program.
         """
-        try:
-            artifact = self._maker.revived(engine, parent)
-            run = call_foreign(artifact.callable)
-        except (Exception, SystemExit) as error:
-            return StageResult(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
-        captured = _captured_by(artifact) or captured
-        oracle = self._observed.oracles.of(engine.name, mode)
         notes: dict[str, None] = {}
         compared: _Compared = {}
-        target = FuzzTarget(
-            eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
-            run=self._observer.caller(run, mode),
-            compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
-            judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
-            captured=captured,
-        )
+        try:
+            artifact = self._maker.revived(engine, parent)
+            captured = _captured_by(artifact) or captured
+            target = self._target(engine, mode, parent, artifact, captured, notes, compared)
+        except (Exception, SystemExit) as error:
+            return StageResult(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
         try:
             result = fuzz(ground, target, key=self._key(engine, mode), options=self._observed.settings.fuzz)
         except DeadlineExceeded as error:
@@ -107,6 +113,26 @@ class FuzzStages:
             ledger=result.ledger,
             notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
+            captured=captured,
+            drawn=result.calls,
+        )
+
+    def _target(
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: StageResult,
+        artifact: StageArtifact,
+        captured: Captured | None,
+        notes: dict[str, None],
+        compared: _Compared,
+    ) -> FuzzTarget:
+        oracle = self._observed.oracles.of(engine.name, mode)
+        return FuzzTarget(
+            eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
+            run=self._observer.caller(call_foreign(artifact.callable), mode),
+            compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
+            judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
 

@@ -19,7 +19,7 @@ from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
-from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.run.runner import COMPARISON, Runner
 from pytest_exportcheck.run.settings import Progress
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
@@ -61,7 +61,7 @@ class Registry:
         captures = in_order(mode for _, mode in planned if mode.depth == 1)
         for mode in () if case.rejected_at("capture") else captures:
             if sum(each == mode for _, each in planned) > 1:
-                yield _COMPARISON, mode
+                yield COMPARISON, mode
 
     def compared(self, case: Case, capture: Mode) -> list[str]:
         """Return the names of the engines whose captures of a case are compared."""
@@ -169,10 +169,6 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
         )
     except ExportcheckError as error:  # a name may be unknown because the hook that adds it raised
         raise with_message(error, "\n".join([str(error), *problems])) from None
-
-
-#: The owner of the items that compare engines.
-_COMPARISON = Engine(name=AGREE, captures={}, edges={})
 
 
 def _tree(engine: Engine) -> ModeTree:

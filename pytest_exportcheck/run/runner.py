@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TypeAlias
 
 import torch
 
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
 from pytest_exportcheck.modes import AGREE, Mode
@@ -27,6 +29,12 @@ from pytest_exportcheck.run.settings import (
     unwatched,
 )
 from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
+
+#: A function that is given the live objects of a failing item.
+Failed: TypeAlias = Callable[[Failure], object]
+
+#: The owner of the items that compare engines.
+COMPARISON = Engine(name=AGREE, captures={}, edges={})
 
 
 class Runner:
@@ -76,8 +84,10 @@ class Runner:
         """Run one item, as :meth:`judge` does, and return only its outcome."""
         return self.judge(case, engine, mode).outcome
 
-    def judge(self, case: Case, engine: str, mode: Mode) -> Judgement:
-        """Run one item. Faults of the case or the engine are in the outcome, and are not raised."""
+    def judge(self, case: Case, engine: str, mode: Mode, failed: Failed | None = None) -> Judgement:
+        """Run one item. Faults of the case or the engine are in the outcome, and are not raised. ``failed`` is given the
+        live objects of an item that fails for a finding of a stage.
+        """
         if id(case) in self._not_set_up:
             return self._judge_without_case(case, engine, mode)
         stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
@@ -89,11 +99,11 @@ class Runner:
             text = str(error) if isinstance(error, CaseError) else internal_error_text(error)
             self._not_set_up[id(case)] = ((engine, mode), text)
             return self._judge_without_case(case, engine, mode)
-        judgement = self._judge(run, case, engine, mode)
+        judgement = self._judge(run, case, engine, mode, failed)
         self._done(case, engine, mode, run)
         return judgement
 
-    def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode) -> Judgement:
+    def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode, failed: Failed | None) -> Judgement:
         known_seconds = set(run.seconds)
         stage = run.agreement(mode) if engine == AGREE else run.stage(self._engines[engine], mode)
         item = replace(
@@ -101,7 +111,12 @@ class Runner:
             notes=(*run.notes, *stage.notes),
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
-        return replace(judgement_of(item, stage), statistics=stage.statistics)
+        judgement = judgement_of(item, stage)
+        failing = judgement.outcome.failing_findings
+        if failed is not None and failing:
+            by = COMPARISON if engine == AGREE else self._engines[engine]
+            failed(run.failure(by, stage.blocker or stage, failing[0]))
+        return replace(judgement, statistics=stage.statistics)
 
     def _item(self, case: Case, engine: str, mode: Mode) -> ItemContext:
         return ItemContext(

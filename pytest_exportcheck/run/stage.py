@@ -11,7 +11,7 @@ from typing import Any
 from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, raised_from
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Record, StateKind
+from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, StateKind
 
 _FINDING = Finding.of("stage")
 
@@ -21,7 +21,7 @@ class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
     stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed; ``reader``
     the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
-    was: it is not made again.
+    was: it is not made again. ``drawn`` are the drawn inputs that show findings, by the identity of these.
     """
 
     mode: Mode
@@ -32,6 +32,7 @@ class StageResult:
     notes: tuple[str, ...] = ()
     statistics: str = ""
     captured: Any = None
+    drawn: Mapping[Identity, Inputs] = field(default_factory=dict)
     reader: str = ""
     unsupported: str = ""
     refused: bool = False

@@ -21,6 +21,7 @@ from pytest_exportcheck.records import Case
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.session.items import (
     SESSION,
@@ -74,7 +75,8 @@ class CollectionPlugin:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
         runner = registry.runner(options, progress=Progress(self._write_progress), journal=self._journal)
-        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations)
+        bundles = BundleWriter(self._config, options) if options.repro_dir else None
+        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:

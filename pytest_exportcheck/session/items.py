@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.declare import cases_in, cases_on
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError, internal_error_text
 from pytest_exportcheck.expectations.baseline import ExpectationDelta, accepted, delta_of
@@ -25,6 +26,7 @@ from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.relative_paths import RelativePaths
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.session.selection import named_by
@@ -39,6 +41,7 @@ class Session:
     runner: Runner
     hooks: Hooks
     expectations: ExpectationStore
+    bundles: BundleWriter | None = None
 
     def expecting(self, case: Case, path: str) -> Case:
         """Return the case with the entries of the file of expected failures for it, in addition to its own."""
@@ -82,19 +85,24 @@ class CaseItem(pytest.Item):
         self.mode = mode
         self.outcome: Outcome | None = None
         self.delta = ExpectationDelta()
+        self.bundle = ""
         self.add_marker(pytest.mark.exportcheck(engine=engine, capture=mode.capture, edge=mode.edge))
         for tag in case.tags:
             self.extra_keyword_matches.add(tag)
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode))
+        failures: list[Failure] = []
+        failed = failures.append if session.bundles else None
+        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode, failed))
         outcome = judgement.outcome
         if session.options.update_expectations:
             store = session.expectations
             self.delta = delta_of(judgement, self.case_path, store.partial)
             outcome = accepted(judgement, store.file.path, store.partial)
         outcome = self.outcome = self._identified(outcome)
+        if session.bundles and failures and outcome.status is Status.FAILED:
+            self.bundle = session.bundles.written(failures[0], outcome)
         if judgement.statistics:
             self.hypothesis_statistics = judgement.statistics  # hypothesis's own plugin shows it
         _, problems = session.hooks.gather("exportcheck_outcome", self.path, outcome=outcome)

@@ -27,7 +27,7 @@ _OUTPUT = "workeroutput"
 class Message:
     """The content that one report carries in addition to pytest's own fields: the ``outcome`` of the item that ended,
     its changes to the file of expected failures (``delta``), and why an item without a case failed (``error``).
-    ``reproduce`` is the command that runs a failed item again. ``selected`` are the items of this run as they are
+    ``reproduce`` is the command that runs a failed item again, ``bundle`` the line about its bundle. ``selected`` are the items of this run as they are
     before they run; the first report of each process that collects has them.
     """
 
@@ -35,6 +35,7 @@ class Message:
     delta: ExpectationDelta | None = None
     error: str = ""
     reproduce: str = ""
+    bundle: str = ""
     selected: tuple[Outcome, ...] = ()
 
 

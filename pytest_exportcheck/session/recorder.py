@@ -5,25 +5,22 @@ With pytest-xdist the workers only send messages, and the process that reports c
 
 from __future__ import annotations
 
-import platform
-import sysconfig
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
-import torch
 
-from pytest_exportcheck import __version__
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Outcome, Report, Run, RunError, RunSettings
+from pytest_exportcheck.records import Outcome, Report, Run, RunError
 from pytest_exportcheck.reports.encoding import printable
 from pytest_exportcheck.reports.junit import properties
 from pytest_exportcheck.reports.report import report_of_runs
 from pytest_exportcheck.session.items import SESSION, BrokenItem, CaseItem, EntryItem, reason_of
 from pytest_exportcheck.session.messages import Message, attach, message_of, outbox
 from pytest_exportcheck.session.relative_paths import RelativePaths
+from pytest_exportcheck.session.run_settings import run_settings
 
 _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -44,6 +41,7 @@ class Recorder:
         self._order: dict[str, int] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._errors: list[RunError] = []
+        self.bundles: dict[str, str] = {}
         self._stopped = ""
         self._exit_status: int | None = None
 
@@ -84,6 +82,8 @@ class Recorder:
             self._selected = {**(self._selected or {}), **{each.nodeid: each for each in message.selected}}
         if message.outcome is not None:
             self._outcomes[report.nodeid] = self._completed(message.outcome, report)
+            if message.bundle:
+                self.bundles[report.nodeid] = message.bundle
         elif message.error:
             self._error(report.nodeid, message.error)
         elif report.failed and report.nodeid in self._outcomes:
@@ -126,7 +126,7 @@ class Recorder:
         if self._selected is None and not self._stopped and self._exit_status in _ENDED:
             selected = judged  # no message of the plugin came back from any worker, so there was nothing
         return Run(
-            settings=self._settings(),
+            settings=run_settings(self._options),
             engines=tuple(engine.name for engine in registry.engines),
             modes=tuple(map(str, registry.planned_modes)),
             started=self._started,
@@ -137,20 +137,6 @@ class Recorder:
             not_run=tuple(map(printable, sorted(not_run))),
         )
 
-    def _settings(self) -> RunSettings:
-        options = self._options
-        return RunSettings(
-            exportcheck=__version__,
-            torch=str(torch.__version__),
-            python=platform.python_version(),
-            platform=sysconfig.get_platform(),
-            profile=options.profile,
-            seed=options.seed,
-            threads=options.threads or torch.get_num_threads(),
-            allow=tuple(map(printable, options.allow)),
-            forbid=tuple(map(printable, options.forbid)),
-        )
-
 
 def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
     """Return the message of an item of the plugin for this report; an empty one unless the item ended."""
@@ -159,6 +145,7 @@ def _message(item: pytest.Item, report: pytest.TestReport) -> Message:
             outcome=item.ended(report),
             delta=item.delta if item.outcome else None,
             reproduce=item.reproduce if report.failed else "",
+            bundle=item.bundle if report.when == "call" else "",
         )
     delta = item.delta if isinstance(item, EntryItem) and report.when == "call" else None
     return Message(delta=delta, error=item.message if isinstance(item, BrokenItem) and report.failed else "")

@@ -81,4 +81,5 @@ class SummaryPlugin:
     def _told(self) -> list[str]:
         """Return the lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
-        return [*self._collection.told(), *(session.expectations.told() if session else ())]
+        bundles = [f"exportcheck: {line}" for line in self._recorder.bundles.values()]
+        return [*self._collection.told(), *(session.expectations.told() if session else ()), *bundles]
