@@ -18,40 +18,56 @@ from pytest_exportcheck.bundles.read import Bundle, read_bundle
 from pytest_exportcheck.bundles.reduction.draft import Candidate
 from pytest_exportcheck.bundles.reduction.search import Budget
 from pytest_exportcheck.bundles.script import script_of
-from pytest_exportcheck.errors import BundleError, ExportcheckError
+from pytest_exportcheck.errors import BundleError
 from pytest_exportcheck.records import BundleEnvironment, BundleRecord, Outcome
 from pytest_exportcheck.reports.bundles import readme_text
 from pytest_exportcheck.reports.encoding import simple_types
 from pytest_exportcheck.reports.reduction import loaded_script_text, script_text, total_text
 from pytest_exportcheck.run.reduced_script import Script, script_for
 from pytest_exportcheck.run.reducing import Judged, as_bundle, calls_of, place_for, reduced
+from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.replay import engine_of, registry_for
 from pytest_exportcheck.run.replay_command import hooks_of
 
 
 def reduce_folder(
     folder: Path, out: Path | None, plugins: Sequence[str], budget: Budget, write: Callable[[str], object]
-) -> int:
-    """Reduce a bundle, write progress, and return the exit status: 0; 2 if it cannot be reduced."""
-    try:
-        bundle = read_bundle(folder)
-        place = place_for(bundle, out)
-        registry = registry_for(hooks_of(plugins))
-        made, showing = reduced(bundle, registry, budget, write)
-        write(total_text(made.nodes_before, made.nodes, made.tries, made.seconds, complete=made.complete))
-        judged = showing.judged(made.candidate)
-        if judged is None:
-            raise BundleError(f"{folder}: the finding is flaky: the smallest program shows it no longer.")
-        script = script_for(made.candidate, showing, engine_of(bundle, registry))
-        written = _written(place, bundle, made.candidate, judged, script)
-    except ExportcheckError as error:
-        write(f"exportcheck: {error}")
-        return 2
-    write(
-        script_text(len(script.text.splitlines()), script.engine) if script.text else loaded_script_text(script.reason)
-    )
-    write(f"written: {written}")
-    return 0
+) -> Path:
+    """Reduce a bundle, write progress, and return the folder of the smaller one.
+
+    Raises
+    ------
+    BundleError
+        When it cannot be read or reduced, or the finding does not show each time.
+    """
+    bundle = read_bundle(folder)
+    place = place_for(bundle, out)
+    _check_free(place, bundle.record.outcome.nodeid)
+    written = reduce_bundle(bundle, place, registry_for(hooks_of(plugins)), budget, write)
+    write(f"written: {out or folder.with_name(written.name)}")
+    return written
+
+
+def reduce_bundle(
+    bundle: Bundle, place: Path, registry: Registry, budget: Budget, write: Callable[[str], object]
+) -> Path:
+    """Reduce a bundle with these engines, and return the folder of the smaller one.
+
+    Raises
+    ------
+    BundleError
+        When it cannot be reduced, or the finding does not show each time.
+    """
+    made, showing = reduced(bundle, registry, budget, write)
+    write(total_text(made.nodes_before, made.nodes, made.tries, made.seconds, complete=made.complete))
+    judged = showing.judged(made.candidate)
+    if judged is None:
+        raise BundleError(f"{bundle.folder}: the finding is flaky: the smallest program shows it no longer.")
+    script = script_for(made.candidate, showing, engine_of(bundle, registry))
+    written = _written(place, bundle, made.candidate, judged, script)
+    lines = len(script.text.splitlines())
+    write(script_text(lines, script.engine) if script.text else loaded_script_text(script.reason))
+    return written
 
 
 def _written(place: Path, bundle: Bundle, candidate: Candidate, judged: Judged, script: Script) -> Path:
@@ -64,14 +80,13 @@ def _written(place: Path, bundle: Bundle, candidate: Candidate, judged: Judged, 
         FINDING: _json(replace(record, left_out=tuple(filter(None, (*record.left_out, remark))))),
         ENVIRONMENT: _json(_environment(bundle.environment)),
         README: readme_text(record).encode(),
-        SCRIPT: (script.text or script_of(record)).encode(),
+        SCRIPT: (script.text or script_of(record, bundle.environment, judged.made)).encode(),
     }
 
     def fill(folder: Path) -> None:
         for file, data in content.items():
             (folder / file).write_bytes(data)
 
-    _check_free(place, record.outcome.nodeid)
     return write_folder(place.parent, place.name, record.outcome.nodeid, fill)
 
 

@@ -19,6 +19,7 @@ from pytest_exportcheck.bundles.reduction.shapes_text import dynamic_shapes_of
 from pytest_exportcheck.bundles.reduction.spelling import Unspeakable
 from pytest_exportcheck.bundles.reduction.steps import STARTS, Reduction, reduce_candidate, starts_failing
 from pytest_exportcheck.bundles.shapes import shapes_of, stored_shapes
+from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.errors import BundleError
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
@@ -26,7 +27,7 @@ from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.records import DifferenceOrigin, Finding, Inputs, Outcome, StoredCase, StoredShapes
 from pytest_exportcheck.reports.reduction import capture_text, gone_text
 from pytest_exportcheck.run.registry import Registry
-from pytest_exportcheck.run.replay import replay
+from pytest_exportcheck.run.replay import program_before, replay
 
 #: Kinds of origins that a cut may turn into each other: a node before it has no partner any more.
 _OF_A_NODE = ("changed", "inserted")
@@ -34,10 +35,11 @@ _OF_A_NODE = ("changed", "inserted")
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The finding that a candidate shows, and the item as it was judged."""
+    """The finding that a candidate shows, the item as it was judged, and the program or module that the stage made."""
 
     finding: Finding
     outcome: Outcome
+    made: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +56,17 @@ class Showing:
     def judged(self, candidate: Candidate) -> Judged | None:
         """Return the finding, None where the candidate does not show it."""
         bundle = as_bundle(self.bundle, candidate)
-        outcome = replay(bundle, self.registry, program=candidate.program, calls=calls_of(candidate)).outcome
-        for finding in outcome.findings:
+        result = replay(bundle, self.registry, program=candidate.program, calls=calls_of(candidate))
+        for finding in result.outcome.findings:
             if _is_alike(self.wanted, finding) and _shows_in_time(finding, candidate):
-                return Judged(finding, outcome)
+                return Judged(finding, result.outcome, _made(result.made))
         return None
+
+
+def _made(artifact: StageArtifact | None) -> Any:
+    if artifact is None:
+        return None
+    return artifact.callable() if artifact.program is None else artifact.program
 
 
 def as_bundle(bundle: Bundle, candidate: Candidate) -> Bundle:
@@ -120,7 +128,7 @@ def reduced(
     BundleError
         When there is no program to reduce, or its finding does not show each time.
     """
-    candidate = _start(bundle)
+    candidate = _start(bundle, registry)
     showing = Showing(bundle, registry, bundle.record.finding)
     shown = starts_failing(candidate, showing)
     if shown < STARTS:
@@ -137,7 +145,7 @@ def reduced(
     return made, showing
 
 
-def _start(bundle: Bundle) -> Candidate:
+def _start(bundle: Bundle, registry: Registry) -> Candidate:
     """Return the candidate that a search begins with: the program before the stage, or that of the module."""
     record, folder = bundle.record, bundle.folder
     if record.engine == AGREE:
@@ -152,12 +160,15 @@ def _start(bundle: Bundle) -> Candidate:
     calls = tuple(bundle.calls().series)
     if record.start == "program":
         return Candidate(bundle.program(), calls)
-    if bundle.mode.parent:
+    if not bundle.mode.parent:
+        return Candidate(_captured(bundle), calls)
+    program = program_before(bundle, registry)
+    if program is None:
         raise BundleError(
             f"{folder} has no program before {record.stage} to reduce ({'; '.join(record.left_out)}). Shorten forward() "
             "by hand, and run exportcheck replay after each change."
         )
-    return Candidate(_captured(bundle), calls)
+    return Candidate(program, calls)
 
 
 def _captured(bundle: Bundle) -> ExportedProgram:

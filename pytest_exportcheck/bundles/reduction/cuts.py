@@ -171,7 +171,7 @@ def replace_by_recorded(draft: Draft, nodes: Sequence[Node], recording: Recordin
 
 def put_instead(user: Node, node: Node, value: Any) -> None:
     """Put a number in the place of a node, in the arguments of one that uses it."""
-    user.args, user.kwargs = torch.fx.node.map_arg(  # type: ignore[assignment]
+    user.args, user.kwargs = torch.fx.node.map_arg(
         (user.args, user.kwargs), lambda given: value if given is node else given
     )
 

@@ -120,7 +120,7 @@ class Draft:
         for name, slot in self.slots.items():
             if slot.is_users:
                 self.slots[name] = Slot(slot.spec, (slot.values[number],))
-            elif slot.spec.target in state:
+            elif slot.spec.target is not None and slot.spec.target in state:
                 self.slots[name] = Slot(slot.spec, (_like(state[slot.spec.target], slot.values[0]),))
 
     def finished(self) -> Candidate:
@@ -185,7 +185,7 @@ class Draft:
         return ExportGraphSignature(inputs, outputs)
 
     def _call_signature(self, slots: Sequence[Slot]) -> ModuleCallSignature:
-        old = self._program.module_call_graph[0].signature
+        old: ModuleCallSignature | None = self._program.module_call_graph[0].signature
         users = [slot for slot in slots if slot.is_users]
         results = sum(kind.kind is OutputKind.USER_OUTPUT for kind in self.kinds)
         if not self.flat:
@@ -285,7 +285,7 @@ def _argument_of(node: Node, old: Any = None) -> Any:
     return ConstantArgument(node.name, val)
 
 
-def _used_ranges(graph: Graph, program: ExportedProgram) -> Mapping[Any, Any]:
+def _used_ranges(graph: Graph, program: ExportedProgram) -> dict[Any, Any]:
     """Return the range constraints of the symbols that the graph still has."""
     used: set[Any] = set()
     for node in graph.nodes:

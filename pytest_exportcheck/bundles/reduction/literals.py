@@ -51,7 +51,7 @@ def layout_of(value: torch.Tensor) -> Layout | None:
     conj = ".conj()" if conjugated else ""
     if given.is_contiguous():
         return Layout(given, conj, conjugated=conjugated)
-    order = tuple(sorted(range(given.dim()), key=lambda dim: -given.stride(dim)))
+    order = tuple(sorted(range(given.dim()), key=given.stride, reverse=True))
     base = given.permute(order)
     if not base.is_contiguous():
         return None

@@ -128,7 +128,7 @@ def _sliced(name: str, value: torch.Tensor, size_of: Callable[[tuple[str, int], 
         made = made.narrow(dim, 0, size_of((name, dim), size))
     if made.shape == value.shape:
         return value
-    made = made.clone(memory_format=torch.preserve_format)
+    made = made.conj().clone().conj() if made.is_conj() else made.clone(memory_format=torch.preserve_format)
     if isinstance(value, torch.nn.Parameter):
         return torch.nn.Parameter(made, requires_grad=value.requires_grad)
     return made.requires_grad_() if value.requires_grad else made

@@ -16,6 +16,7 @@ from pytest_exportcheck.bundles.reduction.recorded import Recording, record
 from pytest_exportcheck.describe.graph_inputs import writes_to_arguments
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.fingerprint import content_digest, digest_of, node_text, nodes_of
+from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.tensors import detached_clone, same_bits
 from pytest_exportcheck.harness.tensors.writes import write_back
 from pytest_exportcheck.records import Inputs
@@ -44,7 +45,7 @@ class Search:
     best: Candidate
     still_fails: StillFails
     budget: Budget
-    report: Callable[[str], None]
+    report: Callable[[str], object]
     tries: int = 0
     rejected: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -88,7 +89,8 @@ class Search:
         if self.spent:
             return False
         try:
-            made = make()
+            with quiet():
+                made = make()
             mark = _mark(made)
         except Exception:  # a cut that torch does not allow: the next one is tried
             self.rejected += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,9 @@ def dynamic_shapes_of(candidate: Candidate) -> ShapesText:
     for node in draft.graph.find_nodes(op="placeholder"):
         if draft.slots[node.name].is_users:
             val = node.meta.get("val")
-            sizes = enumerate(val.shape) if isinstance(val, torch.Tensor) and not val.is_nested else ()
+            sizes: Iterable[tuple[int, Any]] = (
+                enumerate(val.shape) if isinstance(val, torch.Tensor) and not val.is_nested else ()
+            )
             dims = [f"{dim}: {_text(size, names)}" for dim, size in sizes if isinstance(size, torch.SymInt)]
             shapes.append(f"{{{', '.join(dims)}}}" if dims else "None")
     if not names:

@@ -50,10 +50,12 @@ Spelling: TypeAlias = Mapping[str, int]
 
 
 def spellings_of(kind: str) -> list[str]:
-    """Return the functions that may be the same as an operator, the nicest first, and the operator itself last."""
+    """Return the functions that may be the same as an operator, the nicest first, and the operator itself
+    last; one that begins with a point is a method."""
     namespace, name, *_ = f"{kind}..".split(".")
     owners = (("torch.nn.functional", torch.nn.functional), ("torch", torch)) if namespace == "aten" else ()
     nicer = [f"{prefix}.{name}" for prefix, owner in owners if callable(getattr(owner, name, None))]
+    nicer += [f".{name}"] if owners and callable(getattr(torch.Tensor, name, None)) else []
     return [*nicer, f"torch.ops.{kind}"]
 
 
@@ -123,12 +125,17 @@ class _Writer:
             return f"{self.value(node.args[0])}.shape[{self.value(node.args[1])}]"
         if kind in _INFIX and self.spelling.get(kind, 0) == 0 and len(node.args) == 2 and not node.kwargs:
             return f"{self.value(node.args[0])} {_INFIX[kind]} {self.value(node.args[1])}"
+        function = spellings_of(kind)[self.spelling.get(kind, 0)]
         given = [self.value(each) for each in node.args]
-        given += [f"{name}={self.value(each)}" for name, each in node.kwargs.items()]
-        return f"{self._function(kind)}({', '.join(given)})"
-
-    def _function(self, kind: str) -> str:
-        return spellings_of(kind)[self.spelling.get(kind, 0)]
+        if function.startswith("."):
+            function = f"{given.pop(0)}{function}"
+        plain = not function.startswith("torch.ops.")
+        given += [
+            f"{name}={self.value(each)}"
+            for name, each in node.kwargs.items()
+            if not (plain and _is_default(name, each))
+        ]
+        return f"{function}({', '.join(given)})"
 
     def value(self, given: Any) -> str:
         if isinstance(given, Node):
@@ -178,6 +185,13 @@ class _Writer:
             returned = _returned(inner.graph.output_node())
             yield f"    return {writer.value(tuple(returned))}"
             yield ""
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Return True for an option of a factory that a capture writes out, though it is the default."""
+    if name == "device":
+        return bool(value == torch.device("cpu"))
+    return name in ("pin_memory", "layout") and value in (False, torch.strided)
 
 
 def source_of(program: ExportedProgram, spelling: Spelling) -> Source:

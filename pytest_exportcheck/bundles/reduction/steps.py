@@ -51,7 +51,7 @@ def reduce_candidate(
     *,
     origin: str = "",
     budget: Budget | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], object] = lambda _: None,
 ) -> Reduction:
     """Return the smallest program that was found to show the finding, which ``candidate`` shows.
 

@@ -51,10 +51,10 @@ def _inline(draft: Draft, node: Node, body: GraphModule) -> None:
         if each.op == "call_function":
             with draft.graph.inserting_before(node):
                 copies[each] = draft.graph.node_copy(each, lambda used: copies[used])
-    results = torch.fx.node.map_arg(body.graph.output_node().args[0], lambda used: copies[used])
+    results: Any = torch.fx.node.map_arg(body.graph.output_node().args[0], lambda used: copies[used])
     for user in list(node.users):
         if user.target is not operator.getitem:
             raise Unsuitable("a result that is not fetched")
-        user.replace_all_uses_with(results[user.args[1]])  # type: ignore[index]
+        user.replace_all_uses_with(results[user.args[1]])
         draft.graph.erase_node(user)
     draft.graph.erase_node(node)

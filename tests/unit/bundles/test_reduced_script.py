@@ -196,7 +196,9 @@ def test_a_nicer_spelling_is_used_where_the_capture_has_the_same_operator_only()
 
     candidate = candidate_of(Exact(), torch.ones(1, 2))
     made = respelled(candidate)
-    assert made.spelling["aten.layer_norm.default"] == 1  # torch.layer_norm: functional.layer_norm takes fewer arguments
+    assert (
+        made.spelling["aten.layer_norm.default"] == 1
+    )  # torch.layer_norm: functional.layer_norm takes fewer arguments
     assert module_text(candidate, made.spelling).endswith(
         "        layer_norm = torch.layer_norm(x, [2], None, None, 1e-05, False)\n        return layer_norm + x"
     )
