@@ -33,7 +33,7 @@ def total_text(before: int, after: int, tries: int, seconds: float, *, complete:
 
 def script_text(lines: int, engine: str) -> str:
     """Return the line about a script that shows the finding."""
-    needs = "torch alone" if not engine else f"torch and {engine.partition(':')[0]}"
+    needs = "torch only" if not engine else f"torch and {engine.partition(':')[0]}"
     return f"repro.py: {count(lines, 'line')}, needs {needs}, exits with 1"
 
 

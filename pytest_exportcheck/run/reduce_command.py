@@ -33,7 +33,7 @@ from pytest_exportcheck.run.replay_command import hooks_of
 def reduce_folder(
     folder: Path, out: Path | None, plugins: Sequence[str], budget: Budget, write: Callable[[str], object]
 ) -> Path:
-    """Reduce a bundle, write progress, and return the folder of the smaller one.
+    """Make a bundle smaller, write progress, and return the folder of the smaller one.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def reduce_folder(
 def reduce_bundle(
     bundle: Bundle, place: Path, registry: Registry, budget: Budget, write: Callable[[str], object]
 ) -> Path:
-    """Reduce a bundle with these engines, and return the folder of the smaller one.
+    """Make a bundle smaller with these engines, and return the folder of the smaller one.
 
     Raises
     ------

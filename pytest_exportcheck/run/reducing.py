@@ -121,7 +121,7 @@ def _shows_in_time(finding: Finding, candidate: Candidate) -> bool:
 def reduced(
     bundle: Bundle, registry: Registry, budget: Budget, write: Callable[[str], object]
 ) -> tuple[Reduction, Showing]:
-    """Reduce the program of a bundle.
+    """Make the program of a bundle smaller.
 
     Raises
     ------

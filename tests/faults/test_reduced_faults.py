@@ -72,7 +72,7 @@ def _reduce(fault: Fault, folder: Path) -> list[str]:
 @pytest.mark.parametrize("fault", [each for each in _FAULTS if each.id in _SOME], ids=lambda fault: fault.id)
 def test_a_reduced_bundle_still_fails_with_one_node(fault: Fault, tmp_path: Path) -> None:
     lines = _reduce(fault, tmp_path)
-    assert [each for each in lines if not each.startswith(" ")][0].split(" after ")[0].endswith("-> 1")
+    assert next(each for each in lines if not each.startswith(" ")).split(" after ")[0].endswith("-> 1")
 
 
 @pytest.mark.slow

@@ -147,8 +147,8 @@ def _absorbed(search: Search, names: Sequence[str]) -> bool:
 
 
 def replace_by_recorded(draft: Draft, nodes: Sequence[Node], recording: Recording) -> None:
-    """Let what uses the values of these nodes from outside of them use recorded ones: a tensor becomes an argument of
-    the program, a number becomes a number.
+    """Give recorded values to what uses the values of these nodes from outside of them: a tensor becomes an argument of
+    the program, a number stays a number.
     """
     inside = set(_with_parts(nodes))
     for node in [node for node in draft.graph.nodes if node in inside]:

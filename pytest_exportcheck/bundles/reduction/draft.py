@@ -100,7 +100,7 @@ class Draft:
         return tuple(self.graph.output_node().args[0])  # type: ignore[arg-type]
 
     def returns(self, values: Sequence[Any], kinds: Sequence[OutputSpec]) -> None:
-        """Let the graph return other values."""
+        """Set the values that the graph returns."""
         self.graph.output_node().args = (tuple(values),)
         self.kinds = list(kinds)
 

@@ -1,4 +1,4 @@
-"""Tensors as expressions of Python: a recipe, or its elements, and the layout in which they lie."""
+"""Tensors as expressions of Python: a recipe, or its elements, and the layout of the elements."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def make_static(search: Search) -> bool:
 
 
 def halve_sizes(search: Search) -> None:
-    """Halve the sizes of inputs and state, the largest first: all that are equal together, else those of one dim."""
+    """Make the sizes of inputs and state smaller, the largest first: all that are equal together, else those of one dim."""
     tried: set[Any] = set()
     while not search.spent:
         sizes = sorted({size for _, value in _tensors(Draft(search.best)) for size in value.shape}, reverse=True)
@@ -72,7 +72,7 @@ def _is_plain(slot: Slot) -> bool:
 
 
 def _resized(search: Search, size: int, new: int) -> bool:
-    """Try one size in place of another, wherever it occurs: in lists of sizes, or in all numbers, or in products."""
+    """Put one size in the place of another, wherever it occurs: in lists of sizes, or in all numbers, or in products."""
     ways: Sequence[_Numbers] = (
         lambda given: given,
         lambda given: [new if each == size else each for each in given] if isinstance(given, list) else given,

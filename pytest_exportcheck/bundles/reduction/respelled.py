@@ -13,7 +13,7 @@ from pytest_exportcheck.bundles.reduction.script import module_text
 from pytest_exportcheck.bundles.reduction.shapes_text import dynamic_shapes_of
 from pytest_exportcheck.bundles.reduction.spelling import Spelling, Unspeakable, spellings_of
 from pytest_exportcheck.describe.freeze import target_text
-from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.isolation import quiet, without_logs
 from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.harness.tensors import copy_tree
 
@@ -27,7 +27,7 @@ class Respelled:
 
 
 def respelled(candidate: Candidate) -> Respelled:
-    """Export the source of a program, with the nicest spelling of each operator for which the capture holds the same
+    """Capture the source of a program again, with the nicest spelling of each operator for which the capture holds the same
     operators.
 
     Raises
@@ -67,7 +67,7 @@ def _exported(candidate: Candidate, spelling: Spelling) -> Candidate | None:
     dynamic = eval(shapes.text, scope) if shapes.text else None
     args = copy_tree(candidate.calls[0].args)
     try:
-        with preserved_globals(), quiet():
+        with preserved_globals(), quiet(), without_logs():
             program = torch.export.export(scope["M"](), args, dynamic_shapes=dynamic)
     except Exception:  # torch in its own words: another spelling is tried
         return None

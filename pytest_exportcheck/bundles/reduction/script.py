@@ -1,4 +1,4 @@
-"""The script of a reduced finding: a module of a few lines, the stage, and what is expected and got; torch alone."""
+"""The script of a reduced finding: a module of a few lines, the stage, and what is expected and got; it needs torch only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_exportcheck.describe.operators import operator_facts
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a script shows: the ``title`` for its docstring, the finding, the stages up to the one that is at fault, and the engine.
+    """The content of a script: the ``title`` for its docstring, the finding, the stages up to the one that is at fault, and the engine.
 
     ``stage`` is its last stage; ``capture`` the one before all others. ``engine`` is ``module:name`` of another engine
     than torch's, whose object has the methods of the stages.
@@ -54,7 +54,7 @@ _SUPPORTED = ("outputs", "effects", "gradients", "stage")
 def can_script(subject: Subject) -> str:
     """Return why no script can be written for a finding; empty where one can."""
     if subject.check not in _SUPPORTED:
-        return f"a script of torch alone compares values, and the finding is about {subject.check}"
+        return f"a script that needs torch only compares values, and the finding is about {subject.check}"
     if subject.stage not in (*_EDGES, subject.capture):
         return f"the stage {subject.stage} is not one of torch.export"
     return ""
@@ -76,7 +76,7 @@ def scripts_of(candidate: Candidate, subject: Subject, spelling: Spelling) -> It
 
 
 def module_text(candidate: Candidate, spelling: Spelling) -> str:
-    """Return the source of the module alone."""
+    """Return the source of the module."""
     return "\n".join(_class(candidate, source_of(candidate.program, spelling)))
 
 

@@ -16,7 +16,7 @@ from pytest_exportcheck.bundles.reduction.recorded import Recording, record
 from pytest_exportcheck.describe.graph_inputs import writes_to_arguments
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.fingerprint import content_digest, digest_of, node_text, nodes_of
-from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.isolation import quiet, without_logs
 from pytest_exportcheck.harness.tensors import detached_clone, same_bits
 from pytest_exportcheck.harness.tensors.writes import write_back
 from pytest_exportcheck.records import Inputs
@@ -75,7 +75,7 @@ class Search:
         return node_count(self.best)
 
     def edit(self, change: Edit) -> bool:
-        """Try an edit of the best candidate, and adopt the result if it still shows the finding."""
+        """Make an edit of the best candidate, and adopt the result if it still shows the finding."""
 
         def edited() -> Candidate:
             draft = Draft(self.best)
@@ -85,11 +85,11 @@ class Search:
         return self.offer(edited)
 
     def offer(self, make: Callable[[], Candidate]) -> bool:
-        """Try a candidate, and adopt it if it still shows the finding. One that was tried before is not tried again."""
+        """Judge a candidate, and adopt it if it still shows the finding. One that was tried before is not tried again."""
         if self.spent:
             return False
         try:
-            with quiet():
+            with quiet(), without_logs():
                 made = make()
             mark = _mark(made)
         except Exception:  # a cut that torch does not allow: the next one is tried
