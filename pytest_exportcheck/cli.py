@@ -64,6 +64,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     replay = commands.add_parser("replay", help="run the findings of bundles (--exportcheck-repro-dir) again")
     replay.add_argument("folders", type=Path, metavar="FOLDER", nargs="+", help="the bundles to replay")
     replay.add_argument("-p", dest="plugins", metavar="PLUGIN", action="append", default=[], help=_PLUGIN)
+    replay.add_argument(
+        "--without-weights",
+        action="store_true",
+        help="give bundles that still fail random weights, if they still fail with them, and say whether that is so",
+    )
     replay.set_defaults(run=_replay)
     reduce = commands.add_parser("reduce", help="shrink a bundle to a script of a few lines that shows its finding")
     reduce.add_argument("folder", type=Path, metavar="FOLDER", help="the bundle, which stays as it is")
@@ -109,7 +114,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 def _replay(chosen: argparse.Namespace) -> int:
     from pytest_exportcheck.run.replay_command import replayed
 
-    return replayed(chosen.folders, chosen.plugins, lambda line: print(_shown(line)))
+    return replayed(chosen.folders, chosen.plugins, _print, drop_weights=chosen.without_weights)
 
 
 def _reduce(chosen: argparse.Namespace) -> int:
@@ -133,6 +138,10 @@ def _schema(_: argparse.Namespace) -> int:
 
     print(json_schema().decode(), end="")
     return 0
+
+
+def _print(line: str) -> None:
+    print(_shown(line))
 
 
 def _shown(line: str) -> str:

@@ -28,13 +28,13 @@ def write_folder(parent: Path, name: str, nodeid: str, fill: Callable[[Path], No
     BundleError
         When the folder cannot be written.
     """
-    beside = parent / f".{name[:40]}.{secrets.token_hex(4)}.tmp"
+    beside = folder_beside(parent / name)
     try:
         beside.mkdir(parents=True)
         fill(beside)
         for _ in range(_TRIES):
             place = _place(parent, name, nodeid)
-            if _moved(beside, place):
+            if move(beside, place):
                 return place
         raise BundleError(f"no bundle is written for {nodeid}: {parent} changes at the same time. Run it again.")
     except OSError as error:
@@ -73,7 +73,12 @@ def _is_free(place: Path, nodeid: str) -> bool:
     return bool(found == nodeid)
 
 
-def _moved(beside: Path, place: Path) -> bool:
+def folder_beside(place: Path) -> Path:
+    """Return a hidden folder to fill before it is moved to its place."""
+    return place.with_name(f".{place.name[:40]}.{secrets.token_hex(4)}.tmp")
+
+
+def move(beside: Path, place: Path) -> bool:
     """Move a folder to its place, in place of the one that is there; False where another one appeared at the same
     time.
     """

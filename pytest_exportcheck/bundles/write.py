@@ -13,6 +13,7 @@ import msgspec
 import torch
 from torch.export import ExportedProgram
 
+from pytest_exportcheck.bundles.draft import add_report
 from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.bundles.folder import (
     ENVIRONMENT,
@@ -107,6 +108,8 @@ def write_bundle(
             target = folder / SOURCE / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+        if begin.module is not None and failure.mode.parent is None and failure.finding.change == "raised":
+            add_report(folder)
 
     parts = name or outcome.case, outcome.engine, outcome.mode
     return Written(write_folder(parent, folder_name(*parts), outcome.nodeid, fill), record)

@@ -267,6 +267,12 @@ def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     return capture
 
 
+def draft_report(module: Any, args: Any, kwargs: Any, shapes: Any) -> str:
+    """Return the report of ``torch.export.draft_export``, which the program has under a private name only (2.13)."""
+    program: Any = torch.export.draft_export(module, args, kwargs, dynamic_shapes=shapes)
+    return str(program._report)
+
+
 def refusals_of_capture() -> tuple[type[Exception], ...]:
     """Return the errors in which torch's tracing refuses a model; none of them has a public name (2.13)."""
     from torch._dynamo.exc import UserError

@@ -24,7 +24,7 @@ def contents_text(record: BundleRecord) -> str:
     held = {
         "program": f"the program before {record.stage}",
         "module": "the module",
-        "nothing": "the program after the capture; it cannot be replayed",
+        "nothing": "the program after the capture, which cannot be replayed",
     }[record.start]
     weights = size_text(record.weight_bytes) if record.weights == "the model's" else "random ones"
     sources = len(record.module.files) if record.module else 0
@@ -34,7 +34,11 @@ def contents_text(record: BundleRecord) -> str:
 
 def written_text(record: BundleRecord, folder: str) -> str:
     """Return the line for the terminal about a bundle that was written."""
-    return f"bundle {folder}: {contents_text(record)}. To run it again: exportcheck replay {folder}"
+    command = f"python {folder}/repro.py" if record.start == "nothing" else f"exportcheck replay {folder}"
+    return f"bundle {folder}: {contents_text(record)}. To run it again: {command}"
+
+
+_REPLAY = "- `exportcheck replay .` runs the stage with all checks of pytest-exportcheck"
 
 
 def readme_text(record: BundleRecord) -> str:
@@ -48,7 +52,7 @@ def readme_text(record: BundleRecord) -> str:
         f"This folder contains {contents_text(record)}. Share it only if you may share these.",
         "",
         "- `python repro.py` runs the stage and prints expected and got; exit status 1 while it fails, 0 when it does not",
-        "- `exportcheck replay .` runs the stage with all checks of pytest-exportcheck",
+        *([_REPLAY] if record.start != "nothing" else []),
         "- `finding.json` and `environment.json` say what was found, and where",
         *(f"- not included: {each}" for each in record.left_out),
         "",
@@ -91,3 +95,10 @@ def environment_text(was: RunSettings, now: RunSettings) -> str:
     pairs = {"torch": (was.torch, now.torch), "pytest-exportcheck": (was.exportcheck, now.exportcheck)}
     changed = [f"{name} {old} (here: {new})" for name, (old, new) in pairs.items() if old != new]
     return f"  recorded with {', '.join(changed)}" if changed else ""
+
+
+def weights_text(record: BundleRecord, *, done: bool) -> str:
+    """Return what became of the weights of a bundle."""
+    if done:
+        return "  its weights are random ones now: the finding remains with them"
+    return f"  its weights ({size_text(record.weight_bytes)}) are kept: with random ones the finding does not remain"

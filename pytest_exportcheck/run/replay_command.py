@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +10,10 @@ import pytest
 import torch
 
 from pytest_exportcheck import __version__
-from pytest_exportcheck.bundles.read import read_bundle
+from pytest_exportcheck.bundles.read import Bundle, read_bundle
+from pytest_exportcheck.bundles.weights import without_weights
 from pytest_exportcheck.errors import BundleError, ExportcheckError
-from pytest_exportcheck.reports.bundles import environment_text, replay_lines, verdict_text
+from pytest_exportcheck.reports.bundles import environment_text, replay_lines, verdict_text, weights_text
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.replay import Verdict, registry_for, replay
@@ -25,34 +23,21 @@ STATUS: Mapping[Verdict, int] = {"fixed": 0, "still fails": 1, "fails differentl
 NOT_REPLAYED = 3
 
 
-def replayed(folders: Sequence[Path], plugins: Sequence[str], write: Callable[[str], object]) -> int:
-    """Replay bundles, write what they show, and return the exit status."""
-    if len(folders) > 1:
-        return max(_in_a_process(folder, plugins, write) for folder in folders)
+def replayed(
+    folders: Sequence[Path], plugins: Sequence[str], write: Callable[[str], object], *, drop_weights: bool = False
+) -> int:
+    """Replay bundles, write what they show, and return the exit status. ``drop_weights``: give those that still fail
+    random weights, where they then fail too.
+    """
     try:
         registry = registry_for(hooks_of(plugins))
     except ExportcheckError as error:
         write(f"exportcheck: {error}")
         return NOT_REPLAYED
-    return _replayed(folders[0], registry, write)
+    return max(_replayed(folder, registry, write, drop_weights) for folder in folders)
 
 
-def _in_a_process(folder: Path, plugins: Sequence[str], write: Callable[[str], object]) -> int:
-    """Replay one of several bundles in a separate process: they may hold modules of the same names."""
-    named = [word for plugin in plugins for word in ("-p", plugin)]
-    command = [sys.executable, "-m", "pytest_exportcheck.cli", "replay", *named, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    for line in result.stdout.splitlines():
-        write(line)
-    if 0 <= result.returncode <= NOT_REPLAYED:
-        return result.returncode
-    last = (result.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-    write(f"exportcheck: {folder}: the process ended with status {result.returncode}: {last}")
-    return NOT_REPLAYED
-
-
-def _replayed(folder: Path, registry: Registry, write: Callable[[str], object]) -> int:
+def _replayed(folder: Path, registry: Registry, write: Callable[[str], object], drop_weights: bool) -> int:
     try:
         bundle = read_bundle(folder)
         result = replay(bundle, registry)
@@ -66,7 +51,17 @@ def _replayed(folder: Path, registry: Registry, write: Callable[[str], object]) 
     text = environment_text(was, replace(was, torch=str(torch.__version__), exportcheck=__version__))
     if text:
         write(text)
+    if drop_weights and result.verdict == "still fails":
+        write(_dropped(bundle, registry))
     return STATUS[result.verdict]
+
+
+def _dropped(bundle: Bundle, registry: Registry) -> str:
+    try:
+        done = without_weights(bundle, lambda other: replay(other, registry).verdict == "still fails")
+    except ExportcheckError as error:
+        return f"exportcheck: {error}"
+    return weights_text(bundle.record, done=done)
 
 
 def hooks_of(plugins: Sequence[str]) -> Hooks:

@@ -6,20 +6,35 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.declare import case_of, globs
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
+from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options, settings
 from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.run.runner import Runner
+from pytest_exportcheck.session.bundles import BundleWriter, with_identity
+from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.reproduce import command, id_from_here
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """The outcome of one mode, the line about its bundle, and its live objects where pdb will show them."""
+
+    outcome: Outcome
+    bundle: str = ""
+    failure: Failure | None = None
 
 
 class Exportcheck:
@@ -89,16 +104,21 @@ class Exportcheck:
             if fuzz is not None and fuzz < 1:
                 raise DeclarationError(f"fuzz takes a number of examples, at least 1, got {fuzz!r}.")
             chosen = {"modes": globs("modes", modes or (), origin), "engines": globs("engines", engines or (), origin)}
+            options = settings(self._config, **chosen, fuzz=fuzz)
             with _same_mode(module):
-                outcomes = self._outcomes(declared(), settings(self._config, **chosen, fuzz=fuzz))
+                judged = self._judged(declared(), options)
         except ExportcheckError as error:  # a reader needs the message, not the place in the plugin that raised it
             raise error.with_traceback(None) from None
-        failing = [outcome for outcome in outcomes if outcome.status.fails]
+        outcomes = [each.outcome for each in judged]
+        failing = [each for each in judged if each.outcome.status.fails]
         if failing:
-            raise AssertionError(self._text(failing, len(outcomes), settings(self._config)))
+            failed = AssertionError(self._text(failing, len(outcomes), settings(self._config)))
+            first = next((each.failure for each in failing if each.failure), None)
+            del judged, failing  # live objects stay only at the prompt of pdb
+            stop_with(failed, first)
         return outcomes
 
-    def _outcomes(self, case: Case, options: Options) -> list[Outcome]:
+    def _judged(self, case: Case, options: Options) -> list[_Judged]:
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)
@@ -114,16 +134,29 @@ class Exportcheck:
             raise DeclarationError(f"no engine of {names} runs any mode of {', '.join(options.modes)}.")
         runner = registry.runner(options)
         runner.select(planned)
-        return [runner.run(*each) for each in planned]
+        bundles = BundleWriter(self._config, options) if options.repro_dir else None
+        return [self._one(runner, each, bundles) for each in planned]
 
-    def _text(self, failing: Sequence[Outcome], number: int, options: Options) -> str:
+    def _one(self, runner: Runner, item: tuple[Case, str, Mode], bundles: BundleWriter | None) -> _Judged:
+        """Run one mode; keep its live objects for pdb only."""
+        failures: list[Failure] = []
+        at_prompt = announce(self._config)
+        outcome = runner.judge(*item, failures.append if bundles or at_prompt else None).outcome
+        line = ""
+        if bundles and failures:
+            line = bundles.written(failures[0], with_identity(outcome, self._item.nodeid), test=self._item.name)
+        return _Judged(outcome, line, failures[0] if failures and at_prompt else None)
+
+    def _text(self, failing: Sequence[_Judged], number: int, options: Options) -> str:
         reproduce = command(self._config, options.arguments[1:], id_from_here(self._item))  # without --exportcheck
         parts = [f"{len(failing)} of {number} modes failed"]
-        for outcome in failing:
+        among = [each.outcome for each in failing]
+        for outcome, each in zip(among, failing, strict=True):
             parts += [
                 "",
                 f"{outcome.case}[{outcome.engine}-{outcome.mode}]",
-                failure_text(outcome, reproduce=reproduce, among=failing),
+                failure_text(outcome, reproduce=reproduce, among=among),
+                *([each.bundle] if each.bundle else []),
             ]
         return "\n".join(parts)
 

@@ -27,6 +27,7 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.session.bundles import BundleWriter
+from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.relative_paths import RelativePaths
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
 from pytest_exportcheck.session.selection import named_by
@@ -93,7 +94,8 @@ class CaseItem(pytest.Item):
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
         failures: list[Failure] = []
-        failed = failures.append if session.bundles else None
+        at_prompt = announce(self.config)
+        failed = failures.append if session.bundles or at_prompt else None
         judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode, failed))
         outcome = judgement.outcome
         if session.options.update_expectations:
@@ -112,7 +114,7 @@ class CaseItem(pytest.Item):
             pytest.xfail(printable(outcome.reason))
             raise CheckFailed(outcome)  # under --runxfail
         if outcome.status.fails:
-            raise CheckFailed(outcome)
+            stop_with(CheckFailed(outcome), failures.pop() if failures and at_prompt else None)
         if not outcome.status.judged:
             raise pytest.skip.Exception(printable(outcome.reason), _use_item_location=True)
 
