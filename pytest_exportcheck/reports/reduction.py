@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.reports.lines import count
-from pytest_exportcheck.reports.wording import kind_of, text_of
-
-
-def start_text(finding: Finding, stage: str, nodes: int) -> str:
-    """Return the line that names the finding before the search."""
-    return f"{finding.check}: {finding.place}: {kind_of(finding)} at {stage}, in a program of {count(nodes, 'node')}"
+from pytest_exportcheck.reports.wording import kind_of
 
 
 def gone_text(folder: str, shown: int, tries: int) -> str:
@@ -42,9 +39,22 @@ def loaded_script_text(reason: str) -> str:
     return f"repro.py loads program.pt2: {reason}"
 
 
+#: Stages in torch's own words.
+_STAGES: Mapping[str, str] = {
+    "decompose": "run_decompositions()",
+    "serdes": "torch.export.save and load",
+    "retrace": "a second torch.export.export",
+    "unflatten": "torch.export.unflatten",
+    "nonstrict": "torch.export.export",
+    "strict": "torch.export.export(strict=True)",
+    "nonstrict_postdispatch": "a capture with pre_dispatch=False",
+    "strict_postdispatch": "a strict capture with pre_dispatch=False",
+}
+
+
 def title_of(finding: Finding, stage: str, version: str) -> str:
     """Return the first line of a script: the finding in a few words, with the stage and the version of torch."""
-    return f"{finding.check}: {kind_of(finding)} after {stage} (torch {version})"
+    return f"{finding.check}: {kind_of(finding)} after {_STAGES.get(stage, stage)} (torch {version})"
 
 
 def capture_text(possible: bool) -> str:
@@ -58,8 +68,3 @@ def capture_text(possible: bool) -> str:
         "the finding depends on the source of the model: the operators that torch captures of it do not show the finding "
         "when they are captured again. Shorten forward() by hand, and run exportcheck replay after each change."
     )
-
-
-def sameness_text(finding: Finding) -> str:
-    """Return the whole text of a finding in a line, for the README of the reduced bundle."""
-    return " ".join(text_of(finding).split())

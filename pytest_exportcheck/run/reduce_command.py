@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -13,21 +14,25 @@ import torch
 from pytest_exportcheck import __version__
 from pytest_exportcheck.bundles.folder import ENVIRONMENT, FINDING, INPUTS, README, SCRIPT, write_folder
 from pytest_exportcheck.bundles.inputs import saved_calls
+from pytest_exportcheck.bundles.modules import SOURCE, STATE
 from pytest_exportcheck.bundles.programs import PROGRAM, saved_program
 from pytest_exportcheck.bundles.read import Bundle, read_bundle
 from pytest_exportcheck.bundles.reduction.draft import Candidate
 from pytest_exportcheck.bundles.reduction.search import Budget
 from pytest_exportcheck.bundles.script import script_of
 from pytest_exportcheck.errors import BundleError
-from pytest_exportcheck.records import BundleEnvironment, BundleRecord, Outcome
+from pytest_exportcheck.records import BundleEnvironment, BundleRecord, Outcome, Start, StoredModule
 from pytest_exportcheck.reports.bundles import readme_text
 from pytest_exportcheck.reports.encoding import simple_types
 from pytest_exportcheck.reports.reduction import loaded_script_text, script_text, total_text
 from pytest_exportcheck.run.reduced_script import Script, script_for
-from pytest_exportcheck.run.reducing import Judged, as_bundle, calls_of, place_for, reduced
+from pytest_exportcheck.run.reducing import Judged, Showing, as_bundle, calls_of, place_for, reduced
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.replay import engine_of, registry_for
 from pytest_exportcheck.run.replay_command import hooks_of
+
+#: The name of the module that has the source of the reduced program.
+_MODULE = "reduced"
 
 
 def reduce_folder(
@@ -64,27 +69,61 @@ def reduce_bundle(
     if judged is None:
         raise BundleError(f"{bundle.folder}: the finding is flaky: the smallest program shows it no longer.")
     script = script_for(made.candidate, showing, engine_of(bundle, registry))
-    written = _written(place, bundle, made.candidate, judged, script)
+    written = _written(place, showing, made.candidate, judged, script)
     lines = len(script.text.splitlines())
     write(script_text(lines, script.engine) if script.text else loaded_script_text(script.reason))
     return written
 
 
-def _written(place: Path, bundle: Bundle, candidate: Candidate, judged: Judged, script: Script) -> Path:
+@dataclass(frozen=True)
+class _Begin:
+    """What a replay of the reduced bundle begins with, and the files for that."""
+
+    start: Start
+    content: Mapping[str, bytes]
+    module: StoredModule | None = None
+    left_out: tuple[str, ...] = ()
+
+
+def _begin(candidate: Candidate, showing: Showing, script: Script) -> _Begin:
+    """Choose the program where it survives being saved, else the module of the script."""
+    try:
+        content = {PROGRAM: saved_program(candidate.program)}
+        again = Candidate(torch.export.load(io.BytesIO(content[PROGRAM])), candidate.calls)
+        if showing.judged(again) is not None:
+            return _Begin("program", content)
+        problem = "the finding is not there with a program that was saved and loaded"
+    except Exception as error:  # torch in its own words
+        content, problem = {}, f"the program cannot be saved ({type(error).__name__})"
+    if not script.text:
+        return _Begin("nothing", content, left_out=(f"a replay: {problem}",))
+    empty = io.BytesIO()
+    torch.save({}, empty)
+    source = f"import torch\n\n\n{script.module}\n".encode()
+    files = {STATE: empty.getvalue(), f"{SOURCE}/{_MODULE}.py": source}
+    return _Begin("module", files, StoredModule(factory=f"{_MODULE}:M", files=(f"{_MODULE}.py",)))
+
+
+def _written(place: Path, showing: Showing, candidate: Candidate, judged: Judged, script: Script) -> Path:
     """Write the reduced bundle, in place of one of the same item."""
-    record = _record(as_bundle(bundle, candidate).record, candidate, judged, script)
+    bundle, begin = showing.bundle, _begin(candidate, showing, script)
     inputs, remark = saved_calls(calls_of(candidate))
+    record = _record(as_bundle(bundle, candidate).record, candidate, judged, script)
+    left_out = tuple(filter(None, (*record.left_out, *begin.left_out, remark)))
+    record = replace(record, start=begin.start, module=begin.module, left_out=left_out)
+    environment = _environment(bundle.environment)
     content = {
-        PROGRAM: saved_program(candidate.program),
+        **begin.content,
         INPUTS: inputs,
-        FINDING: _json(replace(record, left_out=tuple(filter(None, (*record.left_out, remark))))),
-        ENVIRONMENT: _json(_environment(bundle.environment)),
+        FINDING: _json(record),
+        ENVIRONMENT: _json(environment),
         README: readme_text(record).encode(),
-        SCRIPT: (script.text or script_of(record, bundle.environment, judged.made)).encode(),
+        SCRIPT: (script.text or script_of(record, environment, judged.made)).encode(),
     }
 
     def fill(folder: Path) -> None:
         for file, data in content.items():
+            (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_bytes(data)
 
     return write_folder(place.parent, place.name, record.outcome.nodeid, fill)

@@ -17,7 +17,7 @@ import torch
 from pytest_exportcheck.bundles.modules import name_of
 from pytest_exportcheck.bundles.reduction.draft import Candidate
 from pytest_exportcheck.bundles.reduction.respelled import respelled
-from pytest_exportcheck.bundles.reduction.script import Subject, can_script, scripts_of
+from pytest_exportcheck.bundles.reduction.script import Subject, can_script, module_text, scripts_of
 from pytest_exportcheck.bundles.reduction.spelling import Unspeakable
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.engines.torch_export import TorchExport
@@ -33,9 +33,11 @@ _SECONDS = 300
 
 @dataclass(frozen=True)
 class Script:
-    """A script that shows the finding, or the reason why there is none. ``engine`` is what it imports besides torch."""
+    """A script that shows the finding, or the reason why there is none. ``module`` is the source of its
+    module, ``engine`` what it imports besides torch."""
 
     text: str = ""
+    module: str = ""
     engine: str = ""
     reason: str = ""
 
@@ -56,7 +58,7 @@ def script_for(candidate: Candidate, showing: Showing, engine: Engine) -> Script
             return Script(reason="torch captures another program of its source, which does not show the finding")
         for text in scripts_of(candidate, subject, again.spelling):
             if _fails(text) and _exits_with_one(text):
-                return Script(text, imported)
+                return Script(text, module_text(candidate, again.spelling), imported)
     except Unspeakable as error:
         return Script(reason=f"it has no plain source ({error})")
     return Script(reason="a script of its source does not show the finding")

@@ -77,7 +77,7 @@ def hooks_of(plugins: Sequence[str]) -> Hooks:
     for name in plugins:
         try:
             manager.import_plugin(name)
-        except ImportError as error:
+        except (ImportError, pytest.UsageError) as error:
             raise BundleError(
                 f"-p {name}: the plugin cannot be imported ({error}). Name a module on Python's path."
             ) from error

@@ -84,6 +84,8 @@ def _recipes(shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[Recipe]:
         plain = of_dtype if dtype is not torch.int64 else ""
         reshaped = "" if len(shape) == 1 else f".reshape({size})"
         yield Recipe(f"torch.arange({end}{plain}){reshaped}", torch.arange(end, dtype=dtype).reshape(shape))
+    if dtype is torch.complex64:
+        yield Recipe(f"torch.full({shape}, 1j)", torch.full(shape, 1j))
     if dtype.is_floating_point or dtype.is_complex:
         for seed in range(_SEEDS):
             drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from pytest_exportcheck.bundles.reduction.search import Search
 def plain_values(search: Search) -> None:
     """Replace the values of the inputs and of the state by plainer ones, one after the other."""
     for name in list(Draft(search.best).slots):
-        for plain in _plainer(Draft(search.best).slots[name].values[0]):
+        for plain in zip(*map(_plainer, Draft(search.best).slots[name].values), strict=False):
             if search.edit(lambda draft, name=name, plain=plain: _set(draft, name, plain)):  # type: ignore[misc]
                 break
 
@@ -31,12 +31,16 @@ def _plainer(value: Any) -> Iterator[torch.Tensor]:
         yield from (layout.of((base * scale).round() / scale) for scale in (1, 10, 100))
 
 
-def _set(draft: Draft, name: str, plain: torch.Tensor) -> None:
+def _set(draft: Draft, name: str, plain: Sequence[torch.Tensor]) -> None:
+    """Set the values of an input in each call, or the value of the state."""
     slot = draft.slots[name]
-    old = slot.values[0]
+    draft.slots[name] = Slot(slot.spec, tuple(map(_made, plain, slot.values)))
+
+
+def _made(plain: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
     made = plain.clone(memory_format=torch.preserve_format) if not plain.is_conj() else plain
     if isinstance(old, torch.nn.Parameter):
         made = torch.nn.Parameter(made, requires_grad=old.requires_grad)
     elif old.requires_grad:
         made.requires_grad_()
-    draft.slots[name] = Slot(slot.spec, (made,) * len(slot.values))
+    return made

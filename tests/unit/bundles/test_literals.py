@@ -28,6 +28,7 @@ _SEEDED = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
         (torch.tensor([0.1], dtype=torch.float64), "torch.tensor([0.1], dtype=torch.float64)"),
         (torch.tensor([float("inf"), float("nan")]), 'torch.tensor([float("inf"), float("nan")])'),
         (torch.tensor([1 + 2j]), "torch.tensor([(1+2j)])"),
+        (torch.full((2,), 1j), "torch.full((2,), 1j)"),
         (torch.tensor([1 + 2j, 3 + 1j]).conj(), "torch.tensor([(1+2j), (3+1j)]).conj()"),
         (torch.arange(6.0).reshape(2, 3).t(), "torch.arange(6.0).reshape(2, 3).t()"),
         (
