@@ -25,7 +25,7 @@ LIMIT = 120.0
 
 
 def add_report(folder: Path) -> None:
-    """Let another process write the report; there is none where that process fails, ends or takes too long."""
+    """Run another process that writes the report; there is none where that process fails, ends or takes too long."""
     path = os.pathsep.join(filter(None, sys.path))
     command = [sys.executable, "-m", __name__, str(folder)]
     try:

@@ -33,7 +33,7 @@ def script_of(record: BundleRecord, environment: BundleEnvironment, made: Any) -
 
 
 def _needed(record: BundleRecord) -> str:
-    """Return the packages that a replay needs in addition to torch, for what torch alone cannot show; empty otherwise."""
+    """Return the packages that a replay needs in addition to torch, for what torch cannot show; empty where torch can."""
     mode, finding = Mode.parse(record.mode), record.finding
     if record.engine not in (_ENGINE, "reference"):
         return f"pytest-exportcheck and the plugin that adds the engine {record.engine}: python repro.py -p PLUGIN"

@@ -1,4 +1,4 @@
-"""The parts of ``repro.py`` that run alone: text, because a script of a bundle imports nothing of this package. Words
+"""The parts of ``repro.py`` that need torch only, as text: a script of a bundle imports nothing of this package. Words
 between ``@`` are replaced.
 """
 
@@ -60,7 +60,7 @@ def build():
             tensor = tensor[ast.literal_eval(key)]
         with torch.no_grad():
             tensor.copy_(value)
-    return module if TRAIN is None else module.train(TRAIN)
+    return module.train(TRAIN) if TRAIN in (True, False) else module
 '''
 
 PICKLED = '''
@@ -280,18 +280,16 @@ LOOKED_AT = """
 captured = HERE / "captured.pt2"
 expected = torch.load(HERE / "expected.pt", weights_only=False) if (HERE / "expected.pt").exists() else []
 calls = torch.load(HERE / "inputs.pt", weights_only=False)["calls"]
-run = torch.export.load(captured).module() if captured.exists() else None
+runs = [torch.export.load(captured).module()] if captured.exists() else []
 failed = not captured.exists()
 for number, values in enumerate(expected):
     print(f"expected: {values}")
-    if run is None:
-        continue
-    torch.manual_seed(SEED + number)
-    got = run(*calls[number]["args"], **calls[number]["kwargs"])
-    leaves = torch.utils._pytree.tree_leaves(got)
-    print(f"got:      {leaves}")
-    pairs = zip(values.values(), leaves)
-    failed |= any(isinstance(one, torch.Tensor) and not torch.equal(one, other) for one, other in pairs)
+    for run in runs:
+        torch.manual_seed(SEED + number)
+        leaves = pytree.tree_leaves(run(*calls[number]["args"], **calls[number]["kwargs"]))
+        print(f"got:      {leaves}")
+        pairs = zip(values.values(), leaves)
+        failed |= any(isinstance(one, torch.Tensor) and not torch.equal(one, other) for one, other in pairs)
 print(f"recorded: {RECORDED}")
 sys.exit(1 if failed else 0)
 """

@@ -70,7 +70,7 @@ def _replace_weights(folder: Path) -> None:
 
 @torch.no_grad()
 def _fill(values: Iterable[object], generator: torch.Generator) -> None:
-    """Fill tensors of floating point with numbers from 0.1 to 1: a variance must be positive."""
+    """Set the elements of tensors of floating point to numbers from 0.1 to 1: a variance must be positive."""
     for each in values:
         if isinstance(each, torch.Tensor) and (each.is_floating_point() or each.is_complex()):
             drawn = torch.rand(each.shape, generator=generator) * 0.9 + 0.1

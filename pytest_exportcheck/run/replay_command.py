@@ -26,7 +26,7 @@ NOT_REPLAYED = 3
 def replayed(
     folders: Sequence[Path], plugins: Sequence[str], write: Callable[[str], object], *, drop_weights: bool = False
 ) -> int:
-    """Replay bundles, write what they show, and return the exit status. ``drop_weights``: give those that still fail
+    """Run bundles again, write what they show, and return the exit status. ``drop_weights``: those that still fail get
     random weights, where they then fail too.
     """
     try:
@@ -57,6 +57,8 @@ def _replayed(folder: Path, registry: Registry, write: Callable[[str], object], 
 
 
 def _dropped(bundle: Bundle, registry: Registry) -> str:
+    if not bundle.record.weight_bytes:
+        return "  it has no weights"
     try:
         done = without_weights(bundle, lambda other: replay(other, registry).verdict == "still fails")
     except ExportcheckError as error:
@@ -76,7 +78,7 @@ def hooks_of(plugins: Sequence[str]) -> Hooks:
     manager.load_setuptools_entrypoints("pytest11")
     for name in plugins:
         try:
-            manager.import_plugin(name)
+            manager.import_plugin(name, consider_entry_points=True)
         except (ImportError, pytest.UsageError) as error:
             raise BundleError(
                 f"-p {name}: the plugin cannot be imported ({error}). Name a module on Python's path."

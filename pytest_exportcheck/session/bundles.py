@@ -34,7 +34,7 @@ class BundleWriter:
         """Write the folder of a failing item, and return the line that says what is in it, or why there is none.
         ``test`` is the name of the test that used the fixture.
         """
-        name = f"{test}-{outcome.case}" if test else ""
+        name, outcome = f"{test}-{outcome.case}" if test else "", self._paths.of_outcome(outcome)
         try:
             written = write_bundle(self._folder, failure, outcome, self._environment(), name=name)
         except BundleError as error:

@@ -20,7 +20,7 @@ from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.harness.isolation import stopped_text
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.records import Case, Origin, Outcome, Status
+from pytest_exportcheck.records import Case, Judgement, Origin, Outcome, Status
 from pytest_exportcheck.reports.encoding import printable
 from pytest_exportcheck.reports.failure import failure_text, summary_line
 from pytest_exportcheck.run.hooks import Hooks
@@ -93,18 +93,13 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         session = self.config.stash[SESSION]
-        failures: list[Failure] = []
-        at_prompt = announce(self.config)
-        failed = failures.append if session.bundles or at_prompt else None
-        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode, failed))
+        judgement, failure = self._judged(session)
         outcome = judgement.outcome
         if session.options.update_expectations:
             store = session.expectations
             self.delta = delta_of(judgement, self.case_path, store.partial)
             outcome = accepted(judgement, store.file.path, store.partial)
         outcome = self.outcome = self._identified(outcome)
-        if session.bundles and failures and outcome.status is Status.FAILED:
-            self.bundle = session.bundles.written(failures[0], outcome)
         if judgement.statistics:
             self.hypothesis_statistics = judgement.statistics  # hypothesis's own plugin shows it
         _, problems = session.hooks.gather("exportcheck_outcome", self.path, outcome=outcome)
@@ -114,9 +109,22 @@ class CaseItem(pytest.Item):
             pytest.xfail(printable(outcome.reason))
             raise CheckFailed(outcome)  # under --runxfail
         if outcome.status.fails:
-            stop_with(CheckFailed(outcome), failures.pop() if failures and at_prompt else None)
+            stop_with(CheckFailed(outcome), failure)
         if not outcome.status.judged:
             raise pytest.skip.Exception(printable(outcome.reason), _use_item_location=True)
+
+    def _judged(self, session: Session) -> tuple[Judgement, Failure | None]:
+        """Judge the item, and write the bundle of one that fails. The live objects are returned only if pdb will show
+        them: pytest keeps the frame that raises until the next item.
+        """
+        failures: list[Failure] = []
+        at_prompt = announce(self.config)
+        failed = failures.append if session.bundles or at_prompt else None
+        judgement = self._paths.of_judgement(session.runner.judge(self.case, self.engine, self.mode, failed))
+        failing = judgement.outcome.status is Status.FAILED and not session.options.update_expectations
+        if session.bundles and failures and failing:
+            self.bundle = session.bundles.written(failures[0], self._identified(judgement.outcome))
+        return judgement, failures[0] if failures and at_prompt else None
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, CheckFailed):

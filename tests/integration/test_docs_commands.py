@@ -11,6 +11,7 @@ import glob
 import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -24,8 +25,10 @@ import torch
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.cli import main
+from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.reports.json_report import encoded
 from pytest_exportcheck.sources import cases_from
+from tests.unit.bundles_of import Shifting, bundle_of, doubled
 from tests.unit.reports_of import item, report
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +43,13 @@ NOT_RUN = {
 }
 #: What a page writes in place of a name.
 STANDINS = {"NAME": "outputs", "ID": "serdes-str-output", "FILE": "net.pt2", "FILE.pt2": "net.pt2", "OUT": "all.json"}
-STANDINS |= {"IN": "shard-1.json", "[IN": "", "...]": "", "OTHER_CHECKOUT": "."}
+STANDINS |= {
+    "FOLDER": "repro/Scores-torch-nonstrict",
+    "IN": "shard-1.json",
+    "[IN": "",
+    "...]": "",
+    "OTHER_CHECKOUT": ".",
+}
 
 FENCED = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"^ *\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -97,7 +106,7 @@ def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
 def run_exportcheck(command: Command, scratch: pytest.Pytester) -> None:
     words = [name for word in command.words[1:] for name in (sorted(glob.glob(word)) or [word])]
     arguments = words[: words.index(">")] if ">" in words else words
-    if arguments in (["inspect"], ["merge"], ["explain"]):  # the name of the command
+    if arguments in (["inspect"], ["merge"], ["explain"], ["replay"]):  # the name of the command
         arguments = [*arguments, "--help"]
     printed = StringIO()
     with redirect_stdout(printed):
@@ -159,9 +168,19 @@ def saved() -> bytes:
     return file.getvalue()
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of an engine that was wrong, so that a replay finds it fixed."""
+    tanh = doubled(build=torch.nn.Tanh)
+    return bundle_of(tmp_path_factory.mktemp("bundles"), tanh, "nonstrict-decompose", as_engine(Shifting())).folder
+
+
 @pytest.fixture
-def scratch(saved: bytes, echo: pytest.Pytester) -> pytest.Pytester:
-    """A folder with the engine ``echo``, a program, the reports of two shards and a file that expects no failure."""
+def scratch(saved: bytes, bundle: Path, echo: pytest.Pytester) -> pytest.Pytester:
+    """A folder with the engine ``echo``, a program, a bundle, the reports of two shards and a file that expects no
+    failure.
+    """
+    shutil.copytree(bundle, echo.path / "repro/Scores-torch-nonstrict")
     echo.path.joinpath("exportcheck.toml").touch()
     echo.path.joinpath("net.pt2").write_bytes(saved)
     for shard in (1, 2):

@@ -48,6 +48,8 @@ def _node(draft: Draft, path: str, name: str) -> Node | None:
 def _recompiled(draft: Draft, path: str) -> None:
     owner = draft.module.get_submodule(path)
     if isinstance(owner, GraphModule):
+        if any(each.op == "placeholder" for each in owner.graph.output_node().all_input_nodes):
+            raise Unsuitable("torch captures no subgraph that returns what it is given")
         owner.graph.eliminate_dead_code()
         owner.recompile()
 
