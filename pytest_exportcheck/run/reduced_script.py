@@ -18,6 +18,7 @@ from pytest_exportcheck.bundles.modules import name_of
 from pytest_exportcheck.bundles.reduction.draft import Candidate
 from pytest_exportcheck.bundles.reduction.respelled import respelled
 from pytest_exportcheck.bundles.reduction.script import Subject, can_script, module_text, scripts_of
+from pytest_exportcheck.bundles.reduction.sources import executed
 from pytest_exportcheck.bundles.reduction.spelling import Unspeakable
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.engines.torch_export import TorchExport
@@ -93,8 +94,8 @@ def _fails(text: str) -> bool:
     """Return True if a script, run in this process, prints what is expected and got, and then fails."""
     printed = io.StringIO()
     try:
-        with preserved_globals(), quiet(), contextlib.redirect_stdout(printed):
-            exec(compile(text, "repro.py", "exec"), {"__name__": "__main__"})
+        with preserved_globals(), quiet(), contextlib.redirect_stdout(printed), executed(text, {}):
+            pass
     except SystemExit as ended:
         return bool(ended.code) and _is_shown(printed.getvalue())
     except Exception:  # the comparison, if both values are printed

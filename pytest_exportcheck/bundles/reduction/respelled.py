@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.export import ExportedProgram
@@ -11,6 +10,7 @@ from torch.export import ExportedProgram
 from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft, calls_of
 from pytest_exportcheck.bundles.reduction.script import module_text
 from pytest_exportcheck.bundles.reduction.shapes_text import dynamic_shapes_of
+from pytest_exportcheck.bundles.reduction.sources import executed
 from pytest_exportcheck.bundles.reduction.spelling import Spelling, Unspeakable, spellings_of
 from pytest_exportcheck.describe.freeze import target_text
 from pytest_exportcheck.harness.isolation import quiet, without_logs
@@ -59,16 +59,11 @@ def _targets(program: ExportedProgram) -> list[str]:
 
 def _exported(candidate: Candidate, spelling: Spelling) -> Candidate | None:
     """Return the capture of the source, None where it raises."""
-    scope: dict[str, Any] = {"torch": torch}
-    exec(compile(module_text(candidate, spelling), "<reduced>", "exec"), scope)
-    shapes = dynamic_shapes_of(candidate)
-    for line in shapes.lines:
-        exec(line, scope)
-    dynamic = eval(shapes.text, scope) if shapes.text else None
+    source, dynamic = module_text(candidate, spelling), dynamic_shapes_of(candidate).value()
     args = copy_tree(candidate.calls[0].args)
     try:
-        with preserved_globals(), quiet(), without_logs():
-            program = torch.export.export(scope["M"](), args, dynamic_shapes=dynamic)
+        with preserved_globals(), quiet(), without_logs(), executed(source, {"torch": torch}) as module:
+            program = torch.export.export(module.M(), args, dynamic_shapes=dynamic)
     except Exception:  # torch in its own words: another spelling is tried
         return None
     draft = Draft(Candidate(program, candidate.calls))

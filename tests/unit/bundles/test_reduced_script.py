@@ -15,6 +15,7 @@ from torch.export import Dim
 from pytest_exportcheck.bundles.reduction.draft import Candidate, Draft
 from pytest_exportcheck.bundles.reduction.respelled import respelled
 from pytest_exportcheck.bundles.reduction.script import Subject, module_text, scripts_of
+from pytest_exportcheck.bundles.reduction.sources import executed
 from pytest_exportcheck.bundles.reduction.spelling import Unspeakable
 from pytest_exportcheck.records import Inputs
 
@@ -52,7 +53,8 @@ def run(text: str) -> tuple[int, str]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         try:
-            exec(compile(text, "repro.py", "exec"), {"__name__": "__main__"})
+            with executed(text, {}):
+                pass
         except AssertionError:
             return 1, printed.getvalue()
         except SystemExit as ended:
