@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_exportcheck.records import LARGEST_SEED
@@ -20,16 +21,30 @@ ALSO = ("layout", "special", "dtype", "rank")
 
 MOST_THREADS = 1024
 
-#: Examples per item where no number is given.
+#: Examples per item where neither a number nor a time is given.
 EXAMPLES = 25
+
+#: The most examples per item where a time is given and no number: hypothesis keeps each of them in memory.
+MOST_EXAMPLES = 50_000
+
+MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fuzzing:
-    """The number of examples that an item draws, and what they vary besides sizes."""
+    """The number of examples that an item draws, and what they vary besides sizes. ``seconds``: the time that all items
+    of the run have together, in each of ``processes`` processes; None for as long as the examples take.
+    """
 
     examples: int = EXAMPLES
     also: frozenset[str] = frozenset()
+    seconds: float | None = None
+    processes: int = 1
+
+    @property
+    def at_first(self) -> int:
+        """Return the number of examples for which the sizes to begin with are chosen."""
+        return EXAMPLES if self.examples == MOST_EXAMPLES else self.examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +85,17 @@ class Options:
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         if self.fuzz is not None:
             words.append(f"--exportcheck-fuzz={self.fuzz.examples}")
+            if self.fuzz.seconds is not None:
+                words[-1:] = [
+                    words[-1].removesuffix(f"={MOST_EXAMPLES}"),
+                    f"--exportcheck-fuzz-time={self.fuzz.seconds:g}",
+                ]
             words += [f"--exportcheck-fuzz-also={','.join(sorted(self.fuzz.also))}"] if self.fuzz.also else []
         return tuple(words)
+
+
+#: The value of --exportcheck-fuzz without a number.
+_NO_NUMBER = "as many as usual"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -128,9 +152,15 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-fuzz",
         metavar="N",
         nargs="?",
-        const=str(EXAMPLES),
+        const=_NO_NUMBER,
         help="Also fuzz the sizes of every case with dynamic dims, in every mode: the program must agree with eager at "
         f"declared sizes and refuse others. N examples per item (default {EXAMPLES}); see docs/fuzzing.md.",
+    )
+    group.addoption(
+        "--exportcheck-fuzz-time",
+        metavar="SECONDS",
+        help="Fuzz until so many seconds of fuzzing are used in this run (in each worker of pytest-xdist), which the items share. "
+        "With --exportcheck-fuzz=N an item also ends after N examples. Ini: exportcheck_fuzz_time.",
     )
     group.addoption(
         "--exportcheck-fuzz-also",
@@ -189,6 +219,7 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
         "Fields that no stage may lose in this repository, even if the policy tolerates it; written as in exportcheck_allow.",
         [],
     ),
+    "exportcheck_fuzz_time": ("As --exportcheck-fuzz-time, for runs with --exportcheck-fuzz.", ""),
     "exportcheck_import": ("Importable modules in which to look for cases.", []),
 }
 
@@ -203,7 +234,8 @@ def read_options(config: pytest.Config) -> Options:
     """
     if not config.getoption("exportcheck"):
         return Options()
-    return settings(config)
+    options = settings(config)
+    return replace(options, fuzz=_timed(config, options.fuzz))
 
 
 def settings(
@@ -250,15 +282,36 @@ def settings(
 def _fuzzing(config: pytest.Config) -> Fuzzing | None:
     given = config.getoption("exportcheck_fuzz")
     if given is None:
-        if config.getoption("exportcheck_fuzz_also"):
-            raise _usage_error("--exportcheck-fuzz-also needs --exportcheck-fuzz. Add it.")
+        for name in ("also", "time"):
+            if config.getoption(f"exportcheck_fuzz_{name}"):
+                raise _usage_error(f"--exportcheck-fuzz-{name} needs --exportcheck-fuzz. Add it.")
         return None
+    if given == _NO_NUMBER:
+        return Fuzzing(also=_also(config))
     if not given.isdecimal() or int(given) < 1:
         raise _usage_error(
             f"--exportcheck-fuzz takes a number of examples, at least 1, got {given!r}. Before a path, write the number: "
             f"--exportcheck-fuzz={EXAMPLES}."
         )
     return Fuzzing(examples=int(given), also=_also(config))
+
+
+def _timed(config: pytest.Config, fuzzing: Fuzzing | None) -> Fuzzing | None:
+    """Return the fuzzing with the time of the run. Without a number of examples only the time ends it."""
+    given, ini = config.getoption("exportcheck_fuzz_time"), str(config.getini("exportcheck_fuzz_time"))
+    text, name = (ini, "exportcheck_fuzz_time") if given is None else (given, "--exportcheck-fuzz-time")
+    if fuzzing is None or (given is None and not ini):
+        return fuzzing
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MOST_SECONDS:
+        raise _usage_error(
+            f"{name} takes a number of seconds, more than 0 and at most {MOST_SECONDS}, got {text!r}. Write {name}=600, for example."
+        )
+    unlimited = config.getoption("exportcheck_fuzz") == _NO_NUMBER
+    return replace(fuzzing, seconds=seconds, examples=MOST_EXAMPLES if unlimited else fuzzing.examples)
 
 
 def _also(config: pytest.Config) -> frozenset[str]:

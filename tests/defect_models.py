@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 import torch.utils._pytree as pytree
 from torch import nn
 from torch.export import Dim
+from torch.fx.experimental.dynamic_spec import IntVar, ParamsSpec
 from torch.testing._internal.two_tensor import TwoTensor
 
 
@@ -240,6 +241,11 @@ class Minus(nn.Module):
         return x - y
 
 
+class Scaled(nn.Module):
+    def forward(self, x, number):
+        return x * number
+
+
 class Keywords(nn.Module):
     def forward(self, x, **others):
         return x + others["y"]
@@ -345,6 +351,8 @@ def turned():
 TWICE = torch.randn(3)
 BATCH = Dim("batch", min=2, max=10)
 DYNAMIC = {"dynamic_shapes": {"x": {0: BATCH}}}
+
+NEGATIVE = {"dynamic_shapes": ParamsSpec({"x": None, "number": IntVar("number", min=-5)})}
 
 KEYWORDS = {
     "kwargs": lambda: {"y": torch.randn(3, 2)},

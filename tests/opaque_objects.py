@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch._library import opaque_object
@@ -49,6 +51,20 @@ def bump(counter, x):
     return x + counter.number
 
 
+#: Operators that return objects: schema -> the operator, and its fake.
+_MAKERS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    f"make(Tensor x) -> {__name__}.Counter": (lambda x: Counter(x.numel()), lambda x: Counter()),
+    f"next({__name__}.Counter counter) -> {__name__}.Counter": (
+        lambda counter: Counter(counter.number + 10),
+        lambda counter: Counter(),
+    ),
+    f"split(Tensor x) -> (Tensor, {__name__}.Counter)": (
+        lambda x: (x + 1, Counter(5)),
+        lambda x: (torch.empty_like(x), Counter()),
+    ),
+}
+
+
 @functools.cache
 def load() -> torch.library.Library:
     """Make ``torch.ops.exportcheck_opaque`` in this process."""
@@ -61,4 +77,9 @@ def load() -> torch.library.Library:
     library.impl("scale", lambda scale, x: x * scale.factor, "CompositeExplicitAutograd")
     torch.library.register_fake("exportcheck_opaque::bump", lambda counter, x: torch.empty_like(x))
     torch.library.register_fake("exportcheck_opaque::scale", lambda scale, x: torch.empty_like(x))
+    for schema, (operator, fake) in _MAKERS.items():
+        library.define(schema)
+        name = schema.partition("(")[0]
+        library.impl(name, operator, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"exportcheck_opaque::{name}", fake)
     return library

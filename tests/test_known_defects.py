@@ -29,6 +29,7 @@ from tests.defect_models import (
     BATCH,
     DYNAMIC,
     KEYWORDS,
+    NEGATIVE,
     SHARED,
     TWICE,
     Attention,
@@ -50,6 +51,7 @@ from tests.defect_models import (
     Region,
     Reordered,
     Rotary,
+    Scaled,
     TakesJoined,
     Tied,
     TransposedNorm,
@@ -216,6 +218,8 @@ REPRODUCERS = {
         lambda: (torch.randn(2, 3, 4, 6, 6).to(memory_format=torch.channels_last_3d),),
         "nonstrict",
     ),
+    "strict-refuses-negative-numbers": Reproducer(Scaled, lambda: (torch.ones(2), -4), "strict", NEGATIVE),
+    "strict-narrows-negative-numbers": Reproducer(Scaled, lambda: (torch.ones(2), 4), "strict-fuzz", NEGATIVE),
     "retrace-grows-module-stack": Reproducer(calls(torch.sin), of_shape(3), "nonstrict-retrace-retrace"),
 }
 

@@ -23,7 +23,11 @@ def field_lines(made: Any, check: str, key: str) -> list[str]:
     if not isinstance(made, torch.export.ExportedProgram) or check == "state":
         module = made.module() if isinstance(made, torch.export.ExportedProgram) else made
         kinds = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
-        return [f"{name}: {type(each).__name__} {tensor_text(each)}" for name, each in kinds]
+        kept = module.state_dict()
+        return [
+            f"{name}: {type(each).__name__} {tensor_text(each)} persistent={name in kept} {tensor_facts(each)}"
+            for name, each in kinds
+        ]
     nodes = [node for owner in made.graph_module.modules() if hasattr(owner, "graph") for node in owner.graph.nodes]
     if check == "metadata":
         return [f"{node.name}: {plain_text(node.meta.get(key.rpartition('.')[2], 'missing'))}" for node in nodes]

@@ -18,15 +18,17 @@ from pytest_exportcheck.records import BundleEnvironment, BundleRecord, Finding
 
 _OF_VALUES = ("outputs", "effects", "gradients", "aliasing")
 #: Keys of effects that only the plugin observes.
-_UNSEEN = ("outside", "python_state", "attribute_mutation")
+_UNSEEN = ("outside", "python_state")
 _ENGINE = "torch"
 
 
-def script_of(record: BundleRecord, environment: BundleEnvironment, made: Any) -> str:
-    """Return the text of ``repro.py``. ``made`` is what the stage made, for findings that are not about values."""
+def script_of(record: BundleRecord, environment: BundleEnvironment, given: Any, made: Any) -> str:
+    """Return the text of ``repro.py``. ``given`` and ``made`` are what the stage was given and what it made, for findings
+    that are not about values.
+    """
     if record.start == "nothing":
         return "".join([_head(record, environment, ()), _constants(record, environment), parts.LOOKED_AT])
-    needed = _needed(record)
+    needed = _needed(record) or _unreadable(record.finding, given, made)
     if needed:
         return "".join([_head(record, environment, [needed]), "\nHERE = Path(__file__).parent\n", parts.BY_PLUGIN])
     return "".join(_alone(record, environment, made))
@@ -42,7 +44,23 @@ def _needed(record: BundleRecord) -> str:
         return "pytest-exportcheck, which has the engine reference"
     if any(each not in parts.STAGES for each in stages):
         return "pytest-exportcheck and the plugin that adds the stage: python repro.py -p PLUGIN"
-    return "" if _is_shown_by_torch(finding) else "pytest-exportcheck, whose checks show the finding"
+    return "" if _is_shown_by_torch(finding) else _CHECKS
+
+
+def _unreadable(finding: Finding, given: Any, made: Any) -> str:
+    """Return the packages that are needed where the text of a field does not show the difference."""
+    if not _is_of_a_field(finding) or given is None:
+        return ""
+    before, after = (field_text(each, finding.check, finding.key, finding.place) for each in (given, made))
+    return "" if before != after else _CHECKS
+
+
+def _is_of_a_field(finding: Finding) -> bool:
+    return finding.check in READABLE and finding.change != "raised"
+
+
+#: The packages that have the checks.
+_CHECKS = "pytest-exportcheck, whose checks show the finding"
 
 
 def _is_shown_by_torch(finding: Finding) -> bool:
@@ -139,7 +157,7 @@ def _alone(record: BundleRecord, environment: BundleEnvironment, made: Any) -> I
     if "serdes" in stages:
         yield parts.SAVED_AND_LOADED
     before, after = _expressions(mode, from_module)
-    if finding.check in READABLE and finding.change != "raised":
+    if _is_of_a_field(finding):
         text = field_text(made, finding.check, finding.key, finding.place)
         expected = "{field_text(" + before + ", CHECK, KEY, PLACE)}" if before else _plain(finding.expected)
         yield _field_functions()

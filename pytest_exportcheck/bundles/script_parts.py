@@ -58,8 +58,9 @@ def build():
         tensor = operator.attrgetter(path)(module)
         for key in keys:
             tensor = tensor[ast.literal_eval(key)]
-        with torch.no_grad():
-            tensor.copy_(value)
+        if not torch.equal(tensor, value):
+            with torch.no_grad():
+                tensor.copy_(value)
     return module.train(TRAIN) if TRAIN in (True, False) else module
 '''
 
@@ -119,15 +120,13 @@ def places(name, tree):
 
 
 def state(module):
-    """Return copies of the tensors and plain values that the module holds."""
+    """Return copies of the tensors that the module holds."""
     found = {}
     for prefix, owner in module.named_modules():
         held = {**vars(owner), **owner._parameters, **owner._buffers}
         for name, value in held.items():
             if isinstance(value, torch.Tensor):
                 found[f"{prefix}.{name}".strip(".")] = value.detach().clone()
-            elif not name.startswith("_") and type(value) in (int, float, bool, str) and name != "training":
-                found[f"{prefix}.{name}".strip(".")] = value
     return found
 
 

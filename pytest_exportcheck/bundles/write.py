@@ -98,7 +98,7 @@ def write_bundle(
         FINDING: _json(record),
         ENVIRONMENT: _json(environment),
         README: readme_text(record).encode(),
-        SCRIPT: script_of(record, environment, failure.program_after).encode(),
+        SCRIPT: script_of(record, environment, failure.program_before, failure.program_after).encode(),
     }
 
     def fill(folder: Path) -> None:

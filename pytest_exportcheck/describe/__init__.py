@@ -13,7 +13,7 @@ from pytest_exportcheck.describe.modules import (
     untraced_of,
 )
 from pytest_exportcheck.describe.places import input_places, place_of
-from pytest_exportcheck.describe.program import program_of
+from pytest_exportcheck.describe.program import node_of, program_of
 from pytest_exportcheck.describe.runs import node_runs, run_digest
 from pytest_exportcheck.describe.symbols import interval_of
 
@@ -29,6 +29,7 @@ __all__ = [
     "input_places",
     "interval_of",
     "module_types_of",
+    "node_of",
     "node_runs",
     "place_of",
     "program_of",

@@ -72,6 +72,11 @@ def program_of(
     )
 
 
+def node_of(node: torch.fx.Node) -> NodeRecord:
+    """Describe a node by itself: of a module that has a graph and is not a program, such as one of ``unflatten``."""
+    return _node("", node.graph.owning_module, node, Symbols(), [])
+
+
 def _user_inputs(program: torch.export.ExportedProgram) -> list[Any]:
     user = torch.export.graph_signature.InputKind.USER_INPUT
     return [spec for spec in program.graph_signature.input_specs if spec.kind == user]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from hypothesis import reject
@@ -18,8 +20,9 @@ from pytest_exportcheck.fuzz.setup import Ground, described
 from pytest_exportcheck.fuzz.size_budget import Limits
 from pytest_exportcheck.fuzz.size_facts import joined, without_hints
 from pytest_exportcheck.fuzz.solver import Domain, solve
-from pytest_exportcheck.options import Fuzzing
+from pytest_exportcheck.options import EXAMPLES, MOST_EXAMPLES, Fuzzing
 from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation
+from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.wording import kind_of
 
 Run: TypeAlias = Callable[[Inputs], Observation]
@@ -42,14 +45,15 @@ class FuzzTarget:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """The result of fuzzing. ``statistics`` is hypothesis's text, ``calls`` are the inputs that showed the broken
-    findings.
+    """The result of fuzzing. ``statistics`` is hypothesis's text, ``examples`` the number of examples that ran, ``calls``
+    are the inputs that showed the broken findings.
     """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     statistics: str = ""
     ledger: tuple[FieldSurvival, ...] = ()
+    examples: int = 0
     calls: Mapping[Identity, Inputs] = field(default_factory=dict)
 
 
@@ -79,6 +83,7 @@ class _Tally:
     calls: dict[type[Disagreement], Inputs] = field(default_factory=dict)
     excused: dict[Identity, Finding] = field(default_factory=dict)
     tried: int = 0
+    undeclared: int = 0
     refused: set[str] = field(default_factory=set)
     accepted: set[str] = field(default_factory=set)
     by_eager: dict[str, int] = field(default_factory=dict)
@@ -100,14 +105,20 @@ class _Tally:
 _POLISH = 150
 
 
-def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing) -> Fuzzed:
-    """Run this many examples of declared sizes, and at most as many of others, pinned ones before them."""
-    return _Fuzzer(ground, subject, key, options.examples, options.also).run()
+#: The part of an item's time after which no more undeclared sizes are drawn.
+_UNDECLARED = 0.25
+
+
+def fuzz(ground: Ground, subject: FuzzTarget, *, key: str, options: Fuzzing, seconds: float | None = None) -> Fuzzed:
+    """Run this many examples of declared sizes, and at most as many of others, pinned ones before them; no further ones
+    after ``seconds``.
+    """
+    return _Fuzzer(ground, subject, key, options, seconds).run()
 
 
 def at_call(ground: Ground, subject: FuzzTarget, call: Inputs, finding: Finding) -> tuple[Finding, ...]:
     """Judge one call as fuzzing did when it found this finding."""
-    fuzzer = _Fuzzer(ground, subject, "", 1, frozenset())
+    fuzzer = _Fuzzer(ground, subject, "", Fuzzing(examples=1), None)
     try:
         if finding.check == "sizes" and finding.change != "narrowed":
             fuzzer.undeclared_call(call, finding.place, finding.change)
@@ -119,18 +130,21 @@ def at_call(ground: Ground, subject: FuzzTarget, call: Inputs, finding: Finding)
 
 
 class _Fuzzer:
-    def __init__(self, ground: Ground, subject: FuzzTarget, key: str, examples: int, also: frozenset[str]) -> None:
+    def __init__(self, ground: Ground, subject: FuzzTarget, key: str, options: Fuzzing, seconds: float | None) -> None:
+        self._started = time.monotonic()
+        self._seconds = seconds
         self._ground = ground
         self._subject = subject
         self._key = key
-        self._examples = examples
+        self._examples = options.examples
+        self._at_first = options.at_first
         captured = subject.captured
         self._facts = (
             joined(ground.facts, captured.facts)
             if captured
             else without_hints(ground.facts, ground.usual(ground.facts))  # their meaning in the program is not known
         )
-        self._variations = variations_of(ground.example, also)
+        self._variations = variations_of(ground.example, options.also)
         self._tally = _Tally()
         self._usual = ground.usual(self._facts)
         self._limits = Limits(self._facts, ground.example, self._usual)
@@ -143,13 +157,14 @@ class _Fuzzer:
             reason = f"no size is left: {domain.empty}" if domain.empty else "no dim is dynamic in this program"
             return Fuzzed((), (f"fuzz: {reason}",))
         domain = self._limits.capped(domain)
-        explored = [*self._explore_pinned(), self._explore_declared(domain), self._explore_undeclared()]
+        explored = [*self._explore_pinned(), *self._explore_drawn(domain)]
         statistics = "\n\n".join(filter(None, (each.statistics for each in explored)))
         return Fuzzed(
             self.found(),
             tuple(self._notes(domain, explored)),
             statistics,
             self._ledger(),
+            self._tally.tried + self._tally.undeclared,
             {each.identity: self._tally.calls[kind] for kind, found in self._tally.broken.items() for each in found},
         )
 
@@ -158,6 +173,17 @@ class _Fuzzer:
         broken = self._tally.broken
         found = [finding for kind in (Differs, Refuses, Accepts) for finding in broken.get(kind, ())]
         return (*found, *self._tally.excused.values())
+
+    def _explore_drawn(self, domain: Domain) -> tuple[Explored, Explored]:
+        """Explore declared sizes, then others. Where a time is set, others go first: declared sizes use all the rest."""
+        if self._seconds is None:
+            return self._explore_declared(domain), self._explore_undeclared()
+        undeclared = self._explore_undeclared()
+        return self._explore_declared(domain), undeclared
+
+    def _is_over(self, part: float = 1.0) -> bool:
+        """Return True if this part of the time is used."""
+        return self._seconds is not None and time.monotonic() - self._started >= self._seconds * part
 
     def _ledger(self) -> tuple[FieldSurvival, ...]:
         """Return how many of the ways out of the declared sizes the program refuses."""
@@ -169,7 +195,7 @@ class _Fuzzer:
 
     def _explore_declared(self, domain: Domain) -> Explored:
         """Explore sizes of the domain, with a variation where variations are requested: none at first."""
-        telling = boundaries(domain, self._usual, self._constants, max(10, self._examples * 2 // 3))
+        telling = boundaries(domain, self._usual, self._constants, max(10, self._at_first * 2 // 3))
         usual = {axis.name: axis.nearest(self._usual[axis.name]) for axis in domain.axes}
         first = [self._choices(domain, chosen, 0) for chosen in telling]
         first += [self._choices(domain, usual, number) for number in range(1, len(self._variations) + 1)]
@@ -188,7 +214,9 @@ class _Fuzzer:
                 at[type(error)] = chosen
                 raise
 
-        explored = explore(test, key=self._key, first=first, examples=self._examples, failures=Disagreement)
+        explored = explore(
+            test, key=self._key, first=first, examples=self._examples, failures=Disagreement, is_over=self._is_over
+        )
         below = [point for found in at.values() for point in [found, *smaller(domain, found, usual, _POLISH)]]
         if explored.failed and len(domain.axes) > 1:
             again = [self._choices(domain, point, 0) for point in below]
@@ -269,7 +297,14 @@ class _Fuzzer:
         first = [
             [*([number] if len(ways) > 1 else []), *([1] if way.steps > 1 else [])] for number, way in enumerate(ways)
         ]
-        return explore(test, key=f"{self._key} undeclared", first=first, examples=self._examples, failures=Disagreement)
+        return explore(
+            test,
+            key=f"{self._key} undeclared",
+            first=first,
+            examples=self._examples,
+            failures=Disagreement,
+            is_over=partial(self._is_over, _UNDECLARED),
+        )
 
     def _undeclared(self, way: Direction, number: int) -> None:
         sizes = way.at(number)
@@ -280,6 +315,7 @@ class _Fuzzer:
     def undeclared_call(self, call: Inputs, about: str, taken: Change) -> None:
         """Judge a call at sizes that are not declared. ``taken`` is the change where the program computes otherwise."""
         got = self._subject.run(call)
+        self._tally.undeclared += 1
         (self._tally.refused if got.raised else self._tally.accepted).add(about)
         if got.raised:
             return
@@ -311,6 +347,7 @@ class _Fuzzer:
         if refused:
             kinds = ", ".join(tally.by_eager)
             notes.append(f"fuzz: eager itself refused {refused} of {tally.tried + refused} inputs ({kinds})")
+        notes += self._notes_on_time(explored)
         if domain.filters and tally.tried < min(self._examples, 10):
             facts = "; ".join(map(str, domain.filters))
             notes.append(
@@ -322,10 +359,27 @@ class _Fuzzer:
                 "fuzz: an example failed but passed when repeated: the model or the program is not deterministic"
             )
         notes += [
+            f"fuzz: {_UNSHRUNK.format(each)}" for each in dict.fromkeys(each.unshrunk for each in explored) if each
+        ]
+        notes += [
             f"fuzz: pinned sizes do not fit what the capture inferred from hints: {dict(each)!r}"
             for each in tally.unpinned
         ]
         return [*notes, *self._limits.notes()]
+
+    def _notes_on_time(self, explored: Sequence[Explored]) -> Iterator[str]:
+        tried = self._tally.tried
+        declared = explored[-2]
+        if declared.stopped and tried < min(self._examples, EXAMPLES) and not self._tally.broken:
+            yield (
+                f"fuzz: its part of the time, {self._seconds:.1f} s, was enough for {count(tried, 'example')} of declared sizes; "
+                f"without a time it tries {min(self._examples, EXAMPLES)}. Give more seconds with --exportcheck-fuzz-time."
+            )
+        if not declared.stopped and tried >= MOST_EXAMPLES == self._examples:
+            yield f"fuzz: {MOST_EXAMPLES} examples are the most that an item tries"
+
+
+_UNSHRUNK = "hypothesis ended the search for smaller sizes early ({}): smaller ones than the reported may fail too"
 
 
 def _with_detail(finding: Finding, detail: str) -> Finding:

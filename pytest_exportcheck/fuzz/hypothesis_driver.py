@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,12 +36,47 @@ class Draw:
 @dataclass(frozen=True)
 class Explored:
     """The result of an exploration. ``failed``: the test raised for some choice; ``flaky``: and did not when it was
-    repeated; ``statistics`` as hypothesis reports them.
+    repeated; ``statistics`` as hypothesis reports them; ``stopped``: the time was over before the last example;
+    ``unshrunk``: hypothesis's reason for ending the search for a smaller example, if it did.
     """
 
     failed: bool
     flaky: bool = False
     statistics: str = ""
+    stopped: bool = False
+    unshrunk: str = ""
+
+
+class _TimeIsOver(BaseException):
+    """The way out of hypothesis between two examples: hypothesis treats every other exception as a failure."""
+
+
+class _Watch:
+    """The watch on the time of one exploration. It leaves hypothesis only after an example that passed: an example that
+    ended early would look like one that draws less. Once an example failed, the time does not matter any more, so that
+    the failure is shrunk to the end.
+    """
+
+    def __init__(self, is_over: Callable[[], bool], failures: type[Exception]) -> None:
+        self._is_over = is_over
+        self._failures = failures
+        self._failed = False
+        self.stopped = False
+
+    def run(self, test: Callable[[Draw], None], draw: Draw) -> None:
+        """Run one example, and leave hypothesis if the time is over."""
+        try:
+            test(draw)
+        except self._failures:
+            self._failed = True
+            raise
+        if not self._failed and self._is_over():
+            self.stopped = True
+            raise _TimeIsOver
+
+
+def _never() -> bool:
+    return False
 
 
 def explore(
@@ -50,8 +86,10 @@ def explore(
     first: Iterable[Sequence[int]] = (),
     examples: int,
     failures: type[Exception],
+    is_over: Callable[[], bool] = _never,
 ) -> Explored:
-    """Call ``test`` for ``examples`` examples, with the object that draws them; ``failures`` are what it may raise.
+    """Call ``test`` for ``examples`` examples, with the object that draws them; ``failures`` are what it may raise. No
+    further example is drawn once ``is_over`` returns True, unless one failed.
 
     hypothesis's profile, seed and example database are in force; ``key`` names the database entry. ``first`` are
     sequences of numbers to be drawn before all others, as many as there are examples. The example that is run last is
@@ -63,24 +101,35 @@ def explore(
         Where a profile sets a deadline explicitly, and an example takes longer.
     """
     told: list[str] = []
+    unshrunk: list[str] = []
+    watch = _Watch(is_over, failures)
 
     @given(st.data())
     def wrapped(data: st.DataObject) -> None:
-        test(Draw(data))
+        watch.run(test, Draw(data))
 
     name = key.encode()
     profile = _profile()
     if profile.derandomize:  # it cannot be combined with a database, and the database here holds what is tried first
         wrapped = hypothesis.seed(int.from_bytes(hashlib.sha1(name).digest()[:8], "big"))(wrapped)
-    wrapped = _settings(profile, name, first, examples)(wrapped)  # last: a seed disables the database
+    kept = profile.database if Phase.reuse in profile.phases else None
+    database = FirstChoices(name, first, kept, examples, lambda: watch.stopped)
+    wrapped = _settings(profile, database, examples)(wrapped)  # last: a seed disables the database
     wrapped._hypothesis_internal_database_key = name  # type: ignore[attr-defined]
     outcome = Explored(failed=False)
-    note: Any = lambda stats: told.append(describe_statistics(stats | {"nodeid": key}))  # noqa: E731
-    with collector.with_value(note):
+
+    def note(stats: Any) -> None:
+        told.append(describe_statistics(stats | {"nodeid": key}))
+        unshrunk.extend(each for each in [stats.get("stopped-because", "")] if re.search("shr[iu]nk", each))
+
+    noted: Any = note  # hypothesis types the collector by its first value, None
+    with collector.with_value(noted):
         try:
             wrapped()
         except Unsatisfiable:
             pass
+        except _TimeIsOver:
+            told.append(f"{key}:\n\n  - Stopped because the time of fuzzing is used\n")
         except Flaky as error:  # a group of what was raised, or hypothesis's own report about the draws
             if hasattr(error, "exceptions") and not _are_all(error, (failures, Flaky)):
                 raise
@@ -89,7 +138,7 @@ def explore(
             if not _are_all(error, failures):
                 raise
             outcome = Explored(failed=True)
-    return replace(outcome, statistics="\n\n".join(told))
+    return replace(outcome, statistics="\n\n".join(told), stopped=watch.stopped, unshrunk="".join(unshrunk[:1]))
 
 
 def _are_all(error: BaseException, kind: type[Exception] | tuple[type[Exception], ...]) -> bool:
@@ -109,12 +158,11 @@ def _profile() -> hypothesis.settings:
 _INHERITED = timedelta(milliseconds=200)
 
 
-def _settings(profile: hypothesis.settings, key: bytes, first: Iterable[Sequence[int]], examples: int) -> Any:
-    kept = profile.database if Phase.reuse in profile.phases else None
+def _settings(profile: hypothesis.settings, database: FirstChoices, examples: int) -> Any:
     return hypothesis.settings(
         profile,
         max_examples=examples,
-        database=FirstChoices(key, first, kept, examples),
+        database=database,
         derandomize=False,
         deadline=None if profile.deadline == _INHERITED else profile.deadline,
         phases=[

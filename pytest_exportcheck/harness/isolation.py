@@ -161,6 +161,42 @@ def _is_taken(error: BaseException) -> bool:
     return isinstance(error, KeyError) and bool(error.args)
 
 
+def line_of_node(error: BaseException) -> str:
+    """Return the user's line of the node that torch was running when it raised; empty where it ran none, or where the
+    node has no line.
+    """
+    node = node_that_raised(error)
+    return _line_of_trace(str(node.meta.get("stack_trace") or "")) if node is not None else ""
+
+
+def node_that_raised(error: BaseException) -> torch.fx.Node | None:
+    """Return the node of a graph that torch was running when it raised, None where it ran none."""
+    seen: list[BaseException] = []
+    pending: BaseException | None = error
+    while pending is not None and pending not in seen:
+        seen.append(pending)
+        for frame, _ in reversed([*traceback.walk_tb(pending.__traceback__)]):
+            node = frame.f_locals.get("n") if frame.f_code.co_name == "run_node" else None
+            if isinstance(node, torch.fx.Node):
+                return node
+        pending = pending.__cause__ or pending.__context__
+    return None
+
+
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+
+
+def _line_of_trace(trace: str) -> str:
+    """Return the innermost line of the user's in the text of a stack trace."""
+    lines = trace.splitlines()
+    for number in range(len(lines) - 1, -1, -1):
+        frame = _FRAME.match(lines[number])
+        if frame and is_users_file(frame["file"]):
+            below = lines[number + 1].strip() if number + 1 < len(lines) else ""
+            return f"{frame['file']}:{frame['line']} in {frame['function']}: {below}"
+    return ""
+
+
 def stopped_text(frames: Sequence[traceback.FrameSummary]) -> str:
     """Name the lines that a thread was running when it was stopped: the user's, innermost last, then torch's that the
     last of them called.

@@ -9,7 +9,7 @@ from pytest_exportcheck.locate.gradients import detached_origin, gradient_origin
 from pytest_exportcheck.locate.operators import Runnable, operator_origin
 from pytest_exportcheck.locate.programs import program_origin, raising_origin
 from pytest_exportcheck.locate.results import results_of
-from pytest_exportcheck.locate.sides import Side
+from pytest_exportcheck.locate.sides import Side, origin_node
 
 __all__ = [
     "Runnable",
@@ -17,6 +17,7 @@ __all__ = [
     "detached_origin",
     "gradient_origin",
     "operator_origin",
+    "origin_node",
     "program_origin",
     "raising_origin",
     "results_of",

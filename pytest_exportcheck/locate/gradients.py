@@ -55,7 +55,8 @@ def gradient_origin(before: Side, after: Side, alignment: Alignment, call: Input
     users = [name for name in pairs.downstream(last) if last in _arguments(pairs, name)]
     new = [name for name in users if pairs.is_new(after.nodes[name])]
     culprit = (new or users or [last])[0]
-    return _origin(pairs, "backward", culprit, last, differing[last].text, call)
+    gap = differing[last]
+    return _origin(pairs, "backward", culprit, last, gap.text, call, nonfinite=gap.nonfinite)
 
 
 def detached_origin(side: Side, call: Inputs) -> DifferenceOrigin:
@@ -135,7 +136,9 @@ def _keeper(kept: dict[str, torch.Tensor], name: str) -> Any:
     return keep
 
 
-def _origin(pairs: Pairs, kind: Any, culprit: str, name: str, text: str, call: Inputs) -> DifferenceOrigin:
+def _origin(
+    pairs: Pairs, kind: Any, culprit: str, name: str, text: str, call: Inputs, *, nonfinite: bool = False
+) -> DifferenceOrigin:
     after = pairs.after.named(culprit)
     rows = [OriginRow(node=after, difference=text, inputs_agree=True)] if after else []
     below = pairs.after.named(name)
@@ -146,5 +149,6 @@ def _origin(pairs: Pairs, kind: Any, culprit: str, name: str, text: str, call: I
         after=after,
         before=pairs.before.named(pairs.partner.get(culprit, "")),
         rows=tuple(rows),
+        nonfinite=nonfinite,
         on=call.label,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.compare.alignment import refs
+from pytest_exportcheck.describe import node_of
 from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.recorder import Event, Owner, Recorded, Run, record
 from pytest_exportcheck.locate.sides import MOST_ROWS, origin_node
@@ -59,11 +60,16 @@ def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -
     same = partner is not None and one.events[partner].operator == other.events[first].operator
     partners = {number: _in_order(one, other).get(number) for number in follow} | {first: partner if same else None}
     gaps = _gaps(before, after, partners, rule)
-    found = [Found(first, other.events[first], _event(one, partner), gaps.get(first))]
+    made = gaps.get(first) or (Gap("", 0.0, exceeds=True, nonfinite=True) if _makes_nonfinite(after, first) else None)
+    found = [Found(first, other.events[first], _event(one, partner), made)]
     found += [Found(number, other.events[number], None, gaps.get(number)) for number in follow]
     origin = _described(after, found, "changed" if same else "inserted", label)
-    node = (after.nodes or {}).get(held[0]) if held else None
-    return origin if node is None else replace(origin, kind="state", after=origin_node(node))
+    if not held:
+        return origin
+    node = (after.nodes or {}).get(held[0])
+    state = origin_node(node) if node else OriginNode(name=held[0], operator="state")
+    rows = tuple(replace(row, inputs_agree=False) for row in origin.rows)
+    return replace(origin, kind="state", after=state, rows=rows)
 
 
 def _in_place_of(after: Runnable, one: Recorded, other: Recorded, label: str) -> DifferenceOrigin:
@@ -103,10 +109,17 @@ def _slice(recorded: Recorded, known: set[str]) -> set[int]:
 
 
 def _partner(recorded: Recorded, event: Event) -> int | None:
-    """Return the operator of the first run that took the same tensors: one of the same name, if there is one."""
+    """Return the operator of the first run that took the same tensors: one of the same name, if there is one, which may
+    take them in another order.
+    """
     same = [number for number, each in enumerate(recorded.events) if each.inputs == event.inputs and each.inputs]
     named = [number for number in same if recorded.events[number].operator == event.operator]
-    return next(iter(named or same), None)
+    permuted = [
+        number
+        for number, each in enumerate(recorded.events)
+        if each.operator == event.operator and sorted(each.inputs) == sorted(event.inputs) and each.inputs
+    ]
+    return next(iter(named or permuted or same), None)
 
 
 def _event(recorded: Recorded, number: int | None) -> Event | None:
@@ -128,6 +141,11 @@ def _gaps(before: Runnable, after: Runnable, partners: Mapping[int, int | None],
     return found
 
 
+def _makes_nonfinite(side: Runnable, number: int) -> bool:
+    """Run a side again to see whether an operator makes NaN or infinities of finite tensors."""
+    return side.record([number]).nonfinite == {number}
+
+
 def _first_too_far(before: Runnable, after: Runnable, one: Recorded, other: Recorded, rule: Rule) -> list[Found]:
     """Pair the operators by their order, and return the first ones whose values are further apart than the rule
     allows, and that a result depends on.
@@ -143,7 +161,8 @@ def _first_too_far(before: Runnable, after: Runnable, one: Recorded, other: Reco
             break
     new = _new_before(other, found[0].number, set(_in_order(one, other)), one.known) if found else None
     if new is not None:
-        found.insert(0, Found(new, other.events[new], None, None))
+        made = Gap("", 0.0, exceeds=True, nonfinite=True) if _makes_nonfinite(after, new) else None
+        found.insert(0, Found(new, other.events[new], None, made))
     return found[:MOST_ROWS]
 
 
@@ -194,7 +213,7 @@ def _described(after: Runnable, found: Sequence[Found], kind: OriginKind, label:
     return DifferenceOrigin(
         kind=kind,
         after=_node(after, first.event),
-        before=_eager_node(first.before) if first.before else None,
+        before=_operation(first.before) if first.before else None,
         rows=tuple(_merged(rows)),
         nonfinite=first.gap is not None and first.gap.nonfinite,
         on=label,
@@ -213,17 +232,20 @@ def _merged(rows: Sequence[OriginRow]) -> Iterator[OriginRow]:
 def _node(side: Runnable, event: Event) -> OriginNode:
     """Describe the node that an operator ran for, or the operator itself."""
     node = event.owner.node
+    if node is None:
+        return _operation(event)
     nodes = side.nodes or {}
-    known = nodes.get(node.name) if node is not None else None
-    if known is not None and "getitem" in known.facts:
+    known = nodes.get(node.name) or node_of(node)
+    if "getitem" in known.facts:
         known = nodes.get(refs(known)[0].name, known)
-    if known is not None:
-        return origin_node(known)
-    return _eager_node(event)
+    return origin_node(known)
 
 
-def _eager_node(event: Event) -> OriginNode:
+def _operation(event: Event) -> OriginNode:
+    """Describe what ran for an operator before: the node of a program, or a line of eager."""
     owner: Owner = event.owner
+    if owner.node is not None:
+        return origin_node(node_of(owner.node))
     return OriginNode(
         name=owner.backward or event.operator,
         operator=event.operator,

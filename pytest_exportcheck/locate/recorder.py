@@ -58,13 +58,15 @@ class Event:
 @dataclass(eq=False)
 class Recorded:
     """The operators of a run, and the digests of its results. ``kept`` has the values of the events that were asked
-    for, ``held`` the names of the placeholders of a program by the digests of what they hold.
+    for, ``nonfinite`` those of them that made NaN or infinities of finite tensors; ``held`` the names of the placeholders
+    of a program, or of the state of a module, by the digests of what they hold.
     """
 
     events: list[Event] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
     results: dict[str, str] = field(default_factory=dict)
     kept: dict[int, Any] = field(default_factory=dict)
+    nonfinite: set[int] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -109,6 +111,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Any:
         self._hooks.enter_context(_modules_watched(self._root, self._modules))
+        for name, tensor in _state_of(self._root):
+            self._recorded.held.setdefault(_digest(tensor), name)
         return super().__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *raised: Any) -> None:
@@ -125,6 +129,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         events = self._recorded.events
         if len(events) in self._keep:
             self._recorded.kept[len(events)] = [detached_clone(each) for each in tensors]
+            given = [each for each in leaves if isinstance(each, torch.Tensor)]
+            if all(map(_is_finite, given)) and not all(map(_is_finite, tensors)):
+                self._recorded.nonfinite.add(len(events))
         outputs = () if _is_empty(func) else tuple(map(_digest, tensors))
         plain = repr([each for each in leaves if not isinstance(each, torch.Tensor)])
         events.append(Event(str(func), inputs, outputs, plain, self._owner(), sum(map(_size, tensors))))
@@ -138,6 +145,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if current is not None:
             return Owner(self.made_by.get(current), "", "", current.name())
         return Owner(node, line, self._modules[-1] if self._modules else "")
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    try:
+        return bool(tensor.detach().isfinite().all())
+    except UNREADABLE:
+        return True
+
+
+def _state_of(root: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the parameters and buffers of a module that runs graphs; those of eager are not what is searched."""
+    if isinstance(root, torch.nn.Module) and any(
+        isinstance(getattr(m, "graph", None), torch.fx.Graph) for m in root.modules()
+    ):
+        yield from root.named_parameters()
+        yield from root.named_buffers()
 
 
 def _is_empty(func: Any) -> bool:

@@ -18,7 +18,8 @@ SCHEMA = "exportcheck-report"
 
 #: The version of the report. A minor version adds fields or values; a major version changes or removes some.
 #:
-#: - 2.1, 28 November 2026: the status and the verdict ``disagreement``; a finding has ``between`` and ``culprit``.
+#: - 2.1, 28 November 2026: the status and the verdict ``disagreement``; a finding has ``between`` and ``culprit``; an item
+#:   says how many ``examples`` fuzzing tried.
 #: - 2.0, 28 November 2026: a finding has every field of :class:`Finding` and no longer ``fails``, instead an item says how
 #:   many of its findings are ``failing``; the status and the verdict ``gap`` are called ``engine_error``, the verdict ``lost`` ``tolerated``.
 #: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
@@ -65,7 +66,8 @@ class Outcome:
     """The outcome of one item, (case, engine, mode): the shape of an item in every report.
 
     The first ``failing`` of the ``findings`` are those for which the item fails. ``seconds`` has the stages that were
-    made for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``file`` and
+    made for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``examples`` is
+    the number of examples that fuzzing tried. ``file`` and
     ``line`` say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item has
     this outcome, as in the fixture; ``run`` is an index into the report's runs.
     """
@@ -86,6 +88,7 @@ class Outcome:
     ledger: tuple[FieldSurvival, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     duration: float = 0.0
+    examples: int = 0
     worker: str = ""
 
     @property

@@ -155,7 +155,7 @@ def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     if finding.culprit:
         yield plain(f"    {culprit_text(finding)}", _USER_CODE)
     yield from (plain(f"    {line}" if line.strip() else line) for line in detail_of(finding).splitlines())
-    if finding.line:
+    if finding.line and finding.line not in f"{finding.actual}\n{detail_of(finding)}":
         yield Line((("    at ", ""), (finding.line, _USER_CODE)))
     if finding.origin:
         yield from origin_lines(finding.origin)

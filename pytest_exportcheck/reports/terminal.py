@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_exportcheck.modes import AGREE, Mode, parse_stage_name
+from pytest_exportcheck.modes import AGREE, FUZZ, Mode, parse_stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
 from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
@@ -17,9 +17,11 @@ from pytest_exportcheck.reports.wording import calls_of, culprit_text, kind_of, 
 _SLOWEST = 3
 
 
-def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH) -> Iterator[Line]:
-    """Yield the lines of the summary."""
+def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH, fuzz_time: str = "") -> Iterator[Line]:
+    """Yield the lines of the summary. ``fuzz_time``: the time for fuzzing, if one was set."""
     yield from _slowest(rows, width)
+    if fuzz_time:
+        yield from _examples(rows, fuzz_time, verbose, width)
     yield from _ledger(rows, verbose, width)
     yield from _notes(rows, width)
     yield from _known(rows, width)
@@ -140,6 +142,27 @@ def _slowest(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     if slowest:
         parts = [(f"{case}[{stage}] {seconds:.1f}s", "") for seconds, case, stage in slowest]
         yield from listed("slowest captures: ", parts, width)
+
+
+#: Number of lines of the list of examples without -v.
+_EXAMPLE_LINES = 20
+
+
+def _examples(rows: Sequence[Outcome], time: str, verbose: bool, width: int) -> Iterator[Line]:
+    """Yield the number of examples of each fuzz item, a line for each case and engine."""
+    tried: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if Mode.parse(row.mode).is_fuzz and row.engine != AGREE:
+            name = row.mode.removesuffix(f"-{FUZZ}")
+            tried.setdefault((row.path, row.case, row.engine), []).append(f"{name} {row.examples}")
+    if not tried:
+        return
+    yield plain(f"examples tried by fuzzing, with {time} for the run:")
+    shown = len(tried) if verbose else _EXAMPLE_LINES
+    for (_, case, engine), numbers in [*tried.items()][:shown]:
+        yield from wrapped(f"  {case}[{engine}]: {', '.join(numbers)}", width, "", "    ")
+    if len(tried) > shown:
+        yield plain(f"  and {count(len(tried) - shown, 'more line')} (-v shows them)")
 
 
 def counts_lines(rows: Sequence[Outcome], width: int) -> Iterator[Line]:

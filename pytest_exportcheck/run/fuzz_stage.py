@@ -67,8 +67,15 @@ class FuzzStages:
         started = time.perf_counter()
         try:
             progress = self._observed.settings.progress(f"fuzzing {engine.name}-{parent.mode}")
-            with preserved_globals(), quiet(), progress, self._observer.weights_intact():
-                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None)
+            settings = self._observed.settings
+            with (
+                preserved_globals(),
+                quiet(),
+                progress,
+                self._observer.weights_intact(),
+                settings.fuzz_time.part() as part,
+            ):
+                return self._fuzzed(engine, mode, parent, ground, before.captured if before else None, part)
         except CaseError as error:  # the case's own way to make inputs
             return StageResult(mode, findings=[_unsound_sizes(error)])
         finally:
@@ -89,10 +96,16 @@ class FuzzStages:
             return StageResult(mode, findings=list(at_call(ground, target, call, finding)))
 
     def _fuzzed(
-        self, engine: Engine, mode: Mode, parent: StageResult, ground: Ground, captured: Captured | None
+        self,
+        engine: Engine,
+        mode: Mode,
+        parent: StageResult,
+        ground: Ground,
+        captured: Captured | None,
+        seconds: float | None,
     ) -> StageResult:
-        """Fuzz the program; ``captured`` are the facts of the program before the last edge about sizes, for an edge
-        that yields no program.
+        """Fuzz the program for so many seconds; ``captured`` are the facts of the program before the last edge about
+        sizes, for an edge that yields no program.
         """
         notes: dict[str, None] = {}
         compared: _Compared = {}
@@ -103,7 +116,8 @@ class FuzzStages:
         except (Exception, SystemExit) as error:
             return StageResult(mode, findings=self._judge.judged(engine, mode, [failure(FUZZ, error)], ()))
         try:
-            result = fuzz(ground, target, key=self._key(engine, mode), options=self._observed.settings.fuzz)
+            options = self._observed.settings.fuzz
+            result = fuzz(ground, target, key=self._key(engine, mode), options=options, seconds=seconds)
         except DeadlineExceeded as error:
             found = [raised_finding(FUZZ, "examples within the deadline of hypothesis's profile", error, [])]
             return StageResult(mode, findings=self._judge.judged(engine, mode, found, ()))
@@ -113,6 +127,7 @@ class FuzzStages:
             ledger=result.ledger,
             notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
+            examples=result.examples,
             captured=captured,
             drawn=result.calls,
         )

@@ -11,8 +11,9 @@ import torch
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.describe import node_of
 from pytest_exportcheck.harness.gradients import backward_of
-from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.isolation import node_that_raised, quiet
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
 from pytest_exportcheck.harness.slots import slots_of
 from pytest_exportcheck.harness.snapshot import ModuleSnapshot
@@ -24,6 +25,7 @@ from pytest_exportcheck.locate import (
     detached_origin,
     gradient_origin,
     operator_origin,
+    origin_node,
     program_origin,
     raising_origin,
     results_of,
@@ -126,14 +128,28 @@ class _Search:
                 return search(one, other, self.evidence.alignment, self.call, rule)
 
     def raising(self, after: Made) -> DifferenceOrigin | None:
-        """Return the node of the program that raises, if it does so in a run node by node."""
+        """Return the node of the program that raises, if it does so in a run node by node; of a module with graphs the
+        node that it was running.
+        """
         side = self._side(after)
-        if side is None or self.gradients:
+        if self.gradients:
             return None
+        if side is None:
+            return self._raising_call(after)
         with preserved_globals(), quiet(), self.observer.weights_intact():
             seed_everything(self.observer.seed)
             with self.observer.context(self.mode):
                 return raising_origin(side, self.call)
+
+    def _raising_call(self, after: Made) -> DifferenceOrigin | None:
+        with preserved_globals(), quiet(), self.observer.weights_intact():
+            try:
+                _CallRun(self, after.call)(nullcontext())
+            except (Exception, SystemExit) as error:
+                node = node_that_raised(error)
+                found = origin_node(node_of(node)) if node is not None else None
+                return DifferenceOrigin(kind="raised", after=found, on=self.call.label) if found else None
+        return None
 
     def _between_callables(self, before: Made, after: Made, rule: Rule) -> DifferenceOrigin:
         """Compare two of which one at least has no program; eager without its fast path, as it was judged."""

@@ -19,6 +19,7 @@ from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Judgement, Outcome
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_runner import CaseRunner
+from pytest_exportcheck.run.fuzz_time import FuzzTime
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.settings import (
     Compared,
@@ -67,6 +68,7 @@ class Runner:
             interrupted=journal.blocker if journal else nothing_interrupted,
             engines=engines,
             fuzz=fuzz or Fuzzing(),
+            fuzz_time=FuzzTime(fuzz or Fuzzing()),
             compared=compared,
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
@@ -79,6 +81,7 @@ class Runner:
         for case, engine, mode in wanted:
             self._selected.setdefault(id(case), set()).add((engine, mode))
             self._remaining.setdefault(id(case), set()).add((engine, mode))
+            self._settings.fuzz_time.select(mode.is_fuzz)
 
     def run(self, case: Case, engine: str, mode: Mode) -> Outcome:
         """Run one item, as :meth:`judge` does, and return only its outcome."""
@@ -88,6 +91,13 @@ class Runner:
         """Run one item. Faults of the case or the engine are in the outcome, and are not raised. ``failed`` is given the
         live objects of an item that fails for a finding of a stage.
         """
+        try:
+            return self._judged(case, engine, mode, failed)
+        finally:
+            if mode.is_fuzz:
+                self._settings.fuzz_time.judged()
+
+    def _judged(self, case: Case, engine: str, mode: Mode, failed: Failed | None) -> Judgement:
         if id(case) in self._not_set_up:
             return self._judge_without_case(case, engine, mode)
         stage = blocked(mode, [interrupted(mode, self._settings.interrupted(case, engine, mode))])
@@ -109,6 +119,7 @@ class Runner:
         item = replace(
             self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
+            examples=stage.examples,
             seconds={name: value for name, value in run.seconds.items() if name not in known_seconds},
         )
         judgement = judgement_of(item, stage)

@@ -12,6 +12,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check
+from pytest_exportcheck.run.fuzz_time import FuzzTime
 from pytest_exportcheck.run.journal import Entry
 
 Progress: TypeAlias = Callable[[str], AbstractContextManager[Any]]
@@ -59,3 +60,4 @@ class Settings:
     engines: Mapping[str, Engine] = field(default_factory=dict)
     compared: Compared = nothing_compared
     fuzz: Fuzzing = field(default_factory=Fuzzing)
+    fuzz_time: FuzzTime = field(default_factory=lambda: FuzzTime(Fuzzing()))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
-from pytest_exportcheck.harness.isolation import causes_of, raised_from
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
+from pytest_exportcheck.modes import CAPTURES, Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, StateKind
 
 _FINDING = Finding.of("stage")
@@ -19,7 +19,7 @@ _FINDING = Finding.of("stage")
 @dataclass(eq=False)
 class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
-    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed; ``reader``
+    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many ``examples``; ``reader``
     the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
     was: it is not made again. ``drawn`` are the drawn inputs that show findings, by the identity of these.
     """
@@ -31,6 +31,7 @@ class StageResult:
     ledger: tuple[FieldSurvival, ...] = ()
     notes: tuple[str, ...] = ()
     statistics: str = ""
+    examples: int = 0
     captured: Any = None
     drawn: Mapping[Identity, Inputs] = field(default_factory=dict)
     reader: str = ""
@@ -73,7 +74,9 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))
-    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error))
+    in_capture = raised.where if stage in CAPTURES else ""  # an edge runs no code of the model
+    line = line_of_node(error) or in_capture or last_line
+    return _FINDING.at(stage, "raised", "", *texts, error=raised, causes=causes_of(error), line=line)
 
 
 def edited_module(name: str, tensor: Any, kind: StateKind) -> Finding:

@@ -36,6 +36,7 @@ class ItemContext:
     selected: frozenset[Mode]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    examples: int = 0
 
 
 def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
@@ -81,6 +82,7 @@ def _judgement(
         reason=reason,
         notes=item.notes,
         seconds=item.seconds,
+        examples=item.examples,
         ledger=tuple(ledger),
     )
     return Judgement(outcome=outcome, reckoning=reckoning)

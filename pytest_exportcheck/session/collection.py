@@ -21,6 +21,7 @@ from pytest_exportcheck.records import Case
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.session.items import (
@@ -34,7 +35,6 @@ from pytest_exportcheck.session.items import (
     items_on,
 )
 from pytest_exportcheck.session.messages import inbox, outbox
-from pytest_exportcheck.session.progress import Progress
 from pytest_exportcheck.session.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
@@ -43,14 +43,23 @@ _REFUSED = "exportcheck_refused"
 
 class CollectionPlugin:
     """The plugin that makes the session's :class:`Session`, and collects cases. All processes of a run share
-    ``journal``; ``in_part``: some files are left out of the collection.
+    ``journal``; ``progress`` reports steps that take long; ``in_part``: some files are left out of the collection.
     """
 
-    def __init__(self, config: pytest.Config, options: Options, *, journal: Journal, in_part: bool = False) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        options: Options,
+        *,
+        journal: Journal,
+        progress: Progress = nullcontext,
+        in_part: bool = False,
+    ) -> None:
         self._config = config
         self._in_part = in_part
         self._options = options
         self._journal = journal
+        self._progress = progress
         self._hooks = Hooks()
         self._left_out: list[str] = []
         self._ignored: list[str] = []
@@ -74,7 +83,7 @@ class CollectionPlugin:
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
-        runner = registry.runner(options, progress=Progress(self._write_progress), journal=self._journal)
+        runner = registry.runner(options, progress=self._progress, journal=self._journal)
         bundles = BundleWriter(self._config, options) if options.repro_dir else None
         self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles)
         self._refuse_wrong_entries()
@@ -214,16 +223,6 @@ class CollectionPlugin:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._refused_by_workers:
             terminalreporter.write_line(f"ERROR: exportcheck: {self._refused_by_workers}", red=True)
-
-    def _write_progress(self, text: str) -> None:
-        """Write a line from a timer's thread while a step runs: pytest's capture is active then, and stays active
-        afterwards.
-        """
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        if reporter is not None:  # workers of pytest-xdist have none
-            with capture.global_and_fixture_disabled() if capture else nullcontext():
-                reporter.write_line(text)
 
 
 def _nothing_named(name: str) -> str:

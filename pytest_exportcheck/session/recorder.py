@@ -115,6 +115,16 @@ class Recorder:
         """Return the outcomes that are known by now, in the order in which their items were collected."""
         return [self._outcomes[nodeid] for nodeid in sorted(self._outcomes, key=lambda each: self._order.get(each, 0))]
 
+    @property
+    def selected(self) -> list[str]:
+        """Return the ids of the items of this run, as far as they are known."""
+        return [*(self._selected or ())]
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Return the seconds of each item that is done."""
+        return {nodeid: outcome.duration for nodeid, outcome in self._outcomes.items()}
+
     def report(self) -> Report:
         """Make a report of the outcomes so far."""
         return report_of_runs([self._run(len(self._outcomes))], self._outcomes.values(), self._errors)

@@ -72,7 +72,11 @@ class SummaryPlugin:
             lines = counts_lines(outcomes, writer.fullwidth)
         else:
             terminalreporter.section("exportcheck")
-            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth)
+            fuzzing = self._options.fuzz
+            seconds = fuzzing.seconds if fuzzing else None
+            each = f" in each of {self._workers} workers" if self._workers else ""
+            time = f"{seconds:g} s{each}" if seconds is not None else ""
+            lines = summary(outcomes, verbose=verbosity > 0, width=writer.fullwidth, fuzz_time=time)
         for line in lines:
             write_line(writer, line)
         for text in dict.fromkeys([*self._told_by_workers, *self._told()]):

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from pytest_exportcheck.modes import AGREE, ItemId
-from pytest_exportcheck.options import Options
+from pytest_exportcheck.options import Fuzzing, Options
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.run.journal import Entry, Journal
 from pytest_exportcheck.session.items import SESSION, CaseItem, reason_of
@@ -50,7 +50,9 @@ class ParallelPlugin:
         given = getattr(config, "workerinput", {})
         if _KEY in given:
             self.workers: int = given[_KEY]["workers"]
-            self.options = replace(options, threads=given[_KEY]["threads"])
+            self.options = replace(
+                options, threads=given[_KEY]["threads"], fuzz=_in_processes(options.fuzz, self.workers)
+            )
             folder = Path(given[_KEY]["journal"])
             self._own = None if folder.exists() else folder  # of a worker on another machine
             self.journal = Journal(folder, given["workerid"])
@@ -211,6 +213,10 @@ def _workers(config: pytest.Config) -> int:
     from xdist.workermanage import parse_tx_spec_config
 
     return len(parse_tx_spec_config(config))
+
+
+def _in_processes(fuzzing: Fuzzing | None, workers: int) -> Fuzzing | None:
+    return replace(fuzzing, processes=max(1, workers)) if fuzzing else None
 
 
 def _share(workers: int) -> int | None:

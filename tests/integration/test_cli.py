@@ -117,7 +117,7 @@ def test_a_program_of_another_major_schema_is_refused(saved, capsys):
     path = edited(saved, lambda content: content["schema_version"].update(major=99, minor=0))
     assert refusal(path, capsys) == (
         ": archive/models/model.json: $.schema_version.major: expected schema 8.x, got schema 99.0. "
-        f"Serialized schema version 99.0 does not match our current one, 8.{MINOR}. "
+        f"Serialized schema version 99.0 does not match our current schema version 8.{MINOR}. "
         "To read it, update pytest-exportcheck."
     )
 

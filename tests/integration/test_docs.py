@@ -128,6 +128,56 @@ def test_the_page_of_debugging_shows_where_the_difference_starts(whole_torch, py
     assert [line for line in comparable if line not in page] == []
 
 
+_ENGINE = ("--exportcheck-engines", "torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "cause", "cure"),
+    [
+        (
+            "case_mlp.py",
+            ("--exportcheck-modes", "nonstrict,nonstrict-lower"),
+            "torch.randn(2, 4),)",
+            "torch.randn(2, 4),), tolerance=0.02",
+        ),
+        (
+            "case_quantized.py",
+            ("--exportcheck-modes", "nonstrict"),
+            "Round.apply(self.linear(x) * 8)",
+            "(lambda y: y + (y.round() - y).detach())(self.linear(x) * 8)",
+        ),
+        (
+            "case_pool.py",
+            ("--exportcheck-fuzz", "--exportcheck-modes", "nonstrict"),
+            "min=1",
+            "min=2",
+        ),
+    ],
+)
+def test_the_failures_of_the_page_of_debugging_are_real_and_have_the_cure(
+    whole_torch, pytester, name, options, cause, cure
+):
+    page = (DOCS / "debugging.md").read_text()
+    files = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", page, re.DOTALL))
+    case = pytester.path / name
+    case.write_text(f"# {name}\n{files[name]}")
+    if name == "case_mlp.py":
+        pytester.makeconftest(files["conftest.py"])
+    assert f"$ pytest --exportcheck {' '.join((*options, *_ENGINE))}\n" in page
+    run = lambda: pytester.runpytest("--exportcheck", *options, *_ENGINE, "-p", "no:cacheprovider")  # noqa: E731
+    result = run()
+    result.assert_outcomes(failed=1, passed=0 if name == "case_quantized.py" else 1)
+    shown = [line for line in result.stdout.lines if re.match(r"    starts at|      \w|    to test", line)]
+    places = [re.sub(r"\d\.\d+", "", line) for line in shown]  # differences may differ between versions of torch
+    known = {re.sub(r"\d\.\d+", "", line) for line in page.splitlines()}
+    assert len(places) >= 5
+    assert [line for line in places if line not in known] == []
+    fixed = case.read_text().replace(cause, cure)
+    assert fixed != case.read_text()
+    case.write_text(fixed)
+    run().assert_outcomes(failed=0, passed=1 if name == "case_quantized.py" else 2)
+
+
 def test_the_guide_of_adopting_takes_a_repo_from_red_to_green_to_stale(whole_torch, pytester):
     """The files and the steps of the page, with the verdicts that it shows."""
     page = (DOCS / "adopting.md").read_text()

@@ -97,7 +97,10 @@ COMMANDS = [command for page in PAGES for command in commands_of(page)]
 
 def run_pytest(command: Command, scratch: pytest.Pytester) -> None:
     arguments = command.words[1:] if command.words[0] == "pytest" else command.words[3:]
-    collects = command.sources or {"-n", "--exportcheck-fuzz"}.intersection(arguments)
+    own_edge = any(
+        each.endswith("-lower") for each in arguments
+    )  # of a page's conftest.py: the engine echo has no programs
+    collects = command.sources or own_edge or {"-n", "--exportcheck-fuzz"}.intersection(arguments)
     cheap = ["--co"] if collects else ["--exportcheck-engines=echo"]
     result = scratch.runpytest(*arguments, *cheap, "-p", "no:cacheprovider")
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
@@ -196,7 +199,8 @@ def write_files(page: str, folder: Path, linear: str) -> None:
     for name, text in re.findall(
         r"```(?:python|ini)\n# (\w+\.(?:py|ini))\n(.*?)```", (ROOT / page).read_text(), re.DOTALL
     ):
-        folder.joinpath(name).write_text(text)
+        with folder.joinpath(name).open("a" if name == "conftest.py" else "w") as file:  # the engine echo is in one
+            file.write(f"\n{text}")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 CASES = """
@@ -321,3 +324,41 @@ def test_model(exportcheck):
     result = pytester.runpytest("-p", "no:cacheprovider", "test_model.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*1 of 2 modes failed", "*outputs: output: value  (on batch=5)"])
+
+
+def test_a_time_ends_fuzzing_and_the_summary_counts_examples(run, pytester):
+    result = run("--exportcheck-fuzz-time=1.5", "--exportcheck-json=out.json", fuzz="--exportcheck-fuzz", size=-1)
+    result.assert_outcomes(passed=2, failed=1)  # it refuses seven rows
+    result.stdout.fnmatch_lines(
+        [
+            "  sizes: batch: narrowed  (on batch=7)",
+            "Reproduce with: pytest --exportcheck * --exportcheck-fuzz --exportcheck-fuzz-time=1.5 *",
+            "examples tried by fuzzing, with 1.5 s for the run:",
+            "  double[[]echo[]]: nonstrict [1-9]*",
+        ]
+    )
+    items = {each["mode"]: each["examples"] for each in json.loads(Path("out.json").read_text())["items"]}
+    assert items["nonstrict"] == 0
+    assert items["nonstrict-fuzz"] >= 8
+
+
+def test_a_time_that_is_too_short_is_named(run):
+    engine = WRONG.replace("== 7", "== -7")
+    result = run("--exportcheck-fuzz-time=0.000001", fuzz="--exportcheck-fuzz", size=-1, engine=engine)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "examples tried by fuzzing, with 1e-06 s for the run:",
+            "  double[[]echo[]]: nonstrict 2",
+            "note: double: fuzz: its part of the time, 0.0 s, was enough for 1 example of",
+            "  declared sizes; without a time it tries 25. Give more seconds with",
+            "  --exportcheck-fuzz-time.",
+        ]
+    )
+
+
+def test_a_time_that_is_enough_for_every_size_is_not_named(run):
+    engine = WRONG.replace("== 7", "== -7")
+    result = run("--exportcheck-fuzz-time=2", fuzz="--exportcheck-fuzz", size=-1, engine=engine)
+    result.assert_outcomes(passed=3)
+    result.stdout.no_fnmatch_line("*part of the time*")

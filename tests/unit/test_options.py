@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exportcheck.options import ALSO, EXAMPLES, Fuzzing, Options, read_options, settings
+from pytest_exportcheck.options import ALSO, EXAMPLES, MOST_EXAMPLES, Fuzzing, Options, read_options, settings
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def config_of(pytester):
             Fuzzing(examples=3, also=frozenset(["rank", "special"])),
         ),
         (["--exportcheck-fuzz", "--exportcheck-fuzz-also="], Fuzzing()),
+        (["--exportcheck-fuzz", "--exportcheck-fuzz-time=90"], Fuzzing(examples=MOST_EXAMPLES, seconds=90.0)),
+        (["--exportcheck-fuzz=7", "--exportcheck-fuzz-time", "0.5"], Fuzzing(examples=7, seconds=0.5)),
         (["--exportcheck-fuzz", f"--exportcheck-fuzz-also={','.join(ALSO)}"], Fuzzing(also=frozenset(ALSO))),
     ],
 )
@@ -51,6 +53,40 @@ def test_a_number_of_examples_is_at_least_one(config_of, number):
     )
 
 
+@pytest.mark.parametrize("text", ["0", "-3", "10m", "", "nan", "inf", "1000001"])
+def test_a_time_is_a_number_of_seconds(config_of, text):
+    with pytest.raises(pytest.UsageError) as raised:
+        read_options(config_of("--exportcheck", "--exportcheck-fuzz", f"--exportcheck-fuzz-time={text}"))
+    assert str(raised.value) == (
+        "exportcheck: --exportcheck-fuzz-time takes a number of seconds, more than 0 and at most 1000000, "
+        f"got {text!r}. Write --exportcheck-fuzz-time=600, for example."
+    )
+
+
+def test_a_time_in_the_ini_file_is_for_runs_that_fuzz(config_of, pytester):
+    pytester.makeini("[pytest]\nexportcheck_fuzz_time = 60")
+    assert read_options(config_of("--exportcheck")).fuzz is None
+    assert read_options(config_of("--exportcheck", "--exportcheck-fuzz=9")).fuzz == Fuzzing(examples=9, seconds=60.0)
+    given = config_of("--exportcheck", "--exportcheck-fuzz=9", "--exportcheck-fuzz-time=5")
+    assert read_options(given).fuzz == Fuzzing(examples=9, seconds=5.0)
+
+
+def test_a_wrong_time_in_the_ini_file_is_named(config_of, pytester):
+    pytester.makeini("[pytest]\nexportcheck_fuzz_time = soon")
+    with pytest.raises(pytest.UsageError) as raised:
+        read_options(config_of("--exportcheck", "--exportcheck-fuzz"))
+    assert str(raised.value) == (
+        "exportcheck: exportcheck_fuzz_time takes a number of seconds, more than 0 and at most 1000000, "
+        "got 'soon'. Write exportcheck_fuzz_time=600, for example."
+    )
+
+
+def test_the_fixture_has_numbers_only(config_of):
+    config = config_of("--exportcheck-fuzz", "--exportcheck-fuzz-time=90")
+    assert settings(config).fuzz == Fuzzing()
+    assert settings(config, fuzz=3).fuzz == Fuzzing(examples=3)
+
+
 def test_unknown_words_are_refused(config_of):
     with pytest.raises(pytest.UsageError) as raised:
         read_options(config_of("--exportcheck", "--exportcheck-fuzz", "--exportcheck-fuzz-also=size,layout,color"))
@@ -59,10 +95,12 @@ def test_unknown_words_are_refused(config_of):
     )
 
 
-def test_words_without_fuzzing_are_refused(config_of):
+@pytest.mark.parametrize("word", ["also=layout", "time=60"])
+def test_words_without_fuzzing_are_refused(config_of, word):
     with pytest.raises(pytest.UsageError) as raised:
-        read_options(config_of("--exportcheck", "--exportcheck-fuzz-also=layout"))
-    assert str(raised.value) == "exportcheck: --exportcheck-fuzz-also needs --exportcheck-fuzz. Add it."
+        read_options(config_of("--exportcheck", f"--exportcheck-fuzz-{word}"))
+    name = word.partition("=")[0]
+    assert str(raised.value) == f"exportcheck: --exportcheck-fuzz-{name} needs --exportcheck-fuzz. Add it."
 
 
 def test_a_number_that_is_given_goes_before_the_command_line(config_of):
@@ -80,12 +118,23 @@ def test_a_number_that_is_given_goes_before_the_command_line(config_of):
             Fuzzing(examples=7, also=frozenset(["special", "layout"])),
             ("--exportcheck-fuzz=7", "--exportcheck-fuzz-also=layout,special"),
         ),
+        (
+            Fuzzing(examples=MOST_EXAMPLES, seconds=90.0, processes=2),
+            ("--exportcheck-fuzz", "--exportcheck-fuzz-time=90"),
+        ),
+        (Fuzzing(examples=7, seconds=0.5), ("--exportcheck-fuzz=7", "--exportcheck-fuzz-time=0.5")),
     ],
 )
 def test_an_item_runs_again_with_the_same_words(fuzzing, words):
     assert Options(fuzz=fuzzing).arguments == ("--exportcheck", *words)
 
 
-def test_the_words_mean_what_they_were_made_of(config_of):
-    fuzzing = Fuzzing(examples=7, also=frozenset(["special", "layout"]))
+@pytest.mark.parametrize(
+    "fuzzing",
+    [
+        Fuzzing(examples=7, also=frozenset(["special", "layout"])),
+        Fuzzing(examples=MOST_EXAMPLES, seconds=90.0, also=frozenset(["layout"])),
+    ],
+)
+def test_the_words_mean_what_they_were_made_of(config_of, fuzzing):
     assert read_options(config_of(*Options(fuzz=fuzzing).arguments)).fuzz == fuzzing

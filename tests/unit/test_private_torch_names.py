@@ -22,6 +22,7 @@ OTHER_LIBRARIES = frozenset(
         ("declare.py", "_getframe"),
         ("engines/torch_export.py", "_registry"),  # weakref.finalize
         ("reference/exporter/shape_env.py", "_getframe"),
+        ("reference/exporter/strict_shape_env.py", "_getframe"),
         ("locate/recorder.py", "_getframe"),
         ("reference/pt2/warn.py", "_getframe"),
         ("session/fixture.py", "_getframe"),

@@ -246,6 +246,17 @@ ROWS: tuple[KnownDefect, ...] = (
         error_contains=("name 'L' is not defined",),
     ),
     KnownDefect(
+        id="strict-refuses-negative-numbers",
+        title="a strict capture treats a number of a specification as a size: the program refuses a negative one",
+        issue="docs/known-defects/strict-refuses-negative-numbers.md",
+        torch=">=2.14",
+        stages=STRICT,
+        check="outputs",
+        changes=("raised",),
+        error_type="RuntimeError",
+        error_contains=("Runtime assertion failed for expression u", " >= 0 on node "),
+    ),
+    KnownDefect(
         id="attention-mask-below-autograd",
         title="below autograd attention with a mask that requires grad takes a kernel that is not differentiable in it",
         issue="docs/known-defects/attention-mask-below-autograd.md",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_exportcheck.policy.known_defects.row import ANY_ENGINE, KnownDefect
+from pytest_exportcheck.policy.known_defects.row import ANY_ENGINE, STRICT, KnownDefect
 
 #: Sizes are drawn by the fuzzer, and sampled where two engines are compared.
 _STAGES = ("fuzz", "agree")
@@ -45,5 +45,17 @@ ROWS: tuple[KnownDefect, ...] = (
         check="sizes",
         changes=("accepted",),
         sizes=(0, 1),
+    ),
+    KnownDefect(
+        id="strict-narrows-negative-numbers",
+        title="a program of a strict capture refuses negative numbers that its specification declares",
+        issue="docs/known-defects/strict-refuses-negative-numbers.md",
+        torch=">=2.14",
+        captures=STRICT,
+        stages=_STAGES,
+        check="sizes",
+        changes=("narrowed",),
+        error_type="RuntimeError",
+        error_contains=("Runtime assertion failed for expression u", " >= 0 on node "),
     ),
 )

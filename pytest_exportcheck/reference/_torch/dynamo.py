@@ -21,6 +21,7 @@ from torch import _dynamo, _guards
 from torch._dynamo import convert_frame as _convert_frame
 from torch._dynamo import exc as _exc
 from torch._dynamo import output_graph as _output_graph
+from torch._dynamo import symbolic_convert as _symbolic_convert
 from torch._dynamo import utils as _utils
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch.export import dynamic_shapes as _shapes
@@ -87,25 +88,34 @@ class Captured:
     def function(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return the captured function; it calls ``run`` with the inputs of the graph."""
         made: Callable[..., Any] = self.runtime.forward_callable(self.name, run, extra_globals=dict(self.globals))
-        return made
+
+        def called(*args: Any) -> Any:
+            modes = _utils.get_torch_function_mode_stack()
+            try:
+                return made(*args)
+            finally:  # where the function enters a mode, its bytecode leaves the modes of the capture: those of the trace too
+                _utils.set_torch_function_mode_stack(modes)
+
+        return called
 
 
 def captured(
     function: Any,
     args: tuple[Any, ...],
     constraints: Sequence[Any],
-    env_class: type[ShapeEnv],
+    new_env: Callable[..., ShapeEnv],
     specification: Any = None,
     *,
     deferred: bool,
 ) -> Captured:
-    """Capture a function with Dynamo; symbols are made by ``env_class``. ``dynamo_graph_capture_for_export`` does the
+    """Capture a function with Dynamo; ``new_env`` makes the environment of its symbols. ``dynamo_graph_capture_for_export`` does the
     same, drops what the function changes outside of the graph, and calls modules with hooks by other names (2.13).
     """
     with ExitStack() as stack:
-        made = stack.enter_context(_environments(env_class))
+        made = stack.enter_context(_environments(new_env))
         stack.enter_context(_values_unknown())
-        specified = {"_dynamic_shapes_spec": specification} if specification else {}
+        # Dynamo decides by the second setting whether a number in a tuple may become a symbol, and the first makes it one
+        specified = {"_dynamic_shapes_spec": specification, "specialize_int": False} if specification else {}
         settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
         for context in (exporting(), _dynamo.config.patch(**settings), _utils.get_metrics_context()):
             stack.enter_context(context)
@@ -131,12 +141,12 @@ def capturing_branches() -> Any:
 
 
 @contextmanager
-def _environments(env_class: type[ShapeEnv]) -> Iterator[list[Any]]:
-    """Make Dynamo's environments of symbols of another class: no argument gives it one (2.13)."""
+def _environments(new_env: Callable[..., ShapeEnv]) -> Iterator[list[Any]]:
+    """Make Dynamo's environments of symbols in another way: no argument gives it one (2.13)."""
     made: list[Any] = []
 
     def make(**options: Any) -> Any:
-        made.append(env_class(**options, trace_asserts=True))
+        made.append(new_env(**options, trace_asserts=True))
         return made[-1]
 
     with mock.patch.object(_output_graph, "ShapeEnv", make):
@@ -160,6 +170,27 @@ def _values_unknown() -> Iterator[None]:
 def lines_in_progress() -> StackSummary:
     """Return the frames of the model that Dynamo is evaluating, the innermost last (2.13)."""
     return TracingContext.extract_stack()
+
+
+def values_in_progress() -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return the inputs that Dynamo has met, by their places, and the variables of the frame that it evaluates; None if
+    it does not evaluate any (2.13).
+    """
+    translator: Any = _symbolic_convert.InstructionTranslator.current_tx()
+    if translator is None:
+        return None
+    output = translator.output
+    inputs = {each.source.name: each.fake for each in output.tracked_fakes}
+    return inputs, {name: _value(each) for name, each in output.current_tx.symbolic_locals.items()}
+
+
+def _value(variable: Any) -> Any:
+    """Return the fakes that a variable of Dynamo consists of, None for other kinds (2.13)."""
+    try:
+        proxies = variable.as_proxy() if variable.is_realized() else None
+    except (NotImplementedError, Unsupported):
+        return None
+    return pytree.tree_map_only(torch.fx.Proxy, lambda each: each.node.meta.get("example_value"), proxies)
 
 
 def left_to_the_graph(function: Callable[..., None]) -> Callable[..., None]:

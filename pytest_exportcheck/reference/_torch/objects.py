@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch._library import fake_class_registry as _fake_classes
 from torch._library import opaque_object as _opaque
+from torch.export.graph_signature import CustomObjArgument
+
+from pytest_exportcheck.reference._torch.values import pytree
 
 # The value of an object while tracing: it refers to the real object and has the methods of a fake class (2.13).
 FakeScriptObject = _fake_classes.FakeScriptObject
@@ -45,6 +48,18 @@ def class_of_object(value: Any) -> str:
     if isinstance(value, torch.ScriptObject):
         return str(value._type().qualified_name())
     return _opaque.get_opaque_type_name(type(value))
+
+
+def described(name: str, val: Any) -> Any:
+    """Return the value of a node of this name as metadata holds it: with the names of classes in the places of objects,
+    for which there is no public type (2.13).
+    """
+
+    def of(each: Any) -> Any:
+        fake = each.real_obj if isinstance(each, FakeScriptObject) else each
+        return CustomObjArgument(name, class_of_object(fake)) if is_script_object(fake) or is_opaque(fake) else each
+
+    return pytree.tree_map(of, val)
 
 
 def identity(value: Any) -> int:

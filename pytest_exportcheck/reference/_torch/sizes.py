@@ -32,6 +32,7 @@ EqualityConstraint = _symbolic_shapes.EqualityConstraint
 RelaxedUnspecConstraint = _symbolic_shapes.RelaxedUnspecConstraint
 StatelessSymbolicContext = _symbolic_shapes.StatelessSymbolicContext
 StrictMinMaxConstraint = _symbolic_shapes.StrictMinMaxConstraint
+SymIntSymbolicContext = _symbolic_shapes.SymIntSymbolicContext
 TrackedFake = _symbolic_shapes.TrackedFake
 
 # Errors of the solver and of a value that tracing cannot know: a caller of torch.export expects these classes (2.13).
@@ -95,17 +96,6 @@ def normalize_dynamic_shapes(
     return shapes if normalize is None else normalize(shapes, module, args, kwargs)
 
 
-def number_context(must_stay_dynamic: bool) -> Any:
-    """Return what a symbolic number among the inputs must satisfy, in the form that the shape environment takes
-    (2.13).
-    """
-    return (
-        _symbolic_shapes.SymIntSymbolicContext(constraint=RelaxedUnspecConstraint(warn_only=False))
-        if must_stay_dynamic
-        else None
-    )
-
-
 def is_unbacked(symbol: Any) -> bool:
     """Return True for a symbol of a value that only a call knows; names of symbols are torch's (2.13)."""
     return _symbol.symbol_is_type(symbol, (_symbol.SymT.UNBACKED_INT, _symbol.SymT.UNBACKED_FLOAT))
@@ -122,12 +112,7 @@ def input_bindings(value: Any, env: Any) -> Any:
     """Return the unbacked symbols that an input has, and where, also those that were found equal to others since: the
     public functions name what replaced them (2.13).
     """
-    sizes: list[Any] = [
-        size for size in (value.shape if isinstance(value, torch.Tensor) else [value]) if _is_symbolic(size)
-    ]
-    pending = {symbol for size in sizes for symbol in free_unbacked_symbols(size.node._expr)}
+    sizes: Any = value.shape if isinstance(value, torch.Tensor) else [value]
+    symbolic = [size for size in sizes if isinstance(size, (torch.SymInt, torch.SymFloat))]
+    pending = {symbol for size in symbolic for symbol in free_unbacked_symbols(size.node._expr)}
     return _symbolic_shapes._free_unbacked_symbols_with_path(value, (), shape_env=env, pending=pending, simplify=False)
-
-
-def _is_symbolic(size: Any) -> bool:
-    return isinstance(size, (torch.SymInt, torch.SymFloat))

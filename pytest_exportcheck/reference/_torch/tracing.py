@@ -5,9 +5,8 @@ capture.
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -89,6 +88,23 @@ def _set_exporting(compiling: bool, exporting: bool) -> None:
     torch.compiler._is_compiling_flag, torch.compiler._is_exporting_flag = compiling, exporting
 
 
+@contextmanager
+def transforms_kept() -> Iterator[None]:
+    """Leave the transforms of torch.func that an error leaves entered: a graph of Dynamo enters and leaves them by
+    calls, and there is no public access to them (2.13).
+    """
+    functorch, dual = torch._C._functorch, torch.autograd.forward_ad._current_level >= 0
+    depth = functorch.get_dynamic_layer_stack_depth()
+    try:
+        yield
+    except BaseException:
+        functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        if not dual:
+            with suppress(RuntimeError):  # no level of duals is entered
+                torch._C._exit_dual_level(level=0)
+        raise
+
+
 def with_state(module: torch.nn.Module, tensors: dict[str, Any]) -> Any:
     """Return a context in which a module has other parameters and buffers, tied ones under every name.
     ``torch.func.functional_call`` calls the module in it, and gives no access to what the call leaves in the module
@@ -121,13 +137,10 @@ def is_traced() -> bool:
     return _proxy_tensor.get_proxy_mode() is not None
 
 
-def module_in_progress() -> tuple[str, str]:
-    """Return the path of the module that is being called while tracing, and ``@1`` and so on from its second call on
-    (2.13).
-    """
-    key, (path, _) = next(reversed(_tracer().module_stack.items()))
-    _, at, number = key.rpartition("@")
-    return path, at + number if at else ""
+def module_in_progress() -> str:
+    """Return the path of the module that is being called while tracing (2.13)."""
+    path: str = next(reversed(_tracer().module_stack.values()))[0]
+    return path
 
 
 def node_of(value: Any) -> torch.fx.Node | None:
@@ -150,13 +163,6 @@ def recorded_whole(operator: Any, *args: Any, **kwargs: Any) -> Any:
     return _proxy_tensor.track_tensor_tree(value, node, constant=None, tracer=tracer)
 
 
-def graph_module(owner: torch.fx.GraphModule, graph: torch.fx.Graph) -> torch.fx.GraphModule:
-    """Return a module of a new graph with the attributes that the graph uses of the old module (2.13)."""
-    made = torch.fx.GraphModule(owner, graph)
-    made.meta.update(owner.meta)
-    return made
-
-
 # --- regions --------------------------------------------------------------------------------
 
 # Functions that a trace calls where a region begins and ends (2.13).
@@ -164,7 +170,6 @@ SET_GRAD = torch._C._set_grad_enabled
 ENTER_AUTOCAST = torch.amp.autocast_mode._enter_autocast
 EXIT_AUTOCAST = torch.amp.autocast_mode._exit_autocast
 REGION_MARKS = (SET_GRAD, ENTER_AUTOCAST, EXIT_AUTOCAST)
-GETITEM = operator.getitem
 
 # Higher-order operators that call a region in a program (2.13).
 WRAP_SET_GRAD = torch._higher_order_ops.wrap.wrap_with_set_grad_enabled
@@ -173,6 +178,10 @@ WITH_EFFECTS = _effects.with_effects
 
 # The higher-order operator that Dynamo writes for a torch.autograd.Function (2.13).
 AUTOGRAD_FUNCTION = torch._functorch.autograd_function.autograd_function_apply
+
+# The beginning of the keys that Dynamo adds to the annotations of the model where a function of Dynamo makes a node
+# (2.13).
+NOTES_OF_DYNAMO = "_torchdynamo_"
 
 # --- functionalisation ----------------------------------------------------------------------
 

@@ -4,8 +4,7 @@ graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import sympy
@@ -27,7 +26,7 @@ def insert_assertions(module: torch.fx.GraphModule, env: ShapeEnv) -> None:
         found = input_bindings(node.meta.get("val"), env)
         if found:  # the sizes of a specification: their assertions come after the inputs
             node.meta["unbacked_bindings"] = found
-    with _provenance(module, _MADE_HERE):
+    with on_new_nodes(module, _provenance(module.graph)):
         insert_deferred_runtime_asserts(module, env, "exported program", export=True)
     for node in module.graph.nodes:
         if node.target in _CASTS and node.prev.target is not ASSERT_TENSOR_METADATA:
@@ -58,45 +57,23 @@ def _bind_unbacked(graph: torch.fx.Graph, env: ShapeEnv) -> None:
     for node in graph.nodes:
         node.meta.pop("unbacked_bindings", None)
         val = node.meta.get("val")
-        found = None
-        if val is not None:
-            found = unbacked_bindings(val, env, pending)
+        found = None if val is None else unbacked_bindings(val, env, pending)
         if found:
             node.meta["unbacked_bindings"] = found
 
 
-@contextmanager
-def _provenance(module: torch.fx.GraphModule, stack_trace: str) -> Iterator[None]:
-    """Give the nodes that are created inside the context a module stack, and mark them as created by this exporter."""
+def _provenance(graph: torch.fx.Graph) -> Callable[[torch.fx.Node], None]:
+    """Return a function that gives a new node a module stack, and marks it as created by this exporter."""
+    stack: Any = next((node.meta["nn_module_stack"] for node in graph.nodes if "nn_module_stack" in node.meta), {})
 
     def note(node: torch.fx.Node) -> None:
-        if node.op != "call_function":
-            return
-        node.meta.setdefault("stack_trace", stack_trace)
-        node.meta.setdefault("nn_module_stack", first)
-        node.meta.setdefault(
-            "torch_fn", (f"{getattr(node.target, '__name__', node.name)}_0", _function_name(node.target))
-        )
-        if "val" not in node.meta:
-            node.meta["val"] = _value_of(node)
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta["val"])
+        name = getattr(node.target, "__name__", str(node.target))
+        node.meta |= {
+            "stack_trace": _MADE_HERE,
+            "nn_module_stack": stack,
+            "torch_fn": (f"{name}_0", f"{type(node.target).__name__}.{name}"),
+            "val": node.target(*args, **kwargs),  # type: ignore[operator]
+        }
 
-    first: Any = next(
-        (node.meta["nn_module_stack"] for node in module.graph.nodes if "nn_module_stack" in node.meta), {}
-    )
-    with on_new_nodes(module, note):
-        yield
-
-
-def _function_name(target: Any) -> str:
-    return f"{type(target).__name__}.{getattr(target, '__name__', target)}"
-
-
-def _value_of(node: torch.fx.Node) -> Any:
-    """Compute what a call on numbers yields from the values of its arguments; return None where they are not known
-    yet.
-    """
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda each: each.meta.get("val"))
-    try:
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-    except Exception:  # an assertion about a value that is not known yet
-        return None
+    return note

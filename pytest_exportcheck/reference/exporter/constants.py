@@ -14,6 +14,7 @@ from pytest_exportcheck.reference._torch.values import (
     FakeTensorMode,
     HigherOrderOperator,
     is_functorch_tensor,
+    pytree,
 )
 from pytest_exportcheck.reference.exporter.errors import LeakedTensor, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.module_calls import NOTE
@@ -33,22 +34,18 @@ def lift_constants(
     that the caller passes.
     """
     graph = module.graph
-    names: dict[int, list[str]] = {}
+    names: dict[int, str] = {}
     for name, value in known.items():
-        names.setdefault(identity(value), []).append(name)
-    placeholders = graph.find_nodes(op="placeholder")
-    first_input = (
-        placeholders[lifted] if lifted < len(placeholders) else next(n for n in graph.nodes if n.op != "placeholder")
-    )
+        names.setdefault(identity(value), name)
+    first_input = list(graph.nodes)[lifted]
     outside = {each.fake_mode for each in known.values() if isinstance(each, FakeTensor)}
     made: dict[int, torch.fx.Node] = dict(given or {})
+    _drop_unused_of(module, lambda value: _is_traced(value, outside if identity(value) in names else set()))
     values: dict[str, Any] = {}
     numbers = {"tensor": itertools.count(), "custom": itertools.count()}
-    for node in list(graph.nodes):
-        if node.op != "get_attr":
-            continue
+    for node in graph.find_nodes(op="get_attr"):
         traced = getattr(module, str(node.target))
-        if isinstance(traced, torch.fx.GraphModule):
+        if isinstance(traced, (torch.fx.GraphModule, pytree.TreeSpec)):
             continue
         unused = _unused(node)
         if unused:
@@ -60,7 +57,7 @@ def lift_constants(
         if key not in made:
             _refuse_traced(node, traced, value, outside if key in names else set())
             what = "custom" if is_object(value) else "tensor"
-            name = names[key][0] if key in names else _made_name(node, what, numbers[what], known)
+            name = names[key] if key in names else _made_name(node, what, numbers[what], known)
             with graph.inserting_before(first_input):
                 placeholder = graph.placeholder(name.replace(".", "_"))
             if is_object(value):
@@ -78,10 +75,8 @@ def lift_constants(
 
 def _made_name(node: torch.fx.Node, what: str, numbers: Iterator[int], known: Mapping[str, Any]) -> str:
     """Return a name for a value that ``forward`` makes, after the module that makes it."""
-    stack: dict[str, tuple[str, str]] = next(
-        (each.meta["nn_module_stack"] for each in (node, *node.users) if each.meta.get("nn_module_stack")), {}
-    )
-    path = list(stack.values())[-1][0] if stack else ""
+    stacks = (each.meta.get("nn_module_stack") for each in (node, *node.users))
+    path = next((list(stack.values())[-1][0] for stack in stacks if stack), "")
     prefix = f"{path}." if path else ""
     return next(name for name in (f"{prefix}lifted_{what}_{number}" for number in numbers) if name not in known)
 
@@ -99,6 +94,28 @@ def _unused(node: torch.fx.Node) -> list[torch.fx.Node]:
     return [] if chain[0].users else chain
 
 
+def _drop_unused_of(module: torch.fx.GraphModule, concerned: Callable[[Any], bool]) -> None:
+    """Drop what is computed of such values and not used: rules of vmap leave such calls behind."""
+    found: dict[torch.fx.Node, None] = {}
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            derived = concerned(getattr(module, str(node.target)))
+        else:
+            derived = node.op == "call_function" and not found.keys().isdisjoint(node.all_input_nodes)
+        if derived:
+            found[node] = None
+    for node in reversed(found):
+        if not node.users and not node.is_impure():
+            module.graph.erase_node(node)
+
+
+def _is_traced(value: Any, outside: set[FakeTensorMode]) -> bool:
+    """Return True for a tensor that only exists while tracing."""
+    return isinstance(value, torch.Tensor) and (
+        is_functorch_tensor(value) or (isinstance(value, FakeTensor) and value.fake_mode not in outside)
+    )
+
+
 def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any, outside: set[FakeTensorMode]) -> None:
     """Refuse a tensor that only exists while tracing, which is not a constant, and objects that a program cannot keep;
     ``value`` is None for one that the model does not hold. Fakes of the modes ``outside`` are the model's own.
@@ -112,9 +129,9 @@ def _refuse_traced(node: torch.fx.Node, traced: Any, value: Any, outside: set[Fa
             f"a call in the model takes a {type(value).__module__}.{type(value).__qualname__}, which an exported program cannot hold: its state would be lost. "
             f"{_used_at(node)}"
         )
-    wrapped = is_functorch_tensor(value)
-    if not wrapped and (not isinstance(value, FakeTensor) or value.fake_mode in outside):
+    if not _is_traced(value, outside):
         return
+    wrapped = is_functorch_tensor(value)
     for call in node.users:
         if isinstance(call.target, HigherOrderOperator):
             raise LeakedTensor(

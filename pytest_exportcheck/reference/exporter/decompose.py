@@ -21,12 +21,19 @@ from torch.export.graph_signature import (
 
 from pytest_exportcheck.reference._torch.objects import is_opaque
 from pytest_exportcheck.reference._torch.sizes import ShapeEnv, free_symbols
-from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, Verifier, guards_of, set_guards
+from pytest_exportcheck.reference._torch.values import (
+    FakeTensor,
+    FakeTensorMode,
+    Verifier,
+    guards_of,
+    pytree,
+    set_guards,
+)
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
 from pytest_exportcheck.reference.exporter.functionalize import functional
-from pytest_exportcheck.reference.exporter.objects import placeholders_of_objects, traced_again
+from pytest_exportcheck.reference.exporter.objects import describe_objects, placeholders_of_objects, traced_again
 from pytest_exportcheck.reference.exporter.placeholders import rename
 from pytest_exportcheck.reference.exporter.program import argument_of, constant_slot
 from pytest_exportcheck.reference.exporter.subgraphs import lift_from_subgraphs, name_subgraph_inputs
@@ -58,29 +65,28 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
     before = program.graph_signature
     tokens = sum(spec.kind is InputKind.TOKEN for spec in before.input_specs)
     mode = _mode_of(program)
+    old = program.graph.find_nodes(op="placeholder")
     values = [
-        traced_again(mode, program, spec, node.meta["val"])
-        for spec, node in zip(before.input_specs, program.graph.find_nodes(op="placeholder"), strict=True)
+        traced_again(mode, program, spec, node.meta["val"]) for spec, node in zip(before.input_specs, old, strict=True)
     ]
     result = functional(program.graph_module, values, mode, table, keep=keep, tokens=tokens, wanted=_named(program))
-    module, graph = result.module, result.module.graph
+    module, graph, effects = result.module, result.module.graph, result.effects
     specs = before.input_specs[tokens:]
     changed = [specs[place] for place in result.changed]
-    _without_copies(graph, result.effects, len(changed))
+    _without_copies(graph, effects, len(changed))
     graph.eliminate_dead_code(_has_effects)
     insert_assertions(module, mode.shape_env or ShapeEnv())
-    state = sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
     lift_from_subgraphs(module, mode, {})
-    inputs_of_graph = graph.find_nodes(op="placeholder")[result.effects :]
-    given = placeholders_of_objects(values[tokens:], inputs_of_graph)
-    made = lift_constants(module, mode, program.constants, result.effects + state, given=given)
-    old = program.graph.find_nodes(op="placeholder")[tokens:]
-    inputs = _inputs(graph, old, specs, made, result.effects, state)
+    given = placeholders_of_objects(values[tokens:], graph.find_nodes(op="placeholder")[effects:])
+    first_user = effects + sum(spec.kind is not InputKind.USER_INPUT for spec in specs)
+    made = lift_constants(module, mode, program.constants, first_user, given=given)
+    inputs = _inputs(graph, dict(zip(old[tokens:], specs, strict=True)), made, effects, first_user)
+    describe_objects(module)
     graph.output_node().meta |= {key: each for key, each in program.graph.output_node().meta.items() if key != "val"}
     name_subgraph_inputs(module)
     module.recompile()
-    outputs = _outputs(graph, before.output_specs[tokens:], changed, result.effects)
-    made_program = ExportedProgram(
+    outputs = _outputs(graph, before.output_specs[tokens:], changed, effects)
+    lowered_program = ExportedProgram(
         root=module,
         graph=graph,
         graph_signature=ExportGraphSignature(inputs, outputs),
@@ -91,8 +97,8 @@ def lowered(program: ExportedProgram, table: Mapping[Any, Any], *, keep: bool) -
         constants={**program.constants, **made},
         verifiers=[Verifier],
     )
-    set_guards(made_program, guards_of(program))
-    return made_program
+    set_guards(lowered_program, guards_of(program))
+    return lowered_program
 
 
 def _has_effects(node: torch.fx.Node) -> bool:
@@ -127,48 +133,36 @@ def _without_copies(graph: torch.fx.Graph, first: int, count: int) -> None:
     output.args = (tuple(results),)
 
 
-def _returned(graph: torch.fx.Graph) -> list[Any]:
-    (output,) = graph.find_nodes(op="output")
-    return list(output.args[0])
-
-
 def _inputs(
-    graph: torch.fx.Graph,
-    old: list[torch.fx.Node],
-    specs: list[InputSpec],
-    made: Mapping[str, Any],
-    tokens: int,
-    state: int,
+    graph: torch.fx.Graph, old: Mapping[torch.fx.Node, InputSpec], made: Mapping[str, Any], tokens: int, first_user: int
 ) -> list[InputSpec]:
-    """Set the names and metadata of the placeholders and return their specs; constants that were made come after the
-    state.
+    """Set the names and metadata of the placeholders and return their specs: tokens, the state, the constants that were
+    made, and the user's inputs. All but tokens and constants are those of the program before, ``old``.
     """
     placeholders = graph.find_nodes(op="placeholder")
-    first = tokens + state
-    new, lifted = placeholders[:tokens], placeholders[first : first + len(made)]
-    same = [*placeholders[tokens:first], *placeholders[first + len(made) :]]
-    names = {node: before.name for node, before in zip(same, old, strict=True)}
-    slots = [constant_slot(name, value) for name, value in made.items()]
-    names |= {node: slot.name for node, slot in zip(lifted, slots, strict=True)}
-    names |= dict.fromkeys(new, "token")
-    rename(graph, names)
-    for node, before in zip(same, old, strict=True):
-        node.meta = dict(before.meta)
-    return [
-        *(InputSpec(InputKind.TOKEN, TokenArgument(node.name), None) for node in new),
-        *map(replace, specs[:state]),
-        *(
-            InputSpec(slot.kind, argument_of(node, node.meta["val"]), slot.target)
-            for node, slot in zip(lifted, slots, strict=True)
-        ),
-        *map(replace, specs[state:]),
-    ]
+    after = first_user + len(made)
+    same = dict(zip((*placeholders[tokens:first_user], *placeholders[after:]), old.items(), strict=True))
+    lifted = dict(zip(placeholders[first_user:after], map(constant_slot, made, made.values()), strict=True))
+    names = {node: before.name for node, (before, _) in same.items()}
+    names |= {node: slot.name for node, slot in lifted.items()}
+    rename(graph, names | dict.fromkeys(placeholders[:tokens], "token"))
+    specs = []
+    for node in placeholders:
+        if node in same:
+            before, spec = same[node]
+            node.meta = dict(before.meta)
+            specs.append(replace(spec))
+        elif node in lifted:
+            specs.append(InputSpec(lifted[node].kind, argument_of(node), lifted[node].target))
+        else:
+            specs.append(InputSpec(InputKind.TOKEN, TokenArgument(node.name), None))
+    return specs
 
 
 def _outputs(
     graph: torch.fx.Graph, before: list[OutputSpec], changed: list[InputSpec], tokens: int
 ) -> list[OutputSpec]:
-    nodes = _returned(graph)
+    nodes: Any = graph.output_node().args[0]
     found = [OutputSpec(OutputKind.TOKEN, TokenArgument(node.name), None) for node in nodes[:tokens]]
     for spec, node in zip(changed, nodes[tokens:], strict=False):
         if spec.kind not in _MUTATION:
@@ -179,7 +173,7 @@ def _outputs(
         target = spec.arg.name if spec.kind is InputKind.USER_INPUT else spec.target
         found.append(OutputSpec(_MUTATION[spec.kind], TensorArgument(node.name), target))
     for old, node in zip(before, nodes[len(found) :], strict=True):
-        arg = argument_of(node, node.meta.get("val")) if isinstance(node, torch.fx.Node) else old.arg
+        arg = argument_of(node) if isinstance(node, torch.fx.Node) else old.arg
         found.append(OutputSpec(old.kind, arg, old.target))
     return found
 
@@ -205,8 +199,8 @@ def _ranges(program: ExportedProgram, graph: torch.fx.Graph, mode: FakeTensorMod
     found = dict(program.range_constraints)
     env: Any = mode.shape_env
     for node in graph.nodes:
-        val = node.meta.get("val")
-        for symbol in free_symbols(val) if val is not None and not isinstance(val, CustomObjArgument) else ():
+        leaves = pytree.tree_leaves(node.meta.get("val"))
+        for symbol in free_symbols([each for each in leaves if not isinstance(each, CustomObjArgument)]):
             if symbol not in found and symbol in env.var_to_range:
                 found[symbol] = env.var_to_range[symbol]
     return found

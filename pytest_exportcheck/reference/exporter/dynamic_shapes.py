@@ -9,6 +9,8 @@ import torch
 from torch.export import AdditionalInputs, Dim, ShapesCollection
 
 from pytest_exportcheck.reference._torch.sizes import (
+    DimHint,
+    DimHintType,
     IntWrapper,
     check_dynamic_shapes,
     map_dynamic_shapes,
@@ -22,6 +24,11 @@ from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 Declared = Mapping[int, Any] | Any
 
 
+def is_dynamic(dim: Any) -> bool:
+    """Return True for a hint that a size or a number is dynamic."""
+    return isinstance(dim, DimHint) and dim.type is not DimHintType.STATIC
+
+
 def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any) -> Any:
     """Return the declaration as a mapping by name or a sequence by position, from any object that holds one; None for
     none.
@@ -33,17 +40,19 @@ def plain_shapes(module: torch.nn.Module, example: Example, dynamic_shapes: Any)
     return normalize_dynamic_shapes(dynamic_shapes, module, example.args, example.kwargs)
 
 
-def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
-    """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static.
+def without_wrappers(module: torch.nn.Module, args: Any, kwargs: Any, shapes: Any) -> tuple[Any, Any, Any]:
+    """Return a call and its shapes where numbers are wrapped, as a ``ShapesCollection`` needs it to distinguish them."""
+    if isinstance(shapes, ShapesCollection) and any(
+        isinstance(each, IntWrapper) for each in pytree.tree_leaves((args, kwargs))
+    ):
+        shapes = shapes.dynamic_shapes(module, args, kwargs)  # type: ignore[no-untyped-call]
+        args, kwargs = pytree.tree_map_only(IntWrapper, lambda number: number.val, (args, kwargs))
+    return args, kwargs, shapes
 
-    Raises
-    ------
-    UserError
-        Where the declaration does not fit the structure of the example, in torch's words.
-    InvalidInput
-        Where the declaration names a dimension that does not exist, or names the size of a number.
-    ConstraintViolation
-        Where the example has another size than was declared.
+
+def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
+    """Return the declaration of each leaf of the example. A dimension that the declaration leaves out is static. Refuse a
+    declaration that does not fit the example: torch compares their structures.
     """
     if dynamic_shapes is None:
         return [{} if isinstance(leaf.value, torch.Tensor) else None for leaf in example.leaves]
@@ -55,20 +64,15 @@ def declared_shapes(example: Example, dynamic_shapes: Any) -> list[Declared]:
     given = by_name if isinstance(dynamic_shapes, dict) else type(dynamic_shapes)(by_name.values())
     found: list[Any] = []
     map_dynamic_shapes(lambda _path, _leaf, shape: found.append(shape), given, dynamic_shapes)
-    places = {_plain(path): place for place, (path, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
-    return [_checked(leaf, _by_dimension(leaf.value, found[places[leaf.path]])) for leaf in example.leaves]
+    places = {keys: place for place, (keys, _) in enumerate(pytree.tree_flatten_with_path(by_name)[0])}
+    return [_checked(leaf, found[places[leaf.keys]]) for leaf in example.leaves]
 
 
-def _plain(path: Any) -> tuple[Any, ...]:
-    return tuple(
-        key.name if isinstance(key, pytree.GetAttrKey) else key.idx if isinstance(key, pytree.SequenceKey) else key.key
-        for key in path
-    )
-
-
-def _checked(leaf: Leaf, said: Declared) -> Declared:
+def _checked(leaf: Leaf, said: Any) -> Declared:
+    """Return the declaration of a leaf; that of a tensor by dimension."""
     if not isinstance(leaf.value, torch.Tensor):
         return said
+    said = said if isinstance(said, Mapping) else dict(enumerate(said or ()))
     shape = tuple(leaf.value.shape)
     for number, dim in said.items():
         if not -len(shape) <= number < len(shape):
@@ -87,11 +91,3 @@ def _checked(leaf: Leaf, said: Declared) -> Declared:
                 "Pass an example within the range, or declare another range."
             )
     return {number % len(shape): dim for number, dim in said.items()}
-
-
-def _by_dimension(value: Any, shape: Any) -> Declared:
-    if not isinstance(value, torch.Tensor):
-        return shape
-    if isinstance(shape, Mapping):
-        return dict(shape)
-    return dict(enumerate(shape or ()))

@@ -7,25 +7,25 @@ from typing import Any
 import torch
 from torch.export import AdditionalInputs, ExportedProgram
 
+from pytest_exportcheck.reference._torch.specifications import assume
 from pytest_exportcheck.reference._torch.values import guards_of, outside_fake_modes, set_guards
 from pytest_exportcheck.reference.exporter.assertions import insert_assertions
 from pytest_exportcheck.reference.exporter.constants import lift_constants
 from pytest_exportcheck.reference.exporter.decompose import lowered
-from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes
+from pytest_exportcheck.reference.exporter.dynamic_shapes import declared_shapes, plain_shapes, without_wrappers
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
-from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, fake_inputs, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import Known, fake_inputs, new_symbolic
 from pytest_exportcheck.reference.exporter.guards import guards, ranges, solve
 from pytest_exportcheck.reference.exporter.inputs import Example, example_of
 from pytest_exportcheck.reference.exporter.metadata import keep_custom, tidy
 from pytest_exportcheck.reference.exporter.module_attributes import restored
 from pytest_exportcheck.reference.exporter.module_calls import Calls
 from pytest_exportcheck.reference.exporter.module_state import fake_state, state_of
-from pytest_exportcheck.reference.exporter.objects import Fakes, is_object, object_argument, placeholders_of_objects
+from pytest_exportcheck.reference.exporter.objects import Fakes, describe_objects, placeholders_of_objects
 from pytest_exportcheck.reference.exporter.program import dress_inputs, program_of, signature_of, slots_of
 from pytest_exportcheck.reference.exporter.regions import wrap_regions
 from pytest_exportcheck.reference.exporter.specifications import (
     effective_shapes,
-    new_specified,
     specification_of,
     specified_inputs,
 )
@@ -79,15 +79,12 @@ def export(
         tensor subclasses.
     """
     dynamic_shapes = effective_shapes(mod, dynamic_shapes)
+    args, kwargs, dynamic_shapes = without_wrappers(mod, args, kwargs, dynamic_shapes)
     example = example_of(mod, args, kwargs)
+    deferred = prefer_deferred_runtime_asserts_over_guards
     with outside_fake_modes(), named_when_unsupported(mod, example):
         program = _captured(
-            mod,
-            example,
-            dynamic_shapes,
-            strict,
-            preserve_module_call_signature,
-            deferred=prefer_deferred_runtime_asserts_over_guards,
+            mod, example, dynamic_shapes, preserve_module_call_signature, strict=strict, deferred=deferred
         )
     if isinstance(dynamic_shapes, AdditionalInputs):
         dynamic_shapes.verify(program)  # type: ignore[no-untyped-call]
@@ -98,13 +95,13 @@ def _captured(
     mod: torch.nn.Module,
     example: Example,
     dynamic_shapes: Any,
-    strict: bool,
-    preserve_module_call_signature: tuple[str, ...],
+    preserved: tuple[str, ...],
     *,
+    strict: bool,
     deferred: bool,
 ) -> ExportedProgram:
     """Return the program above autograd."""
-    calls = Calls(mod, preserve_module_call_signature, strict=strict)
+    calls = Calls(mod, preserved, strict=strict)
     specification = specification_of(mod, example, dynamic_shapes, deferred=deferred)
     shapes = None if specification else plain_shapes(mod, example, dynamic_shapes)
     declared = declared_shapes(example, shapes)
@@ -113,7 +110,9 @@ def _captured(
         if strict:
             symbolic, known, function = captured_by_dynamo(mod, example, declared, specification, deferred=deferred)
         else:
-            symbolic, known, function = new_specified(specification) or new_symbolic(deferred=deferred), Known(), None
+            symbolic, known, function = new_symbolic(deferred=deferred), Known(), None
+            if specification:
+                assume(symbolic.env, specification.of_call)
         objects = Fakes(symbolic.mode)
         if specification:
             fakes = specified_inputs(symbolic, example, specification, known)
@@ -124,17 +123,18 @@ def _captured(
         traced = trace(mod, example, symbolic.mode, held, fakes.values, function)
         replaced = dict(attributes.replaced())
     solve(mod, fakes, shapes)
-    tidy(traced.module, _values(fakes, example))
-    insert_assertions(traced.module, symbolic.env)
     placeholders = traced.module.graph.find_nodes(op="placeholder")
-    inputs = zip((*held.values(), *fakes.values), placeholders, strict=True)
-    lift_from_subgraphs(traced.module, symbolic.mode, {id(fake): node for fake, node in inputs})
+    tidy(traced.module.graph, mod)
+    insert_assertions(traced.module, symbolic.env)
+    inputs = {id(fake): node for fake, node in zip((*held.values(), *fakes.values), placeholders, strict=True)}
+    lift_from_subgraphs(traced.module, symbolic.mode, inputs)
     given = placeholders_of_objects([leaf.value for leaf in example.leaves], placeholders[len(state.tensors) :])
     constants = lift_constants(traced.module, symbolic.mode, state.constants, len(state.tensors), objects.real, given)
     _refuse_replaced(replaced, constants)
-    module = wrap_regions(traced.module, torch.is_grad_enabled(), preserve_module_call_signature)
+    module = wrap_regions(traced.module, torch.is_grad_enabled(), preserved)
     slots = slots_of(state, constants, example)
     dress_inputs(module.graph, slots)
+    describe_objects(module)
     keep_custom(mod, module, [slot.target for slot in slots])
     name_subgraph_inputs(module)
     module.recompile()
@@ -150,14 +150,6 @@ def _captured(
     )
     set_guards(program, [*guards_of(program), *guards(fakes, example, declared)])
     return program
-
-
-def _values(fakes: FakeInputs, example: Example) -> list[Any]:
-    """Return the values of the placeholders of the leaves."""
-    return [
-        object_argument(fakes.symbolic.mode, leaf.value, fake) if is_object(leaf.value) else fake
-        for leaf, fake in zip(example.leaves, fakes.values, strict=True)
-    ]
 
 
 def _refuse_replaced(replaced: dict[str, Any], constants: dict[str, Any]) -> None:

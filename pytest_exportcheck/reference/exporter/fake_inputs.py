@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,36 +10,14 @@ import sympy
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.reference._torch.sizes import (
-    DerivedDim,
-    DimDynamic,
-    DimHint,
-    DimHintType,
-    EqualityConstraint,
-    RelaxedUnspecConstraint,
-    StatelessSymbolicContext,
-    StrictMinMaxConstraint,
-    TrackedFake,
-    ValueRanges,
-    number_context,
-    try_solve,
-)
+from pytest_exportcheck.reference._torch import sizes
 from pytest_exportcheck.reference._torch.tracing import ConstantSource, TensorProperty, TensorPropertySource
 from pytest_exportcheck.reference._torch.values import FakeTensorMode
-from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.objects import fake_of
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv
-
-
-@dataclass
-class Declarations:
-    """The declared dims by the places that sizes come from, against which guards are checked."""
-
-    sources: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    derived: list[tuple[Any, Any, int, Leaf, int]] = field(default_factory=list)
-    relaxed: set[Any] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -49,7 +26,7 @@ class FakeInputs:
 
     symbolic: Symbolic
     values: list[Any]
-    equalities: EqualityConstraint
+    equalities: sizes.EqualityConstraint | None = None
 
 
 @dataclass(frozen=True)
@@ -75,124 +52,116 @@ def new_symbolic(*, deferred: bool) -> Symbolic:
     ``prefer_deferred_runtime_asserts_over_guards``.
     """
     env = WatchedShapeEnv(tracked_fakes=[], trace_asserts=True, prefer_deferred_runtime_asserts_over_guards=deferred)
+    return symbolic_in(env)
+
+
+def symbolic_in(env: WatchedShapeEnv) -> Symbolic:
+    """Make a fake mode whose symbols are in an environment."""
     return Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
 
 
-def fake_inputs(
-    symbolic: Symbolic,
-    example: Example,
-    declared: Sequence[Declared],
-    known: Known,
-) -> FakeInputs:
-    """Return the fakes of the example.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where a size of the example does not have the form that was declared.
-    """
-    found = Declarations()
+def fake_inputs(symbolic: Symbolic, example: Example, declared: Sequence[Declared], known: Known) -> FakeInputs:
+    """Return the fakes of the example. Refuse a size of the example that does not have the form that was declared."""
     values = []
     for leaf, said in zip(example.leaves, declared, strict=True):
         value = leaf.value
         if isinstance(value, torch.Tensor):
-            value = _fake_tensor(symbolic, leaf, said, found, known.tensors.get(value))
-        elif type(value) is int and isinstance(said, DimHint) and said.type is not DimHintType.STATIC:
-            value = _fake_number(symbolic, leaf, said, known.numbers.get(leaf.place))
+            value = _fake_tensor(symbolic, leaf, said, known.tensors.get(value))
+        elif type(value) is int and is_dynamic(said):
+            value = _fake_number(symbolic.env, leaf, said, known.numbers.get(leaf.place))
         else:
             value = fake_of(symbolic.mode, value, leaf.text)
         values.append(value)
-    return FakeInputs(symbolic, values, _equalities(symbolic.env, found))
+    return FakeInputs(symbolic, values, _equalities(symbolic.env, example, declared))
 
 
-def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, found: Declarations, known: Any) -> torch.Tensor:
-    dimensions: list[Any] = []
-    constraints: list[Any] = []
-    for number in range(leaf.value.dim()):
-        source = TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
-        dynamic, constraint = _dimension(symbolic, leaf, number, declared.get(number), source, found)
-        dimensions.append(dynamic)
-        constraints.append(constraint)
-    context: StatelessSymbolicContext[Any, Any] = StatelessSymbolicContext(
-        dynamic_sizes=dimensions, constraint_sizes=constraints
+def _fake_tensor(symbolic: Symbolic, leaf: Leaf, declared: Any, known: Any) -> torch.Tensor:
+    dims = [declared.get(number) for number in range(leaf.value.dim())]
+    for number, dim in enumerate(dims):
+        if isinstance(dim, Dim):
+            symbolic.env.source_name_to_debug_name[_size_source(leaf, number).name] = dim.__name__
+    context: sizes.StatelessSymbolicContext[Any, Any] = sizes.StatelessSymbolicContext(
+        dynamic_sizes=[
+            sizes.DimDynamic.DYNAMIC if isinstance(dim, Dim) or is_dynamic(dim) else sizes.DimDynamic.STATIC
+            for dim in dims
+        ],
+        constraint_sizes=[within(dim) if isinstance(dim, Dim) else _of_hint(dim) for dim in dims],
     )
     source = leaf.source if known is None else known.tensor_source
     fake = symbolic.mode.from_tensor(leaf.value, source=source, symbolic_context=known or context)
-    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
-        TrackedFake(fake, leaf.source, context)
-    )
+    _track(symbolic.env, fake, leaf, context)
     return fake
 
 
-def _dimension(
-    symbolic: Symbolic, leaf: Leaf, number: int, said: Any, source: Any, found: Declarations
-) -> tuple[Any, Any]:
-    """Return how one dimension is dynamic, and the constraint of its symbol."""
-    if isinstance(said, DimHint):
-        found.relaxed.add(source)
-        if said.type is DimHintType.STATIC:
-            return DimDynamic.STATIC, None
-        must = RelaxedUnspecConstraint(warn_only=False) if said.type is DimHintType.DYNAMIC else None
-        return DimDynamic.DYNAMIC, must
-    if isinstance(said, Dim):
-        symbolic.env.source_name_to_debug_name[source.name] = said.__name__
-        if isinstance(said, DerivedDim):
-            found.derived.append((source, said, leaf.value.shape[number], leaf, number))
-        found.sources[said.__name__].append(source)
-        return DimDynamic.DYNAMIC, _within(said)
-    return DimDynamic.STATIC, None
+def _size_source(leaf: Leaf, number: int) -> TensorPropertySource:
+    return TensorPropertySource(leaf.source, TensorProperty.SIZE, number)
 
 
-def _within(dim: Any) -> StrictMinMaxConstraint:
-    return StrictMinMaxConstraint(vr=ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
-
-
-def _fake_number(symbolic: Symbolic, leaf: Leaf, said: Any, known: Any) -> Any:
-    symbol: Any = (
-        known
-        if known is not None
-        else symbolic.env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, DimDynamic.DYNAMIC)
-    )
-    context = number_context(said.type is DimHintType.DYNAMIC)
-    symbolic.env.tracked_fakes.append(  # type: ignore[union-attr]
-        TrackedFake(symbol, leaf.source, context)
-    )
+def _fake_number(env: WatchedShapeEnv, leaf: Leaf, said: Any, known: Any) -> Any:
+    symbol = known
+    if symbol is None:
+        symbol = env.create_unspecified_symint_and_symbol(leaf.value, leaf.source, sizes.DimDynamic.DYNAMIC)
+    _track(env, symbol, leaf, sizes.SymIntSymbolicContext(constraint=_of_hint(said)))
     return symbol
 
 
-def _equalities(shape_env: WatchedShapeEnv, found: Declarations) -> EqualityConstraint:
+def _track(env: WatchedShapeEnv, fake: Any, leaf: Leaf, context: Any) -> None:
+    env.tracked_fakes.append(sizes.TrackedFake(fake, leaf.source, context))  # type: ignore[union-attr]
+
+
+def _of_hint(hint: Any) -> sizes.RelaxedUnspecConstraint | None:
+    """Return the constraint that a size stays dynamic, which only ``Dim.DYNAMIC`` requires."""
+    is_needed = isinstance(hint, sizes.DimHint) and hint.type is sizes.DimHintType.DYNAMIC
+    return sizes.RelaxedUnspecConstraint(warn_only=False) if is_needed else None
+
+
+def within(dim: Any) -> sizes.StrictMinMaxConstraint:
+    """Return the constraint that a size is in the range of a dim."""
+    return sizes.StrictMinMaxConstraint(vr=sizes.ValueRanges(lower=dim.min, upper=dim.max), warn_only=False)
+
+
+def _equalities(env: WatchedShapeEnv, example: Example, declared: Sequence[Declared]) -> sizes.EqualityConstraint:
     """Return the constraint that sizes that share a dim are equal, and that those of a derived dim follow from its
     root, which need not be a size of any input.
     """
-    pairs = [(sources[0], other) for sources in found.sources.values() for other in sources[1:]]
+    dims = [
+        (_size_source(leaf, number), said[number], leaf, number)
+        for leaf, said in zip(example.leaves, declared, strict=True)
+        if isinstance(leaf.value, torch.Tensor)
+        for number in sorted(said)
+    ]
+    sources: dict[str, list[Any]] = {}
+    for source, dim, _, _ in dims:
+        if isinstance(dim, Dim):
+            sources.setdefault(dim.__name__, []).append(source)
     phantoms: dict[str, Any] = {}
-    derived = []
-    for source, dim, size, leaf, number in found.derived:
+    derived: list[Any] = []
+    for source, dim, leaf, number in dims:
+        if not isinstance(dim, sizes.DerivedDim):
+            continue
         name = dim.root.__name__
-        if name in found.sources:
-            root = found.sources[name][0]
-        else:
-            if name not in phantoms:
-                phantoms[name] = shape_env.create_symbol(
-                    val=_root_of(dim, size, leaf, number),
-                    source=ConstantSource(name),
-                    dynamic_dim=DimDynamic.DYNAMIC,
-                    constraint_dim=_within(dim.root),
-                )
-            root = phantoms[name]
-        derived.append((source, root, dim.fn))
-    return EqualityConstraint(
-        source_pairs=pairs,
+        if name not in sources and name not in phantoms:
+            phantoms[name] = env.create_symbol(
+                val=_root_of(dim, leaf, number),
+                source=ConstantSource(name),
+                dynamic_dim=sizes.DimDynamic.DYNAMIC,
+                constraint_dim=within(dim.root),
+            )
+        derived.append((source, phantoms[name] if name in phantoms else sources[name][0], dim.fn))
+    return sizes.EqualityConstraint(
+        source_pairs=[(first, other) for first, *others in sources.values() for other in others],
         derived_equalities=derived,
         phantom_symbols=list(phantoms.values()),
-        relaxed_sources=found.relaxed,
+        relaxed_sources={source for source, dim, _, _ in dims if isinstance(dim, sizes.DimHint)},
         warn_only=False,
     )
 
 
-def _root_of(dim: Any, size: int, leaf: Leaf, number: int) -> int:
+def _root_of(dim: Any, leaf: Leaf, number: int) -> int:
+    """Return the size of the root that gives the size of a derived dim."""
+    size = leaf.value.shape[number]
     symbol = sympy.Symbol(dim.root.__name__, integer=True)
-    solved = try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
+    solved = sizes.try_solve(sympy.Eq(dim.fn(symbol), size), symbol)
     if solved is None or not solved[1].is_Integer:
         raise ConstraintViolation(
             f"Expected shape[{number}] = {size} of input Tensor to be of the form {dim.fn(symbol)}, where {symbol} is an integer: "

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from pytest_exportcheck.reference._torch.tracing import (
-    WITH_EFFECTS,
-    WRAP_AUTOCAST,
-    WRAP_SET_GRAD,
-    EffectsMode,
-    FunctionalTensor,
-    FunctionalTensorMode,
-    PropagateUnbackedSymInts,
-    PythonFunctionalizeAPI,
-    TracingContext,
-    autograd_kernel,
-    below_autograd,
-    composite_operators,
-    enable_python_dispatcher,
-    exporting,
-    forget_numbers,
-    is_functional_composite,
-    make_fx,
-    node_of,
-    recorded_whole,
-    tracing,
-    value_of_functional,
-)
+from pytest_exportcheck.reference._torch import tracing
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode, HigherOrderOperator
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 
 Table = Mapping[Any, Callable[..., Any]]
 
@@ -69,10 +47,10 @@ def functional(
     """
     table = dict(table.items())
     whole = frozenset(each for each in _composites(graph) if each not in table) if keep else frozenset()
-    all_of_them = table | {each: partial(recorded_whole, each) for each in whole}
+    all_of_them = table | {each: partial(tracing.recorded_whole, each) for each in whole}
     for each in values:
         if isinstance(each, FakeTensor):
-            forget_numbers(each)
+            tracing.forget_numbers(each)
     threaded: list[torch.Tensor] = []
     changed: list[int] = []
     nodes: dict[str, torch.fx.Node] = {}
@@ -89,17 +67,15 @@ def functional(
         threaded[:] = map(_plain, below.tokens())
         return (*threaded, *(news[place] for place in changed), *outputs)
 
-    with ExitStack() as stack:
-        for context in (
-            mode,
-            exporting(),
-            tracing(TracingContext(mode)),
-            torch.no_grad(),
-            below_autograd(),
-            enable_python_dispatcher(),
-        ):
-            stack.enter_context(context)
-        module = make_fx(run, decomposition_table=all_of_them)(*values[tokens:])
+    with (
+        mode,
+        tracing.exporting(),
+        tracing.tracing(tracing.TracingContext(mode)),
+        torch.no_grad(),
+        tracing.below_autograd(),
+        tracing.enable_python_dispatcher(),
+    ):
+        module = tracing.make_fx(run, decomposition_table=all_of_them)(*values[tokens:])
     _tokens_first(module.graph, len(values) - tokens)
     return Functional(module, len(threaded), changed, nodes)
 
@@ -115,28 +91,29 @@ def _tokens_first(graph: torch.fx.Graph, inputs: int) -> None:
 
 
 def _functional(value: Any) -> Any:
-    return FunctionalTensor.to_functional(value) if isinstance(value, torch.Tensor) else value
+    return tracing.FunctionalTensor.to_functional(value) if isinstance(value, torch.Tensor) else value
 
 
 def _plain(value: Any) -> Any:
     """Return the value of a functional tensor after the mutations so far."""
-    return value_of_functional(value) if isinstance(value, FunctionalTensor) else value
+    return tracing.value_of_functional(value) if isinstance(value, tracing.FunctionalTensor) else value
 
 
-class _Rerun(PropagateUnbackedSymInts):
+class _Rerun(tracing.PropagateUnbackedSymInts):
     """An interpreter that runs regions node by node: those of another grad mode mean nothing below autograd, and those
     of autocast are run as such.
     """
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target is WRAP_SET_GRAD:
+        if target is tracing.WRAP_SET_GRAD:
             return _Rerun(args[1]).run(*args[2:])
-        if target is WRAP_AUTOCAST:
+        if target is tracing.WRAP_AUTOCAST:
             with torch.autocast(*args[:4]):
                 return _Rerun(args[4]).run(*args[5:])
-        if target is WITH_EFFECTS:
+        if target is tracing.WITH_EFFECTS:
             outputs = args[1](*args[2:], **kwargs)
             return (args[0], *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 
@@ -152,7 +129,7 @@ class _Whole(_Rerun):
     def run_node(self, n: torch.fx.Node) -> Any:
         if n.op != "output":
             result = super().run_node(n)
-            node = node_of(_plain(result)) if n.name in self._wanted else None
+            node = tracing.node_of(_plain(result)) if n.name in self._wanted else None
             if node is not None:
                 self._nodes[n.name] = node
             return result
@@ -165,7 +142,7 @@ class _Whole(_Rerun):
             return _plain(self.env[output])
 
 
-class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
+class _Functional(tracing.EffectsMode):  # type: ignore[no-untyped-call]
     """Functionalisation that meets composite operators as they are called. They are written out above
     functionalisation, because their decompositions may mutate; operators that stay whole are called with the values
     that the tensors hold.
@@ -180,19 +157,19 @@ class _Functional(EffectsMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if isinstance(func, HigherOrderOperator):  # their rules go by the exact class of a mode
-            return func.python_key_table[FunctionalTensorMode](self, *args, **kwargs)
+            return func.python_key_table[tracing.FunctionalTensorMode](self, *args, **kwargs)
         if func is torch.ops.aten.detach_.default:  # concerns gradients only
             return args[0]
         if func in self._whole:
-            functional = PythonFunctionalizeAPI(self)
+            functional = tracing.PythonFunctionalizeAPI(self)
             given, named = functional.unwrap_tensors((args, kwargs))  # type: ignore[arg-type]
             return functional.wrap_tensors(func(*given, **named))
-        if func in self._table and is_functional_composite(func):
+        if func in self._table and tracing.is_functional_composite(func):
             with self:
                 found = self._table[func](*args, **kwargs)
             if found is not NotImplemented:
                 return found
-        written_out = autograd_kernel(func)
+        written_out = tracing.autograd_kernel(func)
         if written_out is not None:
             with self:
                 return written_out(*args, **kwargs)
@@ -206,4 +183,4 @@ def _composites(graph: torch.fx.GraphModule) -> Iterator[Any]:
     called = (
         node.target for part in graph.modules() if isinstance(part, torch.fx.GraphModule) for node in part.graph.nodes
     )
-    yield from filter(is_functional_composite, {*composite_operators(), *called})
+    yield from filter(tracing.is_functional_composite, {*tracing.composite_operators(), *called})

@@ -7,40 +7,59 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
 import torch
 from torch.export import Dim
 
-from pytest_exportcheck.reference._torch.sizes import (
-    ConstraintViolationError,
-    DimHint,
-    DimHintType,
-    PythonPrinter,
-    ShapeEnv,
-    ValueRangeError,
-    ValueRanges,
-    free_unbacked_symbols,
-    int_oo,
-)
-from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
+from pytest_exportcheck.reference._torch import sizes
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
 from pytest_exportcheck.reference.exporter.errors import ConstraintViolation, InvalidInput
 from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs
-from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
+from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.shape_env import WatchedShapeEnv, misjudged
 
 #: A message shows at most this many lines of the model, and of each line at most this many conditions.
 _LINES, _CONDITIONS = 5, 4
+_CONFLICTS = (
+    "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: Received "
+    "user-specified"
+)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """A size of an input, or a number among the inputs. ``place`` is its name in guards, empty for a number; ``value``
+    is its value while tracing.
+    """
+
+    text: str
+    place: str
+    example: int
+    value: Any
+    declared: Any
+
+    @property
+    def is_backed(self) -> bool:
+        """Return True for a symbol of an input; those of a specification have their ranges already."""
+        return not self.value.is_number and not sizes.free_unbacked_symbols(self.value)
+
+
+def _sizes(fakes: FakeInputs, example: Example, declared: list[Declared]) -> Iterator[_Size]:
+    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
+        if isinstance(value, torch.Tensor):
+            for number, size in enumerate(value.shape):
+                text, place = f"{leaf.text}.shape[{number}]", f"{leaf.source.name}.size()[{number}]"
+                yield _Size(text, place, leaf.value.shape[number], sympy.sympify(size), said.get(number))
+        elif isinstance(value, torch.SymInt):
+            yield _Size(leaf.text, "", leaf.value, value.node.expr, said)
 
 
 def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> None:
-    """Check the guards against the declarations.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where the module restricts a size more than was declared: which, and what to declare instead.
+    """Check the guards against the declarations. Refuse a module that restricts a size more than was declared: which, and
+    what to declare instead.
     """
     env = fakes.symbolic.env
     tracked = env.tracked_fakes or []
@@ -53,7 +72,7 @@ def solve(module: torch.nn.Module, fakes: FakeInputs, dynamic_shapes: Any) -> No
             equalities_inputs=fakes.equalities,
             ignore_static=False,
         )
-    except (ConstraintViolationError, ValueRangeError) as error:
+    except (sizes.ConstraintViolationError, sizes.ValueRangeError) as error:
         violation = error
     env.frozen = True
     dims = env.dim_constraints
@@ -81,7 +100,7 @@ def _lines(env: WatchedShapeEnv, message: str) -> str:
     for branch in env.branches:
         if branch.condition.free_symbols & dims.keys():
             condition = branch.condition if branch.taken else sympy.Not(branch.condition)
-            text = PythonPrinter().doprint(condition.xreplace(dims))
+            text = sizes.PythonPrinter().doprint(condition.xreplace(dims))
             asked.setdefault(branch.place, []).append(text)
     shown = [f"  {place}\n    requires {_first(list(dict.fromkeys(texts)))}" for place, texts in asked.items()]
     return "\n".join(["", "The lines of the model that require it:", *shown[:_LINES]]) if shown else ""
@@ -92,111 +111,87 @@ def _first(conditions: list[str]) -> str:
     return ", ".join(conditions[:_CONDITIONS]) + (f" and {more} more" if more > 0 else "")
 
 
-def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, ValueRanges[Any]]:
+def ranges(fakes: FakeInputs, example: Example, declared: list[Declared]) -> dict[Any, sizes.ValueRanges[Any]]:
     """Return the range of every symbol, and of every expression that is an input's size: as declared, narrowed by what
-    the trace requires.
-
-    Raises
-    ------
-    InvalidInput
-        Where a hint and what the trace found exclude each other.
+    the trace requires. Refuse a hint that excludes what the trace found.
     """
     env = fakes.symbolic.env
-    found: dict[Any, ValueRanges[Any]] = {
+    found: dict[Any, sizes.ValueRanges[Any]] = {
         symbol: bounds
         for symbol, bounds in env.var_to_range.items()
-        if free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
+        if sizes.free_unbacked_symbols(symbol) and symbol not in env.unbacked_renamings
     }
     symbols: set[sympy.Symbol] = set()
-    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
-        for text, size, dim, hint in _sizes(leaf, value, said):
-            _check_hint(env, text, size, dim, hint)
-            if not isinstance(size, torch.SymInt) or size.node.expr.is_number or free_unbacked_symbols(size):
-                continue  # the symbols of a specification have their ranges already
-            expression = size.node.expr
-            bounds = ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
-            if isinstance(dim, DimHint):
-                bounds &= _hinted(dim)
-                if isinstance(expression, sympy.Symbol):
-                    env.var_to_range[expression] &= _hinted(dim)
-            found[expression] = found.get(expression, ValueRanges(0, int_oo)) & bounds
-            symbols |= expression.free_symbols
+    for size in _sizes(fakes, example, declared):
+        dim, expression = size.declared, size.value
+        _check_hint(env, size)
+        if not size.is_backed:
+            continue
+        bounds = sizes.ValueRanges(dim.min, dim.max) if isinstance(dim, Dim) else env.bound_sympy(expression)
+        if isinstance(dim, sizes.DimHint):
+            bounds &= _hinted(dim)
+            if isinstance(expression, sympy.Symbol):
+                env.var_to_range[expression] &= _hinted(dim)
+        found[expression] = found.get(expression, sizes.ValueRanges(0, sizes.int_oo)) & bounds
+        symbols |= expression.free_symbols
     for symbol in sorted(symbols - found.keys(), key=str):
         found[symbol] = env.var_to_range[symbol]
     return found
 
 
-def _sizes(leaf: Leaf, value: Any, said: Any) -> list[tuple[str, Any, Any, int]]:
-    if isinstance(value, torch.Tensor):
-        return [
-            (f"{leaf.text}.shape[{number}]", size, said.get(number), leaf.value.shape[number])
-            for number, size in enumerate(value.shape)
-        ]
-    return [(leaf.text, value, said, leaf.value)] if isinstance(value, torch.SymInt) else []
+def _hinted(dim: Any) -> sizes.ValueRanges[Any]:
+    return sizes.ValueRanges(0 if dim.min is None else dim.min, sizes.int_oo if dim.max is None else dim.max)
 
 
-def _hinted(dim: Any) -> ValueRanges[Any]:
-    return ValueRanges(0 if dim.min is None else dim.min, int_oo if dim.max is None else dim.max)
-
-
-def _check_hint(env: ShapeEnv, text: str, size: Any, dim: Any, hint: int) -> None:
-    if not isinstance(dim, DimHint) or dim.type is DimHintType.STATIC:
+def _check_hint(env: sizes.ShapeEnv, size: _Size) -> None:
+    dim = size.declared
+    if not is_dynamic(dim):
         return
-    symbolic = isinstance(size, torch.SymInt) and not size.node.expr.is_number
-    bounds = env.bound_sympy(size.node.expr) if symbolic else ValueRanges(int(size), int(size))
+    bounds = env.bound_sympy(size.value)
     try:
         both = bounds & _hinted(dim)
-    except ValueRangeError:
+    except sizes.ValueRangeError:
         raise InvalidInput(
-            "Found the following conflicts between user-specified ranges and inferred ranges from model tracing: "
-            f"{text} was declared within [{dim.min}, {dim.max}], but the model accepts only sizes within [{bounds.lower}, {bounds.upper}]. "
-            "Declare a range that the model accepts."
+            f"{_CONFLICTS} min/max range of [{dim.min}, {dim.max}], conflicting with the inferred min/max range of "
+            f"[{bounds.lower}, {bounds.upper}], for {size.text}. Declare a range that the model accepts."
         ) from None
-    if dim.type is DimHintType.DYNAMIC and both.is_singleton():
+    if dim.type is sizes.DimHintType.DYNAMIC and both.is_singleton():
         why = (
-            "an example of size 0 or 1 makes a dimension static. Pass one of size 2 or more"
-            if hint in (0, 1)
-            else "the model accepts no other size. Change the model"
+            f"export 0/1 specialized due to hint of {size.example} for dimension {size.text}. Pass an example of size 2 or more"
+            if size.example in (0, 1)
+            else f"tracing inferred a static shape of {both.lower} for dimension {size.text}. Change the model"
         )
-        conflict = "Found the following conflicts between user-specified ranges and inferred ranges from model tracing"
         raise InvalidInput(
-            f"{conflict}: {text} was declared Dim.DYNAMIC but is always {both.lower}: {why}, or declare Dim.AUTO."
+            f"{_CONFLICTS} dim hint Dim.DYNAMIC(min={dim.min}, max={dim.max}), but {why}, or declare Dim.AUTO."
         )
 
 
 def guards(fakes: FakeInputs, example: Example, declared: list[Declared]) -> list[str]:
     """Return the conditions on a call that torch leaves out of a program's checks: lower ends of 1 and 2, and sizes 0
-    and 1 at which the model takes another branch, where nothing was declared of them.
-
-    Raises
-    ------
-    ConstraintViolation
-        Where a declared range has such a size: on which line the model branches, and what to declare instead.
+    and 1 at which the model takes another branch. Refuse such a size in a declared range.
     """
     env = fakes.symbolic.env
     found = []
-    for leaf, value, said in zip(example.leaves, fakes.values, declared, strict=True):
-        for number, size in enumerate(value.shape) if isinstance(value, torch.Tensor) else ():
-            dim = said.get(number)
-            text = f"{leaf.source.name}.size()[{number}]"
-            if isinstance(dim, Dim) and dim.min in (1, 2):
-                found.append(f"{text} >= {dim.min}")
-            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol and not free_unbacked_symbols(size):
-                found += [f"{text} != {small}" for small in _otherwise(env, leaf, number, size.node.expr, dim)]
+    for size in _sizes(fakes, example, declared):
+        if size.place and isinstance(size.declared, Dim) and size.declared.min in (1, 2):
+            found.append(f"{size.place} >= {size.declared.min}")
+        if size.place and size.value.is_Symbol and size.is_backed:
+            found += [f"{size.place} != {small}" for small in _otherwise(env, size)]
     return found
 
 
-def _otherwise(env: Any, leaf: Leaf, number: int, symbol: Any, dim: Any) -> Iterator[int]:
+def _otherwise(env: WatchedShapeEnv, size: _Size) -> Iterator[int]:
     """Yield the sizes 0 and 1 at which the model takes another branch than at those it was traced with: torch assumes
     that symbols are neither.
     """
+    dim = size.declared
     for small in (0, 1):
-        branch = misjudged(env.branches, symbol, small)
+        branch = misjudged(env.branches, size.value, small)
         if branch is None or (isinstance(dim, Dim) and not dim.min <= small <= dim.max):
             continue
         if isinstance(dim, Dim) and dim.min > 0:
             raise ConstraintViolation(
-                f"{leaf.text}.shape[{number}] was declared as {dim!r}, but the model takes another branch at size {small}:\n"
+                f"{size.text} was declared as {dim!r}, but the model takes another branch at size {small}:\n"
                 f"  {branch.place}\n"
                 f"A program holds only one branch. Declare Dim({dim.__name__!r}, min={small + 1}), or export the model for that size separately."
             )

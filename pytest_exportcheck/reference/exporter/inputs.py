@@ -16,19 +16,16 @@ from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidCall, InvalidInput, NotSupported
 from pytest_exportcheck.reference.exporter.objects import is_object
 
-Path = tuple[Any, ...]
-
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the arguments. ``path`` begins with the name of the parameter: ``("x", 0, "mask")``; ``source`` is
-    the same for guards: ``L['x'][0]['mask']``, and
-    ``place`` is the text of that from ``args`` or ``kwargs`` on. One tensor that is given twice is two leaves: the
-    second has an alias of it.
+    """One leaf of the arguments. ``keys`` lead to it from the parameters of ``forward``. ``source`` is its place for
+    guards, ``L['x'][0]['mask']``; ``place`` is the text of its place from ``args`` or ``kwargs`` on. One tensor that is
+    given twice is two leaves: the second has an alias of it.
     """
 
     value: Any
-    path: Path
+    keys: tuple[Any, ...]
     source: Any
     place: str
     named: bool = True
@@ -36,13 +33,13 @@ class Leaf:
     @property
     def name(self) -> str:
         """Return the wanted name of the leaf's placeholder: the path, without the name of ``**kwargs`` itself."""
-        parts = self.path if self.named else self.path[1:]
-        return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(part)) for part in parts).lower()
+        keys = self.keys if self.named else self.keys[1:]
+        return "_".join(re.sub(r"[^a-zA-Z0-9]", "_", str(_part(key))) for key in keys).lower()
 
     @property
     def text(self) -> str:
         """Return the path as a user would write it: ``x[0]['mask']``."""
-        first, *others = self.path
+        first, *others = map(_part, self.keys)
         return str(first) + "".join(f"[{part!r}]" for part in others)
 
 
@@ -59,12 +56,8 @@ class Example:
 
 
 def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
-    """Return the example of a call.
-
-    Raises
-    ------
-    InvalidInput
-        When the model is not a module, or the arguments are not a tuple and a dict, do not fit ``forward``, or hold what a program cannot take.
+    """Return the example of a call. Refuse what is not a module, and arguments that do not fit ``forward`` or that a
+    program cannot take.
     """
     if not isinstance(module, torch.nn.Module):
         raise InvalidInput(
@@ -92,57 +85,45 @@ def example_of(module: torch.nn.Module, args: Any, kwargs: Any) -> Example:
         raise InvalidCall(
             f"{type(module).__name__}.forward{signature} cannot be called with the example: {error}. Pass args and kwargs that fit it."
         ) from None
-    names = list(_names(signature, args, kwargs))
-    rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), "")
-    places = [*(f"L['args'][{number}]" for number in range(len(args))), *(f"L['kwargs'][{name!r}]" for name in kwargs)]
+    numbered = signature.bind(*range(len(args)), **{name: name for name in kwargs})
+    parameters = {each: keys for keys, each in pytree.tree_flatten_with_path(dict(numbered.arguments))[0]}
+    rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), None)
     leaves: list[Leaf] = []
     seen: set[int] = set()
-    for (name, source), place, value in zip(names, places, (*args, *kwargs.values()), strict=True):
-        for path, leaf in pytree.tree_flatten_with_path(value)[0]:
-            if isinstance(leaf, torch.Tensor) and id(leaf) in seen:  # fakes go by identity
-                leaf = leaf.detach().requires_grad_(leaf.requires_grad)
-            seen.add(id(leaf))
-            leaves.append(_leaf(name, source, place, path, leaf, rest))
+    for place, value in pytree.tree_flatten_with_path({"args": args, "kwargs": kwargs})[0]:
+        if isinstance(value, torch.Tensor) and id(value) in seen:  # fakes go by identity
+            value = value.detach().requires_grad_(value.requires_grad)
+        seen.add(id(value))
+        keys = (*parameters[_part(place[1])], *place[2:])
+        leaf = Leaf(value, keys, _source(keys), f"L{pytree.keystr(place)}", named=_part(keys[0]) != rest)
+        _refuse_unsupported(leaf)
+        leaves.append(leaf)
     return Example(
         args,
         kwargs,
         bound.arguments,
         tuple(leaves),
         pytree.tree_flatten((args, kwargs))[1],
-        ["_".join(map(str, name)) if place < len(args) else str(name[-1]) for place, (name, _) in enumerate(names)],
+        [*("_".join(str(_part(key)) for key in parameters[number]) for number in range(len(args))), *kwargs],
     )
 
 
-def _names(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Return the beginning of the path, and the source, of each argument of the call."""
-    parameters = list(signature.parameters.values())
-    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
-    others = next((each.name for each in parameters if each.kind is each.VAR_KEYWORD), "")
-    for place in range(len(args)):
-        if place < len(positional):
-            yield (positional[place].name,), LocalSource(positional[place].name)
-        else:
-            number = place - len(positional)
-            yield (rest, number), GetItemSource(LocalSource(rest), number)
-    for name in kwargs:
-        if name in signature.parameters and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD:
-            yield (name,), LocalSource(name)
-        else:
-            yield (others, name), GetItemSource(LocalSource(others), name)
+def _part(key: Any) -> Any:
+    """Return the name or the number by which a key leads on."""
+    if isinstance(key, pytree.GetAttrKey):
+        return key.name
+    return key.idx if isinstance(key, pytree.SequenceKey) else key.key
 
 
-def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str) -> Leaf:
-    path = list(name)
-    for key in keys:
-        if isinstance(key, pytree.GetAttrKey):
-            path.append(key.name)
-            source = AttrSource(source, key.name)
-        else:
-            part = key.idx if isinstance(key, pytree.SequenceKey) else key.key
-            path.append(part)
-            source = GetItemSource(source, part)
-    leaf = Leaf(value, tuple(path), source, place + pytree.keystr(keys), named=not rest or path[0] != rest)
+def _source(keys: tuple[Any, ...]) -> Any:
+    source: Any = LocalSource(_part(keys[0]))
+    for key in keys[1:]:
+        source = (AttrSource if isinstance(key, pytree.GetAttrKey) else GetItemSource)(source, _part(key))
+    return source
+
+
+def _refuse_unsupported(leaf: Leaf) -> None:
+    value = leaf.value
     if is_constant_object(value):
         raise NotSupported(
             f"{leaf.text} is a constant object, {class_of_object(value)}: the program would use that of the example in every call. "
@@ -154,4 +135,3 @@ def _leaf(name: Path, source: Any, place: str, keys: Any, value: Any, rest: str)
             "strings and None, in tuples, lists, dicts, or in classes registered with torch.utils._pytree.register_pytree_node "
             "or torch.export.register_dataclass."
         )
-    return leaf

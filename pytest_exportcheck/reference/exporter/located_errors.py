@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,21 +29,37 @@ def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
     except GuardOnDataDependentSymNode as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
-        checks = _checks(error.cond, own[-1].f_locals) if own else ""
-        symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
-        specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
-        raise DataDependent.at(_line(error), error.cond, checks=checks, error=error, sizes=specified) from error
+        raise data_dependence(error, _line(error), own[-1].f_locals if own else {}, sizes) from error
+
+
+def data_dependence(
+    error: GuardOnDataDependentSymNode, place: str, variables: Mapping[str, Any], sizes: Mapping[Any, str]
+) -> DataDependent:
+    """Return the refusal of a condition at a line of the model; ``variables`` are those of the line, and ``sizes`` the
+    unbacked ones by their symbols.
+    """
+    symbols = sorted(getattr(error.cond, "free_symbols", ()), key=str)
+    specified = ", ".join(f"{sizes[each]} ({each})" for each in symbols if each in sizes)
+    checks = _checks(error.cond, variables)
+    return DataDependent.at(place, error.cond, checks=checks, error=error, sizes=specified)
 
 
 def unbacked_sizes(example: Example, leaves: list[Any]) -> dict[Any, str]:
     """Map the unbacked symbols of the inputs to the sizes and numbers that they are, as the model writes them."""
     found: dict[Any, str] = {}
     for leaf, value in zip(example.leaves, leaves, strict=True):
-        is_tensor = isinstance(value, torch.Tensor)
-        for number, size in enumerate(value.shape if is_tensor else [value]):
-            if isinstance(size, torch.SymInt) and free_unbacked_symbols(size):
-                found.setdefault(size.node.expr, f"{leaf.text}.shape[{number}]" if is_tensor else leaf.text)
+        for text, size in _symbols(leaf.text, value):
+            if free_unbacked_symbols(size):
+                found.setdefault(size.node.expr, text)
     return found
+
+
+def _symbols(text: str, value: Any) -> Iterator[tuple[str, torch.SymInt]]:
+    """Yield the sizes of a tensor, or the number, that are symbols, each as the model writes it."""
+    is_tensor = isinstance(value, torch.Tensor)
+    for number, size in enumerate(value.shape if is_tensor else [value]):
+        if isinstance(size, torch.SymInt):
+            yield f"{text}.shape[{number}]" if is_tensor else text, size
 
 
 @contextmanager
@@ -59,8 +76,10 @@ def object_errors_located() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    """Return the last line of the model that led to an error."""
-    return line_of_the_model(traceback.extract_tb(error.__traceback__))
+    """Return the last line of the model that led to an error; torch quotes the lines of a graph in the message."""
+    quoted = re.findall(r'File "(.+)", line (\d+), in (.+)\n +(.+)', str(error))
+    graph = (traceback.FrameSummary(file, int(line), name, line=text) for file, line, name, text in quoted)
+    return line_of_the_model((*graph, *traceback.extract_tb(error.__traceback__)))
 
 
 def _leaves(value: Any) -> list[tuple[Any, Any]]:
@@ -75,12 +94,11 @@ def _checks(condition: Any, variables: Mapping[str, Any]) -> str:
     names: dict[Any, sympy.Symbol] = {}
     for name, value in variables.items():
         for path, leaf in _leaves(value):
-            sizes = enumerate(leaf.shape) if isinstance(leaf, torch.Tensor) else [(None, leaf)]
-            for number, size in sizes:
-                if isinstance(size, torch.SymInt):
-                    text = f"{name}{pytree.keystr(path)}" + ("" if number is None else f".shape[{number}]")
-                    names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
-    if not isinstance(condition, sympy.logic.boolalg.Boolean) or not condition.free_symbols <= names.keys():
+            for text, size in _symbols(f"{name}{pytree.keystr(path)}", leaf):
+                names.setdefault(size.node.expr, sympy.Symbol(text, integer=True))
+    is_number = isinstance(condition, sympy.Expr)  # that the model needs: no check decides it
+    decides = isinstance(condition, sympy.logic.boolalg.Boolean) and not is_number
+    if not decides or not condition.free_symbols <= names.keys():
         return ""
     either = [PythonPrinter().doprint(each.xreplace(names)) for each in (sympy.Not(condition), condition)]
     checks = "".join(f"\n  {number}. torch._check({each})" for number, each in enumerate(either, 1))

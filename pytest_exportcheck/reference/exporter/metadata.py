@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 
@@ -18,22 +17,22 @@ _EFFECTLESS = (
 )
 
 
-def tidy(module: torch.fx.GraphModule, leaves: Sequence[Any]) -> None:
-    """Drop unused calls without effects, and give every call a module stack in the usual form; ``leaves`` are the
-    values of the last placeholders.
+def tidy(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
+    """Drop unused calls without effects, and give every call of a module a stack in the usual form. Calls outside of any
+    module have the root's; those that write buffers back have that, and the line, of the value that they write.
     """
-    graph = module.graph
-    placeholders = graph.find_nodes(op="placeholder")
-    for node, value in zip(reversed(placeholders), reversed(leaves), strict=False):
-        if not isinstance(value, torch.Tensor):
-            node.meta["val"] = value
     graph.eliminate_dead_code(lambda node: not (node.op == "call_function" and node.target in _EFFECTLESS))
+    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
+        if not node.meta.get("nn_module_stack"):
+            meta = node.args[1].meta
+            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn", "nn_module_stack") if key in meta}
+    root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
     for node in graph.nodes:
         if node.op in ("placeholder", "output"):
             node.meta.pop("nn_module_stack", None)
             node.meta.pop("stack_trace", None)
-        elif "nn_module_stack" in node.meta:
-            node.meta["nn_module_stack"] = dict(_stack(node.meta["nn_module_stack"]))
+        else:
+            node.meta["nn_module_stack"] = dict(_stack(node.meta.get("nn_module_stack") or root))
         if node.op == "call_function" and "val" not in node.meta and not node.users:
             node.meta["val"] = None
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch.export import ModuleCallEntry, ModuleCallSignature
-from torch.export.graph_signature import ConstantArgument
 
 from pytest_exportcheck.reference._torch.dynamo import left_to_the_graph
 from pytest_exportcheck.reference._torch.tracing import is_traced, module_in_progress, node_of
@@ -74,14 +73,13 @@ class Calls:
         running: list[Call | None] = []
 
         def begin(args: Any, kwargs: Any) -> None:
-            if self._strict and not is_traced():
+            if not is_traced():
                 return
-            called, number = self._next(path) if self._strict else module_in_progress()
-            if inside(called) != path:  # one module by another of its names
+            if not self._strict and inside(module_in_progress()) != path:  # one module by another of its names
                 running.append(None)
                 return
             leaves, spec = pytree.tree_flatten((args, kwargs))
-            call = Call(path + number, spec, [], len(leaves))
+            call = Call(self._name(path), spec, [], len(leaves))
             self._note(call, leaves)
             self._calls.append(call)
             running.append(call)
@@ -102,9 +100,10 @@ class Calls:
 
         return before, after
 
-    def _next(self, path: str) -> tuple[str, str]:
+    def _name(self, path: str) -> str:
+        """Return the name of the next call of a submodule, which has a number from the second on."""
         before = sum(call.name.partition("@")[0] == path for call in self._calls)
-        return path, f"@{before}" if before else ""
+        return f"{path}@{before}" if before else path
 
     def _note(self, call: Call, leaves: list[Any]) -> None:
         for leaf in leaves:
@@ -125,10 +124,7 @@ class Calls:
 
 
 def _signature(call: Call, nodes: dict[tuple[str, int], torch.fx.Node]) -> ModuleCallSignature:
-    arguments = []
-    for place, value in enumerate(call.values):
-        node = nodes.get((call.name, place))
-        arguments.append(ConstantArgument("", value) if node is None else argument_of(node, node.meta.get("val")))
+    arguments = [argument_of(nodes.get((call.name, place), value)) for place, value in enumerate(call.values)]
     return ModuleCallSignature(
         arguments[: call.inputs], arguments[call.inputs :], in_spec=call.in_spec, out_spec=call.out_spec
     )

@@ -63,11 +63,5 @@ def _constants(module: torch.nn.Module, known: set[int]) -> Iterator[tuple[str, 
 
 
 def fake_state(mode: FakeTensorMode, state: State) -> dict[str, torch.Tensor]:
-    """Return the tensors as fakes of fixed sizes; tied tensors stay one."""
-    made: dict[int, torch.Tensor] = {}
-    fakes = {}
-    for name, tensor in state.tensors.items():
-        if id(tensor) not in made:
-            made[id(tensor)] = mode.from_tensor(tensor, static_shapes=True)
-        fakes[name] = made[id(tensor)]
-    return fakes
+    """Return the tensors as fakes of fixed sizes; the mode has one fake for tied tensors."""
+    return {name: mode.from_tensor(tensor, static_shapes=True) for name, tensor in state.tensors.items()}

@@ -13,13 +13,14 @@ from torch.export.graph_signature import CustomObjArgument, InputKind, InputSpec
 from pytest_exportcheck.reference._torch.objects import (
     FakeScriptObject,
     class_of_object,
+    described,
     fake_class_of,
     fake_object,
     identity,
     is_opaque,
     is_script_object,
 )
-from pytest_exportcheck.reference._torch.values import FakeTensorMode
+from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.errors import NotTraceable
 
 
@@ -63,12 +64,8 @@ NOT_HELD = (
 
 
 def fake_of(mode: FakeTensorMode, value: Any, place: str) -> Any:
-    """Return the fake of a script object, which ``place`` names in messages; other values as they are.
-
-    Raises
-    ------
-    NotTraceable
-        Where the class of the object has no fake class, or the fake class cannot be made from the object.
+    """Return the fake of a script object, which ``place`` names in messages; other values as they are. Refuse an object of
+    a class without a fake class, and one from which the fake class makes no fake.
     """
     if not is_script_object(value):
         return value
@@ -115,6 +112,11 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"Tried to call __getattr__ with attr '(\w+)' on a FakeScriptObject",
         "The fake class of an object has no method {}. Define the method in the fake class, as the C++ class has it.",
     ),
+    (
+        r"'(Tensor)' object has no attribute 'constant'",
+        "The model nests transforms of torch.func (jacfwd, hessian, vmap of grad), whose tensors cannot be recorded as operators. "
+        "Compute the result with operators inside forward(), or move it out of the exported module.",
+    ),
 )
 
 
@@ -130,6 +132,14 @@ def object_argument(mode: FakeTensorMode, value: Any, traced: Any) -> CustomObjA
     return CustomObjArgument("", class_of_object(value), fake if isinstance(fake, FakeScriptObject) else None)
 
 
+def describe_objects(module: torch.fx.GraphModule) -> None:
+    """Describe the objects that operators return in the metadata of their nodes, as signatures describe inputs."""
+    for part in module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            if node.op == "call_function" and "val" in node.meta:
+                node.meta["val"] = described(node.name, node.meta["val"])
+
+
 def placeholders_of_objects(values: Sequence[Any], nodes: Sequence[torch.fx.Node]) -> dict[int, torch.fx.Node]:
     """Map objects to their placeholders: torch makes a new Python object of a generator when an operator takes it."""
     return {identity(value): node for value, node in zip(values, nodes, strict=True) if is_object(value)}
@@ -137,17 +147,15 @@ def placeholders_of_objects(values: Sequence[Any], nodes: Sequence[torch.fx.Node
 
 def traced_again(mode: FakeTensorMode, program: ExportedProgram, spec: InputSpec, val: Any) -> Any:
     """Return what the graph of a program is run on again in the place of an input: ``val``, or an object as it was
-    captured.
-
-    Raises
-    ------
-    NotTraceable
-        Where the program does not hold the object.
+    captured, which the program must hold.
     """
     if not isinstance(val, CustomObjArgument):
         return val
     name = spec.target if spec.kind is InputKind.CUSTOM_OBJ and spec.target else spec.arg.name
     value = program.constants.get(name) if val.fake_val is None else val.fake_val.real_obj
+    if value is None and spec.kind is InputKind.USER_INPUT and program.example_inputs:
+        users = [each for each in program.graph_signature.input_specs if each.kind is InputKind.USER_INPUT]
+        value = pytree.tree_leaves(program.example_inputs)[users.index(spec)]
     if value is None:
         raise NotTraceable(
             f"the program takes an object, {val.class_fqn}, as its input {name}, and holds no example of it. Save the program "

@@ -23,25 +23,14 @@ def rename(graph: torch.fx.Graph, wanted: Mapping[torch.fx.Node, str]) -> None:
     """
     taken: dict[str, int] = {}
     used: set[str] = set()
-
-    def free(name: str, counted: bool) -> str:
-        if name not in used:
-            return name
-        stem, number = (name, 0) if counted else _split(name)
-        while True:
-            taken[stem] = taken.get(stem, number) + 1
-            if f"{stem}_{taken[stem]}" not in used:
-                return f"{stem}_{taken[stem]}"
-
-    names = {}
-    for node, name in wanted.items():
-        names[node] = free(name, counted=True)
-        used.add(names[node])
-    for node in graph.nodes:
-        if node not in names:
-            names[node] = free(node.name, counted=False)
-            used.add(names[node])
-    for node, name in names.items():
+    for node, name in {**wanted, **{node: node.name for node in graph.nodes if node not in wanted}}.items():
+        if name in used:
+            stem, number = (name, 0) if node in wanted else _split(name)
+            taken.setdefault(stem, number)
+            while name in used:
+                taken[stem] += 1
+                name = f"{stem}_{taken[stem]}"
+        used.add(name)
         rename_node(node, name)
         if node.op == "placeholder":
             node.target = name

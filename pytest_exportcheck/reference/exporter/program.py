@@ -22,13 +22,20 @@ from torch.export.graph_signature import (
     TensorArgument,
 )
 
+from pytest_exportcheck.reference._torch.objects import is_script_object
 from pytest_exportcheck.reference._torch.values import TrainingIRVerifier
 from pytest_exportcheck.reference.exporter.inputs import Example
 from pytest_exportcheck.reference.exporter.module_state import State
 from pytest_exportcheck.reference.exporter.objects import is_object
 from pytest_exportcheck.reference.exporter.placeholders import rename, state_name
 
-_SYMBOLIC = {torch.SymInt: SymIntArgument, torch.SymFloat: SymFloatArgument, torch.SymBool: SymBoolArgument}
+#: Class of values -> the argument that names a node of such a value.
+_ARGUMENTS: Mapping[type, Any] = {
+    torch.Tensor: TensorArgument,
+    torch.SymInt: SymIntArgument,
+    torch.SymFloat: SymFloatArgument,
+    torch.SymBool: SymBoolArgument,
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,8 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
     does.
     """
     pairs = list(zip(graph.find_nodes(op="placeholder"), slots, strict=True))
-    rename(
-        graph,
-        {node: slot.name for node, slot in sorted(pairs, key=lambda pair: pair[1].kind is not InputKind.USER_INPUT)},
-    )
+    users_first = sorted(pairs, key=lambda pair: pair[1].kind is not InputKind.USER_INPUT)
+    rename(graph, {node: slot.name for node, slot in users_first})
     for node, slot in pairs:
         val = node.meta.get("val")
         if isinstance(val, torch.Tensor) and isinstance(slot.value, torch.Tensor) and val.is_leaf:
@@ -81,31 +86,23 @@ def dress_inputs(graph: torch.fx.Graph, slots: Sequence[Slot]) -> None:
 def signature_of(graph: torch.fx.Graph, slots: Sequence[Slot]) -> ExportGraphSignature:
     """Return the graph signature: the slots as inputs, and the outputs of the graph."""
     inputs = [
-        InputSpec(slot.kind, argument_of(node, node.meta.get("val")), slot.target, slot.persistent)
+        InputSpec(slot.kind, argument_of(node), slot.target, slot.persistent)
         for node, slot in zip(graph.find_nodes(op="placeholder"), slots, strict=True)
     ]
-    (output,) = graph.find_nodes(op="output")
-    outputs = [
-        OutputSpec(
-            OutputKind.USER_OUTPUT,
-            argument_of(each, each.meta.get("val")) if isinstance(each, torch.fx.Node) else ConstantArgument("", each),
-            None,
-        )
-        for each in output.args[0]
-    ]
+    returned: Any = graph.output_node().args[0]
+    outputs = [OutputSpec(OutputKind.USER_OUTPUT, argument_of(each), None) for each in returned]
     return ExportGraphSignature(inputs, outputs)
 
 
-def argument_of(node: torch.fx.Node, val: Any) -> Any:
-    """Return the argument by which a signature names a node of this value."""
-    if isinstance(val, torch.Tensor):
-        return TensorArgument(node.name)
-    for kind, argument in _SYMBOLIC.items():
-        if isinstance(val, kind):
-            return argument(node.name)
+def argument_of(value: Any) -> Any:
+    """Return the argument by which a signature names a node, or a constant."""
+    if not isinstance(value, torch.fx.Node):
+        return ConstantArgument("", value)
+    val = value.meta.get("val")
     if isinstance(val, CustomObjArgument):
-        return replace(val, name=node.name)
-    return ConstantArgument(node.name, val)
+        return replace(val, name=value.name)
+    found = next((argument for kind, argument in _ARGUMENTS.items() if isinstance(val, kind)), None)
+    return ConstantArgument(value.name, val) if found is None else found(value.name)
 
 
 def program_of(
@@ -123,9 +120,9 @@ def program_of(
         inputs=[], outputs=[], in_spec=example.in_spec, out_spec=out_spec, forward_arg_names=example.forward_arg_names
     )
     users = [spec.arg.name for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
-    given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_object(leaf.value)}
+    given = {name: leaf.value for name, leaf in zip(users, example.leaves, strict=True) if is_script_object(leaf.value)}
     lifted = {id(value) for value in constants.values()}
-    held = {name: state.buffers[name] for name in state.not_persistent}
+    held: dict[str, Any] = {name: each for name, each in state.buffers.items() if name in state.not_persistent}
     held |= {name: value for name, value in state.constants.items() if id(value) in lifted}  # under each of its names
     return ExportedProgram(
         root=module,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from pytest_exportcheck.reference._torch import tracing
+from pytest_exportcheck.reference.exporter.subgraphs import graphs_of
+
+_OPERATORS = (tracing.WRAP_SET_GRAD, tracing.WRAP_AUTOCAST)
 
 
 @dataclass
@@ -40,16 +44,20 @@ def wrap_regions(module: torch.fx.GraphModule, grad: bool, preserved: Collection
     calls = [node for node in module.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target in tracing.REGION_MARKS for node in calls):
         return _Wrapper(module, preserved).wrapped(_parse(iter(calls), grad), grad)
-    for name, graph in _graphs_of(module, calls):
+    for name, graph in graphs_of(module, calls):
         setattr(module, name, wrap_regions(graph, grad, preserved))
     return module
 
 
-def _graphs_of(module: Any, calls: Iterable[torch.fx.Node]) -> Iterator[tuple[str, torch.fx.GraphModule]]:
-    for node in calls:
-        held = getattr(module, str(node.target), None) if node.op == "get_attr" else None
-        if isinstance(held, torch.fx.GraphModule):
-            yield str(node.target), held
+def run_by_node(target: Any, value: Any, run: Callable[[torch.fx.GraphModule], Any]) -> Any:
+    """Return what an operator calls in the place of a graph that is a region or has regions, so that the calls in it are
+    run one by one; other values as they are.
+    """
+    if not isinstance(value, torch.fx.GraphModule):
+        return value
+    graphs = [part.graph for part in value.modules() if isinstance(part, torch.fx.GraphModule)]
+    called = {target, *(node.target for graph in graphs for node in graph.nodes)}
+    return value if called.isdisjoint(_OPERATORS) else run(value)
 
 
 def _parse(calls: Iterator[torch.fx.Node], grad: bool) -> list[torch.fx.Node | Region]:
@@ -83,27 +91,27 @@ class _Wrapper:
         self._count = 0
 
     def wrapped(self, parts: Sequence[torch.fx.Node | Region], grad: bool) -> torch.fx.GraphModule:
-        graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
-        (output,) = (node for node in self._module.graph.nodes if node.op == "output")
-        for node in self._module.graph.nodes:
-            if node.op == "placeholder":
-                new[node] = graph.node_copy(node)
+        graph = torch.fx.Graph()
+        new = {node: graph.node_copy(node) for node in self._module.graph.find_nodes(op="placeholder")}
         self._build(graph, parts, new, self._module, grad)
-        graph.node_copy(output, new.__getitem__)
-        return tracing.graph_module(self._module, graph)
+        graph.node_copy(self._module.graph.output_node(), new.__getitem__)
+        made = torch.fx.GraphModule(self._module, graph)
+        made.meta |= self._module.meta
+        return made
 
     def _build(self, graph: torch.fx.Graph, parts: Any, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         for part in parts:
             if isinstance(part, Region):
-                if any(True for _ in part.nodes()):
-                    self._call(graph, part, new, owner, grad)
+                self._call(graph, part, new, owner, grad)
                 continue
             new[part] = graph.node_copy(part, new.__getitem__)
-            for name, held in _graphs_of(self._module, [part]):
+            for name, held in graphs_of(self._module, [part]):
                 setattr(owner, name, wrap_regions(held, grad, self._preserved))
 
     def _call(self, graph: torch.fx.Graph, region: Region, new: dict[Any, Any], owner: Any, grad: bool) -> None:
         inside = dict.fromkeys(region.nodes())
+        if not inside:
+            return
         inputs = list(dict.fromkeys(each for node in inside for each in node.all_input_nodes if each not in inside))
         outputs = [node for node in inside if any(user not in inside for user in node.users)]
         self._count += 1
@@ -120,12 +128,12 @@ class _Wrapper:
         call.meta["torch_fn"] = (call.name, f"{type(region.operator).__name__}.{region.operator.__name__}")
         call.meta["val"] = tuple(node.meta.get("val") for node in outputs)
         for number, node in enumerate(outputs):
-            new[node] = graph.call_function(tracing.GETITEM, (call, number))
+            new[node] = graph.call_function(operator.getitem, (call, number))
             new[node].meta |= node.meta
 
     def _graph_of(self, region: Region, inputs: Any, outputs: Any, grad: bool) -> torch.fx.GraphModule:
-        graph, new = torch.fx.Graph(), dict[torch.fx.Node, torch.fx.Node]()
-        root = torch.nn.Module()
+        graph, root = torch.fx.Graph(), torch.nn.Module()
+        new: dict[torch.fx.Node, torch.fx.Node] = {}
         for node in inputs:
             new[node] = graph.placeholder(node.name)
             new[node].meta |= {key: node.meta[key] for key in ("val", "tensor_meta") if key in node.meta}

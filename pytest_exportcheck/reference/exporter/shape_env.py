@@ -15,7 +15,6 @@ import sympy
 import torch
 
 from pytest_exportcheck.reference import _torch
-from pytest_exportcheck.reference._torch.dynamo import PYTHON_OF_DYNAMO, lines_in_progress
 from pytest_exportcheck.reference._torch.sizes import SYMBOLIC_NUMBER_FILES, ModelShapeEnv
 
 #: Prefixes of the files whose frames are not the model's own.
@@ -72,18 +71,6 @@ class WatchedShapeEnv(ModelShapeEnv):
                 break
             frame = frame.f_back
         return "", False
-
-
-class DynamosShapeEnv(WatchedShapeEnv):
-    """A watched shape environment for a model that Dynamo evaluates: no frame of the model runs."""
-
-    def asked_at(self, *, through_operators: bool) -> tuple[str, bool]:
-        frame: Any = sys._getframe(2)
-        while frame.f_code.co_filename in SYMBOLIC_NUMBER_FILES:
-            frame = frame.f_back
-        own = frame.f_code.co_filename.startswith(PYTHON_OF_DYNAMO)
-        place = line_of_the_model(lines_in_progress()) if own or through_operators else ""
-        return place, own
 
 
 def line_of_the_model(frames: Iterable[traceback.FrameSummary]) -> str:

@@ -11,23 +11,10 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.reference._torch.sizes import EqualityConstraint
-from pytest_exportcheck.reference._torch.specifications import (
-    PARTS,
-    SPECIFICATIONS,
-    TAKEN,
-    assume,
-    bound,
-    finish,
-    for_call,
-    resolved,
-    tensor_context,
-    tie,
-    whole,
-)
+from pytest_exportcheck.reference._torch import specifications as torch_specs
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import InvalidInput
-from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic, new_symbolic
+from pytest_exportcheck.reference.exporter.fake_inputs import FakeInputs, Known, Symbolic
 from pytest_exportcheck.reference.exporter.inputs import Example, Leaf
 from pytest_exportcheck.reference.exporter.objects import fake_of
 
@@ -39,21 +26,24 @@ _KINDS = (
 
 def effective_shapes(module: torch.nn.Module, dynamic_shapes: Any) -> Any:
     """Return the dynamic shapes of a call: those that are given, or those that ``@dynamic_spec`` attached to forward.
-
-    Raises
-    ------
-    InvalidInput
-        Where there are both, or a specification in a form or for a version of torch that does not take it.
+    Refuse both together, and a specification in a form or for a version of torch that does not take it.
     """
     with _refused("Leave out dynamic_shapes, or take the decorator away."):
-        shapes = resolved(module, dynamic_shapes)
-    found = next((each for each in pytree.tree_leaves(shapes) if isinstance(each, (*SPECIFICATIONS, *PARTS))), None)
-    if found is not None and not TAKEN:
+        shapes = torch_specs.resolved(module, dynamic_shapes)
+    found = next(
+        (
+            each
+            for each in pytree.tree_leaves(shapes)
+            if isinstance(each, (*torch_specs.SPECIFICATIONS, *torch_specs.PARTS))
+        ),
+        None,
+    )
+    if found is not None and not torch_specs.TAKEN:
         raise InvalidInput(
             f"dynamic_shapes has a {type(found).__name__}: torch.export takes specifications since torch 2.14, and this is "
             f"torch {torch.__version__}. Declare the dims with torch.export.Dim, or upgrade torch."
         )
-    if isinstance(found, PARTS):
+    if isinstance(found, torch_specs.PARTS):
         raise InvalidInput(
             f"dynamic_shapes has a {type(found).__name__} outside of a specification, which torch.export does not take. "
             'Wrap it: dynamic_shapes=ShapesSpec(ParamsSpec({"x": TensorSpec([ShapeVar("batch"), None])})).'
@@ -72,14 +62,10 @@ class Specification:
 
 
 def specification_of(module: torch.nn.Module, example: Example, shapes: Any, *, deferred: bool) -> Specification | None:
-    """Return the specification of a call, None for dynamic shapes in another form.
-
-    Raises
-    ------
-    InvalidInput
-        Where the specification does not fit the example, in torch's words and with what to declare.
+    """Return the specification of a call, None for dynamic shapes in another form. Refuse one that does not fit the
+    example, in torch's words and with what to declare.
     """
-    if not isinstance(shapes, SPECIFICATIONS):
+    if not isinstance(shapes, torch_specs.SPECIFICATIONS):
         return None
     if deferred:
         raise InvalidInput(
@@ -87,7 +73,7 @@ def specification_of(module: torch.nn.Module, example: Example, shapes: Any, *, 
             "whose symbols have runtime assertions already. Leave the flag out."
         )
     with _refused(_KINDS):
-        specs = bound(module, example.args, example.kwargs, whole(shapes))
+        specs = torch_specs.bound(module, example.args, example.kwargs, torch_specs.whole(shapes))
     for leaf, spec in zip(example.leaves, specs, strict=True):
         if isinstance(leaf.value, torch.Tensor) and spec is not None:
             _context(leaf, spec)
@@ -96,35 +82,17 @@ def specification_of(module: torch.nn.Module, example: Example, shapes: Any, *, 
                 f"shapes_spec declared {leaf.source.name} as static with value {spec}, but got {leaf.value} at trace time. "
                 f"Give {leaf.text} that value in the example, or declare an IntVar."
             )
-    return Specification(specs, for_call(module, example.args, example.kwargs, whole(shapes)))
-
-
-def new_specified(specification: Specification | None) -> Symbolic | None:
-    """Make a fake mode whose environment has the assumptions of a specification, None if there is none."""
-    if specification is None:
-        return None
-    symbolic = new_symbolic(deferred=False)
-    assume(symbolic.env, specification.of_call)
-    return symbolic
+    return Specification(specs, torch_specs.for_call(module, example.args, example.kwargs, torch_specs.whole(shapes)))
 
 
 def specified_inputs(symbolic: Symbolic, example: Example, specification: Specification, known: Known) -> FakeInputs:
-    """Return the fakes of the example, whose specified sizes and numbers are unbacked symbols.
-
-    Raises
-    ------
-    InvalidInput
-        Where an assumption or a derived size depends on a variable that no input has.
-    """
+    """Return the fakes of the example, whose specified sizes and numbers are unbacked symbols."""
     with symbolic.env.ignore_fresh_unbacked_symbols():
         leaves = zip(example.leaves, specification.leaves, strict=True)
         values = [_fake(symbolic, leaf, spec, known) for leaf, spec in leaves]
     with unbound_refused():
-        finish(symbolic.env)
-    none = EqualityConstraint(
-        source_pairs=[], derived_equalities=[], phantom_symbols=[], relaxed_sources=set(), warn_only=False
-    )
-    return FakeInputs(symbolic, values, none)
+        torch_specs.finish(symbolic.env)
+    return FakeInputs(symbolic, values)
 
 
 def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
@@ -139,7 +107,7 @@ def _fake(symbolic: Symbolic, leaf: Leaf, spec: Any, known: Known) -> Any:
     if leaf.place in known.numbers:
         return known.numbers[leaf.place]
     number = symbolic.env.create_unbacked_symint(source=leaf.source)
-    tie(spec, number)
+    torch_specs.tie(spec, number)
     return number
 
 
@@ -151,14 +119,14 @@ def _fake_tensor(symbolic: Symbolic, leaf: Leaf, spec: Any) -> torch.Tensor:
     )
     for entry, size in zip(spec, fake.shape, strict=True):
         if isinstance(entry, torch.SymInt) and isinstance(size, torch.SymInt):
-            tie(entry, size)
+            torch_specs.tie(entry, size)
     return fake
 
 
 def _context(leaf: Leaf, spec: Any) -> Any:
     shape = tuple(leaf.value.shape)
     with _refused(f"{leaf.text} has the shape {shape}: give one entry for each of its dims, None for a static one."):
-        return tensor_context(leaf.value, leaf.source, spec)
+        return torch_specs.tensor_context(leaf.value, leaf.source, spec)
 
 
 def unbound_refused() -> AbstractContextManager[None]:

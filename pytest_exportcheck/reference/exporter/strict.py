@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch.export import Dim
 
 from pytest_exportcheck.reference._torch.dynamo import Captured, captured, constraint, dynamic_number, rename_sources
-from pytest_exportcheck.reference._torch.sizes import DimHint, DimHintType, StrictMinMaxConstraint, ValueRanges, int_oo
+from pytest_exportcheck.reference._torch.sizes import StrictMinMaxConstraint, ValueRanges, int_oo
 from pytest_exportcheck.reference._torch.tracing import (
     AUTOGRAD_FUNCTION,
     ENTER_AUTOCAST,
@@ -19,16 +20,19 @@ from pytest_exportcheck.reference._torch.tracing import (
     SET_GRAD,
     PropagateUnbackedSymInts,
 )
-from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
-from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared
-from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic
+from pytest_exportcheck.reference._torch.values import pytree
+from pytest_exportcheck.reference.exporter.dynamic_shapes import Declared, is_dynamic
+from pytest_exportcheck.reference.exporter.fake_inputs import Known, Symbolic, symbolic_in, within
 from pytest_exportcheck.reference.exporter.inputs import Example
-from pytest_exportcheck.reference.exporter.shape_env import DynamosShapeEnv
+from pytest_exportcheck.reference.exporter.regions import run_by_node
 from pytest_exportcheck.reference.exporter.specifications import Specification, unbound_refused
 from pytest_exportcheck.reference.exporter.strict_errors import translated
+from pytest_exportcheck.reference.exporter.strict_shape_env import DynamosShapeEnv
 
 _ROOT = "L['module']"
 _THIS_FRAME = re.compile(rf'^ *File "{re.escape(__file__)}", line .*\n(?! *File ).*\n( *[\^~]+ *\n)?', re.MULTILINE)
+#: The end of a source of an attribute whose name Python cannot write: getattr(L['module'], '0').
+_GETATTR = re.compile(r", '([^']*)'\)")
 
 
 def call(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -53,32 +57,28 @@ def captured_by_dynamo(
         value = leaf.value
         if isinstance(value, torch.Tensor):
             constraints += [constraint(value, number, name, bounds) for number, name, bounds in _dynamic(said)]
-        elif _is_dynamic(said):
+        elif is_dynamic(said):
             value = dynamic_number(value, said)
         leaves.append(value)
     args, kwargs = pytree.tree_unflatten(leaves, example.in_spec)
     shapes = specification.of_call if specification else None
     with translated(), unbound_refused() if specification else nullcontext():
-        found = captured(call, (module, args, kwargs), constraints, DynamosShapeEnv, shapes, deferred=deferred)
+        new_env = partial(DynamosShapeEnv, example)
+        found = captured(call, (module, args, kwargs), constraints, new_env, shapes, deferred=deferred)
     env = found.env
     numbers = {each.source.name: each.fake for each in env.tracked_fakes if isinstance(each.fake, torch.SymInt)}
     env.tracked_fakes = []
     rename_sources(env, {leaf.place: leaf.source for leaf in example.leaves})
-    symbolic = Symbolic(FakeTensorMode(shape_env=env, allow_non_fake_inputs=True, export=True), env)
     if found.graph is not None:
         _tidy(found.graph)
-    return symbolic, Known(found.contexts, numbers), _function(found)
-
-
-def _is_dynamic(said: Any) -> bool:
-    return isinstance(said, DimHint) and said.type is not DimHintType.STATIC
+    return symbolic_in(env), Known(found.contexts, numbers), _function(found)
 
 
 def _dynamic(said: Mapping[int, Any]) -> Iterator[tuple[int, str, Any]]:
     for number, dim in said.items():
         if isinstance(dim, Dim):
-            yield number, dim.__name__, StrictMinMaxConstraint(vr=ValueRanges(dim.min, dim.max), warn_only=False)
-        elif _is_dynamic(dim):
+            yield number, dim.__name__, within(dim)
+        elif is_dynamic(dim):
             yield number, "", StrictMinMaxConstraint(vr=ValueRanges(0, int_oo), warn_only=False)
 
 
@@ -95,7 +95,10 @@ def _function(found: Captured) -> Callable[..., Any]:
 
     def run(*inputs: Any) -> Any:
         with torch.fx.traceback.preserve_node_meta(), ExitStack() as regions:
-            return _Interpreter(graph, regions).run(*inputs)
+            interpreter = _Interpreter(graph, regions)
+            results = interpreter.run(*inputs)
+        sources: Any = graph.graph.output_node().args[0]
+        return tuple(_marked(node, each, interpreter.env) for node, each in zip(sources, results, strict=True))
 
     function = found.function(run)
 
@@ -106,9 +109,8 @@ def _function(found: Captured) -> Callable[..., Any]:
 
 
 class _Interpreter(PropagateUnbackedSymInts):
-    """An interpreter of Dynamo's graph that marks the numbers among its results. It enters autocast, which torch only
-    writes down, and runs the forward of an autograd function with gradients, which Dynamo puts between two changes of
-    the grad mode.
+    """An interpreter of Dynamo's graph. It enters autocast, which torch only writes down, and runs the forward of an
+    autograd function with gradients, which Dynamo puts between two changes of the grad mode.
     """
 
     def __init__(self, graph: torch.fx.GraphModule, regions: ExitStack, without: Sequence[torch.fx.Node] = ()) -> None:
@@ -126,23 +128,19 @@ class _Interpreter(PropagateUnbackedSymInts):
             marks = args[0].graph.find_nodes(op="call_function", target=SET_GRAD)
             outputs, _saved = _Interpreter(args[0], self._regions, (marks[0], marks[-1])).run(*args[2:])
             return outputs
+        args = tuple(run_by_node(target, each, lambda graph: _Interpreter(graph, self._regions).run) for each in args)
         return super().call_function(target, args, kwargs)
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        if n in self._without:
-            return None
-        result = super().run_node(n)
-        if n.op != "output":
-            return result
-        sources: Any = n.args[0]
-        return tuple(self._marked(node, each) for node, each in zip(sources, result, strict=True))
+        return None if n in self._without else super().run_node(n)
 
-    def _marked(self, node: Any, value: Any) -> Any:
-        if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
-            return value
-        given = node.args[0]
-        number = self.env.get(given) if isinstance(given, torch.fx.Node) else None
-        return _Number(value, number) if isinstance(number, torch.SymFloat) else value
+
+def _marked(node: Any, value: Any, values: Mapping[torch.fx.Node, Any]) -> Any:
+    if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
+        return value
+    given = node.args[0]
+    number = values.get(given) if isinstance(given, torch.fx.Node) else None
+    return _Number(value, number) if isinstance(number, torch.SymFloat) else value
 
 
 def _tidy(graph: torch.fx.GraphModule) -> None:
@@ -151,13 +149,13 @@ def _tidy(graph: torch.fx.GraphModule) -> None:
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             if "nn_module_stack" in node.meta:
                 node.meta["nn_module_stack"] = dict(_stack(node.meta["nn_module_stack"]))
-            trace = _THIS_FRAME.sub("", node.meta.pop("stack_trace", None) or "")
+            trace = node.meta.pop("stack_trace", None)
             if trace:
-                node.meta["stack_trace"] = trace
+                node.meta["stack_trace"] = _THIS_FRAME.sub("", trace) or trace
 
 
 def _stack(traced: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
     for key, (source, kind) in traced.items():
-        path = source.removeprefix(_ROOT).removeprefix(".")
+        path = _GETATTR.sub(r".\1", source.replace("getattr(", "")).removeprefix(_ROOT).removeprefix(".")
         _, at, number = key.partition("@")
         yield f"L__self__{path}{at}{number}", (path, kind)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 from pytest_exportcheck.reference._torch.dynamo import (
@@ -26,13 +25,11 @@ from pytest_exportcheck.reference.exporter.errors import (
 from pytest_exportcheck.reference.exporter.shape_env import line_of_the_model
 
 #: Errors that users cause in the example or the declaration, by torch's kinds. All others are about the model.
-_KINDS: Mapping[Any, type[ExportError]] = MappingProxyType(
-    {
-        UserErrorType.CONSTRAINT_VIOLATION: ConstraintViolation,
-        UserErrorType.DYNAMIC_DIM: ConstraintViolation,
-        UserErrorType.INVALID_INPUT: InvalidInput,
-    }
-)
+_KINDS: Mapping[Any, type[ExportError]] = {
+    UserErrorType.CONSTRAINT_VIOLATION: ConstraintViolation,
+    UserErrorType.DYNAMIC_DIM: ConstraintViolation,
+    UserErrorType.INVALID_INPUT: InvalidInput,
+}
 _REMEDY = "Write it with operators, or capture the model without strict=True."
 _DETAILS = ("Explanation", "Developer debug context")
 #: The texts in which Dynamo quotes an error that the model itself raises, and one that an operator raises.
@@ -60,7 +57,7 @@ def _translation(error: Exception) -> ExportError:
     place = line_of_the_model(getattr(error, "real_stack", ()))
     guard = next((each for each in _chain(error) if isinstance(each, GuardOnDataDependentSymNode)), None)
     if guard is not None:
-        return DataDependent.at(place, guard.cond, error=guard)
+        return guard if isinstance(guard, DataDependent) else DataDependent.at(place, guard.cond, error=guard)
     if isinstance(error, UserError) and error.error_type in _KINDS:
         return _KINDS[error.error_type](str(error))
     where = f" at\n  {place}\n" if place else ": "

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch.tracing import NOTES_OF_DYNAMO
 from pytest_exportcheck.reference._torch.values import FakeTensor, FakeTensorMode
 from pytest_exportcheck.reference.exporter.placeholders import rename
 
@@ -32,17 +33,18 @@ _LAST_OPERANDS: Mapping[str, int] = {
 }
 
 
-def _subgraphs(module: torch.fx.GraphModule, call: torch.fx.Node) -> Iterator[torch.fx.GraphModule]:
-    for each in call.all_input_nodes:
-        held = getattr(module, str(each.target), None) if each.op == "get_attr" else None
+def graphs_of(module: torch.nn.Module, nodes: Iterable[torch.fx.Node]) -> Iterator[tuple[str, torch.fx.GraphModule]]:
+    """Yield the names of the graphs that nodes read from a module, and the graphs."""
+    for node in nodes:
+        held = getattr(module, str(node.target), None) if node.op == "get_attr" else None
         if isinstance(held, torch.fx.GraphModule):
-            yield held
+            yield str(node.target), held
 
 
 def name_subgraph_inputs(module: torch.fx.GraphModule) -> None:
     """Name the placeholders of subgraphs after their operands, at all levels. They have no provenance."""
     for call in module.graph.nodes:
-        for subgraph in _subgraphs(module, call):
+        for _, subgraph in graphs_of(module, call.all_input_nodes):
             placeholders = subgraph.graph.find_nodes(op="placeholder")
             if operands_of := _NAMES.get(str(call.target)):
                 pairs = zip(placeholders, operands_of(*call.args), strict=True)
@@ -50,6 +52,9 @@ def name_subgraph_inputs(module: torch.fx.GraphModule) -> None:
             for node in (*placeholders, subgraph.graph.output_node()):
                 node.meta.pop("nn_module_stack", None)
                 node.meta.pop("stack_trace", None)
+                custom = node.meta.pop("custom", {})
+                kept = {key: each for key, each in custom.items() if not key.startswith(NOTES_OF_DYNAMO)}
+                node.meta |= {"custom": kept} if kept else {}
             name_subgraph_inputs(subgraph)
             subgraph.recompile()
 
@@ -61,7 +66,7 @@ def lift_from_subgraphs(
     ``inputs`` are the placeholders by the identities of their fakes, which a function that is traced may close over.
     """
     for call in list(module.graph.nodes):
-        subgraphs = list(_subgraphs(module, call))
+        subgraphs = [subgraph for _, subgraph in graphs_of(module, call.all_input_nodes)]
         for subgraph in subgraphs:
             lift_from_subgraphs(subgraph, mode, {})
         held = {id(value): value for subgraph in subgraphs for _, value in _tensors(subgraph)}
@@ -95,19 +100,17 @@ def _read(module: torch.fx.GraphModule, value: torch.Tensor, call: torch.fx.Node
 
 def _take(module: torch.fx.GraphModule, values: Iterable[torch.Tensor], mode: FakeTensorMode) -> None:
     """Give a subgraph a placeholder for each of the tensors."""
-    first = next(node for node in module.graph.nodes if node.op != "placeholder")
-    for value in values:
-        with module.graph.inserting_before(first):
+    placeholders: dict[int, torch.fx.Node] = {}
+    with module.graph.inserting_before(next(node for node in module.graph.nodes if node.op != "placeholder")):
+        for value in values:
             placeholder = module.graph.placeholder("lifted")
-        placeholder.target = placeholder.name
-        placeholder.meta["val"] = (
-            value if isinstance(value, FakeTensor) else mode.from_tensor(value, static_shapes=True)
-        )
-        for node, each in list(_tensors(module)):
-            if each is value:
-                node.replace_all_uses_with(placeholder)
-                module.graph.erase_node(node)
-                first = placeholder.next
-                if hasattr(module, str(node.target)):
-                    delattr(module, str(node.target))
+            placeholder.target = placeholder.name
+            is_fake = isinstance(value, FakeTensor)
+            placeholder.meta["val"] = value if is_fake else mode.from_tensor(value, static_shapes=True)
+            placeholders[id(value)] = placeholder
+    for node, value in list(_tensors(module)):
+        node.replace_all_uses_with(placeholders[id(value)])
+        module.graph.erase_node(node)
+        if hasattr(module, str(node.target)):
+            delattr(module, str(node.target))
     module.recompile()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,24 +11,52 @@ from torch.overrides import TorchFunctionMode
 
 from pytest_exportcheck.reference._torch.tracing import tensor_of_symbols
 from pytest_exportcheck.reference._torch.values import is_functorch_tensor, pytree
-from pytest_exportcheck.reference.exporter.seeds import refuse_seeded
+from pytest_exportcheck.reference.exporter.errors import NotTraceable
 
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
-class WatchedFunctions(TorchFunctionMode):
-    """The mode that watches the torch functions that the model calls. A seed is seen at the next call."""
+#: A seed that no model has.
+_UNLIKELY = 0x5EED_0F_0DD
+
+
+@contextmanager
+def watched_functions() -> Iterator[None]:
+    """Watch the functions of torch that the model calls. Restore torch's generator, and refuse a model that seeds the
+    generator, which is seen at its next call: also where it restores the state, as ``torch.random.fork_rng`` does.
+    """
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(_UNLIKELY)
+    try:
+        with _WatchedFunctions():
+            yield
+        _refuse_seeded()
+    finally:
+        generator.set_state(before)
+
+
+class _WatchedFunctions(TorchFunctionMode):
+    """The mode that sees each call of a function."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if torch.compiler.is_dynamo_compiling():  # it traces branches, through this too
             return func(*args, **kwargs)
-        refuse_seeded()
+        _refuse_seeded()
         if func is torch.Tensor.__getitem__:
             return _item(*args)
         if func is torch.tensor and any(isinstance(each, _SYMBOLIC) for each in pytree.tree_leaves(args)):
             func = tensor_of_symbols
         return func(*args, **kwargs)
+
+
+def _refuse_seeded() -> None:
+    if torch.default_generator.initial_seed() != _UNLIKELY:
+        raise NotTraceable(
+            "the model seeds torch's generator (torch.manual_seed), which an exported program cannot represent: its random numbers would differ. "
+            "Seed it outside the model, or pass the random tensors as inputs."
+        )
 
 
 def _item(tensor: torch.Tensor, index: Any) -> Any:

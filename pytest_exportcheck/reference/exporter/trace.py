@@ -4,25 +4,14 @@ its leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from pytest_exportcheck.reference._torch import tracing
 from pytest_exportcheck.reference._torch.dynamo import capturing_branches
-from pytest_exportcheck.reference._torch.tracing import (
-    WRAP_AUTOCAST,
-    WRAP_SET_GRAD,
-    TracingContext,
-    enable_python_dispatcher,
-    exporting,
-    make_fx,
-    set_stack_root,
-    tracing,
-    with_state,
-)
 from pytest_exportcheck.reference._torch.values import FakeTensorMode, pytree
 from pytest_exportcheck.reference.exporter.builtin_functions import numbers_as_symbols
 from pytest_exportcheck.reference.exporter.inputs import Example
@@ -31,8 +20,9 @@ from pytest_exportcheck.reference.exporter.located_errors import (
     object_errors_located,
     unbacked_sizes,
 )
-from pytest_exportcheck.reference.exporter.seeds import not_seeded
-from pytest_exportcheck.reference.exporter.torch_functions import WatchedFunctions
+from pytest_exportcheck.reference.exporter.objects import is_object, object_argument
+from pytest_exportcheck.reference.exporter.regions import run_by_node
+from pytest_exportcheck.reference.exporter.torch_functions import watched_functions
 
 ROOT = "exported"
 
@@ -62,7 +52,7 @@ def trace(
 
     def run(*flat: Any) -> tuple[Any, ...]:
         args, kwargs = pytree.tree_unflatten(flat[len(state) :], example.in_spec)
-        with with_state(module, dict(zip(state, flat, strict=False))):
+        with tracing.with_state(module, dict(zip(state, flat, strict=False))):
             buffers = dict(module.named_buffers(remove_duplicate=False))
             outputs, spec = pytree.tree_flatten(
                 function(module, args, kwargs) if function else _call(getattr(root, ROOT), args, kwargs)
@@ -71,24 +61,26 @@ def trace(
         out_specs.append(spec)
         return tuple(outputs)
 
-    set_stack_root(run, root)
-    with ExitStack() as stack:
-        for context in (
-            mode,
-            exporting(),
-            tracing(TracingContext(mode)),
-            capturing_branches(),
-            numbers_as_symbols(),
-            _grad_mode_kept(),
-            data_dependence_located(unbacked_sizes(example, leaves)),
-            object_errors_located(),
-            not_seeded(),
-            WatchedFunctions(),
-            enable_python_dispatcher(),
-        ):
-            stack.enter_context(context)
-        graph = make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
-    _complete_stacks(graph.graph, module)
+    tracing.set_stack_root(run, root)
+    with (
+        mode,
+        tracing.exporting(),
+        tracing.tracing(tracing.TracingContext(mode)),
+        capturing_branches(),
+        numbers_as_symbols(),
+        torch.set_grad_enabled(torch.is_grad_enabled()),  # restores the mode that the model leaves
+        tracing.transforms_kept(),
+        data_dependence_located(unbacked_sizes(example, leaves)),
+        object_errors_located(),
+        watched_functions(),
+        tracing.enable_python_dispatcher(),
+    ):
+        graph = tracing.make_fx(run, record_module_stack=True, pre_dispatch=True)(*state.values(), *leaves)
+    for node, leaf, fake in zip(
+        graph.graph.find_nodes(op="placeholder")[len(state) :], example.leaves, leaves, strict=True
+    ):
+        if not isinstance(fake, torch.Tensor):
+            node.meta["val"] = object_argument(mode, leaf.value, fake) if is_object(leaf.value) else fake
     return Traced(graph, out_specs[-1])
 
 
@@ -104,8 +96,7 @@ class _Rerun(torch.fx.Interpreter):
     """An interpreter that also runs the nodes of regions one by one, so that each has its own module stack and line."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target in (WRAP_SET_GRAD, WRAP_AUTOCAST):
-            args = tuple(_Rerun(each).run if isinstance(each, torch.fx.GraphModule) else each for each in args)
+        args = tuple(run_by_node(target, each, lambda graph: _Rerun(graph).run) for each in args)
         return super().call_function(target, args, kwargs)
 
 
@@ -114,26 +105,3 @@ def _write_back(module: torch.nn.Module, before: Mapping[str, torch.Tensor]) -> 
     for name, value in module.named_buffers(remove_duplicate=False):
         if name in before and value is not before[name]:
             before[name].copy_(value)
-
-
-def _complete_stacks(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
-    """Give calls outside of any module the root's stack: those of a graph without stacks, and those that write buffers
-    back, which get the stack and the line of the value that they write.
-    """
-    root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
-    for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
-        if not node.meta.get("nn_module_stack"):
-            meta = node.args[1].meta
-            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn", "nn_module_stack") if key in meta}
-    for node in graph.nodes:
-        if not node.meta.get("nn_module_stack"):
-            node.meta["nn_module_stack"] = root
-
-
-@contextmanager
-def _grad_mode_kept() -> Iterator[None]:
-    before = torch.is_grad_enabled()
-    try:
-        yield
-    finally:
-        torch.set_grad_enabled(before)

@@ -31,25 +31,20 @@ _REMEDY = (
 
 @contextmanager
 def named_when_unsupported(module: torch.nn.Module, example: Example) -> Iterator[None]:
-    """Turn an error inside torch into a refusal if the model or the example has something that is rarely supported.
-
-    Raises
-    ------
-    NotSupported
-        With the names of what is not supported, and the error.
+    """Turn an error inside torch into a refusal if the model or the example has something that is rarely supported: its
+    name, and the error.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, _SAYS_WHY) and not isinstance(error, LeakedTensor):
+        leaked = isinstance(error, LeakedTensor)
+        if isinstance(error, _SAYS_WHY) and not leaked:
             raise
-        odd = dict(_odd(module, example))
-        if isinstance(error, LeakedTensor):
-            odd = {name: what for name, what in odd.items() if "subclass" in what}
+        odd = {name: what for name, what in _odd(module, example) if not leaked or "subclass" in what}
         if not odd:
             raise
         named = ", ".join(f"{name} ({what})" for name, what in odd.items())
-        said = "" if isinstance(error, LeakedTensor) else f" torch raises {type(error).__name__}: {_first_line(error)}"
+        said = "" if leaked else f" torch raises {type(error).__name__}: {_first_line(error)}"
         raise NotSupported(f"the capture failed on a model with {named}.{said} {_REMEDY}") from error
 
 

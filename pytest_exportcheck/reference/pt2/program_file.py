@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch.export import ExportedProgram
+from torch.export.graph_signature import CustomObjArgument, InputKind
 
 from pytest_exportcheck.errors import ArchiveError, SchemaWarning
-from pytest_exportcheck.reference._torch.values import newest_opset_version
+from pytest_exportcheck.reference._torch.objects import is_opaque
+from pytest_exportcheck.reference._torch.values import newest_opset_version, pytree
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra_records, write_archive
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
@@ -68,7 +70,7 @@ def save(
             f"The 'ep' parameter must be an instance of 'ExportedProgram', got {type(program).__name__!r} instead. "
             "Export the module first."
         )
-    stored = store(program.state_dict, program.constants)
+    stored = store(program.state_dict, {**program.constants, **_given_objects(program)})
     records: dict[str, Any] = {
         PROGRAM: program_json(program, opset_version),
         **stored.records,
@@ -128,7 +130,18 @@ def load(
         found = archive.extra_files()
         extra_files.update({name: _text(found[name], name, archive) for name in extra_files if name in found})
         extra_files.update(dict.fromkeys(extra_files.keys() - found.keys(), ""))
+    for name in _given_objects(program):
+        program.constants.pop(name, None)
     return program
+
+
+def _given_objects(program: ExportedProgram) -> dict[str, Any]:
+    """Return the opaque objects of the example by the names of their inputs: a file has them among the constants, where
+    torch's reader needs them, and a program has not.
+    """
+    users = [spec.arg for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    pairs = zip(users, pytree.tree_leaves(program.example_inputs), strict=False) if program.example_inputs else ()
+    return {arg.name: value for arg, value in pairs if isinstance(arg, CustomObjArgument) and is_opaque(value)}
 
 
 def _text(data: bytes, name: str, archive: ArchiveReader) -> str:

@@ -27,7 +27,7 @@ SMALL = """{
 {"nodeid":"case_a.py::net[torch-nonstrict]","run":0,"path":"case_a.py","case":"net","engine":"torch",\
 "mode":"nonstrict","status":"passed","reason":"","file":"case_a.py","line":3,"findings":[],"failing":0,"notes":[],\
 "ledger":[{"field":"val","promised":true,"kept":2,"changed":0,"dropped":0,"gained":0}],"seconds":{"torch-nonstrict":1.25},\
-"duration":1.3,"worker":""}
+"duration":1.3,"examples":0,"worker":""}
 ],
 "overruled": [],
 "ledger": [

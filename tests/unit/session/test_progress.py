@@ -37,6 +37,13 @@ def test_a_slow_step_says_so_again_and_again(written):
     assert lines[:2] == ["exportcheck: still running net (0 s)"] * 2
 
 
+def test_a_line_ends_with_the_progress_of_the_run(written):
+    lines, enough, write = written
+    with Progress(write, delay=0.01, status=lambda: "3 of 9 items done in 40 s")("running net"):
+        assert enough.wait(10)
+    assert lines[0] == "exportcheck: still running net (0 s); 3 of 9 items done in 40 s"
+
+
 def test_nothing_is_written_after_the_step(written):
     _, enough, write = written
     threads = threading.active_count()

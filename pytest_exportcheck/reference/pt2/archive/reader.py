@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from pytest_exportcheck.errors import ArchiveError
 from pytest_exportcheck.reference.pt2.archive.records import (
+    ARCHIVE_VERSION,
     BYTE_ORDER,
     CHUNK,
     EXTRA,
@@ -49,11 +50,7 @@ class ArchiveReader:
         for name, expected in FRAME.items():
             found = self.read(name) if name in self._entries else None
             if name != ZIP_VERSION and found != expected and not (name == BYTE_ORDER and found is None):
-                raise ArchiveError(
-                    f"{self.label} cannot be read: its record {name!r} should say {expected.decode()!r}, but "
-                    + ("the record is missing." if found is None else f"says {found[:40]!r}.")
-                    + " Save the program again, with torch.export.save, on a machine of this byte order."
-                )
+                raise ArchiveError(f"{self.label} {_frame_refusal(name, expected, found)}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,3 +182,15 @@ def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str
             raise ArchiveError(f"{label} cannot be trusted: it has two records {entry.name!r}. {_AGAIN}")
         found[name] = entry
     return roots.pop(), found
+
+
+def _frame_refusal(name: str, expected: bytes, found: bytes | None) -> str:
+    """Return why a record that frames an archive is refused, for versions in the words of torch's reader too."""
+    says = "the record is missing." if found is None else f"says {found[:40]!r}."
+    version = found[:40].decode(errors="replace") if found is not None and name == ARCHIVE_VERSION else ""
+    if version and version.isprintable():
+        says += f" Saved archive version {version} does not match our current archive version {expected.decode()}."
+    return (
+        f"cannot be read: its record {name!r} should say {expected.decode()!r}, but {says} Save the program again, with "
+        "torch.export.save, on a machine of this byte order."
+    )

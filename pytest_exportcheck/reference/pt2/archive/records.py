@@ -16,8 +16,9 @@ Place: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 EXTRA = "extra/"
 ZIP_VERSION, IDENTITY, BYTE_ORDER = ".data/version", ".data/serialization_id", "byteorder"
+ARCHIVE_VERSION = "archive_version"
 FRAME: Mapping[str, bytes] = MappingProxyType(
-    {"archive_format": b"pt2", "archive_version": b"0", ZIP_VERSION: b"6\n", BYTE_ORDER: sys.byteorder.encode()}
+    {"archive_format": b"pt2", ARCHIVE_VERSION: b"0", ZIP_VERSION: b"6\n", BYTE_ORDER: sys.byteorder.encode()}
 )
 """Records that say what the file is. The number of the zip version is that of torch's container, not of the archive."""
 CHUNK = 1 << 24

@@ -38,6 +38,7 @@ class _Reader:
         self._nodes: dict[str, Any] = {}
         self._graphs: dict[str, Plain] = {}
         self._used = frozenset(_names_used(given))
+        self._named = self._used | {node.name for node in given.nodes if node.name}
         self._numbers: dict[str, int] = {}
         self._pending: list[str] = []
 
@@ -156,7 +157,7 @@ class _Reader:
             parts = [_as_argument(result.tag, each) for each in result.value]
             if all(_name_of(each) == f"{of}_unused_{number}_{place}" for place, each in enumerate(parts)):
                 return [self._val(each) for each in parts]
-            name = self._free(f"{of}_{number}")
+            name = self._free(f"{of}_{number}", self._named)
             self._add(name, "call_function", GETITEM, args, meta=metadata)
             vals = [self._take_one(name, place, each, metadata) for place, each in enumerate(parts)]
             self._yields(name, vals)

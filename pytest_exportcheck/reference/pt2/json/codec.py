@@ -110,9 +110,8 @@ def _refuse_other_major(major: int, minor: int, where: str) -> None:
     if major != MAJOR:
         age = "update pytest-exportcheck" if major > MAJOR else "save the program again with torch 2.5 or later"
         path = ("schema_version", "major")
-        remedy = (
-            f"Serialized schema version {major}.{minor} does not match our current one, {_KNOWN}. To read it, {age}."
-        )
+        versions = f"Serialized schema version {major}.{minor} does not match our current schema version {_KNOWN}."
+        remedy = f"{versions} To read it, {age}."
         raise fault(where, path, f"schema {MAJOR}.x", f"schema {major}.{minor}", remedy)
 
 

@@ -14,6 +14,7 @@ import torch.fx
 from torch.export import ExportedProgram
 
 from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
+from pytest_exportcheck.reference._torch.objects import described
 from pytest_exportcheck.reference._torch.values import guards_of
 from pytest_exportcheck.reference.pt2 import expressions
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
@@ -57,7 +58,7 @@ def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plai
         if not isinstance(value, torch.fx.GraphModule):
             raise UnsupportedError(
                 f"node get_attr {place}{name} reads a {type(value).__name__}; a program holds tensors as inputs of its graph "
-                "and graphs as attributes. Export the model again, or run_decompositions() on the program."
+                "and graphs as attributes. Register the tensor as a buffer of the model, or pass it to the operator as an operand, and export again."
             )
         graphs[name] = plain_graph(value, f"{place}{name}.")
     return {
@@ -77,10 +78,15 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
             else target_name(node.target),
             "args": [plain(each) for each in node.args],
             "kwargs": {key: plain(value) for key, value in node.kwargs.items()},
-            "meta": dict(_meta(node.meta, f"node {place}{node.name}")),
+            "meta": dict(_meta(_described(node), f"node {place}{node.name}")),
         }
     except UnsupportedError as error:
         raise UnsupportedError(f"node {place}{node.name} ({node.format_node()}): {error}") from None
+
+
+def _described(node: torch.fx.Node) -> Mapping[Any, Any]:
+    """Return the metadata of a node in which an object that it yields has a name and a class."""
+    return {**node.meta, "val": described(node.name, node.meta["val"])} if "val" in node.meta else node.meta
 
 
 def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:

@@ -178,6 +178,24 @@ def test_a_module_that_is_not_part_of_the_model_is_constant():
     assert difference_of(program.module()(torch.ones(2)), OUTSIDE(torch.ones(2)).detach()) == ""
 
 
+class Tables(torch.nn.Module):
+    """Buffers that the state dict leaves out. A set would have them in another order in most processes."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("delta", "alpha", "gamma", "beta", "omega", "eta", "zeta", "iota"):
+            self.register_buffer(name, torch.ones(1), persistent=False)
+
+    def forward(self, x):
+        return x + self.delta
+
+
+def test_buffers_that_are_not_persistent_keep_their_order():
+    programs = [export(Tables(), (torch.ones(1),)) for export in (torch.export.export, reference.export)]
+    theirs, ours = (list(program.constants) for program in programs)
+    assert ours == theirs == list(dict(Tables().named_buffers()))
+
+
 def test_one_tensor_given_twice_is_two_inputs():
     tensor = torch.ones(2)
     program = reference.export(Calls(lambda _, x, y: x - y), (tensor, tensor))

@@ -38,6 +38,17 @@ def test_the_program_is_torchs(forward):
         assert torch.equal(ours.module()(X, value), model(forward)(X, value))
 
 
+def test_a_strict_program_has_the_same_operators():
+    def forward(self, x, n):
+        return x[n : n + 2], x[: n.item() : 2]
+
+    theirs = torch.export.export(model(forward), (X, N), strict=True)
+    ours = reference.export(model(forward), (X, N), strict=True)
+    assert [str(node.target) for node in ours.graph.nodes] == [str(node.target) for node in theirs.graph.nodes]
+    for got, expected in zip(ours.module()(X, torch.tensor(1)), forward(None, X, torch.tensor(1)), strict=True):
+        assert torch.equal(got, expected)
+
+
 def test_a_tensor_of_vmap_stays_an_index():
     many = model(lambda self, x, n: torch.vmap(lambda k: x[k])(n))
     assert torch.equal(reference.export(many, (X, torch.tensor([1, 2]))).module()(X, torch.tensor([4, 0])), X[[4, 0]])

@@ -74,6 +74,18 @@ def test_a_second_lowering_changes_nothing():
     assert again.dialect == lowered.dialect == "ATEN"
 
 
+class ReturnsConstants(torch.nn.Module):
+    def forward(self, x):
+        return x + 1, None, 3
+
+
+def test_constants_among_the_results_stay_what_they_are():
+    lowered = reference.decompose(reference.export(ReturnsConstants(), (torch.zeros(2),)))
+    results = lowered.module()(torch.zeros(2))
+    assert results[1:] == (None, 3)
+    assert results[0].tolist() == [1, 1]
+
+
 def test_state_is_shared_with_the_program_before():
     program = reference.export(torch.nn.BatchNorm1d(3), (torch.randn(2, 3),))
     lowered = reference.decompose(program)

@@ -155,6 +155,11 @@ SENTENCES = {
         {"x": {0: Dim.DYNAMIC}},
         "Found the following conflicts between user-specified ranges and inferred ranges from model tracing",
     ),
+    "the range of a hint": (
+        (matrix(1),),
+        {"x": {0: Dim.AUTO(min=2)}},
+        "Found the following conflicts between user-specified ranges and inferred ranges from model tracing",
+    ),
 }
 
 

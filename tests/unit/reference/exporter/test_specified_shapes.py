@@ -281,12 +281,13 @@ def test_a_specification_has_runtime_assertions_already() -> None:
 
 
 @taken
-def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_branch_on_a_specified_size_says_what_to_assume(strict: bool) -> None:
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.shape[0] > 4 else x
 
     with pytest.raises(reference.DataDependent) as refused:
-        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}))
+        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}), strict=strict)
     first, place, last, *checks = str(refused.value).split("\n")
     assert first == (
         "Could not guard on data-dependent expression u0 > 4: the model branches on x.shape[0] (u0), which the specification "
@@ -303,7 +304,24 @@ def test_a_branch_on_a_specified_size_says_what_to_assume() -> None:
         "  2. torch._check(x.shape[0] > 4)",
     ]
     assumed = ShapesSpec(ParamsSpec({"x": rows(SOME)}), assumptions=[SOME > 4])
-    assert reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed).module()(matrix(5)).sum() == 30
+    program = reference.export(model(forward), (matrix(6),), dynamic_shapes=assumed, strict=strict)
+    assert program.module()(matrix(5)).sum() == 30
+
+
+@taken
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_specified_size_that_is_needed_as_a_number_has_no_checks(strict: bool) -> None:
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return x + sum(range(x.shape[0]))
+
+    with pytest.raises(reference.DataDependent) as refused:
+        reference.export(model(forward), (matrix(6),), dynamic_shapes=ParamsSpec({"x": rows(SOME)}), strict=strict)
+    first, _, last = str(refused.value).split("\n")
+    assert first == (
+        "Could not extract specialized integer from data-dependent expression u0: the model branches on x.shape[0] (u0), which "
+        "the specification leaves open, or needs one as a number, at"
+    )
+    assert last.endswith("or state the condition before that line with torch._check(...).")
 
 
 @taken
@@ -316,6 +334,18 @@ def test_a_strict_program_accepts_what_torchs_accepts(name: str) -> None:
     ours = reference.export(model(forward), args, kwargs, dynamic_shapes=shapes, strict=True)
     assert [*map(bool, accepted(ours, args, kwargs))] == [*map(bool, accepted(theirs, args, kwargs))]
     assert [str(node.target) for node in ours.graph.nodes] == [str(node.target) for node in theirs.graph.nodes]
+
+
+@taken
+def test_a_strict_capture_keeps_the_declared_range_of_a_number_and_captures_its_program_again() -> None:
+    """torch's strict capture makes a size of the number: its program refuses -4."""
+    shapes = ParamsSpec({"x": None, "n": IntVar("n", min=-5)})
+    args = matrix(4), -4
+    first = reference.export(model(lambda self, x, n: x * n), args, dynamic_shapes=shapes, strict=True)
+    again = reference.export(first.module(), args, dynamic_shapes=shapes, strict=True)
+    for program in (first, again):
+        assert str(program.range_constraints) == "{u0: VR[-5, int_oo]}"
+        assert torch.equal(program.module()(*args), matrix(4) * -4)
 
 
 def test_a_strict_capture_takes_no_branch_by_the_value_of_the_example() -> None:

@@ -243,6 +243,56 @@ def test_a_model_without_operators():
     assert result[1:] == (2, None, "text")
 
 
+class Offset(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {})) + 1
+
+
+def test_a_model_that_enters_a_mode_of_functions():
+    """As flex attention does, where it makes a mask."""
+
+    def entered(x):
+        with Offset():
+            return torch.sin(x)
+
+    program, x = exported(entered, torch.ones(2)), torch.zeros(2)
+    assert program.module()(x).tolist() == [1, 1]
+    assert targets(program) == ["aten.sin.default", "aten.add.Tensor"]
+
+
+# --- transforms of torch.func -----------------------------------------------------------------
+
+
+WEIGHT = torch.eye(3) * 2
+
+
+def over_rows(x):
+    return torch.vmap(lambda row: WEIGHT @ row + x.sum())(x)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_function_under_vmap_closes_over_tensors(strict):
+    """A rule of vmap leaves a call on a tensor without data behind, whose result is not used: torch keeps or refuses it."""
+    program, x = reference.export(Calls(over_rows), (torch.ones(2, 3),), strict=strict), torch.randn(2, 3)
+    assert torch.allclose(program.module()(x), over_rows(x))
+    assert not [name for name, value in program.constants.items() if value.shape != WEIGHT.shape]
+
+
+def jacobian(x):
+    return torch.func.jacfwd(torch.sin)(x)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_nested_transforms_are_refused_with_their_line_and_left(strict):
+    with pytest.raises(reference.NotTraceable) as caught:
+        reference.export(Calls(jacobian), (torch.ones(2),), strict=strict)
+    assert str(caught.value) == (
+        "The model nests transforms of torch.func (jacfwd, hessian, vmap of grad), whose tensors cannot be recorded as operators. "
+        f"Compute the result with operators inside forward(), or move it out of the exported module. It is used at\n  {line(jacobian, 1)}"
+    )
+    assert jacobian(torch.zeros(1)).tolist() == [[1]]
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 
@@ -269,13 +319,17 @@ DATA_DEPENDENT = (
 )
 
 
+CHECKS = "\nTo fix the error, insert one of the following checks before this call:\n  1. torch._check(n <= 3)\n  2. torch._check(n > 3)"
+
+
 @pytest.mark.parametrize(
-    ("function", "number", "condition"), [(branches, 1, "of a tensor"), (branches_on_a_number, 2, "u0 > 3")]
+    ("function", "number", "condition", "checks"),
+    [(branches, 1, "of a tensor", ""), (branches_on_a_number, 2, "u0 > 3", CHECKS)],
 )
-def test_a_branch_on_data_is_refused_with_its_line(function, number, condition):
+def test_a_branch_on_data_is_refused_with_its_line_and_what_decides_it(function, number, condition, checks):
     with pytest.raises(reference.DataDependent) as caught:
         exported(function, torch.ones(2))
-    assert str(caught.value) == DATA_DEPENDENT.format(condition, line(function, number))
+    assert str(caught.value) == DATA_DEPENDENT.format(condition, line(function, number)) + checks
 
 
 def raises(x):

@@ -23,7 +23,10 @@ def both(model, args, **options):
     """Return the programs of torch and of the reference exporter, which call the same operators."""
     first, second = (export(model, args, **options) for export in ENGINES)
     assert operators(second) == operators(first)
-    assert str(second.graph_signature) == str(first.graph_signature)
+    signatures = [str(each.graph_signature) for each in (first, second)]
+    if options.get("strict"):  # torch orders the state by its first use, and torch 2.13 calls constants persistent
+        signatures = ["\n".join(sorted(each.replace(" persistent=True", "").splitlines())) for each in signatures]
+    assert signatures[1] == signatures[0]
     return first, second
 
 
@@ -44,11 +47,15 @@ def fewer(_module, _state, _prefix, _metadata):
     return {}
 
 
-@pytest.mark.parametrize("hook", [renamed, copied, more, fewer], ids=lambda hook: hook.__name__)
-def test_hooks_of_state_dict_do_not_change_the_program(hook):
+@pytest.mark.parametrize(
+    ("hook", "strict"),
+    [(renamed, False), (copied, False), (more, False), (fewer, False), (renamed, True)],
+    ids=lambda each: getattr(each, "__name__", "strict" if each else "nonstrict"),
+)
+def test_hooks_of_state_dict_do_not_change_the_program(hook, strict):
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     model._register_state_dict_hook(hook)
-    first, second = both(model, (X,))
+    first, second = both(model, (X,), strict=strict)
     assert second.state_dict.keys() == first.state_dict.keys() == {
         "0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked",
     }  # fmt: skip
@@ -68,23 +75,25 @@ class Fakes(nn.Module):
         return self.linear(x) + self.tensor + self.buffer + torch.tensor([1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("inside", [True, False], ids=["in the mode", "after the mode"])
-def test_a_model_of_fakes_of_the_callers_own_mode(inside):
+def test_a_model_of_fakes_of_the_callers_own_mode(inside, strict):
     with torch._subclasses.FakeTensorMode(shape_env=ShapeEnv(tracked_fakes=[])) as mode:
         model, x = Fakes(), torch.empty(2, 3)
         if inside:
-            both(model, (x,))
-    first, second = both(model, (x,))
+            both(model, (x,), strict=strict)
+    first, second = both(model, (x,), strict=strict)
     assert {name: type(value) for name, value in second.constants.items()} == {
         name: type(value) for name, value in first.constants.items()
     }
     assert second.constants["tensor"].fake_mode is mode
 
 
-def test_fake_inputs_can_be_dynamic():
+@pytest.mark.parametrize("strict", [False, True])
+def test_fake_inputs_can_be_dynamic(strict):
     with torch._subclasses.FakeTensorMode():
         x = torch.empty(4, 3)
-    _, program = both(nn.ReLU(), (x,), dynamic_shapes={"input": {0: Dim("b")}})
+    _, program = both(nn.ReLU(), (x,), dynamic_shapes={"input": {0: Dim("b")}}, strict=strict)
     assert program.module()(torch.ones(7, 3)).shape == (7, 3)
 
 

@@ -154,7 +154,7 @@ def test_another_major_version_is_refused(major: int, remedy: str) -> None:
         read(value)
     assert str(caught.value) == (
         f"m.pt2: $.schema_version.major: expected schema 8.x, got schema {major}.0. "
-        f"Serialized schema version {major}.0 does not match our current one, 8.{MINOR}. "
+        f"Serialized schema version {major}.0 does not match our current schema version 8.{MINOR}. "
         f"To read it, {remedy}."
     )
 

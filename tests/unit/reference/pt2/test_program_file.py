@@ -298,3 +298,19 @@ def test_a_file_of_an_older_torch_is_refused_by_its_version():
         "the BytesIO: Serialized version of torch 2.7 or older does not match our current archive format: the file has a record "
         "'version' outside of a root folder. Load it with torch.export.load, and save it again."
     )
+
+
+class TensorInBranch(torch.nn.Module):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, lambda x: (x + torch.tensor([1.0, 2.0]),), lambda x: (x * 2,), (x,))
+
+
+def test_a_tensor_that_a_branch_holds_is_refused_with_a_remedy_that_helps():
+    """torch's run_decompositions() raises on such a program, and its captures keep the tensor there."""
+    program = torch.export.export(TensorInBranch(), (torch.ones(2),))
+    with pytest.raises(UnsupportedError) as refused:
+        reference.save(program, io.BytesIO())
+    assert str(refused.value).endswith(
+        "node get_attr true_graph_0._tensor_constant0 reads a Tensor; a program holds tensors as inputs of its graph and graphs "
+        "as attributes. Register the tensor as a buffer of the model, or pass it to the operator as an operand, and export again."
+    )
