@@ -77,7 +77,7 @@ def reduce_bundle(
 
 @dataclass(frozen=True)
 class _Begin:
-    """What a replay of the reduced bundle begins with, and the files for that."""
+    """The start of a replay of the reduced bundle, and the files for it."""
 
     start: Start
     content: Mapping[str, bytes]
@@ -86,7 +86,7 @@ class _Begin:
 
 
 def _begin(candidate: Candidate, showing: Showing, script: Script) -> _Begin:
-    """Choose the program where it survives being saved, else the module of the script."""
+    """Find what a replay begins with: the program where it survives being saved, else the module of the script."""
     try:
         content = {PROGRAM: saved_program(candidate.program)}
         again = Candidate(torch.export.load(io.BytesIO(content[PROGRAM])), candidate.calls)
@@ -118,7 +118,7 @@ def _written(place: Path, showing: Showing, candidate: Candidate, judged: Judged
         FINDING: _json(record),
         ENVIRONMENT: _json(environment),
         README: readme_text(record).encode(),
-        SCRIPT: (script.text or script_of(record, environment, judged.made)).encode(),
+        SCRIPT: (script.text or script_of(record, environment, candidate.program, judged.made)).encode(),
     }
 
     def fill(folder: Path) -> None:

@@ -81,6 +81,8 @@ class Draft:
         ):
             is_users = spec.kind is InputKind.USER_INPUT
             self.slots[node.name] = Slot(spec, next(users) if is_users else (state_value(program, spec),))
+        #: Placeholders that nothing used before the edits either: a stage may write to them.
+        self.unused = {node.name for node in self.graph.find_nodes(op="placeholder") if not node.users}
         self.kinds: list[OutputSpec] = list(program.graph_signature.output_specs)
         self._program = program
 
@@ -168,7 +170,7 @@ class Draft:
         written = {spec.target for spec in self.kinds if spec.target is not None}
         for node in self.graph.find_nodes(op="placeholder"):
             slot = self.slots[node.name]
-            needed = bool(node.users) or (slot.spec.target or node.name) in written
+            needed = bool(node.users) or node.name in self.unused or (slot.spec.target or node.name) in written
             if not needed and (self.flat or not slot.is_users):
                 self.graph.erase_node(node)
                 del self.slots[node.name]

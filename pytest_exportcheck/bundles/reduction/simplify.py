@@ -83,6 +83,14 @@ def merge_inputs(search: Search) -> None:
                 break
 
 
+def drop_unused(search: Search) -> None:
+    """Drop the arguments and the state that nothing uses, all at once where that is possible."""
+    names = sorted(Draft(search.best).unused)
+    if names and not search.edit(lambda draft: draft.unused.clear()) and len(names) > 1:
+        for name in names:
+            search.edit(lambda draft, name=name: draft.unused.discard(name))  # type: ignore[misc]
+
+
 def state_as_inputs(search: Search) -> None:
     """Make an argument of each parameter, buffer and constant, all at once where that is possible."""
     names = [name for name, slot in Draft(search.best).slots.items() if _can_be_input(slot)]

@@ -72,6 +72,7 @@ def reduce_candidate(
 def _steps(origin: str) -> list[tuple[str, Callable[[Search], object]]]:
     return [
         ("flat arguments", _flatten),
+        ("unused arguments", simplify.drop_unused),
         ("one call", _one_call),
         ("cut at the origin", lambda search: _at_origin(search, origin)),
         ("static sizes", resized.make_static),
