@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from pytest_exportcheck.records import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 DEFAULT_FILES = ("case_*.py", "*_cases.py", "cases/**/*.py")
@@ -71,6 +73,7 @@ class Options:
     forbid: tuple[str, ...] = ()
     json: str = ""
     repro_dir: str = ""
+    html: str = ""
     fuzz: Fuzzing | None = None
 
     @property
@@ -185,7 +188,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--exportcheck-json",
         metavar="PATH",
         help="Write outcomes, findings, ledger and timings as JSON; see docs/report.md. "
-        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...].",
+        "Reports of several runs are joined by: exportcheck merge OUT IN [IN ...]. Ini: exportcheck_json.",
+    )
+    group.addoption(
+        "--exportcheck-html",
+        metavar="PATH",
+        help="Write the report as one HTML page; see docs/report.md. Ini: exportcheck_html.",
     )
     group.addoption(
         "--exportcheck-repro-dir",
@@ -220,6 +228,8 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
         [],
     ),
     "exportcheck_fuzz_time": ("As --exportcheck-fuzz-time, for runs with --exportcheck-fuzz.", ""),
+    "exportcheck_json": ("As --exportcheck-json; relative to the ini file.", ""),
+    "exportcheck_html": ("As --exportcheck-html; relative to the ini file.", ""),
     "exportcheck_import": ("Importable modules in which to look for cases.", []),
 }
 
@@ -273,7 +283,8 @@ def settings(
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),
         forbid=tuple(config.getini("exportcheck_forbid")),
-        json=_json_path(config.getoption("exportcheck_json")),
+        json=_output_path(config, "json"),
+        html=_output_path(config, "html"),
         repro_dir=_repro_dir(config),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
@@ -331,10 +342,19 @@ def _profile(value: str) -> Literal["ship", "conformance"]:
     raise _usage_error(f"exportcheck_profile must be one of {', '.join(PROFILES)}, got {value!r}.")
 
 
-def _json_path(given: str | None) -> str:
+def _output_path(config: pytest.Config, kind: str) -> str:
+    """Return the path of a file to write. That of the command line is relative to where pytest was called, that of the
+    ini file to the ini file's folder.
+    """
+    given, ini = config.getoption(f"exportcheck_{kind}"), str(config.getini(f"exportcheck_{kind}"))
     if given == "":
-        raise _usage_error("--exportcheck-json takes the path of a file to write, got an empty one.")
-    return given or ""
+        raise _usage_error(f"--exportcheck-{kind} takes the path of a file to write, got an empty one.")
+    return str(given or (_from_ini(config, ini) if ini else ""))
+
+
+def _from_ini(config: pytest.Config, path: str) -> Path:
+    """Return a path of the ini file, which is relative to the folder of that file."""
+    return (config.inipath.parent if config.inipath else config.rootpath) / path
 
 
 def _repro_dir(config: pytest.Config) -> str:
@@ -343,7 +363,7 @@ def _repro_dir(config: pytest.Config) -> str:
     if given == "":
         raise _usage_error("--exportcheck-repro-dir takes the path of a folder, got an empty one.")
     if given is None and ini:
-        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+        return str(_from_ini(config, ini))
     return str(given or "")
 
 
@@ -357,7 +377,7 @@ def _expectations(config: pytest.Config) -> str:
     if given:
         return str(given)
     if ini:
-        return str((config.inipath.parent if config.inipath else config.rootpath) / ini)
+        return str(_from_ini(config, ini))
     if config.getoption("exportcheck_update_expectations"):
         raise _usage_error(
             "--exportcheck-update-expectations needs the file to write: --exportcheck-expectations=PATH, "

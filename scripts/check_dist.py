@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "pytest_exportcheck"
+#: Its pages are in the wheel too: exportcheck explain prints them.
+DEFECTS = ROOT / "docs/known-defects"
 ENTRY_POINTS = ("exportcheck = pytest_exportcheck.cli:main", "exportcheck = pytest_exportcheck.plugin")
 #: Files and folders at the root that a packager needs to build the docs and to run the tests.
 SDIST = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "mkdocs.yml", "conftest.py")
@@ -62,9 +64,13 @@ def sdist_faults(sdist: Path) -> Iterator[str]:
 
 
 def expected() -> set[str]:
-    """The files of the package in the checkout."""
+    """The files of the package in the checkout, and the pages of the docs that the wheel has too."""
     files = (path for path in (ROOT / PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(ROOT).as_posix() for path in files}
+    pages = (path.relative_to(DEFECTS) for path in DEFECTS.rglob("*") if path.is_file())
+    return {
+        *(path.relative_to(ROOT).as_posix() for path in files),
+        *(f"{PACKAGE}/known_defect_reports/{path.as_posix()}" for path in pages),
+    }
 
 
 def version() -> str:

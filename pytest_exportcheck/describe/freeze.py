@@ -87,7 +87,7 @@ def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]
     """Return the metadata of a node without ``val``, key by key."""
     kept: dict[str, Any] = {}
     for key, value in meta.items():
-        if key == "val" or key in _PRESENCE_ONLY:
+        if key == "val" or key in PRESENCE_ONLY:
             if key != "val":
                 kept[key] = "present"
             continue
@@ -104,7 +104,7 @@ def frozen_metadata(meta: Mapping[str, Any], symbols: Symbols) -> dict[str, Any]
 
 
 #: Keys that are long, internal to a capture, and not compared: the ledger only says whether they are present.
-_PRESENCE_ONLY = frozenset({"tensor_meta", "example_value", "eager_input_vals", "eager_input_kwargs", "grapharg"})
+PRESENCE_ONLY = frozenset({"tensor_meta", "example_value", "eager_input_vals", "eager_input_kwargs", "grapharg"})
 
 
 def _module_stack(value: Any) -> Any:

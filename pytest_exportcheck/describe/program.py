@@ -60,7 +60,7 @@ def program_of(
         constraints=_constraints(program, places, graphs, symbols, declared),
         constants={name: as_value(value) for name, value in program.constants.items()},
         state_names=tuple(program.state_dict),
-        tied_names=_tied(program.state_dict),
+        tied_names=tied_names(program.state_dict),
         examples=_examples(program),
         example_structure=pytree.tree_structure(program.example_inputs),
         module_calls={entry.fqn: _call_text(entry.signature) for entry in program.module_call_graph},
@@ -148,7 +148,7 @@ def _gradient_flag(node: torch.fx.Node) -> dict[str, bool]:
     )
 
 
-def _tied(state: Mapping[str, Any]) -> frozenset[str]:
+def tied_names(state: Mapping[str, Any]) -> frozenset[str]:
     """Return the names whose tensor shares its storage with that of another name."""
     keys = {name: key for name, value in state.items() if (key := storage_key(value)) is not None}
     count = Counter(keys.values())
@@ -195,7 +195,7 @@ def _constraints(
         if hasattr(values.get(name), "shape")
     }
     ranges = {}
-    used = _used(graphs.values())
+    used = used_symbols(graphs.values())
     for expr, bounds in program.range_constraints.items():
         size = symbols.size(expr)
         if isinstance(size, Size):
@@ -210,7 +210,7 @@ def _constraints(
     )
 
 
-def _used(graphs: Iterable[GraphRecord]) -> frozenset[str]:
+def used_symbols(graphs: Iterable[GraphRecord]) -> frozenset[str]:
     """Return the names of the symbols that arguments, numbers, shapes or strides of nodes depend on; storage offsets do
     not count.
     """

@@ -24,12 +24,13 @@ class Symbols:
         self._unbacked = 0
 
     def introduce(self, place: str, shape: tuple[Any, ...]) -> None:
-        """Name the symbols that are the whole size of a dim of an input, unless they have a name already."""
+        """Name the symbols that are the whole size of a dim of an input, unless they have a name already. Sizes are
+        symbolic integers, or expressions.
+        """
         for dim, size in enumerate(shape):
-            if isinstance(size, torch.SymInt):
-                expr = size.node.expr
-                if expr.is_Symbol and expr not in self._names:
-                    self._name(expr, f"{place}.size({dim})")
+            expr = size.node.expr if isinstance(size, torch.SymInt) else size
+            if isinstance(expr, sympy.Symbol) and expr not in self._names:
+                self._name(expr, f"{place}.size({dim})")
 
     @property
     def names(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from hypothesis.errors import UnsatisfiedAssumption
 
 from pytest_exportcheck.fuzz.boundary_values import boundaries, smaller
 from pytest_exportcheck.fuzz.captured import Captured
+from pytest_exportcheck.fuzz.disagreement import Accepts, Differs, Disagreement, Refuses
 from pytest_exportcheck.fuzz.hypothesis_driver import Draw, Explored, explore
 from pytest_exportcheck.fuzz.outside import Direction, directions, is_declared
 from pytest_exportcheck.fuzz.perturbations import variations_of, varied
@@ -20,8 +21,9 @@ from pytest_exportcheck.fuzz.setup import Ground, described
 from pytest_exportcheck.fuzz.size_budget import Limits
 from pytest_exportcheck.fuzz.size_facts import joined, without_hints
 from pytest_exportcheck.fuzz.solver import Domain, solve
+from pytest_exportcheck.fuzz.tried_sizes import SizesLog
 from pytest_exportcheck.options import EXAMPLES, MOST_EXAMPLES, Fuzzing
-from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation
+from pytest_exportcheck.records import Change, FieldSurvival, Finding, Identity, Inputs, Observation, SizesTried
 from pytest_exportcheck.reports.lines import count
 from pytest_exportcheck.reports.wording import kind_of
 
@@ -54,23 +56,8 @@ class Fuzzed:
     statistics: str = ""
     ledger: tuple[FieldSurvival, ...] = ()
     examples: int = 0
+    sizes: SizesTried | None = None
     calls: Mapping[Identity, Inputs] = field(default_factory=dict)
-
-
-class Disagreement(Exception):
-    """A drawn example at which something is broken. Each kind is shrunk separately."""
-
-
-class Differs(Disagreement):
-    """The program computes something else."""
-
-
-class Refuses(Disagreement):
-    """The program raises, and eager does not."""
-
-
-class Accepts(Disagreement):
-    """The program accepts sizes that are not declared, and computes something else."""
 
 
 @dataclass
@@ -89,6 +76,7 @@ class _Tally:
     by_eager: dict[str, int] = field(default_factory=dict)
     filtered: int = 0
     unpinned: list[Mapping[str, int]] = field(default_factory=list)
+    log: SizesLog = field(default_factory=SizesLog)
 
     def found(self, kind: type[Disagreement], findings: Sequence[Finding], call: Inputs) -> None:
         """Keep known and tolerated findings once; raise for broken ones."""
@@ -165,6 +153,7 @@ class _Fuzzer:
             statistics,
             self._ledger(),
             self._tally.tried + self._tally.undeclared,
+            self._tally.log.record(self._facts.roots, self._tally.refused - self._tally.accepted, self._tally.accepted),
             {each.identity: self._tally.calls[kind] for kind, found in self._tally.broken.items() for each in found},
         )
 
@@ -249,13 +238,19 @@ class _Fuzzer:
             call, must_agree = varied(call, place, variation), variation.declared
         self.declared_call(call, sizes, must_agree=must_agree, pin=self._pin(sizes, number))
 
-    def declared_call(self, call: Inputs, sizes: Iterable[str], *, must_agree: bool, pin: str) -> None:
+    def declared_call(self, call: Inputs, sizes: Mapping[str, int], *, must_agree: bool, pin: str) -> None:
         """Judge a call at declared sizes. ``must_agree``: the program must accept the inputs if eager does."""
+        named = {name: sizes[name] for name in self._facts.roots if name in sizes}
         expected = self._subject.eager(call)
         if expected.raised:
+            self._tally.log.add(named, "invalid")
             self._tally.by_eager[expected.raised.type] = self._tally.by_eager.get(expected.raised.type, 0) + 1
             reject()
         self._tally.tried += 1
+        with self._tally.log.example(named):
+            self._judge(call, expected, sizes, must_agree, pin)
+
+    def _judge(self, call: Inputs, expected: Observation, sizes: Mapping[str, int], must_agree: bool, pin: str) -> None:
         got = self._subject.run(call)
         if not got.raised:
             self._tally.found(Differs, self._differences(call, expected, got, pin), call)

@@ -19,7 +19,7 @@ from pytest_exportcheck.locate.gaps import Gap, gap_between
 from pytest_exportcheck.locate.pairs import Pairs
 from pytest_exportcheck.locate.results import user_outputs
 from pytest_exportcheck.locate.sides import Side
-from pytest_exportcheck.records import Alignment, DifferenceOrigin, Inputs, OriginRow
+from pytest_exportcheck.records import Alignment, DifferenceOrigin, Inputs, OriginKind, OriginRow
 
 
 @dataclass(eq=False)
@@ -75,7 +75,8 @@ def detached_origin(side: Side, call: Inputs) -> DifferenceOrigin:
     name = next((name for name in reversed(lost) if name in upstream), "")
     node = side.named(name)
     rows = (OriginRow(node=node, difference="no gradient", inputs_agree=True),) if node else ()
-    return DifferenceOrigin(kind="detached" if node else "outside", after=node, rows=rows, on=call.label)
+    kind: OriginKind = "detached" if node else "outside"
+    return DifferenceOrigin(kind=kind, after=node, rows=rows, on=call.label, near_after=side.near(name))
 
 
 def _upstream(side: Side, names: list[str]) -> set[str]:
@@ -144,11 +145,14 @@ def _origin(
     below = pairs.after.named(name)
     if below is not None and name != culprit:
         rows.append(OriginRow(node=below, difference=text, inputs_agree=True))
+    partner = pairs.partner.get(culprit, "")
     return DifferenceOrigin(
         kind=kind,
         after=after,
-        before=pairs.before.named(pairs.partner.get(culprit, "")),
+        before=pairs.before.named(partner),
         rows=tuple(rows),
         nonfinite=nonfinite,
         on=call.label,
+        near_before=pairs.before.near(partner),
+        near_after=pairs.after.near(culprit),
     )

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.checks.compare.alignment import refs
 from pytest_exportcheck.describe import node_of
 from pytest_exportcheck.locate.gaps import Gap, gap_between
-from pytest_exportcheck.locate.recorder import Event, Owner, Recorded, Run, record
+from pytest_exportcheck.locate.nearby import near_node
+from pytest_exportcheck.locate.recorder import Event, Owner, Recorded, Run, near_event, record
 from pytest_exportcheck.locate.sides import MOST_ROWS, origin_node
-from pytest_exportcheck.records import DifferenceOrigin, NodeRecord, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records import DifferenceOrigin, NearNode, NodeRecord, OriginKind, OriginNode, OriginRow
 
 _WINDOW = 2**26  # bytes of values that are compared at once
 
@@ -39,6 +40,10 @@ class Runnable:
         """Run it under the recorder."""
         return record(self.run, self.root, keep)
 
+    def near(self, name: str) -> tuple[NearNode, ...]:
+        """Return the few nodes around the node of this name."""
+        return near_node(list((self.nodes or {}).values()), name, lambda node: node.name)
+
 
 def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -> DifferenceOrigin:
     """Return the place where the results of two callables part in one call."""
@@ -47,7 +52,8 @@ def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -
         found = _first_too_far(before, after, one, other, rule)
         if not found:
             return DifferenceOrigin(kind="outside", on=label)
-        return _described(after, found, "inserted" if found[0].before is None else "changed", label)
+        kind: OriginKind = "inserted" if found[0].before is None else "changed"
+        return _surrounded(_described(after, found, kind, label), found[0], (before, one), (after, other))
     known = one.known
     slice_ = _slice(other, known)
     if not slice_:
@@ -64,12 +70,14 @@ def operator_origin(before: Runnable, after: Runnable, rule: Rule, label: str) -
     found = [Found(first, other.events[first], _event(one, partner), made)]
     found += [Found(number, other.events[number], None, gaps.get(number)) for number in follow]
     origin = _described(after, found, "changed" if same else "inserted", label)
+    origin = _surrounded(origin, found[0], (before, one), (after, other))
     if not held:
         return origin
     node = (after.nodes or {}).get(held[0])
     state = origin_node(node) if node else OriginNode(name=held[0], operator="state")
     rows = tuple(replace(row, inputs_agree=False) for row in origin.rows)
-    return replace(origin, kind="state", after=state, rows=rows)
+    near = after.near(node.name) if node else ()
+    return replace(origin, kind="state", after=state, rows=rows, near_after=near)
 
 
 def _in_place_of(after: Runnable, one: Recorded, other: Recorded, label: str) -> DifferenceOrigin:
@@ -77,7 +85,10 @@ def _in_place_of(after: Runnable, one: Recorded, other: Recorded, label: str) ->
     for place, digest in other.results.items():
         if one.results.get(place, digest) != digest:
             node = (after.nodes or {}).get(after.makers.get(place, ""))
-            return DifferenceOrigin(kind="returned", after=origin_node(node) if node else None, on=label)
+            near = after.near(node.name) if node else ()
+            return DifferenceOrigin(
+                kind="returned", after=origin_node(node) if node else None, on=label, near_after=near
+            )
     return DifferenceOrigin(kind="outside", on=label)
 
 
@@ -218,6 +229,22 @@ def _described(after: Runnable, found: Sequence[Found], kind: OriginKind, label:
         nonfinite=first.gap is not None and first.gap.nonfinite,
         on=label,
     )
+
+
+_Recording: TypeAlias = tuple[Runnable, Recorded]
+
+
+def _surrounded(origin: DifferenceOrigin, found: Found, before: _Recording, after: _Recording) -> DifferenceOrigin:
+    """Return the origin with the nodes, or the operators, around it."""
+    near_before = () if found.before is None else _near(*before, found.before)
+    return replace(origin, near_before=near_before, near_after=_near(*after, found.event))
+
+
+def _near(side: Runnable, recorded: Recorded, event: Event) -> tuple[NearNode, ...]:
+    node = _node(side, event)
+    if node.name in (side.nodes or {}):
+        return side.near(node.name)
+    return near_event(recorded.events, next(n for n, each in enumerate(recorded.events) if each is event))
 
 
 def _merged(rows: Sequence[OriginRow]) -> Iterator[OriginRow]:

@@ -92,7 +92,8 @@ def raising_origin(side: Side, call: Inputs) -> DifferenceOrigin | None:
             pass
     except (Exception, SystemExit):
         node = side.named(run.current.name) if run.current is not None else None
-        return DifferenceOrigin(kind="raised", after=node, on=call.label) if node else None
+        near = side.near(run.current.name) if run.current is not None else ()
+        return DifferenceOrigin(kind="raised", after=node, on=call.label, near_after=near) if node else None
     return None
 
 
@@ -173,6 +174,8 @@ def _origin(pairs: Pairs, first: Apart, follow: list[Apart], call: Inputs) -> Di
         rows=tuple(rows),
         nonfinite=first.gap.nonfinite,
         on=call.label,
+        near_before=pairs.before.near(first.before),
+        near_after=pairs.after.near(name),
     )
 
 
@@ -184,13 +187,8 @@ def _kind(pairs: Pairs, name: str) -> OriginKind:
 
 
 def _as_rounding(origin: DifferenceOrigin) -> DifferenceOrigin:
-    return DifferenceOrigin(
-        kind="rounding" if origin.kind in ("changed", "inserted") else origin.kind,
-        after=origin.after,
-        before=origin.before,
-        rows=origin.rows,
-        on=origin.on,
-    )
+    kind: OriginKind = "rounding" if origin.kind in ("changed", "inserted") else origin.kind
+    return replace(origin, kind=kind, nonfinite=False)
 
 
 def _outside(pairs: Pairs, call: Inputs, rule: Rule) -> DifferenceOrigin:
@@ -215,5 +213,7 @@ def _outside(pairs: Pairs, call: Inputs, rule: Rule) -> DifferenceOrigin:
                 rows=(OriginRow(node=after, difference=gap.text, inputs_agree=True),) if after else (),
                 nonfinite=gap.nonfinite,
                 on=call.label,
+                near_before=pairs.before.near(expected[place].node),
+                near_after=pairs.after.near(result.node),
             )
     return DifferenceOrigin(kind="outside", on=call.label)

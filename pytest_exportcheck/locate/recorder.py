@@ -21,12 +21,18 @@ from pytest_exportcheck.harness._torch import (
 from pytest_exportcheck.harness.fingerprint import content_digest
 from pytest_exportcheck.harness.isolation import is_users_file
 from pytest_exportcheck.harness.tensors import UNREADABLE, detached_clone
+from pytest_exportcheck.locate.nearby import MOST_INPUTS, nearest
 from pytest_exportcheck.locate.sides import SteppedRun
+from pytest_exportcheck.records import NearNode
 
 #: Operators whose results have no values yet.
 _EMPTY = frozenset(
     {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
 )
+
+
+#: The name of a value that no operator of a run made.
+_GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,31 @@ def _state_of(root: Any) -> Iterator[tuple[str, torch.Tensor]]:
     ):
         yield from root.named_parameters()
         yield from root.named_buffers()
+
+
+def near_event(events: Sequence[Event], number: int) -> tuple[NearNode, ...]:
+    """Return the few operators around one of a run, in their order, named by their number in the run."""
+    names = [f"{_short(event.operator)} #{place}" for place, event in enumerate(events)]
+    inputs: dict[str, list[str]] = {}
+    maker: dict[str, str] = {}
+    for name, event in zip(names, events, strict=True):
+        inputs[name] = list(dict.fromkeys(maker.get(digest, _GIVEN) for digest in event.inputs))
+        maker.update(dict.fromkeys(event.outputs, name))
+    operators = dict(zip(names, (event.operator for event in events), strict=True))
+    return tuple(
+        NearNode(
+            name=each,
+            operator=operators[each],
+            inputs=tuple(inputs[each][:MOST_INPUTS]),
+            is_origin=each == names[number],
+        )
+        for each in nearest(inputs, names[number])
+    )
+
+
+def _short(operator: str) -> str:
+    """Return the name of an operator without its namespace and its overload."""
+    return operator.split(".")[1] if "." in operator else operator
 
 
 def _is_empty(func: Any) -> bool:

@@ -15,7 +15,8 @@ from pytest_exportcheck.checks.compare.rendering import node_text, user_line
 from pytest_exportcheck.describe import graph_inputs, writes_to_arguments
 from pytest_exportcheck.harness._torch import FakeTensor
 from pytest_exportcheck.harness.tensors import copy_tree
-from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NodeRecord, OriginNode, ProgramRecord
+from pytest_exportcheck.locate.nearby import near_node
+from pytest_exportcheck.records import GraphRecord, GraphRef, Inputs, NearNode, NodeRecord, OriginNode, ProgramRecord
 
 #: Rows of an origin at most.
 MOST_ROWS = 5
@@ -92,6 +93,10 @@ class Side:
             called.setdefault(ref.path, side)
 
         hooks.callback(module.register_forward_pre_hook(note).remove)
+
+    def near(self, name: str) -> tuple[NearNode, ...]:
+        """Return the few nodes around the node of this name; none if the record has no such node."""
+        return near_node(self.graph.nodes, name, self.graph.place)
 
     def named(self, name: str) -> OriginNode | None:
         """Describe the node of this name, or return None if the record has none."""

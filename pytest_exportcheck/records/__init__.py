@@ -13,7 +13,7 @@ from pytest_exportcheck.records.bundles import (
     StoredShapes,
 )
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
-from pytest_exportcheck.records.difference_origin import DifferenceOrigin, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records.difference_origin import DifferenceOrigin, NearNode, OriginKind, OriginNode, OriginRow
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -72,6 +72,7 @@ from pytest_exportcheck.records.results import (
     Run,
     RunError,
     RunSettings,
+    SizesTried,
 )
 from pytest_exportcheck.records.state import CallSpecRecord, StateEntry, StateKind, StateRecord
 from pytest_exportcheck.records.status import Status
@@ -112,6 +113,7 @@ __all__ = [
     "KnownAs",
     "Leaf",
     "LedgerTotal",
+    "NearNode",
     "NodeRecord",
     "NodeRef",
     "NodeRun",
@@ -136,6 +138,7 @@ __all__ = [
     "RunSettings",
     "SignatureRecord",
     "Size",
+    "SizesTried",
     "Sort",
     "SpecRecord",
     "Start",

@@ -44,10 +44,24 @@ class OriginRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearNode:
+    """A node of the few around an origin, or an operation of eager. ``inputs`` are the names of the nodes whose values
+    the node takes; some of them may not be near. ``is_origin`` marks the origin or its partner.
+    """
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...] = ()
+    is_origin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class DifferenceOrigin:
     """The place where a difference starts. ``after`` is the node of the program after the edge, ``before`` its partner
     in the program before, or in eager; None where there is none. ``rows`` are at most five nodes that differ, the
-    origin first. ``nonfinite`` says that the first NaN or infinity is made here. ``on`` is the label of the call, ``reason`` why the search failed.
+    origin first. ``nonfinite`` says that the first NaN or infinity is made here. ``on`` is the label of the call,
+    ``reason`` why the search failed. ``near_before`` and ``near_after`` are the few nodes around ``before`` and
+    ``after``, in the order of their graph.
     """
 
     kind: OriginKind
@@ -57,3 +71,5 @@ class DifferenceOrigin:
     nonfinite: bool = False
     on: str = ""
     reason: str = ""
+    near_before: tuple[NearNode, ...] = ()
+    near_after: tuple[NearNode, ...] = ()

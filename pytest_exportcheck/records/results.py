@@ -18,14 +18,15 @@ SCHEMA = "exportcheck-report"
 
 #: The version of the report. A minor version adds fields or values; a major version changes or removes some.
 #:
-#: - 2.1, 28 November 2026: the status and the verdict ``disagreement``; a finding has ``between`` and ``culprit``; an item
+#: - 2.2, 28 November 2026: an item has ``sizes`` and ``reproduce``; an origin has ``near_before`` and ``near_after``; an item
 #:   says how many ``examples`` fuzzing tried.
+#: - 2.1, 28 November 2026: the status and the verdict ``disagreement``; a finding has ``between`` and ``culprit``.
 #: - 2.0, 28 November 2026: a finding has every field of :class:`Finding` and no longer ``fails``, instead an item says how
 #:   many of its findings are ``failing``; the status and the verdict ``gap`` are called ``engine_error``, the verdict ``lost`` ``tolerated``.
 #: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
 #: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
 #: - 1.0, 23 November 2026: the first version.
-MAJOR, MINOR = 2, 1
+MAJOR, MINOR = 2, 2
 
 _AnySurvival = TypeVar("_AnySurvival", bound="FieldSurvival")
 
@@ -62,6 +63,23 @@ class FieldSurvival:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SizesTried:
+    """The sizes that fuzzing tried, as rows: one size for each of ``names``. With the ``agreed`` ones the program did what
+    eager did, with the ``failing`` ones it raised or computed something else, and ``invalid`` ones eager itself refused.
+    Of many rows some are ``left_out``. ``refused`` and ``accepted`` are what the program did with sizes that are not
+    declared, by the way in which they are not.
+    """
+
+    names: tuple[str, ...]
+    agreed: tuple[tuple[int, ...], ...] = ()
+    failing: tuple[tuple[int, ...], ...] = ()
+    invalid: tuple[tuple[int, ...], ...] = ()
+    left_out: int = 0
+    refused: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of one item, (case, engine, mode): the shape of an item in every report.
 
@@ -69,7 +87,8 @@ class Outcome:
     made for this item and not shared from an earlier one; ``duration`` is that of the item as a whole. ``examples`` is
     the number of examples that fuzzing tried. ``file`` and
     ``line`` say where the case is declared (0: no line). ``nodeid`` and ``path`` are empty where no pytest item has
-    this outcome, as in the fixture; ``run`` is an index into the report's runs.
+    this outcome, as in the fixture; ``run`` is an index into the report's runs. ``sizes`` are those of an item that fuzzes
+    sizes, ``reproduce`` is the command that runs a failed item again.
     """
 
     nodeid: str = ""
@@ -86,6 +105,8 @@ class Outcome:
     failing: int = 0
     notes: tuple[str, ...] = ()
     ledger: tuple[FieldSurvival, ...] = ()
+    sizes: SizesTried | None = None
+    reproduce: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     duration: float = 0.0
     examples: int = 0

@@ -16,6 +16,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def visible(text: str) -> str:
+    """Spell out the characters that a page cannot show or that change how others are shown: controls except line ends and
+    tabs, lone surrogates, and marks of the direction of text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t\u00a0" else ascii(each)[1:-1] for each in text)
+
+
 def simple_types(record: object) -> Any:
     """Turn a record into mappings, lists, numbers and printable text. JSON has no number that is not finite: such
     numbers are left out of mappings, so that a field of a record has its default.

@@ -29,13 +29,18 @@ _WIDEST = (15, 16, 17, 12, 6)
 def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
     """Yield the origin in a few lines, then a table of the nodes that differ."""
     node = origin.after
-    name = f"%{node.name}" if node else "another value"
-    said = _WORDS[origin.kind].format(node=name, reason=origin.reason)
-    yield plain(f"    starts at: {said}{', the first NaN or infinity' if origin.nonfinite else ''}")
+    yield plain(f"    starts at: {starts_at(origin)}")
     if node is not None:
         yield from _node(node, origin.before)
     if len(origin.rows) > 1:
         yield from _table(origin.rows)
+
+
+def starts_at(origin: DifferenceOrigin) -> str:
+    """Return the place where a difference starts, in a few words."""
+    name = f"%{origin.after.name}" if origin.after else "another value"
+    text = _WORDS[origin.kind].format(node=name, reason=origin.reason)
+    return f"{text}, the first NaN or infinity" if origin.nonfinite else text
 
 
 def _node(node: OriginNode, before: OriginNode | None) -> Iterator[Line]:

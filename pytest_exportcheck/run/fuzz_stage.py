@@ -125,6 +125,7 @@ class FuzzStages:
             mode,
             findings=list(self._located(mode, result.findings, compared, artifact)),
             ledger=result.ledger,
+            sizes=result.sizes,
             notes=(*result.notes, *(*notes,)[:1]),
             statistics=result.statistics,
             examples=result.examples,

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
 from pytest_exportcheck.modes import CAPTURES, Mode
-from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, StateKind
+from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, SizesTried, StateKind
 
 _FINDING = Finding.of("stage")
 
@@ -19,9 +19,10 @@ _FINDING = Finding.of("stage")
 @dataclass(eq=False)
 class StageResult:
     """The result of one stage. ``record`` is None where the stage made no artifact; ``artifact`` is also None once a
-    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many ``examples``; ``reader``
-    the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was interrupted, if it
-    was: it is not made again. ``drawn`` are the drawn inputs that show findings, by the identity of these.
+    stage that edits it spoiled it. ``captured`` are the program's facts about sizes, where they were fuzzed with so many
+    ``examples``, and ``sizes`` those that were tried; ``drawn`` are the drawn inputs that show findings, by the identity
+    of these. ``reader`` is the other engine that read the file of an ``interop``; ``interrupted`` says how the stage was
+    interrupted, if it was: it is not made again.
     """
 
     mode: Mode
@@ -29,6 +30,7 @@ class StageResult:
     record: Record | None = None
     findings: list[Finding] = field(default_factory=list)
     ledger: tuple[FieldSurvival, ...] = ()
+    sizes: SizesTried | None = None
     notes: tuple[str, ...] = ()
     statistics: str = ""
     examples: int = 0

@@ -16,6 +16,7 @@ from pytest_exportcheck.records import (
     Finding,
     Judgement,
     Outcome,
+    SizesTried,
     Status,
 )
 from pytest_exportcheck.run.blocking import reason_of
@@ -69,6 +70,7 @@ def _judgement(
     findings: Sequence[Finding] = (),
     reason: str = "",
     ledger: Sequence[FieldSurvival] = (),
+    sizes: SizesTried | None = None,
     reckoning: ExpectationMatch | None = None,
 ) -> Judgement:
     failing = reckoning.unexcused if reckoning and status.fails else ()
@@ -84,6 +86,7 @@ def _judgement(
         seconds=item.seconds,
         examples=item.examples,
         ledger=tuple(ledger),
+        sizes=sizes,
     )
     return Judgement(outcome=outcome, reckoning=reckoning)
 
@@ -120,7 +123,9 @@ def _judged(item: ItemContext, stage: StageResult) -> Judgement:
     if any(each.check == "case" for each in reckoning.unexcused):
         return _judgement(item, Status.ERROR, findings=rest, reason=reckoning.unexcused[0].actual, reckoning=reckoning)
     if reckoning.unexcused:
-        return _judgement(item, Status.FAILED, findings=rest, ledger=stage.ledger, reckoning=reckoning)
+        return _judgement(
+            item, Status.FAILED, findings=rest, ledger=stage.ledger, sizes=stage.sizes, reckoning=reckoning
+        )
     status, reason = Status.PASSED, ""
     if reckoning.stale:
         status, reason = Status.STALE, _stale_text(reckoning.stale)
@@ -132,7 +137,15 @@ def _judged(item: ItemContext, stage: StageResult) -> Judgement:
         status = Status.DISAGREEMENT
     elif any(finding.verdict == "known" for finding in rest):
         status = Status.KNOWN
-    return _judgement(item, status, findings=stage.findings, reason=reason, ledger=stage.ledger, reckoning=reckoning)
+    return _judgement(
+        item,
+        status,
+        findings=stage.findings,
+        reason=reason,
+        ledger=stage.ledger,
+        sizes=stage.sizes,
+        reckoning=reckoning,
+    )
 
 
 def _reckoned(

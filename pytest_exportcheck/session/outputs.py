@@ -1,9 +1,13 @@
-"""Outputs of a report: the file of ``--exportcheck-json``, and GitHub where a workflow runs. Workers write nothing."""
+"""Outputs of a report: the files of ``--exportcheck-json`` and ``--exportcheck-html``, and GitHub where a workflow runs.
+Workers write nothing.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +15,55 @@ import pytest
 
 from pytest_exportcheck.errors import ReportError
 from pytest_exportcheck.options import Options
+from pytest_exportcheck.records import Report
 from pytest_exportcheck.reports.github import workflow_commands
 from pytest_exportcheck.reports.job_summary import job_summary
 from pytest_exportcheck.reports.json_report import write_report
 from pytest_exportcheck.session.messages import outbox
 from pytest_exportcheck.session.recorder import Recorder
 
+#: The names of the files in messages.
+_NAMES = {"json": "report", "html": "page"}
+
 _EVERY = 10.0  # seconds between two updates while the session runs: torch may end the process at any time
 
 
 def register_outputs(config: pytest.Config, options: Options, recorder: Recorder) -> None:
-    """Add the outputs to a session. Either can be turned off by name: ``-p no:exportcheck-github``."""
+    """Add the outputs to a session. Each can be turned off by name: ``-p no:exportcheck-github``."""
     if outbox(config) is not None or config.option.collectonly:
         return
     if options.json:
-        config.pluginmanager.register(JsonOutput(recorder, Path(options.json)), "exportcheck-json")
+        output = FileOutput(recorder, "json", options.json, write=write_report, every=_EVERY)
+        config.pluginmanager.register(output, "exportcheck-json")
+    if options.html:
+        output = FileOutput(recorder, "html", options.html, write=_write_page, every=math.inf)
+        config.pluginmanager.register(output, "exportcheck-html")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         config.pluginmanager.register(GitHubOutput(recorder), "exportcheck-github")
 
 
-class JsonOutput:
-    """The writer of the report's file. It writes once at the start, so that a path that cannot be written is reported
-    before anything runs and no old report remains; then from time to time; finally when the session ends.
+def _write_page(path: Path, report: Report) -> None:
+    """Write the page of a report. jinja2 is imported only where a page is wanted."""
+    from pytest_exportcheck.reports.html.report_page import write_report_page
+
+    write_report_page(path, report)
+
+
+class FileOutput:
+    """The writer of one file of the report. It writes once at the start, so that a path that cannot be written is
+    reported before anything runs and no old report remains; then, if ``every`` so many seconds have passed; finally when
+    the session ends.
     """
 
-    def __init__(self, recorder: Recorder, path: Path) -> None:
+    def __init__(
+        self, recorder: Recorder, kind: str, given: str, *, write: Callable[[Path, Report], None], every: float
+    ) -> None:
         self._recorder = recorder
-        self._path = path if path.is_absolute() else recorder.config.invocation_params.dir / path
-        self._given = path
+        self._kind = kind
+        self._path = recorder.config.invocation_params.dir / given
+        self._given = _shown_path(recorder.config, given)
+        self._writer = write
+        self._every = every
         self._written = 0.0
         self._problem = ""
 
@@ -47,7 +72,7 @@ class JsonOutput:
         try:
             self._write()
         except ReportError as error:
-            raise pytest.UsageError(f"exportcheck: --exportcheck-json: {error}") from None
+            raise pytest.UsageError(f"exportcheck: --exportcheck-{self._kind}: {error}") from None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -55,7 +80,7 @@ class JsonOutput:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        if time.monotonic() - self._written > _EVERY:
+        if time.monotonic() - self._written > self._every:
             self._try_to_write()
 
     @pytest.hookimpl(trylast=True)
@@ -69,10 +94,10 @@ class JsonOutput:
         if self._problem:
             terminalreporter.write(f"exportcheck: {self._problem}\n", red=True)
         else:
-            terminalreporter.write(f"exportcheck: report written to {self._given}\n")
+            terminalreporter.write(f"exportcheck: {_NAMES[self._kind]} written to {self._given}\n")
 
     def _write(self) -> None:
-        write_report(self._path, self._recorder.report())
+        self._writer(self._path, self._recorder.report())
         self._written = time.monotonic()
 
     def _try_to_write(self) -> None:
@@ -81,6 +106,12 @@ class JsonOutput:
             self._problem = ""
         except ReportError as error:
             self._problem = str(error)
+
+
+def _shown_path(config: pytest.Config, given: str) -> str:
+    """Return a path as it is printed: relative to where pytest was called, if the ini file's folder is below it."""
+    path, folder = Path(given), config.invocation_params.dir
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else given
 
 
 class GitHubOutput:

@@ -81,7 +81,7 @@ class Recorder:
         if message.selected:
             self._selected = {**(self._selected or {}), **{each.nodeid: each for each in message.selected}}
         if message.outcome is not None:
-            self._outcomes[report.nodeid] = self._completed(message.outcome, report)
+            self._outcomes[report.nodeid] = self._completed(message, message.outcome, report)
             if message.bundle:
                 self.bundles[report.nodeid] = message.bundle
         elif message.error:
@@ -89,12 +89,13 @@ class Recorder:
         elif report.failed and report.nodeid in self._outcomes:
             self._error(report.nodeid, f"{report.when}: {reason_of(report)}")
 
-    def _completed(self, outcome: Outcome, report: pytest.TestReport) -> Outcome:
+    def _completed(self, message: Message, outcome: Outcome, report: pytest.TestReport) -> Outcome:
         """Add what only the process that reports knows. An item whose process ended cannot report where its case is."""
         planned = (self._selected or {}).get(report.nodeid)
         if planned is not None and not outcome.file:
             outcome = replace(outcome, file=planned.file, line=planned.line)
-        return replace(outcome, worker=getattr(report, "worker_id", ""), duration=round(report.duration, 6))
+        worker, duration = getattr(report, "worker_id", ""), round(report.duration, 6)
+        return replace(outcome, worker=worker, duration=duration, reproduce=message.reproduce)
 
     def _error(self, nodeid: str, reason: str) -> None:
         reason = RelativePaths(self.config.rootpath).of(reason)

@@ -73,6 +73,17 @@ def test_it_is_that_node_or_one_next_to_it_for_gradients_too():
     assert far == {}
 
 
+def test_an_origin_is_drawn_with_what_is_around_it():
+    judged = [_origin(_trial(fault)) for fault in _FAULTS if _is_of_a_node(fault)]
+    marked = [
+        [node.name for node in origin.near_after if node.is_origin] == [origin.after.name]
+        for origin in judged
+        if origin is not None and origin.after is not None
+    ]
+    assert all(2 <= len(origin.near_after) <= 8 for origin in judged if origin is not None and origin.after is not None)
+    assert sum(marked) >= 0.95 * len(marked)
+
+
 #: Eager takes nested tensors there and the program does not, or the gradient is zero but for rounding: no two values
 #: of the runs are alike.
 _NOT_COMPARABLE = ("kernel-of-the-fast-path-off-by-a-ten-thousandth", "key-bias-gradient-off-by-a-hundred-thousandth")

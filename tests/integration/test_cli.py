@@ -14,7 +14,7 @@ from pytest_exportcheck.cli import main
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
 from pytest_exportcheck.reference.pt2.json.codec import MINOR
 from pytest_exportcheck.reports.json_report import encoded
-from tests.unit.reports_of import item, report
+from tests.unit.reports_of import VALUE, item, report, run
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_every_program_of_an_archive_is_shown(saved, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["schema"], ["inspect", "net.pt2"], ["merge", "all.json", "one.json"], ["--help"]],
+    [["schema"], ["inspect", "net.pt2"], ["merge", "all.json", "one.json"], ["diff", "net.pt2", "net.pt2"], ["--help"]],
     ids=lambda it: it[0],
 )
 def test_a_reader_that_stops_reading_ends_the_command_quietly(saved, arguments):
@@ -229,3 +229,99 @@ def test_no_command_imports_torch_or_pytest(arguments):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """The reports of two versions of torch, of which the newer one breaks an item."""
+    for name, status, findings in (("old", "passed", ()), ("new", "failed", (VALUE,))):
+        runs = [run(len(findings), torch=name)]
+        content = encoded(report(item(status=status, findings=findings), runs=runs))
+        (tmp_path / f"{name}.json").write_bytes(content)
+    return str(tmp_path / "old.json"), str(tmp_path / "new.json")
+
+
+def test_compare_fails_where_something_is_newly_broken(reports, capsys):
+    old, new = reports
+    assert main(["compare", old, new]) == 1
+    assert "newly broken: 1 item" in capsys.readouterr().out.splitlines()
+    assert main(["compare", new, old]) == 0
+    assert "fixed: 1 item" in capsys.readouterr().out.splitlines()
+
+
+def test_compare_refuses_one_report_twice(reports, capsys):
+    old, _ = reports
+    assert main(["compare", old, old]) == 2
+    assert capsys.readouterr().err == (
+        f"exportcheck: {old} and {old} are reports of the same run. Name the report of before, then the report of after.\n"
+    )
+
+
+def test_compare_of_a_run_that_was_stopped_ends_in_2(tmp_path, reports, capsys):
+    stopped = tmp_path / "stopped.json"
+    runs = [run(5, torch="new", selected=2, not_run=["case_a.py::b[torch-nonstrict]"])]
+    stopped.write_bytes(encoded(report(item(), runs=runs)))
+    assert main(["compare", reports[0], str(stopped)]) == 2
+    assert capsys.readouterr().err.startswith(f"exportcheck: {stopped} is not complete: ")
+
+
+def test_compare_writes_a_page_and_data(tmp_path, reports, capsys):
+    page, data = tmp_path / "new" / "page.html", tmp_path / "new" / "data.json"
+    assert main(["compare", *reports, "--html", str(page), "--json", str(data)]) == 1
+    assert page.read_text().startswith("<!doctype html>")
+    written = json.loads(data.read_text())
+    assert (written["schema"], written["version"]) == ("exportcheck-comparison", "1.0")
+    assert [each["kind"] for each in written["changes"]] == ["newly_broken"]
+    capsys.readouterr()
+    assert main(["compare", *reports, "--json", "-"]) == 1
+    assert json.loads(capsys.readouterr().out) == written
+
+
+def test_compare_does_not_import_torch(reports):
+    code = "import sys; from pytest_exportcheck.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    page = reports[0].replace("old.json", "page.html")
+    done = subprocess.run([sys.executable, "-c", code, "compare", *reports, "--html", page], check=False)
+    assert done.returncode == 0
+
+
+def test_diff_says_whether_two_programs_are_equal(saved, capsys):
+    other = saved.with_name("other.pt2")
+    content = saved.read_bytes()
+    other.write_bytes(content)
+    assert main(["diff", str(saved), str(other)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "exportcheck: the programs are equal"
+    static = edited(saved, lambda tree: tree["range_constraints"].clear())
+    assert main(["diff", str(static), str(static)]) == 0
+
+
+def test_diff_names_what_differs_and_writes_a_page_and_data(saved, tmp_path, capsys):
+    program = torch.export.load(saved)
+    program.state_dict["layer.bias"].data[1] += 1
+    other, page, data = tmp_path / "other.pt2", tmp_path / "page.html", tmp_path / "data.json"
+    torch.export.save(program, other)
+    assert main(["diff", str(saved), str(other), "--html", str(page), "--json", str(data)]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert "weights and constants: 1 changed" in shown
+    assert shown[-1] == "exportcheck: the programs differ: 1 difference"
+    assert "layer.bias" in page.read_text()
+    written = json.loads(data.read_text())
+    assert (written["schema"], [each["place"] for each in written["findings"]]) == (
+        "exportcheck-difference",
+        ["layer.bias"],
+    )
+
+
+def test_diff_shows_escaped_what_a_terminal_would_obey(saved, capsys):
+    path = edited(saved, lambda content: content.update(guards_code=["\x1b[2J"]))
+    assert main(["diff", str(path), str(edited(saved, lambda content: None))]) in (0, 1)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_diff_refuses_what_is_not_a_program(saved, tmp_path, capsys):
+    report_file = tmp_path / "report.json"
+    report_file.write_bytes(encoded(report(item())))
+    assert main(["diff", str(saved), str(report_file)]) == 2
+    assert capsys.readouterr().err == (
+        f"exportcheck: {report_file} is not a PT2 archive: it does not end like a zip file without a comment. "
+        "It is another kind of file, was cut short, or has bytes after its end. Download or save it again.\n"
+    )

@@ -29,7 +29,7 @@ from pytest_exportcheck.engines.bare import as_engine
 from pytest_exportcheck.reports.json_report import encoded
 from pytest_exportcheck.sources import cases_from
 from tests.unit.bundles_of import Shifting, bundle_of, doubled
-from tests.unit.reports_of import item, report
+from tests.unit.reports_of import item, report, run
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
@@ -45,11 +45,14 @@ NOT_RUN = {
 STANDINS = {"NAME": "outputs", "ID": "serdes-str-output", "FILE": "net.pt2", "FILE.pt2": "net.pt2", "OUT": "all.json"}
 STANDINS |= {
     "FOLDER": "repro/Scores-torch-nonstrict",
+    "REPORT...": "shard-1.json",
+    "PAGE": "page.html",
     "IN": "shard-1.json",
     "[IN": "",
     "...]": "",
     "OTHER_CHECKOUT": ".",
 }
+STANDINS |= {"OLD.json": "shard-1.json", "NEW.json": "torch-2.14.json", "A.pt2": "net.pt2", "B.pt2": "net.pt2"}
 
 FENCED = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"^ *\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -111,7 +114,7 @@ def run_exportcheck(command: Command, scratch: pytest.Pytester) -> None:
     arguments = words[: words.index(">")] if ">" in words else words
     if arguments[0] == "reduce":  # takes a while: test_reduce.py runs it on the example of the page
         arguments = ["reduce", "--help"]
-    if arguments in (["inspect"], ["merge"], ["explain"], ["replay"]):  # the name of the command
+    if arguments in (["inspect"], ["merge"], ["html"], ["explain"], ["compare"], ["diff"], ["replay"]):  # only names
         arguments = [*arguments, "--help"]
     printed = StringIO()
     with redirect_stdout(printed):
@@ -182,12 +185,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scratch(saved: bytes, bundle: Path, echo: pytest.Pytester) -> pytest.Pytester:
-    """A folder with the engine ``echo``, a program, a bundle, the reports of two shards and a file that expects no
-    failure.
+    """A folder with the engine ``echo``, programs, a bundle, the reports of two shards and two versions of torch, and a
+    file that expects no failure.
     """
     shutil.copytree(bundle, echo.path / "repro/Scores-torch-nonstrict")
     echo.path.joinpath("exportcheck.toml").touch()
     echo.path.joinpath("net.pt2").write_bytes(saved)
+    for minute, version in enumerate(("2.13", "2.14")):
+        echo.path.joinpath(f"torch-{version}.pt2").write_bytes(saved)
+        runs = [run(minute, torch=version)]
+        (echo.path / f"torch-{version}.json").write_bytes(encoded(report(item(case="net1"), runs=runs)))
     for shard in (1, 2):
         (echo.path / f"shard-{shard}.json").write_bytes(encoded(report(item(case=f"net{shard}"))))
     return echo

@@ -46,6 +46,12 @@ def complete() -> set[str]:
     return {*SCRIPT["expected"](), f"{INFO}/licenses/LICENSE"}
 
 
+def test_a_wheel_has_the_templates_of_pages_and_the_reports_of_known_defects():
+    pages = ("report.html.j2", "base.html.j2", "block.html.j2", "style.css", "script.js")
+    names = [*(f"reports/html/{name}" for name in pages), "known_defect_reports/README.md"]
+    assert [name for name in names if f"pytest_exportcheck/{name}" not in SCRIPT["expected"]()] == []
+
+
 def test_a_complete_release_passes(write, capsys):
     assert SCRIPT["main"](write(complete(), SDIST)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "it.whl and it.tar.gz: complete"

@@ -87,8 +87,8 @@ Pairs = list[tuple[NodeRecord, NodeRecord]]
 
 
 def _by_name(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs:
-    """Pair by name where both have the same names. Else names may have shifted: pair by name or by what nodes do, in
-    order, whichever leaves fewer differences.
+    """Pair by name where both have the same names. Else names may have shifted: pair by name, by what nodes do, in
+    order, or by what they do on any line of code, whichever leaves fewest differences.
     """
     old, new = {node.name: node for node in before}, {node.name: node for node in after}
     if old.keys() == new.keys():
@@ -96,23 +96,51 @@ def _by_name(before: Sequence[NodeRecord], after: Sequence[NodeRecord]) -> Pairs
     named = [(old[name], new[name]) for name in old if name in new and _token(old[name], old) == _token(new[name], new)]
     ours, theirs = [_token(node, old) for node in before], [_token(node, new) for node in after]
     candidates = [_completed(before, after, named), _completed(before, after, _matching(before, after, ours, theirs))]
+    if all(_disagreements(before, after, pairs) for pairs in candidates):
+        anywhere = [[_without_line(token) for token in tokens] for tokens in (ours, theirs)]
+        candidates.append(_completed(before, after, _matching(before, after, *anywhere)))
     return min(candidates, key=lambda pairs: _disagreements(before, after, pairs))
 
 
+def _without_line(token: Any) -> Any:
+    """Return a token without the line of code, which moves when the file is edited. Inputs have none."""
+    return token[:-1] if len(token) > 2 else token
+
+
 def _disagreements(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> int:
-    """Return how many nodes have no partner, and how many pairs are fed by nodes that are not paired."""
+    """Return how many nodes have no partner, how many pairs do different things, and how many are fed by nodes that are
+    not paired.
+    """
     names = {one.name: other.name for one, other in pairs}
     fed_otherwise = sum(
         [names.get(ref.name) for ref in refs(one)] != [ref.name for ref in refs(other)] for one, other in pairs
     )
-    return fed_otherwise + len(before) + len(after) - 2 * len(pairs)
+    differ = sum(one.target != other.target for one, other in pairs if one.op == "call_function")
+    return differ + fed_otherwise + len(before) + len(after) - 2 * len(pairs)
 
 
 def _matching(
     before: Sequence[NodeRecord], after: Sequence[NodeRecord], ours: Sequence[Any], theirs: Sequence[Any]
 ) -> Pairs:
-    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
-    return [(before[start + step], after[other + step]) for start, other, size in blocks for step in range(size)]
+    """Pair equal tokens in order. Equal beginnings and ends are paired first: a search among many equal tokens takes
+    time quadratic in their number.
+    """
+    head = _common(ours, theirs)
+    tail = _common(ours[head:][::-1], theirs[head:][::-1])
+    left, right = len(ours) - tail, len(theirs) - tail
+    blocks = SequenceMatcher(None, ours[head:left], theirs[head:right], autojunk=False).get_matching_blocks()
+    found = [(head + start + step, head + other + step) for start, other, size in blocks for step in range(size)]
+    places = [*((place, place) for place in range(head)), *found]
+    places += [(left + place, right + place) for place in range(tail)]
+    return [(before[one], after[other]) for one, other in places]
+
+
+def _common(ours: Sequence[Any], theirs: Sequence[Any]) -> int:
+    """Return how many tokens two sequences begin with in common."""
+    return next(
+        (n for n, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other),
+        min(len(ours), len(theirs)),
+    )
 
 
 def _completed(before: Sequence[NodeRecord], after: Sequence[NodeRecord], pairs: Pairs) -> Pairs:

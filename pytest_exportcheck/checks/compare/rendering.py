@@ -14,6 +14,7 @@ from pytest_exportcheck.records import NodeRecord, Size, TensorValue
 _LONG = 160  # characters
 _CONTEXT = 24
 _TORCH = str(Path(torch.__file__).parent)
+_INSTALLED = ("/site-packages/torch/", "/dist-packages/torch/")
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
@@ -105,4 +106,5 @@ def user_line(node: NodeRecord) -> str:
 
 
 def _is_torchs(file: str) -> bool:
-    return file.startswith((f"{_TORCH}/", "torch/", "<"))
+    """Return True for a file of this torch, or of that of another environment, which may have written a saved program."""
+    return file.startswith((f"{_TORCH}/", "torch/", "<")) or any(folder in file for folder in _INSTALLED)

@@ -134,3 +134,23 @@ def test_an_origin_that_does_not_exist_pairs_nothing():
 
 def test_programs_without_nodes_have_nothing_to_pair():
     assert paired("", "") == ([], [], [])
+
+
+def test_nodes_are_paired_by_what_they_do_where_their_lines_of_code_moved():
+    """An edit of the file moves every line after it, and shifts the names of the nodes after an inserted one."""
+    text = "x\nadd = aten.add.Tensor(x, 1)\nsin = aten.sin.default(add)\nadd_1 = aten.add.Tensor(sin, 2)\nreturn add_1"
+    inserted = "x\nadd = aten.add.Tensor(x, 3)\n"
+    rest = (
+        "add_1 = aten.add.Tensor(add, 1)\nsin = aten.sin.default(add_1)\nadd_2 = aten.add.Tensor(sin, 2)\nreturn add_2"
+    )
+    lines = {name: {"stack_trace": f"line {n}"} for n, name in enumerate(("add", "sin", "add_1", "add_2"))}
+    moved = {name: {"stack_trace": f"line {n + 10}"} for n, name in enumerate(lines)}
+    (graph,) = align(program(text, meta=lines), program(inserted + rest, meta=moved), "names").graphs
+    assert ("add_1", "add_2") in [(one.name, other.name) for one, other in graph.nodes]
+    assert (len(graph.dropped), len(graph.added)) == (0, 1)
+
+
+def test_a_node_in_the_middle_of_thousands_of_equal_ones_is_found():
+    """A search for the longest run of equal tokens would take a minute."""
+    pairs, dropped, added = paired(chain(3000), chain(3001))
+    assert (len(pairs), dropped, len(added)) == (3002, [], 1)

@@ -14,7 +14,7 @@ from tests.unit.reports_of import VALUE, item, report, run
 
 SMALL = """{
 "schema": "exportcheck-report",
-"version": "2.1",
+"version": "2.2",
 "complete": true,
 "counts": {"passed":1},
 "runs": [
@@ -26,7 +26,7 @@ SMALL = """{
 "items": [
 {"nodeid":"case_a.py::net[torch-nonstrict]","run":0,"path":"case_a.py","case":"net","engine":"torch",\
 "mode":"nonstrict","status":"passed","reason":"","file":"case_a.py","line":3,"findings":[],"failing":0,"notes":[],\
-"ledger":[{"field":"val","promised":true,"kept":2,"changed":0,"dropped":0,"gained":0}],"seconds":{"torch-nonstrict":1.25},\
+"ledger":[{"field":"val","promised":true,"kept":2,"changed":0,"dropped":0,"gained":0}],"sizes":null,"reproduce":"","seconds":{"torch-nonstrict":1.25},\
 "duration":1.3,"examples":0,"worker":""}
 ],
 "overruled": [],
@@ -125,18 +125,18 @@ def test_what_failed_beside_items_fails_the_report():
             "{path} is not a report: its schema is 'x', expected 'exportcheck-report'.",
         ),
         (
-            SMALL.replace('"2.1"', '"1.2"').encode(),
+            SMALL.replace('"2.2"', '"1.2"').encode(),
             "{path} has version 1.2 of the report, and this pytest-exportcheck reads version 2. "
             "Run the checks again, or read it with the version of pytest-exportcheck that wrote it.",
         ),
         (
-            SMALL.replace('"2.1"', '"2.2"').encode(),
-            "{path} has version 2.2 of the report, and this pytest-exportcheck knows 2.1: what is new in it would be lost. "
+            SMALL.replace('"2.2"', '"2.3"').encode(),
+            "{path} has version 2.3 of the report, and this pytest-exportcheck knows 2.2: what is new in it would be lost. "
             "Read it with the newest pytest-exportcheck that wrote one of the files.",
         ),
         (
             b'{"schema": "exportcheck-report", "version": "3.0"}',
-            "{path} has version 3.0 of the report, and this pytest-exportcheck knows 2.1: what is new in it would be lost. "
+            "{path} has version 3.0 of the report, and this pytest-exportcheck knows 2.2: what is new in it would be lost. "
             "Read it with the newest pytest-exportcheck that wrote one of the files.",
         ),
         (
@@ -144,7 +144,7 @@ def test_what_failed_beside_items_fails_the_report():
             "{path} is a damaged report: Invalid enum value 'exploded' - at `$.items[0].status`. Run the checks again.",
         ),
         (
-            b'{"schema": "exportcheck-report", "version": "2.1"}',
+            b'{"schema": "exportcheck-report", "version": "2.2"}',
             "{path} is a damaged report: Object missing required field `complete`. Run the checks again.",
         ),
         (

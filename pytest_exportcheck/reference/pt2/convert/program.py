@@ -24,7 +24,7 @@ from pytest_exportcheck.reference.pt2.json.codec import encode_program
 from pytest_exportcheck.reference.pt2.plain.difference import difference, restored
 from pytest_exportcheck.reference.pt2.plain.kind import Plain
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
-from pytest_exportcheck.reference.pt2.treespec import describe_spec, dumps, loads, spec_of
+from pytest_exportcheck.reference.pt2.treespec import describe_foreign, describe_spec, dumps, loads, spec_of
 from pytest_exportcheck.reference.pt2.warn import warn_caller
 
 SCHEMA_VERSION = schema.SchemaVersion(major=schema.SCHEMA_VERSION[0], minor=schema.SCHEMA_VERSION[1])
@@ -38,22 +38,32 @@ SUPPLEMENT_VERSION = 1
 def to_structures(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> schema.ExportedProgram:
     """Return the structures, which hold all that torch can read, and the supplement, which holds the rest."""
     written = _written(given, opset_version)
-    change = difference(given, _read(written))
+    change = difference(given, _read(written, read_spec))
     if not change:
         return written
     supplement = {"version": SUPPLEMENT_VERSION, "of": _digest(written), "difference": change}
     return msgspec.structs.replace(written, exportcheck=msgspec.Raw(msgspec.json.encode(supplement)))
 
 
-def from_structures(given: schema.ExportedProgram) -> Plain:
-    """Return the plain program.
+def read_spec(text: str) -> Plain:
+    """Return the description of a pytree spec whose classes are registered here."""
+    return None if text == MARK else describe_spec(loads(text))
+
+
+def read_foreign_spec(text: str) -> Plain:
+    """Return the description of a pytree spec by the names of its classes, which need not exist here."""
+    return None if text == MARK else describe_foreign(text)
+
+
+def from_structures(given: schema.ExportedProgram, read_spec_text: Callable[[str], Plain] = read_spec) -> Plain:
+    """Return the plain program. ``read_spec_text`` reads the pytree specs in it.
 
     Raises
     ------
     SchemaError
         Where the structures contradict themselves, or the supplement belongs to another program.
     """
-    return restored(_read(given), _difference_for(given))
+    return restored(_read(given, read_spec_text), _difference_for(given))
 
 
 def _difference_for(given: schema.ExportedProgram) -> Plain:
@@ -114,7 +124,7 @@ def _written(given: Mapping[str, Plain], opset_version: Mapping[str, int]) -> sc
     )
 
 
-def _read(given: schema.ExportedProgram) -> dict[str, Plain]:
+def _read(given: schema.ExportedProgram, read_spec_text: Callable[[str], Plain]) -> dict[str, Plain]:
     module = given.graph_module
     inputs = [_read_input(each) for each in module.signature.input_specs]
     graph = read_graph(module.graph, [_argument_name(each["arg"]) or f"arg{n}" for n, each in enumerate(inputs)])
@@ -127,7 +137,7 @@ def _read(given: schema.ExportedProgram) -> dict[str, Plain]:
         "inputs": inputs,
         "outputs": [_read_output(each) for each in module.signature.output_specs],
         "ranges": [_read_range(name, each, table) for name, each in given.range_constraints.items()],
-        "calls": [_read_call(each) for each in module.module_call_graph],
+        "calls": [_read_call(each, read_spec_text) for each in module.module_call_graph],
         "verifiers": list(given.verifiers),
         "guards": list(given.guards_code),
     }
@@ -295,7 +305,7 @@ def _write_spec(given: Plain) -> str:
         return MARK
 
 
-def _read_call(given: schema.ModuleCallEntry) -> Plain:
+def _read_call(given: schema.ModuleCallEntry, read_spec_text: Callable[[str], Plain]) -> Plain:
     signature = given.signature
     if signature is None:
         return {"fqn": given.fqn, "signature": None}
@@ -304,15 +314,11 @@ def _read_call(given: schema.ModuleCallEntry) -> Plain:
         "signature": {
             "inputs": [_read_arg(each) for each in signature.inputs],
             "outputs": [_read_arg(each) for each in signature.outputs],
-            "in_spec": _read_spec(signature.in_spec),
-            "out_spec": _read_spec(signature.out_spec),
+            "in_spec": read_spec_text(signature.in_spec),
+            "out_spec": read_spec_text(signature.out_spec),
             "forward_arg_names": signature.forward_arg_names,
         },
     }
-
-
-def _read_spec(text: str) -> Plain:
-    return None if text == MARK else describe_spec(loads(text))
 
 
 # --- symbols --------------------------------------------------------------------------------

@@ -3,5 +3,6 @@
 
 from pytest_exportcheck.reference.pt2.treespec.described import describe_spec as describe_spec
 from pytest_exportcheck.reference.pt2.treespec.described import spec_of as spec_of
+from pytest_exportcheck.reference.pt2.treespec.foreign import describe_foreign as describe_foreign
 from pytest_exportcheck.reference.pt2.treespec.text import dumps as dumps
 from pytest_exportcheck.reference.pt2.treespec.text import loads as loads
