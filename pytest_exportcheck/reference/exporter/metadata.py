@@ -19,13 +19,15 @@ _EFFECTLESS = (
 
 def tidy(graph: torch.fx.Graph, module: torch.nn.Module) -> None:
     """Drop unused calls without effects, and give every call of a module a stack in the usual form. Calls outside of any
-    module have the root's; those that write buffers back have that, and the line, of the value that they write.
+    module have the root's. Those that write buffers back have the line of the value that they write, and its stack if
+    that module ran last: an unflattened module enters each call of a module once.
     """
     graph.eliminate_dead_code(lambda node: not (node.op == "call_function" and node.target in _EFFECTLESS))
     for node in graph.find_nodes(op="call_function", target=torch.ops.aten.copy_.default):
         if not node.meta.get("nn_module_stack"):
-            meta = node.args[1].meta
-            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn", "nn_module_stack") if key in meta}
+            meta, stack = node.args[1].meta, node.prev.meta.get("nn_module_stack")
+            node.meta |= {key: meta[key] for key in ("stack_trace", "torch_fn") if key in meta}
+            node.meta |= {"nn_module_stack": stack} if stack and stack == meta.get("nn_module_stack") else {}
     root = {ROOT: (ROOT, f"{type(module).__module__}.{type(module).__qualname__}")}
     for node in graph.nodes:
         if node.op in ("placeholder", "output"):
