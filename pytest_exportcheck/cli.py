@@ -1,10 +1,11 @@
-"""The console command ``exportcheck``. Only ``diff``, which compares tensors, and ``replay`` import torch.
+"""The console command ``exportcheck``. Only ``diff``, which compares tensors, ``replay`` and ``reduce`` import torch.
 
 ``exportcheck inspect FILE`` describes a PT2 archive without running anything: only JSON is parsed; weights, sample
 inputs and expressions are not loaded or evaluated, so a hostile file is safe to look at. ``exportcheck diff`` compares
 two archives, which are read as data. ``exportcheck merge`` joins reports, ``exportcheck compare`` compares two,
 ``exportcheck html`` shows them as a page, ``exportcheck schema`` prints the JSON Schema of a report, ``exportcheck
-explain`` what a known defect of torch or a check is. ``exportcheck replay`` runs what a bundle holds, which may be code.
+explain`` what a known defect of torch or a check is. ``exportcheck replay`` and ``exportcheck
+reduce`` run what a bundle holds, which may be code.
 """
 
 from __future__ import annotations
@@ -78,6 +79,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         help="give bundles that still fail random weights, if they still fail with them, and say whether that is so",
     )
     replay.set_defaults(run=_replay)
+    reduce = commands.add_parser("reduce", help="shrink a bundle to a script of a few lines that shows its finding")
+    reduce.add_argument("folder", type=Path, metavar="FOLDER", help="the bundle, which stays as it is")
+    reduce.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write (default: FOLDER-reduced)")
+    reduce.add_argument("--tries", type=_limit, default=600, metavar="N", help="programs to try at most (default: 600)")
+    reduce.add_argument("--seconds", type=_limit, default=300, metavar="N", help="seconds at most (default: 300)")
+    reduce.add_argument("-p", dest="plugins", metavar="PLUGIN", action="append", default=[], help=_PLUGIN)
+    reduce.set_defaults(run=_reduce)
     schema = commands.add_parser("schema", help="print the JSON Schema of a report")
     schema.set_defaults(run=_schema)
     chosen = parser.parse_args(arguments)
@@ -209,6 +217,22 @@ def _replay(chosen: argparse.Namespace) -> int:
     from pytest_exportcheck.run.replay_command import replayed
 
     return replayed(chosen.folders, chosen.plugins, _print, drop_weights=chosen.without_weights)
+
+
+def _reduce(chosen: argparse.Namespace) -> int:
+    from pytest_exportcheck.bundles.reduction.search import Budget
+    from pytest_exportcheck.run.reduce_command import reduce_folder
+
+    budget = Budget(chosen.tries, chosen.seconds)
+    reduce_folder(chosen.folder, chosen.out, chosen.plugins, budget, lambda line: print(_shown(line), flush=True))
+    return 0
+
+
+def _limit(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return number
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -66,6 +66,7 @@ def as_engine(candidate: Any) -> Engine:
             each: wrapped_capture(step, f"capture {each!r} of engine {name!r}") for each, step in captures.items()
         },
         edges={each: wrapped_edge(step, f"edge {each!r} of engine {name!r}") for each, step in edges.items()},
+        bare=candidate,
         **optional_attributes(candidate, name),
     )
 

@@ -124,7 +124,7 @@ class Engine:
     ``edits_input`` names the edges that edit their input. ``contract_of`` names, for an edge that a hook adds, the edge
     by whose contract it is judged; ``delegates_to``, for a stage that is another engine's work, that engine. ``save``
     and ``load`` are for other engines that have the same ``format``; ``unportable`` names the parts of a program that
-    other engines cannot read in such a file.
+    other engines cannot read in such a file. ``bare`` is the object that the engine was made of.
 
     A second opinion has ``default_modes``: the default modes that the engine runs where the user does not name it.
     Where it has ``refusals``, an error of another type is an engine error, and is not about the model. An error of its
@@ -144,3 +144,4 @@ class Engine:
     objections: tuple[type[BaseException], ...] = ()
     format: str = ""
     unportable: Callable[[Any], str] | None = None
+    bare: Any = None

@@ -164,6 +164,16 @@ def guards_of(program: torch.export.ExportedProgram) -> tuple[str, ...]:
     return tuple(getattr(program, "_guards_code", None) or ())
 
 
+def static_fake_mode() -> Any:
+    """Return a mode in which tensors have no data and sizes are numbers, as a capture without dynamic shapes makes it;
+    neither class has a public name (2.13).
+    """
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    shape_env = ShapeEnv(assume_static_by_default=True)
+    return _fake_tensor.FakeTensorMode(shape_env=shape_env, static_shapes=True)
+
+
 # --- specifications of dynamic shapes ------------------------------------------------------------
 
 

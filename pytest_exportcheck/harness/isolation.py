@@ -96,6 +96,17 @@ def _pytest_handlers_of_torch() -> list[tuple[logging.Logger, logging.Handler]]:
 
 
 @contextmanager
+def without_logs() -> Iterator[None]:
+    """Drop all log records, torch's own handler included: for attempts that are expected to fail."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
 def log_of_torch(lines: list[str]) -> Iterator[None]:
     """Collect the messages that torch.export logs inside: the last line of each. torch.export.load gives the reason of
     a failure there only.

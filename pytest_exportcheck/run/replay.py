@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -46,12 +46,13 @@ Verdict: TypeAlias = Literal["fixed", "still fails", "fails differently"]
 @dataclass(frozen=True)
 class Replayed:
     """The result of a replay. ``outcome`` is the item as it is now; ``finding`` the one that decides: the recorded one
-    where it is still there, another one where the item fails differently.
+    where it is still there, another one where the item fails differently. ``made`` is what the stage made.
     """
 
     verdict: Verdict
     outcome: Outcome
     finding: Finding | None = None
+    made: StageArtifact | None = None
 
 
 def registry_for(hooks: Hooks) -> Registry:
@@ -68,28 +69,26 @@ def registry_for(hooks: Hooks) -> Registry:
     return registry
 
 
-def replay(bundle: Bundle, registry: Registry, *, program: ExportedProgram | None = None) -> Replayed:
-    """Run the stage of a bundle again and judge it; ``program`` is used in place of the one in the bundle.
+def replay(
+    bundle: Bundle, registry: Registry, *, program: ExportedProgram | None = None, calls: Calls | None = None
+) -> Replayed:
+    """Run the stage of a bundle again and judge it; ``program`` and ``calls`` are used in place of those in the bundle.
 
     Raises
     ------
     BundleError
         When the bundle cannot be replayed here: what is missing, and what to do.
     """
-    record, mode, calls = bundle.record, bundle.mode, bundle.calls()
+    record, mode, calls = bundle.record, bundle.mode, calls or bundle.calls()
     if record.start == "nothing":
         raise BundleError(
             f"{bundle.folder} cannot be replayed: it has no module ({'; '.join(record.left_out)}). Run repro.py, which compares "
             "the recorded values with the recorded program."
         )
-    engine = _engine(bundle, registry)
+    engine = engine_of(bundle, registry)
     given = program or (bundle.program() if record.start == "program" else None)
     with importable(bundle.folder):
-        case = _case(bundle, calls, given)
-        try:
-            run = CaseRunner(case, _settings(bundle, registry))
-        except CaseError as error:
-            raise BundleError(f"{bundle.folder} cannot be replayed: {error}") from error
+        case, run = _runner(bundle, registry, calls, given)
         if record.start == "program" and mode.parent:
             run.give(engine, mode.parent, _artifact(bundle, calls, given))
         if record.engine == AGREE:
@@ -107,7 +106,35 @@ def replay(bundle: Bundle, registry: Registry, *, program: ExportedProgram | Non
         selected=frozenset({mode}),
         notes=run.notes,
     )
-    return _compared(bundle, judgement_of(item, stage).outcome)
+    return replace(_compared(bundle, judgement_of(item, stage).outcome), made=stage.artifact)
+
+
+def program_before(bundle: Bundle, registry: Registry) -> ExportedProgram | None:
+    """Make the program before the last stage of a bundle again, from its module; None where the stages make none.
+
+    Raises
+    ------
+    BundleError
+        When the bundle cannot be replayed here.
+    """
+    mode = bundle.mode.parent
+    if mode is None:
+        return None
+    with importable(bundle.folder):
+        _, run = _runner(bundle, registry, bundle.calls(), None)
+        artifact = run.stage(engine_of(bundle, registry), mode).artifact
+    program = artifact.program if artifact else None
+    return program if isinstance(program, ExportedProgram) else None
+
+
+def _runner(
+    bundle: Bundle, registry: Registry, calls: Calls, program: ExportedProgram | None
+) -> tuple[Case, CaseRunner]:
+    case = _case(bundle, calls, program)
+    try:
+        return case, CaseRunner(case, _settings(bundle, registry))
+    except CaseError as error:
+        raise BundleError(f"{bundle.folder} cannot be replayed: {error}") from error
 
 
 def _compared(bundle: Bundle, outcome: Outcome) -> Replayed:
@@ -138,7 +165,14 @@ def _is_same(recorded: Finding, finding: Finding) -> bool:
     return recorded.identity == finding.identity and types[0] == types[1]
 
 
-def _engine(bundle: Bundle, registry: Registry) -> Engine:
+def engine_of(bundle: Bundle, registry: Registry) -> Engine:
+    """Return the engine that a bundle is of.
+
+    Raises
+    ------
+    BundleError
+        When no plugin here adds it, or it lacks a stage.
+    """
     name, mode = bundle.record.engine, bundle.mode
     if name == AGREE:
         return registry.every_engine[bundle.record.finding.between[0]]
