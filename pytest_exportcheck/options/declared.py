@@ -59,8 +59,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--exportcheck-require",
         metavar="NAMES",
-        help="Fail the run unless each of these engines, modes and runtimes, comma-separated, was judged for every case: a missing "
-        "package only skips items otherwise. Ini: exportcheck_require.",
+        help="Fail the run unless each of these engines, modes and runtimes, comma-separated, was judged for every case. Without "
+        "it, a missing package only skips items. Ini: exportcheck_require.",
     )
     group.addoption(
         "--exportcheck-source",

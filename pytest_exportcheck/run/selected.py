@@ -45,7 +45,7 @@ def runtimes_of(added: Iterable[Any]) -> list[Runtime]:
 
 
 def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
-    """Refuse a required name that is no engine, mode or stage.
+    """Refuse a required name that no engine, mode or stage has.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
             near = difflib.get_close_matches(name, [*engines, *stages], n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise SelectionError(
-                f"--exportcheck-require: {name!r} is no engine, mode or stage{meant} Engines: {', '.join(engines)}. Stages: "
+                f"--exportcheck-require: no engine, mode or stage is called {name!r}{meant} Engines: {', '.join(engines)}. Stages: "
                 f"{', '.join(stages)}."
             )
 

@@ -1,4 +1,4 @@
-"""What must run: the engines, modes and runtimes of ``--exportcheck-require``. A run in which one did not run for a case fails."""
+"""The engines, modes and runtimes of ``--exportcheck-require``: a run in which one was not judged for a case fails."""
 
 from __future__ import annotations
 

@@ -298,5 +298,5 @@ def test_a_required_name_must_exist(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--exportcheck", "--exportcheck-require=openvin")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.stderr.lines[0].startswith(
-        "ERROR: exportcheck: --exportcheck-require: 'openvin' is no engine, mode or stage; did you mean 'openvino'? Engines: torch, "
+        "ERROR: exportcheck: --exportcheck-require: no engine, mode or stage is called 'openvin'; did you mean 'openvino'? Engines: torch, "
     )

@@ -320,3 +320,28 @@ def test_notes_of_calls_do_not_stay():
 def test_names_of_no_submodule_are_refused(paths, message):
     with pytest.raises(reference.InvalidInput, match=message):
         reference.export(Twice(), (torch.randn(3, 2),) * 2, preserve_module_call_signature=paths)
+
+
+class Reassigns(torch.nn.Module):
+    count: torch.Tensor
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x):
+        self.count = self.count + 1
+        return x * self.count
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_child_that_reassigns_a_buffer_is_unflattened_with_what_follows_it(strict):
+    """torch drops the new value in both captures."""
+    model = torch.nn.Sequential(Reassigns(), Reassigns(), torch.nn.Linear(2, 2))
+    program = reference.export(copy.deepcopy(model), (torch.ones(2),), strict=strict)
+    for made in (program, reference.decompose(program)):
+        unflattened = torch.export.unflatten(copy.deepcopy(made))
+        eager = copy.deepcopy(model)
+        for _ in range(2):
+            assert torch.equal(unflattened(torch.ones(2)), eager(torch.ones(2)))
+        assert getattr(unflattened, "0").count.item() == 2

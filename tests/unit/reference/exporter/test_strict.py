@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import logging
@@ -121,19 +120,6 @@ def test_a_buffer_that_forward_reassigns_has_its_new_value_after_a_call():
     """torch's strict capture drops the new value."""
     module = reference.export(Reassigns(), (torch.ones(2),), strict=True).module()
     assert [module(torch.ones(2)).tolist() for _ in range(2)] == [[1, 1], [2, 2]]
-
-
-@pytest.mark.parametrize("strict", [False, True])
-def test_a_child_that_reassigns_a_buffer_is_unflattened_with_what_follows_it(strict):
-    """torch drops the new value in both captures."""
-    model = torch.nn.Sequential(Reassigns(), Reassigns(), torch.nn.Linear(2, 2))
-    program = reference.export(copy.deepcopy(model), (torch.ones(2),), strict=strict)
-    for made in (program, reference.decompose(program)):
-        unflattened = torch.export.unflatten(copy.deepcopy(made))
-        eager = copy.deepcopy(model)
-        for _ in range(2):
-            assert torch.equal(unflattened(torch.ones(2)), eager(torch.ones(2)))
-        assert getattr(unflattened, "0").count.item() == 2
 
 
 def test_a_derived_size_and_a_symbolic_number():
