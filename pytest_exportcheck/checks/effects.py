@@ -98,7 +98,7 @@ def _forgotten(evidence: Evidence) -> Iterator[Finding]:
 
 def _has_readable_state(evidence: Evidence) -> bool:
     """Return True if the state after a call can be read: a package of a runtime shows only what it returns."""
-    return "state" in evidence.contract
+    return evidence.after.shows_state
 
 
 def _draws(program: ProgramRecord) -> bool:

@@ -37,6 +37,8 @@ class Record:
     where that is not known.
 
     ``samples`` are further calls at sampled sizes, if the program is compared with that of another engine.
+
+    ``shows_state``: the state after a call can be read; that of a package of a runtime cannot.
     """
 
     observations: tuple[Observation, ...]
@@ -51,6 +53,7 @@ class Record:
     refusals: tuple[Refusal, ...] = ()
     carries: bool | None = None
     samples: tuple[Observation, ...] | None = None
+    shows_state: bool = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

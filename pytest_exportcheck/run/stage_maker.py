@@ -24,6 +24,7 @@ from pytest_exportcheck.policy import contract_for, without_grad
 from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
 from pytest_exportcheck.run.judging import contract_stage
 from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
 from pytest_exportcheck.run.stage import StageResult, edited_flag, edited_global, edited_module, edited_program
 from pytest_exportcheck.run.stage_cache import StageCache
 
@@ -145,7 +146,7 @@ class StageMaker:
 
     def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
         """Describe the artifact of a stage; a part that the plugin fails to read is missing, and reported."""
-        record = Record(observations=())
+        record = Record(observations=(), shows_state=contract_stage(engine, mode) not in (COMPILED, RELOADED))
         if isinstance(run, torch.nn.Module):
             record = replace(record, state=self._at("the state of the module", lambda: state_of(run), None))
         if program is not None:
