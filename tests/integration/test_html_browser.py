@@ -76,10 +76,10 @@ def test_a_cell_leads_to_its_finding_and_back(opened):
     page = opened(small())
     page.locator("details.known").first.evaluate("each => each.open = false")
     page.get_by_role("link", name="known: tied, reference nonstrict-serdes").click()
-    assert page.locator("#case-tied\\:1 .body").is_visible()
-    assert page.evaluate("document.activeElement.closest('details').id") == "case-tied:1"
+    playwright.expect(page.locator("#case-tied\\:1 .body")).to_be_visible()
+    page.wait_for_function("(document.activeElement.closest('details') || {}).id === 'case-tied:1'")
     page.locator("#case-tied .back").click()
-    assert page.evaluate("location.hash") == "#row-1"
+    page.wait_for_function("location.hash === '#row-1'")
 
 
 def test_the_filters_hide_rows_columns_and_findings(opened):
@@ -87,14 +87,17 @@ def test_the_filters_hide_rows_columns_and_findings(opened):
     rows, articles, headings = ".matrix tbody th", "article.case h3", ".matrix .engine"
     assert seen(page, rows) == ["net case_a.py", "tied case_a.py"]
     page.get_by_role("searchbox", name="Case").fill("TIE")
+    playwright.expect(page.locator("output")).to_have_text("1 of 2 cases")
     assert (seen(page, rows), seen(page, articles)) == (["tied case_a.py"], ["tied case_a.py:3"])
-    assert page.locator("output").inner_text() == "1 of 2 cases"
     page.get_by_role("button", name="Reset").click()
+    playwright.expect(page.locator(rows)).to_have_count(2)
+    playwright.expect(page.locator(rows).first).to_be_visible()
     page.locator("select[name=status]").select_option("failed")
-    page.wait_for_function("document.querySelector('output').textContent === '1 of 2 cases'")
+    playwright.expect(page.locator(rows).last).to_be_hidden()
     assert seen(page, rows) == ["net case_a.py"]
     page.locator("select[name=status]").select_option("")
     page.locator("select[name=engine]").select_option("reference")
+    playwright.expect(page.locator(headings).first).to_be_hidden()
     assert seen(page, headings) == ["reference"]
     assert seen(page, ".matrix tbody td:has-text('F')") == []
     assert seen(page, articles) == ["tied case_a.py:3"]
@@ -105,6 +108,7 @@ def test_cases_that_differ_between_runs_can_be_selected(opened):
     failed = item("a", run=1, status="failed", findings=(VALUE,))
     page = opened(report(item("a", run=0), failed, item("b", run=0), item("b", run=1), runs=runs))
     page.get_by_role("checkbox", name="Differs between runs").check()
+    playwright.expect(page.locator(".matrix tbody th").last).to_be_hidden()
     assert seen(page, ".matrix tbody th") == ["a case_a.py"]
 
 
@@ -120,7 +124,7 @@ def test_all_that_can_be_done_can_be_done_with_the_keyboard(opened):
     assert {"A", "INPUT", "SELECT", "BUTTON", "SUMMARY"} <= set(visited)
     page.locator("#case-tied\\:1 > summary").focus()
     page.keyboard.press("Enter")
-    assert page.locator("#case-tied\\:1 .body").is_visible()
+    playwright.expect(page.locator("#case-tied\\:1 .body")).to_be_visible()
 
 
 def test_the_colours_follow_the_theme_and_can_be_read(opened):
@@ -168,11 +172,11 @@ def test_paper_shows_all_failing_findings(opened):
 
 def test_failing_findings_can_be_read_without_a_script(opened):
     page = opened(small(), java_script_enabled=False)
-    assert page.locator("#case-net\\:1 .body").is_visible()
-    assert page.get_by_text("3 of 4 elements differ").is_visible()
+    playwright.expect(page.locator("#case-net\\:1 .body")).to_be_visible()
+    playwright.expect(page.get_by_text("3 of 4 elements differ")).to_be_visible()
     assert not page.locator("form.filters").is_visible()
     page.locator("#case-tied\\:1 > summary").click()
-    assert page.locator("#case-tied\\:1 .body").is_visible()
+    playwright.expect(page.locator("#case-tied\\:1 .body")).to_be_visible()
 
 
 def test_a_hostile_report_runs_nothing(opened):
