@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class RuntimeHost:
         self._timeout, self._threads = timeout, threads
         self._process: RuntimeProcess | None = None
         self._folder: Path | None = None
+        self._remove: Callable[[], Any] | None = None  # at exit at the latest
 
     def process(self) -> RuntimeProcess:
         """Return the process of the case; it starts when it is first asked for something."""
@@ -43,16 +45,17 @@ class RuntimeHost:
         """Make an empty folder for a package."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="exportcheck-"))
+            self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
 
     def close(self) -> None:
         """End the process, and remove the packages: the case has ended."""
-        process, folder = self._process, self._folder
-        self._process = self._folder = None
+        process, remove = self._process, self._remove
+        self._process = self._folder = self._remove = None
         if process is not None:
             process.close()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        if remove is not None:
+            remove()
 
 
 def with_runtimes(engines: Mapping[str, Engine], runtimes: Iterable[Runtime], host: RuntimeHost) -> dict[str, Engine]:

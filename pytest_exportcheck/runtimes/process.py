@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class RuntimeProcess:
     def __init__(self, *, timeout: float, threads: int) -> None:
         self._timeout, self._threads = timeout, threads
         self._folder = shared_folder()
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at exit at the latest
         self._inputs, self._outputs = SharedFile(self._folder / INPUTS), SharedFile(self._folder / OUTPUTS)
         self._child: _Child | None = None
 
@@ -96,7 +98,7 @@ class RuntimeProcess:
     def close(self) -> None:
         """End the process and remove the files."""
         self._kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove()
 
     # --- the process ------------------------------------------------------------------------
 
