@@ -112,6 +112,7 @@ def main(requests: int, answers: int, folder: str, threads: int) -> None:
     os.dup2(log, 2)
     import torch
 
+    os.ftruncate(log, 0)  # of warnings of torch's import
     torch.set_num_threads(threads)
     with os.fdopen(requests, "rb") as reading, os.fdopen(answers, "wb") as writing:
         send(writing, {"ready": torch.__version__})
