@@ -15,11 +15,12 @@ from pytest_exportcheck.harness.tensors import as_bytes, as_plain, is_strided, p
 from pytest_exportcheck.harness.tensors.writes import write_count
 
 
-def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
+def fingerprint(program: torch.export.ExportedProgram, *, writes: bool = True) -> dict[str, str]:
     """Return a digest of each part of a program: graph, metadata, graph modules, signature, state, constraints.
 
     The digest is valid only while the program is alive: metadata values that are not plain data are identified by
-    identity, tensors by identity, version counter and a checksum of their bytes.
+    identity, tensors by identity, version counter and a checksum of their bytes. Without ``writes`` the counter is left out:
+    a compiler that runs the program may write to its state and put it back.
     """
     nodes = list(nodes_of(program.graph_module))
     return {
@@ -27,7 +28,7 @@ def fingerprint(program: torch.export.ExportedProgram) -> dict[str, str]:
         "metadata": digest_of(_metadata_text(node) for node in nodes),
         "graph module": digest_of(_module_texts(program.graph_module)),
         "signature": digest_of([repr(program.graph_signature)]),
-        "state": digest_of(_state_text({**program.state_dict, **program.constants})),
+        "state": digest_of(_state_text({**program.state_dict, **program.constants}, writes)),
         "constraints": digest_of([repr(program.range_constraints), repr(program.call_spec)]),
     }
 
@@ -87,11 +88,12 @@ def facts_text(tensor: torch.Tensor) -> str:
     return f"{tensor.dtype}{shape}{tuple(tensor.stride()) if is_strided(tensor) else ''}"
 
 
-def _state_text(state: Mapping[str, Any]) -> Iterator[str]:
+def _state_text(state: Mapping[str, Any], writes: bool) -> Iterator[str]:
     for name, value in state.items():
         text = f"{name} {type(value).__name__} {id(value)}"
         if isinstance(value, torch.Tensor):
-            text += f" {facts_text(value)} {storage_key(value)} {write_count(value)} {checksum_of(value)}"
+            written = write_count(value) if writes else ""
+            text += f" {facts_text(value)} {storage_key(value)} {written} {checksum_of(value)}"
         yield text
 
 

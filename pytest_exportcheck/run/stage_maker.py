@@ -104,22 +104,23 @@ class StageMaker:
     def _edge(self, engine: Engine, mode: Mode, parent: StageResult) -> tuple[StageArtifact, list[Finding]]:
         edge = mode.last
         given = self.revived(engine, parent)
-        before = self._fingerprint(given.program)
+        writes = contract_stage(engine, mode) not in (COMPILED, RELOADED)
+        before = self._fingerprint(given.program, writes)
         try:
             with _normal_tensors():
                 artifact = call_foreign(engine.edges[edge], given)
         finally:
-            parts = edited(before, self._fingerprint(given.program))
+            parts = edited(before, self._fingerprint(given.program, writes))
             if parts:
                 parent.artifact = None  # spoiled: the next stage that needs it makes it again
         if edge in engine.edits_input:
             return artifact, []
         return artifact, [edited_program(part, edge) for part in parts]
 
-    def _fingerprint(self, program: Any) -> Mapping[str, str]:
+    def _fingerprint(self, program: Any, writes: bool) -> Mapping[str, str]:
         if not isinstance(program, ExportedProgram):
             return {}
-        return self._at(EDITS, lambda: fingerprint(program), {})
+        return self._at(EDITS, lambda: fingerprint(program, writes=writes), {})
 
     # --- records ----------------------------------------------------------------------------
 

@@ -79,6 +79,30 @@ class Lower(Saved):
         return lambda inputs: [each.bfloat16().float() for each in call(inputs)]
 
 
+class Restores(Saved):
+    """Its compiler runs the program, and puts its state back."""
+
+    name = "restores"
+
+    def compile(self, program, folder):
+        kept = {name: value.clone() for name, value in program.state_dict.items()}
+        for name, value in program.state_dict.items():
+            value.data.add_(1)
+            value.data.copy_(kept[name])
+        for value in program.buffers():
+            value.add_(1).sub_(1)
+        return super().compile(program, folder)
+
+
+class Edits(Saved):
+    name = "edits"
+
+    def compile(self, program, folder):
+        for value in program.buffers():
+            value.add_(1)
+        return super().compile(program, folder)
+
+
 class Stale(Saved):
     name = "stale"
 
@@ -178,6 +202,8 @@ class Model(torch.nn.Module):
 FOUND = {
     "saved": ("passed", ""),
     "prints": ("passed", ""),
+    "restores": ("passed", ""),
+    "edits": ("failed", "input program's state: edited"),
     "wrong_weight": ("failed", "outputs: output[0]: value"),
     "swapped": ("failed", "outputs: output[0]: value"),
     "dropped": ("failed", "the package of dropped returned 1 outputs, expected 2"),
