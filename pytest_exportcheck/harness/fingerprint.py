@@ -88,7 +88,7 @@ def facts_text(tensor: torch.Tensor) -> str:
     return f"{tensor.dtype}{shape}{tuple(tensor.stride()) if is_strided(tensor) else ''}"
 
 
-def _state_text(state: Mapping[str, Any], writes: bool) -> Iterator[str]:
+def _state_text(state: Mapping[str, Any], writes: bool = True) -> Iterator[str]:
     for name, value in state.items():
         text = f"{name} {type(value).__name__} {id(value)}"
         if isinstance(value, torch.Tensor):
