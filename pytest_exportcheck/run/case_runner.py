@@ -27,7 +27,7 @@ from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
 from pytest_exportcheck.run.runtime_calls import RuntimeCalls
-from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
+from pytest_exportcheck.run.runtime_edges import COMPILED, yields_package
 from pytest_exportcheck.run.runtime_facts import errors_of
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
@@ -284,7 +284,7 @@ class CaseRunner:
     ) -> list[Finding]:
         """Return the findings of a stage with the places where their differences start."""
         observed, evidence, artifact = self._observed, judgement.evidence, stage.artifact
-        shipped = contract_stage(engine, stage.mode) in (COMPILED, RELOADED)  # a package has no nodes
+        shipped = yields_package(engine, stage.mode.last)  # it has no nodes
         if artifact is None or shipped or not any(map(asks_for_origin, judgement.findings)):
             return list(judgement.findings)
         if parent is None:

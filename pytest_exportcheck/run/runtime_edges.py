@@ -23,6 +23,11 @@ from pytest_exportcheck.runtimes.protocol import Runtime
 COMPILED, RELOADED = "compiled", "reloaded"
 
 
+def yields_package(engine: Engine, edge: str) -> bool:
+    """Return True if an edge of an engine ends in a package, which can only be called."""
+    return engine.contract_of.get(edge) in (COMPILED, RELOADED)
+
+
 class RuntimeHost:
     """The owner of the child process of the case that runs, and of the folders of its packages.
 

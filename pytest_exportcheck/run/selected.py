@@ -10,14 +10,14 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, SelectionError
 from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, Mode, ModeTree, in_order
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
+from pytest_exportcheck.run.runtime_edges import yields_package
 from pytest_exportcheck.runtimes import bundled
 from pytest_exportcheck.runtimes.protocol import Runtime
 
 
 def tree_of(engine: Engine) -> ModeTree:
     """Return the modes that an engine can run."""
-    shipped = {edge for edge in engine.edges if engine.contract_of.get(edge) in (COMPILED, RELOADED)}
+    shipped = {edge for edge in engine.edges if yields_package(engine, edge)}
     return ModeTree.of(engine.captures, set(engine.edges) - shipped, shipped)
 
 

@@ -24,7 +24,7 @@ from pytest_exportcheck.policy import contract_for, without_grad
 from pytest_exportcheck.records import Finding, Gradients, NodeRun, Observation, ProgramRecord, Record, Refusal
 from pytest_exportcheck.run.judging import contract_stage
 from pytest_exportcheck.run.observed_case import ObservedCase
-from pytest_exportcheck.run.runtime_edges import COMPILED, RELOADED
+from pytest_exportcheck.run.runtime_edges import yields_package
 from pytest_exportcheck.run.stage import StageResult, edited_flag, edited_global, edited_module, edited_program
 from pytest_exportcheck.run.stage_cache import StageCache
 
@@ -104,7 +104,7 @@ class StageMaker:
     def _edge(self, engine: Engine, mode: Mode, parent: StageResult) -> tuple[StageArtifact, list[Finding]]:
         edge = mode.last
         given = self.revived(engine, parent)
-        writes = contract_stage(engine, mode) not in (COMPILED, RELOADED)
+        writes = not yields_package(engine, edge)
         before = self._fingerprint(given.program, writes)
         try:
             with _normal_tensors():
@@ -147,7 +147,7 @@ class StageMaker:
 
     def _described(self, engine: Engine, mode: Mode, run: Any, program: ExportedProgram | None) -> Record:
         """Describe the artifact of a stage; a part that the plugin fails to read is missing, and reported."""
-        record = Record(observations=(), shows_state=contract_stage(engine, mode) not in (COMPILED, RELOADED))
+        record = Record(observations=(), shows_state=not yields_package(engine, mode.last))
         if isinstance(run, torch.nn.Module):
             record = replace(record, state=self._at("the state of the module", lambda: state_of(run), None))
         if program is not None:

@@ -165,11 +165,11 @@ class RuntimeProcess:
         for pipe in (child.requests, child.answers):
             try:
                 pipe.close()
-            except BrokenPipeError:
+            except BrokenPipeError:  # what was not sent yet is for a process that has ended
                 pass
         try:
             os.killpg(child.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
+        except ProcessLookupError:  # it has ended by itself
             pass
         child.process.wait()
 
