@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +17,14 @@ from pytest_exportcheck.harness.tensors import facts_of, leaf_of, named_leaves, 
 from pytest_exportcheck.records import Leaf, ObjectValue, Record, StateEntry, StateRecord
 from pytest_exportcheck.records.file_difference import SavedProgram
 from pytest_exportcheck.reference.pt2 import schema
-from pytest_exportcheck.reference.pt2.archive import ArchiveReader
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, chosen_program, names_of, program_text, programs_of
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, read_foreign_spec
 from pytest_exportcheck.reference.pt2.json.codec import decode_program
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, Kind, decode_config, decode_extras
 from pytest_exportcheck.reference.pt2.payloads.example_inputs import read_example
+from pytest_exportcheck.reference.pt2.payloads.pickled_tables import pickled_payloads
 from pytest_exportcheck.reference.pt2.payloads.restore import restore
-from pytest_exportcheck.reference.pt2.program_file import PAYLOADS
 
-_PROGRAM = re.compile(r"models/([^/]+)\.json")
 #: Errors of a plain program whose parts do not have the form that they should have.
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
@@ -70,7 +68,8 @@ def read_program(archive: ArchiveReader, name: str = "") -> ProgramFile:
     SerializationError
         Where the program is damaged.
     """
-    chosen = _chosen(archive, name)
+    only = len(programs_of(archive)) == 1  # of two files, one may have several
+    chosen = chosen_program(archive, "" if only else name, "--program NAME")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = _read(archive, chosen)
@@ -78,26 +77,9 @@ def read_program(archive: ArchiveReader, name: str = "") -> ProgramFile:
     return replace(found, saved=replace(found.saved, notes=notes))
 
 
-def _chosen(archive: ArchiveReader, name: str) -> str:
-    """Return the name of the program to read; a file with one program has no choice."""
-    names = [match[1] for each in archive.names if (match := _PROGRAM.fullmatch(each))]
-    if not names:
-        raise ArchiveError(
-            f"{archive.label} is not an archive of a program: it has no record models/NAME.json. "
-            "Save the program with torch.export.save."
-        )
-    if len(names) == 1 or name in names:
-        return name if name in names else names[0]
-    listed = ", ".join(names)
-    if name:
-        raise ArchiveError(f"{archive.label} has no program {name!r}. Its programs: {listed}.")
-    raise ArchiveError(f"{archive.label} has {len(names)} programs: {listed}. Choose one of them: --program NAME.")
-
-
 def _read(archive: ArchiveReader, name: str) -> ProgramFile:
-    record = f"models/{name}.json"
-    where = f"{archive.label}: {record}"
-    structures, _ = decode_program(archive.read(record), where=where)
+    where = f"{archive.label}: {programs_of(archive)[name]}"
+    structures, _ = decode_program(program_text(archive, name), where=where)
     payloads = _Payloads.of(archive, name)
     examples, notes = _examples(archive, name)
     try:
@@ -151,8 +133,12 @@ class _Payloads:
 
     @staticmethod
     def of(archive: ArchiveReader, model: str) -> _Payloads:
+        old = pickled_payloads(archive, model, trust=False)
+        if old is not None:
+            return _Payloads(weights=old.weights, constants=old.constants, devices={})
         configs = {kind: _config(archive, kind, model) for kind in (WEIGHTS, CONSTANTS)}
-        extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
+        record = names_of(model).payloads
+        extras = decode_extras(archive.read(record), f"{archive.label}: {record}") if record in archive else None
         restored = restore(archive, _on_cpu(configs[WEIGHTS]), _on_cpu(configs[CONSTANTS]), extras)
         for name, value in (*restored.weights.items(), *restored.constants.items()):
             _refuse_repeated(f"{archive.label}: {name}", value)
@@ -252,7 +238,7 @@ def _is_dense(value: torch.Tensor) -> bool:
 def _examples(archive: ArchiveReader, name: str) -> tuple[tuple[Leaf, ...] | None, tuple[str, ...]]:
     """Return the leaves of the example inputs; where they cannot be read without code, a note that says so."""
     try:
-        found = read_example(archive, f"data/sample_inputs/{name}.pt")
+        found = read_example(archive, names_of(name))
     except SerializationError as error:
         return None, (f"the example inputs are not compared: {error}",)
     if found is None:

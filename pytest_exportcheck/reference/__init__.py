@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from pytest_exportcheck.reference.exporter.export import export
     from pytest_exportcheck.reference.pt2.plain.extensions import register_extension
-    from pytest_exportcheck.reference.pt2.program_file import load, save
+    from pytest_exportcheck.reference.pt2.program_file import load, load_programs, save, save_programs
 
 __all__ = [
     "ConstraintViolation",
@@ -40,8 +40,10 @@ __all__ = [
     "deserialize",
     "export",
     "load",
+    "load_programs",
     "register_extension",
     "save",
+    "save_programs",
     "serialize",
 ]
 
@@ -60,7 +62,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "exporter.decompose": ("decompose",),
         "artifact": ("SerializedArtifact", "canonicalize", "deserialize", "serialize"),
         "pt2.plain.extensions": ("register_extension",),
-        "pt2.program_file": ("load", "save"),
+        "pt2.program_file": ("load", "load_programs", "save", "save_programs"),
     }
 )
 

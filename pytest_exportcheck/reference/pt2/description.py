@@ -5,7 +5,6 @@ run. Without torch.
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from pytest_exportcheck.errors import ArchiveError
-from pytest_exportcheck.reference.pt2.archive import ArchiveReader
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, program_text, programs_of
+from pytest_exportcheck.reference.pt2.archive.programs import OLD_CONSTANTS, OLD_STATE
 from pytest_exportcheck.reference.pt2.json.codec import decode_program
 from pytest_exportcheck.reference.pt2.json.fast import write_tagged
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS
@@ -34,7 +34,6 @@ from pytest_exportcheck.reference.pt2.schema import (
     UserOutputSpec,
 )
 
-_PROGRAM = re.compile(r"models/[^/]+\.json")
 _MOST_TARGETS = 10
 
 
@@ -55,20 +54,15 @@ def described(path: Path) -> list[str]:
         raise ArchiveError(
             f"{path} cannot be read: {error.strerror or error}. Name a .pt2 file that can be read."
         ) from None
-    programs = [name for name in archive.names if _PROGRAM.fullmatch(name)]
-    if not programs:
-        raise ArchiveError(
-            f"{path} is not an archive of a program: it has no record models/NAME.json. "
-            "Save the program with torch.export.save."
-        )
-    return [*(line for name in programs for line in _program(archive, name)), *_payloads(archive)]
+    return [*(line for name in programs_of(archive) for line in _program(archive, name)), *_payloads(archive)]
 
 
 def _program(archive: ArchiveReader, name: str) -> Iterator[str]:
-    where = f"{archive.label}: {archive.root}/{name}"
+    record = programs_of(archive)[name]
+    where = f"{archive.label}: {archive.root}/{record}" if archive.root else f"{archive.label}: {record}"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        program, _ = decode_program(archive.read(name), where=where)
+        program, _ = decode_program(program_text(archive, name), where=where)
     version, signature = program.schema_version, program.graph_module.signature
     yield where
     yield from (f"  warning: {each.message}" for each in caught)
@@ -112,6 +106,6 @@ def _argument(argument: Argument) -> str:
 
 
 def _payloads(archive: ArchiveReader) -> Iterator[str]:
-    folders = (WEIGHTS.folder, CONSTANTS.folder)
+    folders = (OLD_STATE, OLD_CONSTANTS) if archive.is_old else (WEIGHTS.folder, CONSTANTS.folder)
     raw = [name for name in archive.names if name.startswith(folders) and not name.endswith(".json")]
     yield f"  payloads: {len(raw)}, {sum(archive.checksum(name)[0] for name in raw)} bytes"

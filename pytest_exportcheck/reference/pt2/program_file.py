@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,22 +14,29 @@ from pytest_exportcheck.errors import ArchiveError, SchemaWarning
 from pytest_exportcheck.reference._torch.objects import is_opaque
 from pytest_exportcheck.reference._torch.values import newest_opset_version, pytree
 from pytest_exportcheck.reference.pt2 import schema
-from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra_records, write_archive
+from pytest_exportcheck.reference.pt2.archive import (
+    MODEL,
+    ArchiveReader,
+    Place,
+    chosen_program,
+    extra_records,
+    names_of,
+    program_text,
+    programs_of,
+    write_archive,
+)
+from pytest_exportcheck.reference.pt2.archive.records import flaw
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
 from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
 from pytest_exportcheck.reference.pt2.payloads.config import CONSTANTS, WEIGHTS, decode_config, decode_extras, encode
 from pytest_exportcheck.reference.pt2.payloads.example_inputs import example_records, read_example
+from pytest_exportcheck.reference.pt2.payloads.pickled_tables import pickled_payloads
 from pytest_exportcheck.reference.pt2.payloads.restore import RestoredPayloads, restore
 from pytest_exportcheck.reference.pt2.payloads.store import store
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
 from pytest_exportcheck.reference.pt2.warn import warn_caller
-
-MODEL = "model"
-PROGRAM = f"models/{MODEL}.json"
-EXAMPLE = f"data/sample_inputs/{MODEL}.pt"
-PAYLOADS = "exportcheck/payloads.json"
 
 
 def save(
@@ -65,22 +73,54 @@ def save(
     OSError
         When the file cannot be written.
     """
-    if not isinstance(program, ExportedProgram):
-        raise TypeError(
-            f"The 'ep' parameter must be an instance of 'ExportedProgram', got {type(program).__name__!r} instead. "
-            "Export the module first."
-        )
-    stored = store(program.state_dict, {**program.constants, **_given_objects(program)})
-    records: dict[str, Any] = {
-        PROGRAM: program_json(program, opset_version),
+    save_programs({MODEL: program}, file, extra_files=extra_files, opset_version=opset_version)
+
+
+def save_programs(
+    programs: Mapping[str, ExportedProgram],
+    file: Place,
+    *,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    opset_version: Mapping[str, int] | None = None,
+) -> None:
+    """Write several programs to one file, by their names in it, such as ``prefill`` and ``decode``.
+
+    Tensors that two programs share are written for each, as torch does. Parameters and errors are those of ``save``.
+
+    Raises
+    ------
+    ValueError
+        For no program, and for a name that cannot be that of a record.
+    """
+    if not programs:
+        raise ValueError("there is no program to save. Give one at least.")
+    records: dict[str, Any] = {}
+    numbers: Counter[str] = Counter()
+    for name, program in programs.items():
+        if not isinstance(program, ExportedProgram):
+            raise TypeError(
+                f"The 'ep' parameter must be an instance of 'ExportedProgram', got {type(program).__name__!r} instead. "
+                "Export the module first."
+            )
+        if not name or "/" in name or flaw(name):
+            raise ValueError(f"{name!r} cannot be the name of a program in a file. Use letters, digits and '_'.")
+        records.update(_records(name, program, opset_version, numbers))
+    write_archive(file, {**records, **extra_records(dict(extra_files or {}))})
+
+
+def _records(
+    name: str, program: ExportedProgram, opset_version: Mapping[str, int] | None, numbers: Counter[str]
+) -> dict[str, Any]:
+    names = names_of(name)
+    stored = store(program.state_dict, {**program.constants, **_given_objects(program)}, numbers)
+    return {
+        names.program: program_json(program, opset_version),
         **stored.records,
-        WEIGHTS.config_record(MODEL): encode(stored.weights),
-        CONSTANTS.config_record(MODEL): encode(stored.constants),
-        PAYLOADS: encode(stored.extras),
-        **example_records(program.example_inputs, EXAMPLE),
-        **extra_records(dict(extra_files or {})),
+        WEIGHTS.config_record(name): encode(stored.weights),
+        CONSTANTS.config_record(name): encode(stored.constants),
+        names.payloads: encode(stored.extras),
+        **example_records(program.example_inputs, names),
     }
-    write_archive(file, records)
 
 
 def load(
@@ -89,8 +129,9 @@ def load(
     extra_files: dict[str, Any] | None = None,
     expected_opset_version: Mapping[str, int] | None = None,
     trust: bool = False,
+    program: str = "",
 ) -> ExportedProgram:
-    """Read a program that either writer wrote. No code from the file is run without ``trust``.
+    """Read a program that torch 2.5 or later, or :func:`save` wrote. No code from the file is run without ``trust``.
 
     Parameters
     ----------
@@ -102,11 +143,13 @@ def load(
         Operator namespace -> the newest known version. A program with a newer one is read with a warning.
     trust
         Whether the pickles of the file may be read, which may run code from the file.
+    program
+        The name of the program, where the file has several.
 
     Raises
     ------
     ArchiveError
-        For a file that is not an archive of a program, or is damaged.
+        For a file that is not an archive of a program, is damaged, or has several programs or none of the name.
     PayloadError
         For tensors that this machine cannot have, and for pickles without ``trust``.
     SchemaError
@@ -115,23 +158,33 @@ def load(
         For an operator or a class that does not exist here.
     """
     archive = ArchiveReader(file)
-    if PROGRAM not in archive:
-        raise ArchiveError(f"{archive.label} has no record {PROGRAM}. Is it a package of several models?")
-    where = f"{archive.label}: {PROGRAM}"
-    text = read_text(archive.read(PROGRAM), where, expected_opset_version)
-    payloads = _payloads(archive, trust)
+    name = program or (MODEL if MODEL in programs_of(archive) else "")
+    loaded = _load(archive, chosen_program(archive, name, "load(file, program=NAME)"), expected_opset_version, trust)
+    if extra_files:
+        found = archive.extra_files()
+        extra_files.update({each: _text(found[each], each, archive) for each in extra_files if each in found})
+        extra_files.update(dict.fromkeys(extra_files.keys() - found.keys(), ""))
+    return loaded
+
+
+def load_programs(file: Place, *, trust: bool = False) -> dict[str, ExportedProgram]:
+    """Return the programs of a file by their names, each as :func:`load` reads it."""
+    archive = ArchiveReader(file)
+    return {name: _load(archive, name, None, trust) for name in programs_of(archive)}
+
+
+def _load(archive: ArchiveReader, name: str, opsets: Mapping[str, int] | None, trust: bool) -> ExportedProgram:
+    where = f"{archive.label}: {programs_of(archive)[name]}"
+    text = read_text(program_text(archive, name), where, opsets)
+    payloads = pickled_payloads(archive, name, trust) or _payloads(archive, name, trust)
     program = program_of(
         text,
         state=payloads.weights,
         constants=payloads.constants,
-        example_inputs=read_example(archive, EXAMPLE, trust=trust),
+        example_inputs=read_example(archive, names_of(name), trust=trust),
     )
-    if extra_files:
-        found = archive.extra_files()
-        extra_files.update({name: _text(found[name], name, archive) for name in extra_files if name in found})
-        extra_files.update(dict.fromkeys(extra_files.keys() - found.keys(), ""))
-    for name in _given_objects(program):
-        program.constants.pop(name, None)
+    for each in _given_objects(program):
+        program.constants.pop(each, None)
     return program
 
 
@@ -153,14 +206,15 @@ def _text(data: bytes, name: str, archive: ArchiveReader) -> str:
         ) from None
 
 
-def _payloads(archive: ArchiveReader, trust: bool) -> RestoredPayloads:
+def _payloads(archive: ArchiveReader, name: str, trust: bool) -> RestoredPayloads:
     weights, constants = (
-        decode_config(archive.read(name), f"{archive.label}: {name}")
-        if name in archive
+        decode_config(archive.read(record), f"{archive.label}: {record}")
+        if record in archive
         else schema.PayloadConfig(config={})
-        for name in (WEIGHTS.config_record(MODEL), CONSTANTS.config_record(MODEL))
+        for record in (WEIGHTS.config_record(name), CONSTANTS.config_record(name))
     )
-    extras = decode_extras(archive.read(PAYLOADS), f"{archive.label}: {PAYLOADS}") if PAYLOADS in archive else None
+    record = names_of(name).payloads
+    extras = decode_extras(archive.read(record), f"{archive.label}: {record}") if record in archive else None
     return restore(archive, weights, constants, extras, trust=trust)
 
 

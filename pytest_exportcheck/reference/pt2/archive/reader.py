@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,11 +26,12 @@ from pytest_exportcheck.reference.pt2.archive.records import (
 )
 from pytest_exportcheck.reference.pt2.archive.zip_format import ALIGNMENT, Entry, damaged, read_directory
 
+_OLD_VERSION, _OLD_EXTRA = "version", "extra_files/"
 _AGAIN = "Save the program again with torch.export.save."
 
 
 class ArchiveReader:
-    """The records of an archive. A file on disk is mapped, not read: only the requested records are loaded into memory,
+    """The records of an archive, in ``is_old`` ones of torch 2.7 or older, which have no root. A file on disk is mapped, not read: only the requested records are loaded into memory,
     and writing to the result of ``memory`` changes no file. The mapping lives as long as anything made of it. Replacing
     the file in that time, as ``write_archive`` does, is safe; truncating it in place is not.
 
@@ -46,7 +47,12 @@ class ArchiveReader:
     def __init__(self, source: Place) -> None:
         self.label = label_of(source)
         self._memory = _mapped(Path(source)) if isinstance(source, (str, os.PathLike)) else _read(source)
-        self.root, self._entries = _under_one_root(read_directory(self._memory, self.label), self.label)
+        entries = read_directory(self._memory, self.label)
+        self.is_old = any(entry.name == _OLD_VERSION for entry in entries)
+        if self.is_old:
+            self.root, self._entries = "", _named(((entry.name, entry) for entry in entries), self.label)
+            return
+        self.root, self._entries = _under_one_root(entries, self.label)
         for name, expected in FRAME.items():
             found = self.read(name) if name in self._entries else None
             if name != ZIP_VERSION and found != expected and not (name == BYTE_ORDER and found is None):
@@ -120,7 +126,8 @@ class ArchiveReader:
 
     def extra_files(self) -> dict[str, bytes]:
         """Return the extra files by the names that they were saved under."""
-        return {name.removeprefix(EXTRA): self.read(name) for name in self._entries if name.startswith(EXTRA)}
+        folder = _OLD_EXTRA if self.is_old else EXTRA
+        return {name.removeprefix(folder): self.read(name) for name in self._entries if name.startswith(folder)}
 
 
 def _mapped(path: Path) -> memoryview:
@@ -158,20 +165,19 @@ def _aligned(size: int) -> memoryview:
 
 
 def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str, Entry]]:
-    """Return the root folder, and the entries by their names in it, without folder entries, which other tools add."""
-    found: dict[str, Entry] = {}
+    """Return the root folder, and the entries by their names in it,"""
     roots = {entry.name.partition("/")[0] for entry in entries}
-    if any(entry.name == "version" for entry in entries):
-        raise ArchiveError(
-            f"{label}: Serialized version of torch 2.7 or older does not match our current archive format: the file has a record "
-            "'version' outside of a root folder. Load it with torch.export.load, and save it again."
-        )
     if len(roots) != 1:
         raise ArchiveError(
             f"{label} is not a PT2 archive: its records are in {len(roots)} root folders, expected one. {_AGAIN}"
         )
-    for entry in entries:
-        _, _, name = entry.name.partition("/")
+    return roots.pop(), _named(((entry.name.partition("/")[2], entry) for entry in entries), label)
+
+
+def _named(entries: Iterable[tuple[str, Entry]], label: str) -> dict[str, Entry]:
+    """Return the entries by their names, without folders, which other tools add."""
+    found: dict[str, Entry] = {}
+    for name, entry in entries:
         if entry.name.endswith("/") and not entry.size:
             continue
         if reason := "it has no root folder" if not name else flaw(entry.name):
@@ -181,7 +187,7 @@ def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str
         if name in found:
             raise ArchiveError(f"{label} cannot be trusted: it has two records {entry.name!r}. {_AGAIN}")
         found[name] = entry
-    return roots.pop(), found
+    return found
 
 
 def _frame_refusal(name: str, expected: bytes, found: bytes | None) -> str:

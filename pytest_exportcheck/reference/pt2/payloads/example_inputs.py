@@ -11,24 +11,24 @@ import torch
 
 from pytest_exportcheck.errors import ArchiveError, PayloadError, SerializationWarning
 from pytest_exportcheck.reference._torch.values import pytree
-from pytest_exportcheck.reference.pt2.archive import ArchiveReader
+from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Names
+from pytest_exportcheck.reference.pt2.archive.programs import OLD_EXAMPLE
 from pytest_exportcheck.reference.pt2.payloads.pickles import dumped, loaded
 from pytest_exportcheck.reference.pt2.treespec import describe_spec, spec_of
 from pytest_exportcheck.reference.pt2.warn import warn_caller
 
-LEAVES, STRUCTURE = "exportcheck/example_leaves.pt", "exportcheck/example_structure.json"
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
+def example_records(inputs: Inputs | None, names: Names) -> dict[str, bytes]:
     """Return the records: torch's, and in addition those of the plugin where torch's reader would refuse torch's
     own.
     """
     if inputs is None:
-        return {record: b""}
+        return {names.example: b""}
     theirs = _saved(inputs)
     if theirs is not None and _is_safe(theirs):
-        return {record: theirs}
+        return {names.example: theirs}
     leaves, structure = pytree.tree_flatten(inputs)
     ours = _saved(list(leaves))
     if ours is None or not _is_safe(ours):
@@ -36,12 +36,12 @@ def example_records(inputs: Inputs | None, record: str) -> dict[str, bytes]:
         warn_caller(
             f"the example inputs are left out of the file: values of {kinds} can only be pickled.", SerializationWarning
         )
-        return {record: theirs or b""}
+        return {names.example: theirs or b""}
     described = msgspec.json.encode(describe_spec(structure))
-    return {record: theirs or b"", LEAVES: ours, STRUCTURE: described}
+    return {names.example: theirs or b"", names.leaves: ours, names.structure: described}
 
 
-def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) -> Inputs | None:
+def read_example(archive: ArchiveReader, names: Names, *, trust: bool = False) -> Inputs | None:
     """Return the example inputs; None where there are none. Inputs that only Python's unpickler can read need
     ``trust``, which allows the file to run code.
 
@@ -55,9 +55,10 @@ def read_example(archive: ArchiveReader, record: str, *, trust: bool = False) ->
         For a structure of a class that does not exist here.
     """
     where = archive.label
-    if LEAVES in archive and STRUCTURE in archive:
-        leaves = loaded(archive.read(LEAVES), f"{where}: {LEAVES}", trust)
-        return _checked(_unflattened(leaves, archive.read(STRUCTURE), f"{where}: {STRUCTURE}"), where)
+    if names.leaves in archive and names.structure in archive:
+        leaves = loaded(archive.read(names.leaves), f"{where}: {names.leaves}", trust)
+        return _checked(_unflattened(leaves, archive.read(names.structure), f"{where}: {names.structure}"), where)
+    record = OLD_EXAMPLE if archive.is_old else names.example
     data = archive.read(record) if record in archive else b""
     return _checked(loaded(data, f"{where}: {record}", trust), where) if data else None
 

@@ -40,19 +40,23 @@ class StoredPayloads:
     records: Mapping[str, Record]
 
 
-def store(weights: Mapping[str, object], constants: Mapping[str, object] | None = None) -> StoredPayloads:
+def store(
+    weights: Mapping[str, object],
+    constants: Mapping[str, object] | None = None,
+    numbers: Counter[str] | None = None,
+) -> StoredPayloads:
     """Plan how to write tensors and script objects; nothing is copied before the records are written.
 
     A storage is one record, whole, however many tensors view it. A second record of the same bytes is made only where
     torch's reader needs one: for a view of another dtype, and for a constant that shares with a weight. ``restore``
-    unites both into one storage with the extras.
+    unites both into one storage with the extras. ``numbers`` counts the records of the programs of one archive.
 
     Raises
     ------
     PayloadError
         For a value that cannot be a payload: a quantized, nested or opaque tensor, a subclass, another object.
     """
-    shelf = _Shelf()
+    shelf = _Shelf(numbers=Counter() if numbers is None else numbers)
     configs = [_stored(shelf, kind, values) for kind, values in ((WEIGHTS, weights), (CONSTANTS, constants or {}))]
     shared = tuple(tuple(refs) for refs in shelf.refs.values() if len(refs) > 1)
     extras = PayloadExtras(shared, shelf.copies, shelf.absent, tuple(shelf.lazy), tuple(shelf.sparse))
@@ -65,13 +69,13 @@ class _Shelf:
     identity stays theirs.
     """
 
+    numbers: Counter[str]
     records: dict[str, Record] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
     absent: dict[str, AbsentStorage] = field(default_factory=dict)
     lazy: list[LazyTensor] = field(default_factory=list)
     sparse: list[SparseTensor] = field(default_factory=list)
     refs: dict[int, list[Ref]] = field(default_factory=dict)
-    _numbers: Counter[str] = field(default_factory=Counter)
     _held: list[object] = field(default_factory=list)
     _first: dict[object, str] = field(default_factory=dict)
     _torch: dict[tuple[object, Kind, torch.dtype], str] = field(default_factory=dict)
@@ -101,8 +105,8 @@ class _Shelf:
 
     def add(self, folder: str, prefix: str, record: Record) -> str:
         """Return a new record under the next free name."""
-        number = self._numbers[folder + prefix]
-        self._numbers[folder + prefix] += 1
+        number = self.numbers[folder + prefix]
+        self.numbers[folder + prefix] += 1
         name = f"{folder}{prefix}{number}"
         self.records[name] = record
         return name

@@ -15,8 +15,7 @@ import torch
 
 from pytest_exportcheck import reference
 from pytest_exportcheck.errors import ArchiveError, ExpressionError, PayloadError, SchemaError, UnsupportedError
-from pytest_exportcheck.reference.pt2.archive import ArchiveReader, write_archive
-from pytest_exportcheck.reference.pt2.payloads.example_inputs import LEAVES, STRUCTURE
+from pytest_exportcheck.reference.pt2.archive import MODEL, ArchiveReader, names_of, write_archive
 from pytest_exportcheck.reference.pt2.payloads.pickles import loaded
 from pytest_exportcheck.reference.pt2.program.from_plain import build_program
 from pytest_exportcheck.reference.pt2.program.to_plain import plain_program
@@ -170,7 +169,9 @@ def test_a_structure_of_example_inputs_goes_with_its_leaves(structure, message):
     leaves = io.BytesIO()
     torch.save([1, 2], leaves)
     with pytest.raises(ArchiveError, match=message):
-        reference.load(with_records(**{LEAVES: leaves.getvalue(), STRUCTURE: structure}))
+        reference.load(
+            with_records(**{names_of(MODEL).leaves: leaves.getvalue(), names_of(MODEL).structure: structure})
+        )
 
 
 def test_metadata_of_the_program_is_json():

@@ -286,7 +286,7 @@ def test_a_module_is_not_a_program():
     )
 
 
-def test_a_file_of_an_older_torch_is_refused_by_its_version():
+def test_a_file_that_is_half_of_an_older_torch_is_refused():
     file = io.BytesIO()
     torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.ones(1),)), file)
     with zipfile.ZipFile(file, "a") as archive:
@@ -295,8 +295,8 @@ def test_a_file_of_an_older_torch_is_refused_by_its_version():
     with pytest.raises(ArchiveError) as caught:
         reference.load(file)
     assert str(caught.value) == (
-        "the BytesIO: Serialized version of torch 2.7 or older does not match our current archive format: the file has a record "
-        "'version' outside of a root folder. Load it with torch.export.load, and save it again."
+        "the BytesIO is not an archive of a program: it has a record 'version' outside of a root folder, as files of torch 2.7 and "
+        "older, but no record 'serialized_exported_program.json'. Save the program with torch.export.save."
     )
 
 
