@@ -111,6 +111,10 @@ def with_message(error: _Error, message: str) -> _Error:
     return error.with_traceback(None)
 
 
+#: The option that limits the time of a runtime, as messages name it.
+TIME_OPTION = "--exportcheck-runtime-timeout"
+
+
 class RuntimeFailure(ExportcheckError):
     """A package that could not be loaded or called."""
 
@@ -130,10 +134,19 @@ class RuntimeCrashed(RuntimeFailure):
 
 
 class RuntimeHung(RuntimeFailure):
-    """A package that gave no answer in time."""
+    """A package that gave no answer in time; ``limit`` names the option that sets the time."""
 
-    def __init__(self, runtime: str, doing: str, seconds: float, said: str) -> None:
-        super().__init__(f"{runtime} did not end the {doing} of its package within {seconds:g} s." + _printed(said))
+    def __init__(self, runtime: str, doing: str, seconds: float, said: str, limit: str = TIME_OPTION) -> None:
+        super().__init__(
+            f"{runtime} did not end the {doing} of its package within {seconds:g} s ({limit})." + _printed(said)
+        )
+
+
+class CompilerFailed(RuntimeFailure):
+    """A C++ compiler that ended with an error. ``at_fault`` says whether it compiles an empty program."""
+
+    def __init__(self, runtime: str, command: str, at_fault: str, said: str) -> None:
+        super().__init__(f"{runtime}: the C++ compiler {command} failed; {at_fault}." + _printed(said))
 
 
 def _printed(said: str) -> str:

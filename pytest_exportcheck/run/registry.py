@@ -25,12 +25,10 @@ from pytest_exportcheck.run.runner import COMPARISON, Runner
 from pytest_exportcheck.run.runtime_edges import RuntimeHost, with_runtimes
 from pytest_exportcheck.run.selected import check_required, runtimes_of, shipped_modes, tree_of
 from pytest_exportcheck.run.settings import Progress
+from pytest_exportcheck.runtimes.package_cache import PackageCache
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
 #: up, and sizes that a program accepts or refuses against the declaration.
-#: Seconds after which the load or a call of a package counts as hanging.
-RUNTIME_TIMEOUT = 120.0
-
 OTHER_CHECKS = ("stage", "case", "sizes")
 
 
@@ -150,8 +148,9 @@ class Registry:
         )
 
 
-def registry_of(options: Options, hooks: Hooks) -> Registry:
-    """Resolve engines and modes. A hook that raises is reported and its contribution is dropped.
+def registry_of(options: Options, hooks: Hooks, cache: PackageCache | None = None) -> Registry:
+    """Resolve engines and modes. A hook that raises is reported and its contribution is dropped. ``cache`` has the packages
+    of earlier runs.
 
     Raises
     ------
@@ -164,7 +163,8 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
     problems = [*engine_problems, *edge_problems, *runtime_problems, *check_problems]
     try:
-        host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
+        threads = options.threads or torch.get_num_threads()
+        host = RuntimeHost(timeout=options.runtime_timeout, threads=threads, cache=cache or PackageCache())
         engines_made = all_engines(added_engines, _edges(edge_maps))
         every = with_runtimes(engines_made, runtimes_of(added_runtimes), host)
         engines = select_engines(every, options.engines)

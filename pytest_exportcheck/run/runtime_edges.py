@@ -15,9 +15,12 @@ from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
 from pytest_exportcheck.engines.protocol import Edge, Engine, StageArtifact
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes import reloads
+from pytest_exportcheck.runtimes.compilation import Compiler
 from pytest_exportcheck.runtimes.package import Package, compiled
+from pytest_exportcheck.runtimes.package_cache import PackageCache
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Runtime
+from pytest_exportcheck.runtimes.tried import untried
 
 #: The contract of an edge that ends in a runtime.
 COMPILED, RELOADED = "compiled", "reloaded"
@@ -31,11 +34,13 @@ def yields_package(engine: Engine, edge: str) -> bool:
 class RuntimeHost:
     """The owner of the child process of the case that runs, and of the folders of its packages.
 
-    ``timeout`` is in seconds, for one load or call.
+    ``timeout`` is in seconds, for one load or call; ``cache`` has the packages of earlier runs.
     """
 
-    def __init__(self, *, timeout: float, threads: int) -> None:
+    def __init__(self, *, timeout: float, threads: int, cache: PackageCache) -> None:
         self._timeout, self._threads = timeout, threads
+        self.compiler = Compiler(cache=cache, timeout=timeout)
+        self.notices = cache.notices
         self._process: RuntimeProcess | None = None
         self._folder: Path | None = None
         self._remove: Callable[[], Any] | None = None  # at exit at the latest
@@ -80,7 +85,9 @@ def _edge(runtime: Runtime, host: RuntimeHost) -> Edge:
         missing = [name for name in runtime.needs if not _is_installed(name)]
         if missing:
             raise Unsupported(_missing(runtime, missing))
-        return compiled(runtime, program_of(given), host.folder(runtime.name), host.process)
+        for line in untried(runtime):
+            host.notices.add(line)
+        return compiled(runtime, program_of(given), host.folder(runtime.name), host.process, host.compiler)
 
     return wrapped_edge(edge, f"runtime {runtime.name!r}")
 

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_exportcheck.harness._torch import OpOverload, registered_at
 
 #: Namespaces of the operators that torch brings.
-_OF_TORCH = frozenset(
+OF_TORCH = frozenset(
     {"aten", "prim", "prims", "quantized", "higher_order", "inductor", "_c10d_functional", "debugprims"}
 )
 
@@ -22,7 +22,7 @@ def dependencies_of(program: Any) -> list[str]:
 def _operators(module: Any) -> Iterator[str]:
     for each in module.modules():
         for node in getattr(getattr(each, "graph", None), "nodes", ()):
-            if isinstance(node.target, OpOverload) and node.target.namespace not in _OF_TORCH:
+            if isinstance(node.target, OpOverload) and node.target.namespace not in OF_TORCH:
                 operator: Any = node.target
                 name = operator.name().partition(".")[0]
                 yield f"operator {name}{_in(registered_at(name))}"

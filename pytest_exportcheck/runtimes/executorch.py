@@ -21,6 +21,9 @@ class ExecuTorch:
     needs = ("executorch",)
     extra = "executorch"
 
+    def options(self) -> Mapping[str, str]:
+        return {}
+
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
         from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass

@@ -20,6 +20,9 @@ class Onnx:
     needs = ("onnx", "onnxscript", "onnxruntime")
     extra = "onnx"
 
+    def options(self) -> Mapping[str, str]:
+        return {}
+
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         import torch
 

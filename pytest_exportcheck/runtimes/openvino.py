@@ -20,6 +20,9 @@ class OpenVino:
     needs = ("openvino",)
     extra = "openvino"
 
+    def options(self) -> Mapping[str, str]:
+        return {}
+
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         import openvino
         import openvino.frontend

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from pytest_exportcheck.errors import RuntimeFailure, Unsupported, with_message
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import same_bits
+from pytest_exportcheck.runtimes.compilation import Compiler
 from pytest_exportcheck.runtimes.dependencies import dependencies_of
 from pytest_exportcheck.runtimes.interface import Interface, interface_of
 from pytest_exportcheck.runtimes.process import RuntimeProcess
@@ -98,8 +98,10 @@ def _own(leaf: Any, place: Any) -> Any:
     return leaf
 
 
-def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[], RuntimeProcess]) -> Package:
-    """Compile a program into an empty folder.
+def compiled(
+    runtime: Runtime, program: Any, folder: Path, process: Callable[[], RuntimeProcess], compiler: Compiler
+) -> Package:
+    """Compile a program into an empty folder, or take the package of an earlier run.
 
     Raises
     ------
@@ -111,18 +113,19 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
         for number, place in enumerate(places):
             if place.kind == "other":
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
-    interface.write(folder)
-    started = time.perf_counter()
-    facts = runtime.compile(program, folder)
-    seconds = round(time.perf_counter() - started, 1)
     name = _name_of(runtime)
-    try:
-        process().load(runtime, folder, name)
-    except RuntimeFailure as error:
-        raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
+
+    def load() -> None:
+        interface.write(folder)
+        try:
+            process().load(runtime, folder, name)
+        except RuntimeFailure as error:
+            raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
+
+    facts = compiler.package(runtime, program, folder, load)
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
-    facts = {"package bytes": size, "compile seconds": seconds, **facts, **dict(_versions(runtime))}
+    facts = {"package bytes": size, **facts, **dict(_versions(runtime))}
     return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
 
 

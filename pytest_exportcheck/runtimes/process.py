@@ -26,6 +26,9 @@ _PROGRAM = (
     "from pytest_exportcheck.runtimes.child import main; main({requests}, {answers}, {folder!r}, {threads})"
 )
 
+#: Seconds that the start of the process may take at least: it imports torch.
+_START = 60.0
+
 #: Lines of what a runtime printed that a message repeats.
 _LAST_LINES = 8
 
@@ -111,10 +114,11 @@ class RuntimeProcess:
 
     def _exchange(self, child: _Child, request: Mapping[str, Any] | None, runtime: str) -> dict[str, Any]:
         what = str(request["do"]) if request else "start"
+        seconds = self._timeout if request else max(self._timeout, _START)
         try:
             if request:
                 send(child.requests, request)
-            ready, _, _ = select.select([child.answers], [], [], self._timeout)
+            ready, _, _ = select.select([child.answers], [], [], seconds)
             answer = receive(child.answers) if ready else None
         except OSError:
             ready, answer = [child.answers], None
@@ -123,7 +127,7 @@ class RuntimeProcess:
         said = self._last_words()
         if not ready:
             self._kill()
-            raise RuntimeHung(runtime, what, self._timeout, said)
+            raise RuntimeHung(runtime, what, seconds, said)
         status = child.process.wait()
         self._kill()
         raise RuntimeCrashed(runtime, what, _ended(status), said)

@@ -35,6 +35,7 @@ from pytest_exportcheck.session.items import (
     items_on,
 )
 from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.packages import package_cache
 from pytest_exportcheck.session.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
@@ -78,7 +79,7 @@ class CollectionPlugin:
     def pytest_sessionstart(self) -> None:
         """Resolve engines and modes once; a wrong name ends the session before anything is collected."""
         try:
-            registry = registry_of(self._options, self._hooks)
+            registry = registry_of(self._options, self._hooks, package_cache(self._config, self._options))
             expectations = ExpectationStore(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None

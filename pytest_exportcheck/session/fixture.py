@@ -24,6 +24,7 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import registry_of
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.session.bundles import BundleWriter, with_identity
+from pytest_exportcheck.session.packages import package_cache
 from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.reproduce import command, id_from_here
 
@@ -122,7 +123,7 @@ class Exportcheck:
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)
-        registry = registry_of(options, hooks)
+        registry = registry_of(options, hooks, package_cache(self._config, options))
         if registry.problems:
             raise ExportcheckError("\n".join(registry.problems))
         wrong = registry.wrong_names(case)
