@@ -93,7 +93,7 @@ class PackageCache:
     def clear(self) -> None:
         """Remove all packages."""
         try:
-            for file in self._named(_KEPT):
+            for file in self._named(_KEPT) if self.is_on else ():
                 file.unlink(missing_ok=True)
         except OSError as error:
             self._say(error)

@@ -148,7 +148,7 @@ def test_a_process_that_ends_or_hangs_is_named_and_replaced(tmp_path: Path) -> N
     assert said == [
         "echo ended its process at the call of its package (signal SIGABRT). It printed last:\nabout to abort",
         "echo ended its process at the call of its package (exit status 3).",
-        "echo did not end the call of its package within 0.5 s. It printed last:\nsleeping",
+        "echo did not end the call of its package within 0.5 s (--exportcheck-runtime-timeout). It printed last:\nsleeping",
     ]
     process.close()
     assert not folder.exists()
