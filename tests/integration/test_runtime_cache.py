@@ -27,6 +27,7 @@ class Kept:
         return {}
 
     def compile(self, program, folder):
+        time.sleep(0.2)
         with open("compiled.txt", "a") as file:
             file.write("compiled\\n")
         torch.export.save(program, folder / "program.pt2")
@@ -138,11 +139,11 @@ def test_the_next_run_takes_the_package_from_the_cache(here: None, run: Run, pyt
     for number in (1, 0):
         run("--exportcheck-json=report.json").assert_outcomes(passed=2)
         assert compilations(pytester) == number
-        facts = read_report(pytester.path / "report.json").items[-1].facts
+        (facts,) = (each.facts for each in read_report(pytester.path / "report.json").items if each.facts)
         assert facts["nodes"] == 7
         assert facts.get("taken from") == (None if number else "the cache")
         seconds.append(facts["compile seconds"])
-    assert seconds[0] == seconds[1]
+    assert seconds[0] == seconds[1] != 0
 
     model = pytester.path / "case_model.py"
     model.write_text(CASE.replace("2.0", "2.5"))

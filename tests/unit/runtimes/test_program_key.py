@@ -14,6 +14,8 @@ from torch.export import Dim
 
 from pytest_exportcheck.runtimes.program_key import Uncacheable, program_key
 
+BATCH = Dim("batch", max=8)
+
 
 class Model(torch.nn.Module):
     """A model with a parameter, buffers, a constant, a branch and a number; ``changes`` has what is not as usual."""
@@ -40,7 +42,7 @@ class Model(torch.nn.Module):
 
 def exported(
     *,
-    batch: Any = Dim("batch", max=8),
+    batch: Any = BATCH,
     example: Callable[[], torch.Tensor] = lambda: torch.ones(2, 3),
     by_name: bool = False,
     custom: str = "",
@@ -142,7 +144,7 @@ def with_metadata(value: object) -> torch.export.ExportedProgram:
 
 def with_constant(value: object) -> torch.export.ExportedProgram:
     program = exported()
-    program.constants["held"] = value  # type: ignore[assignment]
+    program.constants["held"] = value
     return program
 
 
