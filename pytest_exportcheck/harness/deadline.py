@@ -12,8 +12,8 @@ from types import FrameType
 
 @contextmanager
 def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
-    """Raise an error in the block if it takes longer. A timer of somebody else that ends earlier is left as it is, one that
-    ends later goes on afterwards. Without effect outside the main thread, and where the system has no such timers: there
+    """Raise an error in the block if it takes longer. Another timer that ends earlier is left as it is, one that ends
+    later goes on afterwards. Without effect outside the main thread, and where the system has no such timers: there
     pytest-timeout's method ``thread`` ends a run.
 
     Code that catches the error only delays it: it is raised again at the end of the block.

@@ -64,7 +64,7 @@ class Fuzzing:
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeCache:
-    """Where packages are kept: in ``folder``, or in pytest's cache if that is empty. ``size`` is in bytes."""
+    """The place where packages are kept: ``folder``, or pytest's cache if that is empty. ``size`` is in bytes."""
 
     folder: str = ""
     size: int = CACHE_SIZE * MEGABYTE

@@ -22,7 +22,7 @@ from pytest_exportcheck.runtimes.protocol import Fact
 #: Seconds after which an unfinished file belongs to a process that was killed.
 _ABANDONED = 3600.0
 
-#: Names of the files of this cache: a folder may have others, which are left alone.
+#: Names of the files of this cache: a folder may have others, which are kept.
 _KEPT, _UNFINISHED = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}"), re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 _OPTION = "--exportcheck-runtime-cache"
