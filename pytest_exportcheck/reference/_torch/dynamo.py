@@ -172,7 +172,7 @@ def _values_unknown() -> Iterator[None]:
 
 @contextmanager
 def _sparse_tensors_taken() -> Iterator[None]:
-    """Let Dynamo capture sparse tensors. Outside of an export with the flag above, Dynamo refuses them because its guards do not know them: the
+    """Make Dynamo capture sparse tensors. It refuses them without the flag of exports, because its guards do not cover them: the
     guards of a capture are not used (2.13).
     """
     with ExitStack() as stack:
