@@ -29,7 +29,8 @@ def compared(ours: ExportedProgram, theirs: ExportedProgram, run: Callable[[Expo
 
 def strict_alike(ours: ExportedProgram, theirs: ExportedProgram, leaves: Sequence[str] = ()) -> dict[str, str]:
     """What is otherwise in ours than in torch's strict capture, but for what torch has wrong there: it drops and reorders state, names
-    symbols and constants after its own places, and keeps the ranges of symbols that it renamed. ``leaves`` are the places of the inputs.
+    symbols and constants after its own places and keeps ``self_`` in names, and keeps the ranges of symbols that it renamed. ``leaves``
+    are the places of the inputs.
     """
     lacking = sorted(_state(theirs) - _state(ours))
     return {

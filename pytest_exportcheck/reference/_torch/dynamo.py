@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from traceback import StackSummary
 from types import FunctionType
@@ -175,16 +174,15 @@ def _sparse_tensors_taken() -> Iterator[None]:
     """Make Dynamo capture sparse tensors. It refuses them without the flag of exports, because its guards do not cover them: the
     guards of a capture are not used (2.13).
     """
+
+    def refuse(*, gb_type: str, **reasons: Any) -> None:
+        if not gb_type.startswith("Attempted to wrap sparse Tensor"):
+            _exc.unimplemented(gb_type=gb_type, **reasons)
+
     with ExitStack() as stack:
         for module in (_variables.builder, _variables.builtin, _variables.tensor):
-            refuse = partial(_refuse, module.unimplemented)
             stack.enter_context(mock.patch.object(module, "unimplemented", refuse))
         yield
-
-
-def _refuse(refuse: Callable[..., None], *, gb_type: str, **reasons: Any) -> None:
-    if not gb_type.startswith("Attempted to wrap sparse Tensor"):
-        refuse(gb_type=gb_type, **reasons)
 
 
 def lines_in_progress() -> StackSummary:
