@@ -44,7 +44,7 @@ def strict_alike(ours: ExportedProgram, theirs: ExportedProgram, leaves: Sequenc
 def _state(program: ExportedProgram) -> set[str]:
     kinds = (InputKind.USER_INPUT, InputKind.CONSTANT_TENSOR)
     specs = [spec for spec in program.graph_signature.input_specs if spec.kind not in kinds]
-    return {f"{spec.arg.name.replace('_self_', '_', 1)}: {spec.kind.name} {spec.target=}" for spec in specs}
+    return {f"{spec.arg.name.replace('_self_', '_', 1)}: {spec.kind.name} target={spec.target!r}" for spec in specs}
 
 
 def _interface(program: ExportedProgram) -> Iterator[str]:

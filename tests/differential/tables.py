@@ -61,7 +61,7 @@ def table(tallies: Sequence[Tally], stages: Sequence[str]) -> Iterator[str]:
         if each.wrong:
             yield from ("", f"### {each.name}", "")
         for (stage, reason), names in sorted(each.wrong.items()):
-            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/').rstrip()}"
+            yield f"- **{stage}**: {', '.join(names)}: {' '.join(reason.replace('|', '/').split())}"
 
 
 #: The lines of the page after which each table begins, in their order.
