@@ -330,6 +330,8 @@ def sampling(texts: Sequence[str]) -> dict[str, int]:
     found = dict.fromkeys(POPULATIONS, 1)
     for text in texts:
         name, _, number = text.rpartition("=")
+        if not number.isdigit() or name not in ("", *POPULATIONS):
+            sys.exit(f"--every takes N or POPULATION=N, got {text!r}. Populations: {', '.join(POPULATIONS)}")
         found.update(dict.fromkeys([name] if name else POPULATIONS, int(number)))
     return found
 

@@ -50,6 +50,12 @@ def test_every_nth_model_is_chosen_for_all_populations_or_one():
     assert sampling(["2", "timm=3"]) == {**dict.fromkeys(POPULATIONS, 2), "timm": 3}
 
 
+def test_a_population_that_does_not_exist_is_refused():
+    with pytest.raises(SystemExit) as caught:
+        sampling(["tim=3"])
+    assert str(caught.value) == (f"--every takes N or POPULATION=N, got 'tim=3'. Populations: {', '.join(POPULATIONS)}")
+
+
 def test_a_guard_with_its_factors_exchanged_is_the_same():
     one, other = "L['a'].size()[0]", "L['b'].size()[1]"
     assert _missing([f"({one}*{other}) % {one} == 0"], [f"({other}*{one}) % {one} == 0"]) == ""
