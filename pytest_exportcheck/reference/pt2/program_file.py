@@ -14,6 +14,7 @@ from pytest_exportcheck.reference._torch.objects import is_opaque
 from pytest_exportcheck.reference._torch.values import newest_opset_version, pytree
 from pytest_exportcheck.reference.pt2 import schema
 from pytest_exportcheck.reference.pt2.archive import ArchiveReader, Place, extra_records, write_archive
+from pytest_exportcheck.reference.pt2.collection import collector_paused
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
 from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
@@ -70,16 +71,17 @@ def save(
             f"The 'ep' parameter must be an instance of 'ExportedProgram', got {type(program).__name__!r} instead. "
             "Export the module first."
         )
-    stored = store(program.state_dict, {**program.constants, **_given_objects(program)})
-    records: dict[str, Any] = {
-        PROGRAM: program_json(program, opset_version),
-        **stored.records,
-        WEIGHTS.config_record(MODEL): encode(stored.weights),
-        CONSTANTS.config_record(MODEL): encode(stored.constants),
-        PAYLOADS: encode(stored.extras),
-        **example_records(program.example_inputs, EXAMPLE),
-        **extra_records(dict(extra_files or {})),
-    }
+    with collector_paused():
+        stored = store(program.state_dict, {**program.constants, **_given_objects(program)})
+        records: dict[str, Any] = {
+            PROGRAM: program_json(program, opset_version),
+            **stored.records,
+            WEIGHTS.config_record(MODEL): encode(stored.weights),
+            CONSTANTS.config_record(MODEL): encode(stored.constants),
+            PAYLOADS: encode(stored.extras),
+            **example_records(program.example_inputs, EXAMPLE),
+            **extra_records(dict(extra_files or {})),
+        }
     write_archive(file, records)
 
 
@@ -118,14 +120,15 @@ def load(
     if PROGRAM not in archive:
         raise ArchiveError(f"{archive.label} has no record {PROGRAM}. Is it a package of several models?")
     where = f"{archive.label}: {PROGRAM}"
-    text = read_text(archive.read(PROGRAM), where, expected_opset_version)
-    payloads = _payloads(archive, trust)
-    program = program_of(
-        text,
-        state=payloads.weights,
-        constants=payloads.constants,
-        example_inputs=read_example(archive, EXAMPLE, trust=trust),
-    )
+    with collector_paused():
+        text = read_text(archive.read(PROGRAM), where, expected_opset_version)
+        payloads = _payloads(archive, trust)
+        program = program_of(
+            text,
+            state=payloads.weights,
+            constants=payloads.constants,
+            example_inputs=read_example(archive, EXAMPLE, trust=trust),
+        )
     if extra_files:
         found = archive.extra_files()
         extra_files.update({name: _text(found[name], name, archive) for name in extra_files if name in found})
