@@ -129,7 +129,7 @@ def write_golden(folder: Path, facts: GoldenFacts, contents: Mapping[str, bytes]
 
 
 def remove_golden(folder: Path) -> None:
-    """Delete a golden program, or all of a case. Only folders that look like one are deleted.
+    """Remove a golden program, or all of a case. Only folders that look like one are deleted.
 
     Raises
     ------

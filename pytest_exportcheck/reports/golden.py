@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_exportcheck.records import Finding
 from pytest_exportcheck.records.golden import GoldenChange
-from pytest_exportcheck.reports.diff import SIGNS, entry_text
+from pytest_exportcheck.reports.diff import CHANGED, SIGNS, entry_text
 from pytest_exportcheck.reports.lines import count
 
 #: Nodes that are listed.
@@ -49,8 +49,9 @@ def node_notes(findings: Sequence[Finding], following: int) -> Iterator[str]:
     more = f", and {following} that follow from them" if following else ""
     yield f"today's capture differs from the stored program in {count(len(findings), 'place')}{more}"
     for each in findings[:_MOST]:
-        text = f"{SIGNS.get(each.change, ('~', ''))[0]} {entry_text(each)}" + (f" (at {each.line})" if each.line else "")
-        yield text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        text = f"{SIGNS.get(each.change, CHANGED)[0]} {entry_text(each)}"
+        place = f" (at {each.line.partition(' in ')[0]})" if each.line else ""
+        yield (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}...") + place
     if len(findings) > _MOST:
         yield f"and {len(findings) - _MOST} more"
 

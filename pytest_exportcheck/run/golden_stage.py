@@ -42,7 +42,7 @@ from pytest_exportcheck.harness.observation import observe
 from pytest_exportcheck.harness.snapshot import ModuleSnapshot
 from pytest_exportcheck.modes import CAPTURES, GOLDEN, Mode
 from pytest_exportcheck.records import Case, Evidence, Finding, Inputs, Observation, ProgramRecord, Record
-from pytest_exportcheck.records.golden import GoldenChange, GoldenFacts, Interface
+from pytest_exportcheck.records.golden import GoldenChange, GoldenFacts
 from pytest_exportcheck.records.levels import all_at
 from pytest_exportcheck.reports.golden import missing_text, node_notes, update_hint, weights_note
 from pytest_exportcheck.run.observed_case import ObservedCase
@@ -62,7 +62,7 @@ CHANGE = "golden"
 def capture_of(case: Case) -> Mode:
     """Return the capture that the golden program of a case is made by: the first one that its modes allow."""
     for capture in CAPTURES:
-        if not case.modes or any(fnmatchcase(capture, glob.partition("-")[0]) for glob in case.modes):
+        if not case.modes or any(fnmatchcase(capture, Mode.parse(glob).capture) for glob in case.modes):
             return Mode((capture,))
     return Mode((CAPTURES[0],))
 
@@ -153,7 +153,7 @@ class GoldenStage:
             return None
 
     def _outdated(self, mode: Mode) -> Iterator[tuple[GoldenChange, str]]:
-        """Delete the golden programs of other versions that are of another model than today's. One that no longer loads,
+        """Remove the golden programs of other versions that are of another model than today's. One that no longer loads,
         or computes something else, stays: that is not a change of the model.
         """
         case = self.observed.case
@@ -167,18 +167,18 @@ class GoldenStage:
 
     def _calls(self, module: torch.nn.Module) -> GoldenCalls:
         """Make the calls to store: the example, fresh inputs, declared sizes, and sizes that the program refuses."""
-        observed = self.observed
-        sized = [each for each in self.samples.calls if each.declared]
-        series = [*observed.calls, *(each.inputs for each in sized)]
-        found = self._observe(module, series)
+        observed, sampled = self.observed, self.samples.calls
+        series = [*observed.calls, *(each.inputs for each in sampled if each.declared is not False)]
+        found, left_out = self._observe(module, series), list[Inputs]()
         while found and found[-1].raised:  # the series ends where a call raises
-            series = [call for number, call in enumerate(series) if number != len(found) - 1]
+            left_out.append(series.pop(len(found) - 1))
             found = self._observe(module, series)
-        if not found:
+        if not found or any(call is observed.calls[0] for call in left_out):
             raise GoldenError("the program refuses the example inputs. Correct the case first.")
         tried = [
             *(call for _, call in observed.prepared.rejected),
-            *(each.inputs for each in self.samples.calls if each.declared is False),
+            *left_out,
+            *(each.inputs for each in sampled if each.declared is False),
         ]
         refused = [call for call in tried if self._refuses(module, call)]
         return GoldenCalls(calls=series, observed=found, refused=refused)

@@ -16,7 +16,18 @@ from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
 from pytest_exportcheck.harness._torch import attached_specification
-from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, GOLDEN, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.modes import (
+    AGREE,
+    CAPTURES,
+    FUZZ,
+    GOLDEN,
+    Mode,
+    ModeTree,
+    check_names,
+    in_order,
+    narrow,
+    select,
+)
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation

@@ -86,8 +86,8 @@ class CollectionPlugin:
         options = self._options
         runner = registry.runner(options, progress=self._progress, journal=self._journal)
         bundles = BundleWriter(self._config, options) if options.repro_dir else None
-        golden = golden_of(options)
-        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles, golden and GoldenPlan(golden))
+        golden = GoldenPlan.of(golden_of(options))
+        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles, golden)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:

@@ -25,6 +25,11 @@ class GoldenPlan:
         self._settings = settings
         self._owners: dict[str, Case] = {}
 
+    @staticmethod
+    def of(settings: GoldenSettings | None) -> GoldenPlan | None:
+        """Return the plan; None in a run without golden programs."""
+        return GoldenPlan(settings) if settings else None
+
     @property
     def update(self) -> bool:
         """Return True if golden programs are written instead of judged."""

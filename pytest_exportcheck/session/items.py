@@ -296,7 +296,9 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         case = session.expecting(case, parent.nodeid.partition("::")[0])
         for engine, mode in session.planned(case):
             items.append(CaseItem.from_parent(parent, case=case, engine=engine, mode=mode))
-        items += [BrokenItem.from_parent(parent, name=f"golden-{case.name}", message=text) for text in session.wrong(case)]
+        items += [
+            BrokenItem.from_parent(parent, name=f"golden-{case.name}", message=text) for text in session.wrong(case)
+        ]
     return items
 
 
