@@ -86,6 +86,10 @@ class BundleError(ExportcheckError):
     """A bundle (``--exportcheck-repro-dir``) cannot be written, read or replayed."""
 
 
+class GoldenError(ExportcheckError):
+    """A golden program (``--exportcheck-golden``) cannot be written or read, or does not fit its case."""
+
+
 class UnknownNameError(ExportcheckError):
     """``exportcheck explain`` got a name that is neither a known defect's nor a check's."""
 

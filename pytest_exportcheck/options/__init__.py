@@ -99,6 +99,9 @@ class Options:
     json: str = ""
     repro_dir: str = ""
     html: str = ""
+    golden: str = ""
+    golden_given: str = ""
+    update_golden: bool = False
     fuzz: Fuzzing | None = None
 
     @property
@@ -112,6 +115,7 @@ class Options:
             words.append(f"--exportcheck-runtime-timeout={self.runtime_timeout:g}")
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
         words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
+        words += [f"--exportcheck-golden={self.golden_given}"] if self.golden_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         if self.fuzz is not None:
@@ -181,6 +185,9 @@ def settings(
         json=_output_path(config, "json"),
         html=_output_path(config, "html"),
         repro_dir=_repro_dir(config),
+        golden=_golden(config),
+        golden_given=config.getoption("exportcheck_golden") or "",
+        update_golden=config.getoption("exportcheck_update_golden"),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
 
@@ -290,6 +297,23 @@ def _repro_dir(config: pytest.Config) -> str:
     if given is None and ini:
         return str(_from_ini(config, ini))
     return str(given or "")
+
+
+def _golden(config: pytest.Config) -> str:
+    """Return the folder of golden programs: that of the ini file is relative to the ini file's folder."""
+    given, ini = config.getoption("exportcheck_golden"), str(config.getini("exportcheck_golden"))
+    if given == "":
+        raise _usage_error("--exportcheck-golden takes the path of a folder, got an empty one.")
+    if given:
+        return str(config.invocation_params.dir / given)
+    if ini:
+        return str(_from_ini(config, ini))
+    if config.getoption("exportcheck_update_golden"):
+        raise _usage_error(
+            "--exportcheck-update-golden needs the folder to write to: --exportcheck-golden=DIR, or exportcheck_golden in the ini "
+            "file."
+        )
+    return ""
 
 
 def _expectations(config: pytest.Config) -> str:

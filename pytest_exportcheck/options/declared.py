@@ -164,6 +164,18 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write a folder for every failing item that reproduces it without this repository: a script, the program or "
         "the module with its weights, and the inputs; see docs/debugging.md. Ini: exportcheck_repro_dir.",
     )
+    group.addoption(
+        "--exportcheck-golden",
+        metavar="DIR",
+        help="Also judge the golden programs in this folder: programs with inputs and outputs that your repository keeps, written "
+        "by this or another version of torch; see docs/golden.md. Ini: exportcheck_golden.",
+    )
+    group.addoption(
+        "--exportcheck-update-golden",
+        action="store_true",
+        default=False,
+        help="Write a golden program of every case, delete those of cases that do not exist any more, and check nothing else.",
+    )
     for name, (meaning, default) in _INI.items():
         kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
         parser.addini(name, meaning, type=kind, default=default)
@@ -185,6 +197,7 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
     "exportcheck_repro_dir": ("As --exportcheck-repro-dir; relative to the ini file.", ""),
+    "exportcheck_golden": ("As --exportcheck-golden; relative to the ini file.", ""),
     "exportcheck_files": (
         "Globs of Python files in which to look for cases, in addition to pytest's test modules.",
         list(DEFAULT_FILES),

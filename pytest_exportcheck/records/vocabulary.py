@@ -157,6 +157,13 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("raised", "objection"): "objection",
         **{("edited", key): "edited" for key in ("value", "requires_grad", "global_mode", "program")},
     },
+    "golden": {
+        ("missing", ""): "missing",
+        ("raised", ""): "raised",
+        **{(change, "signature"): "signature" for change in ("changed", "reordered")},
+        ("changed", "range"): "range",
+        **{(change, "guard"): "guard" for change in ("changed", "added", "dropped")},
+    },
     "case": {("raised", ""): "raised", ("wrong", "sizes"): "unsound"},
 }
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pytest_exportcheck.modes import AGREE, Mode
+from pytest_exportcheck.modes import AGREE, GOLDEN, Mode
 from pytest_exportcheck.records import DifferenceOrigin, Finding, Outcome, Status
 from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.origin import origin_lines
@@ -104,6 +104,9 @@ def headline(outcome: Outcome) -> str:
     if outcome.engine == AGREE:
         engines = " and ".join(dict.fromkeys(name for each in failing for name in each.between)) or "engines"
         return f"{engines} disagree on {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
+    if outcome.engine == GOLDEN:
+        checks = " and ".join(dict.fromkeys(finding.check for finding in failing))
+        return f"the golden program of torch {outcome.mode} failed: {checks}"
     raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
         return f"{stage} raised {_without_module(raised[0].actual).partition(':')[0]}"

@@ -14,7 +14,7 @@ from pytest_exportcheck.engines.protocol import Engine, ProgramArtifact, Request
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
-from pytest_exportcheck.modes import AGREE, Mode
+from pytest_exportcheck.modes import AGREE, GOLDEN, Mode
 from pytest_exportcheck.records import Case, Finding, Inputs
 from pytest_exportcheck.run.agreement import Agreement, fallen_back_apart
 from pytest_exportcheck.run.blocking import blocked, interrupted
@@ -87,6 +87,23 @@ class CaseRunner:
             stage = agreement.stage(engines, stages)
         stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
         return stage
+
+    def golden(self, mode: Mode) -> StageResult:
+        """Judge, or write, the golden program of a version of torch."""
+        from pytest_exportcheck.run.golden_stage import GoldenStage
+
+        golden = self._settings.golden
+        if golden is None:
+            return StageResult(mode, unsupported="the run has no folder of golden programs")
+        torch_engine = self._settings.engines[FIRST]
+        with self._settings.watch(self._case, GOLDEN, mode), pinned_threads(self._settings.threads):
+            stage = GoldenStage(
+                observed=self._observed,
+                samples=self._samples,
+                settings=golden,
+                today=lambda capture: self.stage(torch_engine, capture),
+            )
+            return stage.written(mode) if golden.update else stage.judged(mode)
 
     def failure(self, engine: Engine, stage: StageResult, finding: Finding) -> Failure:
         """Return a finding of a stage with the objects that it was judged by."""

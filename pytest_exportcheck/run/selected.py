@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, SelectionError
-from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, Mode, ModeTree, in_order
+from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, GOLDEN, Mode, ModeTree, in_order
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.run.runtime_edges import yields_package
 from pytest_exportcheck.runtimes import bundled
@@ -55,7 +55,7 @@ def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
     trees = [tree_of(engine) for engine in engines.values()]
     stages = list(dict.fromkeys(each for tree in trees for each in (*tree.captures, *tree.edges, *tree.runtimes)))
     for name in names:
-        if name not in (*engines, *stages) and not any(tree.has(Mode.parse(name)) for tree in trees):
+        if name not in (*engines, *stages, GOLDEN) and not any(tree.has(Mode.parse(name)) for tree in trees):
             near = difflib.get_close_matches(name, [*engines, *stages], n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise SelectionError(

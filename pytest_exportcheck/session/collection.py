@@ -20,10 +20,11 @@ from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
-from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.run.registry import golden_of, registry_of
 from pytest_exportcheck.run.settings import Progress
 from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
+from pytest_exportcheck.session.golden_plan import GoldenPlan
 from pytest_exportcheck.session.items import (
     SESSION,
     BrokenItem,
@@ -86,7 +87,8 @@ class CollectionPlugin:
         options = self._options
         runner = registry.runner(options, progress=self._progress, journal=self._journal)
         bundles = BundleWriter(self._config, options) if options.repro_dir else None
-        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles)
+        golden = GoldenPlan.of(golden_of(options))
+        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles, golden)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
