@@ -59,7 +59,7 @@ class Fuzzing:
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The settings of a session. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of
-    cases that are in no file, from the command line.
+    cases that are in no file, from the command line; ``root`` is pytest's rootdir.
     """
 
     active: bool = False
@@ -84,6 +84,7 @@ class Options:
     repro_dir: str = ""
     html: str = ""
     fuzz: Fuzzing | None = None
+    root: Path | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -154,6 +155,7 @@ def settings(
         update_expectations=config.getoption("exportcheck_update_expectations"),
         seed=seed,
         threads=threads,
+        root=config.rootpath,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),

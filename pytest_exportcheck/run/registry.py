@@ -164,7 +164,8 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
     problems = [*engine_problems, *edge_problems, *runtime_problems, *check_problems]
     try:
-        host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
+        threads = options.threads or torch.get_num_threads()
+        host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=threads, root=options.root)
         engines_made = all_engines(added_engines, _edges(edge_maps))
         every = with_runtimes(engines_made, runtimes_of(added_runtimes), host)
         engines = select_engines(every, options.engines)

@@ -31,11 +31,11 @@ def yields_package(engine: Engine, edge: str) -> bool:
 class RuntimeHost:
     """The owner of the child process of the case that runs, and of the folders of its packages.
 
-    ``timeout`` is in seconds, for one load or call.
+    ``timeout`` is in seconds, for one load or call; ``root`` is the repository under test.
     """
 
-    def __init__(self, *, timeout: float, threads: int) -> None:
-        self._timeout, self._threads = timeout, threads
+    def __init__(self, *, timeout: float, threads: int, root: Path | None = None) -> None:
+        self._timeout, self._threads, self._root = timeout, threads, root
         self._process: RuntimeProcess | None = None
         self._folder: Path | None = None
         self._remove: Callable[[], Any] | None = None  # at exit at the latest
@@ -43,7 +43,7 @@ class RuntimeHost:
     def process(self) -> RuntimeProcess:
         """Return the process of the case; it starts when it is first asked for something."""
         if self._process is None:
-            self._process = RuntimeProcess(timeout=self._timeout, threads=self._threads)
+            self._process = RuntimeProcess(timeout=self._timeout, threads=self._threads, root=self._root)
         return self._process
 
     def folder(self, name: str) -> Path:

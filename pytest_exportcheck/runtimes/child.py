@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pytest_exportcheck.runtimes.guarded_imports import ImportGuard
+
 _LENGTH = struct.Struct("<I")
 
 #: Files in the folder that both processes know.
@@ -41,31 +43,35 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
     return json.loads(content) if len(content) == length else None
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, folder: Path) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, folder: Path, guard: ImportGuard) -> None:
     """Read requests, and write the answers, until the other process ends."""
-    server = _Server(folder)
+    from pytest_exportcheck.harness.isolation import type_name
+
+    server = _Server(folder, guard)
     while (request := receive(requests)) is not None:
         try:
             answer = server.answer(request)
         except (Exception, SystemExit) as error:
-            answer = {"error": type(error).__name__, "text": str(error)}
+            answer = {"error": type_name(type(error)), "text": str(error)}
         send(answers, answer)
 
 
 class _Server:
     """The packages that are loaded, by name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, guard: ImportGuard) -> None:
         from pytest_exportcheck.runtimes.exchange import SharedFile
 
         self._inputs, self._outputs = SharedFile(folder / INPUTS), SharedFile(folder / OUTPUTS)
         self._loaded: dict[str, Any] = {}
+        self._guard = guard
 
     def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         started = time.perf_counter()
         match request["do"]:
             case "load":
-                runtime = _runtime(*request["runtime"])
+                with self._guard.allowed():  # the module of the runtime may be in the repository
+                    runtime = _runtime(*request["runtime"])
                 self._loaded[request["package"]] = runtime.load(Path(request["folder"]))
                 answer: dict[str, Any] = {}
             case "call":
@@ -105,8 +111,10 @@ def _runtime(module: str, name: str, file: str) -> Any:
     return made()
 
 
-def main(requests: int, answers: int, folder: str, threads: int) -> None:
-    """Run the child process: what runtimes print goes into the log. ``requests`` and ``answers`` are open pipes."""
+def main(requests: int, answers: int, folder: str, threads: int, root: str) -> None:
+    """Run the child process: what runtimes print goes into the log. ``requests`` and ``answers`` are open pipes;
+    ``root`` is the repository under test, empty for none.
+    """
     log = os.open(Path(folder) / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -114,6 +122,8 @@ def main(requests: int, answers: int, folder: str, threads: int) -> None:
 
     os.ftruncate(log, 0)  # of warnings of torch's import
     torch.set_num_threads(threads)
+    guard = ImportGuard(Path(root or folder))
+    sys.meta_path.insert(0, guard)
     with os.fdopen(requests, "rb") as reading, os.fdopen(answers, "wb") as writing:
         send(writing, {"ready": torch.__version__})
-        serve(reading, writing, Path(folder))
+        serve(reading, writing, Path(folder), guard)

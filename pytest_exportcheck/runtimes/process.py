@@ -23,7 +23,7 @@ from pytest_exportcheck.runtimes.protocol import Runtime
 #: Program of the child process. The folder in which it is started is not searched for modules.
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
-    "from pytest_exportcheck.runtimes.child import main; main({requests}, {answers}, {folder!r}, {threads})"
+    "from pytest_exportcheck.runtimes.child import main; main({requests}, {answers}, {folder!r}, {threads}, {root!r})"
 )
 
 #: Lines of what a runtime printed that a message repeats.
@@ -49,10 +49,12 @@ class RuntimeProcess:
         Seconds after which a load or a call counts as hanging.
     threads
         Threads of torch in the child.
+    root
+        The repository under test, from which the child imports nothing but the runtimes of hooks.
     """
 
-    def __init__(self, *, timeout: float, threads: int) -> None:
-        self._timeout, self._threads = timeout, threads
+    def __init__(self, *, timeout: float, threads: int, root: Path | None = None) -> None:
+        self._timeout, self._threads, self._root = timeout, threads, root
         self._folder = shared_folder()
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at exit at the latest
         self._inputs, self._outputs = SharedFile(self._folder / INPUTS), SharedFile(self._folder / OUTPUTS)
@@ -144,6 +146,7 @@ class RuntimeProcess:
             answers=from_child,
             folder=str(self._folder),
             threads=self._threads,
+            root=str(self._root or ""),
         )
         process = subprocess.Popen(
             [sys.executable, "-c", code],
