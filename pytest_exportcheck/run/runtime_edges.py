@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 import tempfile
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
 from pytest_exportcheck.engines.protocol import Edge, Engine, StageArtifact
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes import reloads
+from pytest_exportcheck.runtimes.owned_folders import OwnedFolder
 from pytest_exportcheck.runtimes.package import Package, compiled
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Runtime
@@ -37,8 +36,7 @@ class RuntimeHost:
     def __init__(self, *, timeout: float, threads: int, root: Path | None = None) -> None:
         self._timeout, self._threads, self._root = timeout, threads, root
         self._process: RuntimeProcess | None = None
-        self._folder: Path | None = None
-        self._remove: Callable[[], Any] | None = None  # at exit at the latest
+        self._folder: OwnedFolder | None = None
 
     def process(self) -> RuntimeProcess:
         """Return the process of the case; it starts when it is first asked for something."""
@@ -49,18 +47,17 @@ class RuntimeHost:
     def folder(self, name: str) -> Path:
         """Make an empty folder for a package."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="exportcheck-"))
-            self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+            self._folder = OwnedFolder()
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder.path))
 
     def close(self) -> None:
         """End the process, and remove the packages: the case has ended."""
-        process, remove = self._process, self._remove
-        self._process = self._folder = self._remove = None
+        process, folder = self._process, self._folder
+        self._process = self._folder = None
         if process is not None:
             process.close()
-        if remove is not None:
-            remove()
+        if folder is not None:
+            folder.remove()
 
 
 def with_runtimes(engines: Mapping[str, Engine], runtimes: Iterable[Runtime], host: RuntimeHost) -> dict[str, Engine]:

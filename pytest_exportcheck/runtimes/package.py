@@ -16,6 +16,7 @@ from pytest_exportcheck.errors import RuntimeFailure, RuntimeRaised, Unsupported
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import same_bits
 from pytest_exportcheck.runtimes.dependencies import missing_text
+from pytest_exportcheck.runtimes.exchange import refused_leaf
 from pytest_exportcheck.runtimes.interface import Interface, interface_of
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Fact, Runtime
@@ -111,6 +112,9 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
         for number, place in enumerate(places):
             if place.kind == "other":
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
+    for number, leaf in enumerate(pytree.tree_leaves(program.example_inputs)):
+        if refused := refused_leaf(leaf):
+            raise Unsupported(f"input {number} is {refused}, which cannot be given to the process of {runtime.name}.")
     interface.write(folder)
     started = time.perf_counter()
     facts = runtime.compile(program, folder)
