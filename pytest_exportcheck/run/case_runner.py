@@ -64,7 +64,7 @@ class CaseRunner:
             lambda run, mode: self._samples.observed(run, mode) if mode in agreeing else None,
         )
         self._fuzz = FuzzStages(self._observed, self._judge, self._maker, sizes, self.seconds)
-        self._package_calls = RuntimeCalls(self._observed, self._samples)
+        self._package_calls = RuntimeCalls(self._observed, self._samples, settings.fuzz.also)
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings, agreeing=agreeing), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:

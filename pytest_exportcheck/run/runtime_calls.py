@@ -36,10 +36,13 @@ class VariedCall:
 
 @dataclass(frozen=True, eq=False)
 class RuntimeCalls:
-    """The further calls of the packages of one case, the same for all runtimes."""
+    """The further calls of the packages of one case, the same for all runtimes. ``also`` are groups of variations that
+    are tried on request.
+    """
 
     observed: ObservedCase
     samples: Samples
+    also: frozenset[str] = frozenset()
 
     def made(
         self, engine: Engine, mode: Mode, artifact: StageArtifact, compare: Compare
@@ -83,7 +86,7 @@ class RuntimeCalls:
 
     def _calls(self) -> Iterator[VariedCall]:
         example = self.observed.prepared.example
-        for place, variation in variations_of(example, _GROUPS):
+        for place, variation in variations_of(example, _GROUPS | self.also):
             yield VariedCall(inputs=varied(example, place, variation), declared=None)
         for call in self.samples.calls:
             yield VariedCall(inputs=call.inputs, declared=call.declared)
