@@ -250,10 +250,15 @@ def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: 
         from pytest_exportcheck import export_case
 
 
-        @export_case(args=lambda: (torch.randn(2, 3),))
-        class Model(torch.nn.Linear):
+        @export_case(args=lambda: ([torch.randn(2, 3)],), kwargs=lambda: {"by": 2, "shift": torch.randn(2, 3)})
+        class Model(torch.nn.Module):
             def __init__(self):
-                super().__init__(3, 3)
+                super().__init__()
+                self.linear = torch.nn.Linear(3, 3)
+
+            def forward(self, xs, by, shift):
+                shift.add_(1)
+                return {"scaled": self.linear(xs[0]) * by, "shifted": (xs[0] + shift, None)}
         """
     )
     result = pytester.runpytest(
