@@ -154,20 +154,22 @@ def main(start: Start) -> None:
     with os.fdopen(start.requests, "rb") as reading, os.fdopen(start.answers, "wb") as writing:
         send(writing, {"ready": torch.__version__})
         serve(reading, writing, _Server(start, guard))
-    os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _end_with(parent: int) -> None:
-    """End this process when another one ends, also in the middle of a call that never returns."""
+    """End this process when another one ends, or on Linux its thread that started this one, also in the middle of a call
+    that never returns.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it ended before this line
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -47,7 +47,7 @@ class ImportGuard(importlib.abc.MetaPathFinder):
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Let modules of the repository be imported in a block."""
+        """Run a block in which modules of the repository can be imported."""
         before, self._allowed = self._allowed, True
         try:
             yield

@@ -20,7 +20,7 @@ except ImportError:  # there are no such locks on Windows, where nothing is swep
 
 _PREFIX, _LOCK = "exportcheck-", "owner.lock"
 
-#: Where systems keep files in memory.
+#: The folder in which systems keep files in memory.
 MEMORY = Path("/dev/shm")
 
 

@@ -167,6 +167,13 @@ class Ends(Saved):
         os._exit(7)
 
 
+class Fails(Saved):
+    name = "fails"
+
+    def compile(self, program, folder):
+        raise RuntimeError("the compiler ended with exit status 1")
+
+
 class Lacks(Saved):
     name, needs, extra = "lacks", ("no-such-distribution",), ""
 '''
@@ -213,6 +220,7 @@ FOUND = {
     "specialised": ("failed", "sizes: "),
     "crashes": ("failed", "crashes ended its process at the call of its package (signal SIGABRT)."),
     "ends": ("failed", "ends ended its process at the load of its package (exit status 7)."),
+    "fails": ("failed", "    expected: a package\n    got:      RuntimeError: the compiler ended with exit status 1"),
     "lacks": ("skipped", ""),
 }
 
