@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TypeVar
 
-_Error = TypeVar("_Error", bound="ExportcheckError")
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class ExportcheckError(Exception):
@@ -124,10 +124,14 @@ class RuntimeFailure(ExportcheckError):
 
 
 class RuntimeRaised(RuntimeFailure):
-    """An error of a runtime, in its own words."""
+    """An error of a runtime, in its own words: ``kind`` is the class of the error, and ``hint`` what to do."""
 
-    def __init__(self, runtime: str, doing: str, kind: str, text: str) -> None:
+    def __init__(self, runtime: str, doing: str, kind: str, text: str, hint: str = "") -> None:
         super().__init__(f"{runtime} raised at the {doing} of its package: {kind}: {text}")
+        self.place = f"the {doing} of the package of {runtime}"
+        self.kind = kind
+        self.text = text
+        self.hint = hint
 
 
 class RuntimeCrashed(RuntimeFailure):

@@ -73,7 +73,7 @@ class RuntimeCache:
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The settings of a session. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of
-    cases that are in no file, from the command line.
+    cases that are in no file, from the command line; ``root`` is pytest's rootdir.
     """
 
     active: bool = False
@@ -103,6 +103,7 @@ class Options:
     golden_given: str = ""
     update_golden: bool = False
     fuzz: Fuzzing | None = None
+    root: Path | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -178,6 +179,7 @@ def settings(
         update_expectations=config.getoption("exportcheck_update_expectations"),
         seed=seed,
         threads=threads,
+        root=config.rootpath,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),

@@ -64,7 +64,7 @@ class CaseRunner:
             lambda run, mode: self._samples.observed(run, mode) if mode in agreeing else None,
         )
         self._fuzz = FuzzStages(self._observed, self._judge, self._maker, sizes, self.seconds)
-        self._package_calls = RuntimeCalls(self._observed, self._samples)
+        self._package_calls = RuntimeCalls(self._observed, self._samples, settings.fuzz.also)
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings, agreeing=agreeing), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
@@ -279,7 +279,8 @@ class CaseRunner:
     def _raised(
         self, engine: Engine, stage: StageResult, parent: StageResult | None, error: BaseException, logged: list[str]
     ) -> Finding:
-        what = "a program that can be called" if stage.artifact is not None else "a program"
+        made = "a package" if engine.contract_of.get(stage.mode.last) == COMPILED else "a program"
+        what = f"{made} that can be called" if stage.artifact is not None else made
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
         raised = raised_finding(stage.mode.last, what, error, logged, line)
         if isinstance(error, engine.objections):

@@ -184,7 +184,9 @@ def registry_of(options: Options, hooks: Hooks, cache: PackageCache | None = Non
     problems = [*engine_problems, *edge_problems, *runtime_problems, *check_problems]
     try:
         threads = options.threads or torch.get_num_threads()
-        host = RuntimeHost(timeout=options.runtime_timeout, threads=threads, cache=cache or PackageCache())
+        host = RuntimeHost(
+            timeout=options.runtime_timeout, threads=threads, cache=cache or PackageCache(), root=options.root
+        )
         engines_made = all_engines(added_engines, _edges(edge_maps))
         every = with_runtimes(engines_made, runtimes_of(added_runtimes), host)
         engines = select_engines(every, options.engines)

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
+from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung
 from pytest_exportcheck.fuzz.inputs import is_resizable
 from pytest_exportcheck.fuzz.perturbations import variations_of, varied
 from pytest_exportcheck.harness.internal import call_foreign
-from pytest_exportcheck.harness.isolation import quiet
+from pytest_exportcheck.harness.isolation import quiet, type_name
 from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.modes import Mode
@@ -21,6 +22,9 @@ from pytest_exportcheck.run.samples import Samples
 
 #: A function that compares eager's call with the package's.
 Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
+
+#: The errors of packages that end their process, or have to be stopped.
+_ENDED = frozenset({type_name(RuntimeCrashed), type_name(RuntimeHung)})
 
 #: The groups of variations that are tried.
 _GROUPS = frozenset({"layout", "dtype"})
@@ -36,10 +40,13 @@ class VariedCall:
 
 @dataclass(frozen=True, eq=False)
 class RuntimeCalls:
-    """The further calls of the packages of one case, the same for all runtimes."""
+    """The further calls of the packages of one case, the same for all runtimes. ``also`` are groups of variations that
+    are tried on request.
+    """
 
     observed: ObservedCase
     samples: Samples
+    also: frozenset[str] = frozenset()
 
     def made(
         self, engine: Engine, mode: Mode, artifact: StageArtifact, compare: Compare
@@ -47,7 +54,7 @@ class RuntimeCalls:
         """Return the findings of the calls, and what the package refuses as notes.
 
         A call that the package accepts must yield what eager does. One that it refuses is a note, unless the case
-        declares it.
+        declares it. One that ends or stops its process is a finding, and the last call.
         """
         oracle = self.observed.oracles.of(engine.name, mode)
         observer = self.observed.observer
@@ -72,6 +79,9 @@ class RuntimeCalls:
                         differences = compare(same, eager(same), after)
                         converted += [] if differences else [call.inputs.label]
                     found += differences
+                elif after.raised.type in _ENDED:
+                    found.append(_ended(before, after.raised))
+                    break  # the package is no longer loaded
                 elif call.declared:
                     found.append(_refused(before, after.raised))
                 else:
@@ -83,7 +93,7 @@ class RuntimeCalls:
 
     def _calls(self) -> Iterator[VariedCall]:
         example = self.observed.prepared.example
-        for place, variation in variations_of(example, _GROUPS):
+        for place, variation in variations_of(example, _GROUPS | self.also):
             yield VariedCall(inputs=varied(example, place, variation), declared=None)
         for call in self.samples.calls:
             yield VariedCall(inputs=call.inputs, declared=call.declared)
@@ -104,6 +114,12 @@ def _as_declared(call: Inputs, example: Inputs) -> Inputs:
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:
     if labels:
         yield f"{mode} {what}: {'; '.join(labels)}"
+
+
+def _ended(before: Observation, raised: Raised) -> Finding:
+    return Finding.of("outputs").at(
+        "the call", "raised", "", "outputs, or an error", raised, error=raised, on=(before.site,)
+    )
 
 
 def _refused(before: Observation, raised: Raised) -> Finding:

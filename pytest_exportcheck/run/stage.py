@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
+from pytest_exportcheck.errors import RuntimeRaised
 from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
 from pytest_exportcheck.modes import CAPTURES, Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, SizesTried, StateKind
@@ -75,6 +76,7 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
     detail = [
         f"the last line of the model that ran: {last_line}" if last_line else "",
         raised.detail,
+        error.hint if isinstance(error, RuntimeRaised) else "",
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.errors import RuntimeFailure, Unsupported, with_message
+from pytest_exportcheck.errors import RuntimeFailure, RuntimeRaised, Unsupported
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import same_bits
 from pytest_exportcheck.runtimes.compilation import Compiler
-from pytest_exportcheck.runtimes.dependencies import dependencies_of
+from pytest_exportcheck.runtimes.dependencies import missing_text
+from pytest_exportcheck.runtimes.exchange import refused_leaf
 from pytest_exportcheck.runtimes.interface import Interface, interface_of
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Fact, Runtime
@@ -113,14 +114,18 @@ def compiled(
         for number, place in enumerate(places):
             if place.kind == "other":
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
+    for number, leaf in enumerate(pytree.tree_leaves(program.example_inputs)):
+        if refused := refused_leaf(leaf):
+            raise Unsupported(f"input {number} is {refused}, which cannot be given to the process of {runtime.name}.")
     name = _name_of(runtime)
 
     def load() -> None:
         interface.write(folder)
         try:
             process().load(runtime, folder, name)
-        except RuntimeFailure as error:
-            raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
+        except RuntimeRaised as error:
+            error.hint = missing_text(program)
+            raise
 
     facts = compiler.package(runtime, program, folder, load)
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
@@ -133,10 +138,3 @@ def _versions(runtime: Runtime) -> Iterator[tuple[str, Fact]]:
     """Yield the versions of what a runtime needs."""
     for name in runtime.needs:
         yield f"{name} version", importlib.metadata.version(name)
-
-
-def _needed(program: Any) -> Iterator[str]:
-    """Yield what a program needs that a fresh process has not imported."""
-    needed = dependencies_of(program)
-    if needed:
-        yield f"The process imports torch and the runtime only. The program needs also: {', '.join(needed)}."

@@ -22,6 +22,7 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.registry import golden_of, registry_of
 from pytest_exportcheck.run.settings import Progress
+from pytest_exportcheck.runtimes.owned_folders import sweep
 from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
 from pytest_exportcheck.session.golden_plan import GoldenPlan
@@ -218,7 +219,9 @@ class CollectionPlugin:
         self._refused_by_workers = inbox(node).get(_REFUSED, self._refused_by_workers)
 
     @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        sweep()  # the folders of workers that were killed
         if self._refused_by_workers:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 

@@ -167,6 +167,13 @@ class Ends(Saved):
         os._exit(7)
 
 
+class Fails(Saved):
+    name = "fails"
+
+    def compile(self, program, folder):
+        raise RuntimeError("the compiler ended with exit status 1")
+
+
 class Lacks(Saved):
     name, needs, extra = "lacks", ("no-such-distribution",), ""
 '''
@@ -213,6 +220,7 @@ FOUND = {
     "specialised": ("failed", "sizes: "),
     "crashes": ("failed", "crashes ended its process at the call of its package (signal SIGABRT)."),
     "ends": ("failed", "ends ended its process at the load of its package (exit status 7)."),
+    "fails": ("failed", "    expected: a package\n    got:      RuntimeError: the compiler ended with exit status 1"),
     "lacks": ("skipped", ""),
 }
 
@@ -250,10 +258,15 @@ def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: 
         from pytest_exportcheck import export_case
 
 
-        @export_case(args=lambda: (torch.randn(2, 3),))
-        class Model(torch.nn.Linear):
+        @export_case(args=lambda: ([torch.randn(2, 3)],), kwargs=lambda: {"by": 2, "shift": torch.randn(2, 3)})
+        class Model(torch.nn.Module):
             def __init__(self):
-                super().__init__(3, 3)
+                super().__init__()
+                self.linear = torch.nn.Linear(3, 3)
+
+            def forward(self, xs, by, shift):
+                shift.add_(1)
+                return {"scaled": self.linear(xs[0]) * by, "shifted": (xs[0] + shift, None)}
         """
     )
     result = pytester.runpytest(
