@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_exportcheck.harness._torch import compile_by_inductor, runner_of_package
+from pytest_exportcheck.harness._torch import compiler_of_inductor, runner_of_package
+from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.runtimes.interface import Interface
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
@@ -21,7 +23,7 @@ class Aoti:
     extra = ""
 
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
-        compile_by_inductor(program, str(folder / _FILE))
+        call_foreign(partial(compiler_of_inductor(), program, package_path=str(folder / _FILE)))
         return {}
 
     def load(self, folder: Path) -> Loaded:

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pytest_exportcheck.errors import Unsupported
+
 _LENGTH = struct.Struct("<I")
 
 #: Files in the folder that both processes know.
@@ -45,11 +47,30 @@ def serve(requests: BinaryIO, answers: BinaryIO, folder: Path) -> None:
     """Read requests, and write the answers, until the other process ends."""
     server = _Server(folder)
     while (request := receive(requests)) is not None:
+        printed_before = log_size(folder)
         try:
             answer = server.answer(request)
+        except Unsupported as error:
+            answer = {"unsupported": " ".join([str(error), *_first_line(folder, printed_before)])}
         except (Exception, SystemExit) as error:
             answer = {"error": type(error).__name__, "text": str(error)}
         send(answers, answer)
+
+
+def log_size(folder: Path) -> int:
+    """Return the bytes that were printed."""
+    log = folder / LOG
+    return log.stat().st_size if log.exists() else 0
+
+
+def _first_line(folder: Path, start: int) -> list[str]:
+    """Return the first line that was printed after this many bytes: a runtime prints the reason before its summary."""
+    if log_size(folder) <= start:
+        return []
+    with (folder / LOG).open("rb") as log:
+        log.seek(start)
+        line = log.read(1024).decode(errors="replace").strip().partition("\n")[0]
+    return [f"({line})"] if line else []
 
 
 class _Server:
