@@ -96,6 +96,7 @@ REPRODUCERS = {
     "openvino-dynamic-inputs": Reproducer(AddsRows, lambda: (torch.randn(2, 3),)),
     "executorch-channels-last": IMAGE,
     "aoti-unchecked-inputs": IMAGE,
+    "aoti-unchecked-mutated-inputs": Reproducer(AddsToInput, lambda: (torch.randn(3, 4), torch.zeros(3, 4))),
     "aoti-lower-bound": BATCH,
 }
 

@@ -64,13 +64,15 @@ def log_size(folder: Path) -> int:
 
 
 def _first_line(folder: Path, start: int) -> list[str]:
-    """Return the first line that was printed after this many bytes: a runtime prints the reason before its summary."""
+    """Return the first line that was printed after this many bytes, and is not about the CPU: a runtime prints the reason
+    before its summary.
+    """
     if log_size(folder) <= start:
         return []
     with (folder / LOG).open("rb") as log:
         log.seek(start)
-        line = log.read(1024).decode(errors="replace").strip().partition("\n")[0]
-    return [f"({line})"] if line else []
+        lines = log.read(4096).decode(errors="replace").strip().splitlines()
+    return [f"({line.strip()})" for line in lines if line.strip() and "cpuinfo" not in line][:1]
 
 
 class _Server:

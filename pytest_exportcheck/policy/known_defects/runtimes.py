@@ -143,6 +143,16 @@ ROWS: tuple[KnownDefect, ...] = (
         causes=(because("undeclared_inputs"),),
     ),
     KnownDefect(
+        id="aoti-unchecked-mutated-inputs",
+        title="without AOTI_RUNTIME_CHECK_INPUTS=1 a package of AOTInductor writes wrong values to inputs of other strides",
+        issue="https://github.com/pytorch/pytorch/issues/141115",
+        torch=">=2.13",
+        engines=ANY_ENGINE,
+        stages=("aoti",),
+        check="effects",
+        causes=(because("undeclared_inputs"),),
+    ),
+    KnownDefect(
         id="aoti-lower-bound",
         title="with AOTI_RUNTIME_CHECK_INPUTS=1 a package of AOTInductor refuses a declared size of 0 or 1",
         issue="https://github.com/pytorch/pytorch/pull/169430",
