@@ -14,6 +14,8 @@ from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.harness.tensors.layouts import strides_like
 from pytest_exportcheck.records import Inputs
 
+IN_CHANNELS_LAST = "in channels_last"
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -124,7 +126,7 @@ GROUPS: Mapping[str, tuple[Variation, ...]] = {
         Variation("every second element of a tensor", _every_second, _has_dims),
         Variation("with its last dim outermost", _transposed, lambda each: each.dim() > 1),
         Variation(
-            "in channels_last",
+            IN_CHANNELS_LAST,
             lambda each: each.contiguous(memory_format=torch.channels_last),
             lambda each: each.dim() == 4,
         ),

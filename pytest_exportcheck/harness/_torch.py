@@ -270,13 +270,13 @@ def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     return capture
 
 
-def compile_by_inductor(program: torch.export.ExportedProgram, package: str) -> None:
-    """Compile a program by AOTInductor into a package, whose path ends in ``.pt2``; its functions have no public names
-    (2.13).
+def compiler_of_inductor() -> Callable[..., str]:
+    """Return the function of AOTInductor that compiles a program into a package, whose path ``package_path`` ends in
+    ``.pt2``; it has no public name (2.13).
     """
     from torch import _inductor
 
-    _inductor.aoti_compile_and_package(program, package_path=package)
+    return _inductor.aoti_compile_and_package
 
 
 def inductor_settings() -> dict[str, Any]:

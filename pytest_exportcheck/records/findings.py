@@ -141,6 +141,7 @@ CauseKind: TypeAlias = Literal[
     "subclass_output",  # an output of eager that is a tensor subclass
     "subclass_state",  # of the module
     "tracing_tensor",  # the class of a tensor without data that a tracer left
+    "undeclared_inputs",  # of the calls: a size, a dtype, a layout or channels_last that the case does not declare
     "untraced",  # why no forward() was running: "inputs", "hooks" or "forward"
     "wrapper_class",  # of torch's exporter, named in a module stack
 ]
@@ -148,7 +149,7 @@ CauseKind: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Cause:
-    """A circumstance that may explain a finding: a known defect of torch needs it, or the user can avoid it."""
+    """A circumstance that may explain a finding: a known defect needs it, or the user can avoid it."""
 
     kind: CauseKind
     name: str = ""
@@ -156,7 +157,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class KnownAs:
-    """A known defect of torch, and its public report."""
+    """A known defect of torch or of a runtime, and its public report."""
 
     id: str
     title: str
@@ -227,6 +228,11 @@ class Finding:
     def sort(self) -> Sort:
         """Return the kind of the finding, independent of its place."""
         return (self.check, self.change, self.key)
+
+    @property
+    def undeclared(self) -> str:
+        """Return how the inputs of the calls differ from those that the case declares; empty for declared inputs."""
+        return next((each.name for each in self.causes if each.kind == "undeclared_inputs"), "")
 
     @property
     def field(self) -> str:

@@ -36,7 +36,7 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH, fuzz_
 def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     defects = defects_of(rows)
     if defects:
-        yield plain("known torch defects (details: exportcheck explain ID)")
+        yield plain("known defects (details: exportcheck explain ID)")
     for defect, number in defects.items():
         yield from wrapped(f"  {defect.id} ({count(number, 'item')}): {defect.title}", width, "yellow", "    ")
         if defect.issue:

@@ -89,7 +89,7 @@ def calls_of(finding: Finding) -> tuple[str, ...]:
 
 def defect_text(defect: KnownAs) -> str:
     """Name a known defect, with its title."""
-    return f"known torch defect {defect.id}: {defect.title}"
+    return f"known defect {defect.id}: {defect.title}"
 
 
 # --- causes -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from pytest_exportcheck.run.runtime_facts import errors_of
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
-from pytest_exportcheck.run.stage import OBJECTION, StageResult, raised_finding
+from pytest_exportcheck.run.stage import OBJECTION, StageResult, raise_if_unsupported, raised_finding
 from pytest_exportcheck.run.stage_cache import StageCache
 from pytest_exportcheck.run.stage_maker import StageMaker
 
@@ -219,9 +219,12 @@ class CaseRunner:
             with log_of_torch(logged):
                 stage.artifact, findings = self._maker.artifact(engine, mode, parent)
             stage.reader = stage.artifact.reader
-            stage.record = self._maker.record(engine, stage.artifact, mode)
+            record = self._maker.record(engine, stage.artifact, mode)
+            raise_if_unsupported(record)
+            stage.record = record
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
+            stage.unsupported_by = mode.last if yields_package(engine, mode.last) else engine.name
         except (Exception, SystemExit) as error:
             if is_own(error):  # an error of the plugin is not about the model, nor is it a refusal
                 stage.findings = [internal_finding(f"the stage {mode.last}", error)]
@@ -239,13 +242,15 @@ class CaseRunner:
         return stage
 
     def _call_further(self, engine: Engine, stage: StageResult, parent: StageResult | None) -> None:
-        """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault."""
+        """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault. A compiler that
+        edits its input program may yet make a right package.
+        """
         if stage.artifact is None:
             return
         before = parent.record if parent else None
         if before is not None and stage.record is not None:
             stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record)}
-        if any(each.verdict == "broken" for each in stage.findings):
+        if any(each.verdict == "broken" and each.change != "edited" for each in stage.findings):
             return
         oracle = self._observed.oracles.of(engine.name, stage.mode)
         compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {})

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung
 from pytest_exportcheck.fuzz.inputs import is_resizable
-from pytest_exportcheck.fuzz.perturbations import variations_of, varied
+from pytest_exportcheck.fuzz.perturbations import IN_CHANNELS_LAST, variations_of, varied
 from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet, type_name
 from pytest_exportcheck.harness.process_state import preserved_globals
 from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Finding, Inputs, Observation, Raised
+from pytest_exportcheck.policy import CHANNELS_LAST
+from pytest_exportcheck.records import Cause, Finding, Inputs, Observation, Raised
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.samples import Samples
 
@@ -27,15 +28,18 @@ Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Findi
 _ENDED = frozenset({type_name(RuntimeCrashed), type_name(RuntimeHung)})
 
 #: The groups of variations that are tried.
-_GROUPS = frozenset({"layout", "dtype"})
+_GROUPS = ("layout", "dtype")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VariedCall:
-    """A call. ``declared``: the package must accept it; None where the case leaves that to the capture."""
+    """A call. ``declared``: the package must accept it; None where the case leaves that to the capture. ``undeclared``
+    says how the inputs differ from those that the case declares.
+    """
 
     inputs: Inputs
     declared: bool | None
+    undeclared: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,7 @@ class RuntimeCalls:
                         same = _as_declared(call.inputs, self.observed.prepared.example)
                         differences = compare(same, eager(same), after)
                         converted += [] if differences else [call.inputs.label]
-                    found += differences
+                    found += [_of_undeclared(each, call.undeclared) for each in differences]
                 elif after.raised.type in _ENDED:
                     found.append(_ended(before, after.raised))
                     break  # the package is no longer loaded
@@ -93,10 +97,13 @@ class RuntimeCalls:
 
     def _calls(self) -> Iterator[VariedCall]:
         example = self.observed.prepared.example
-        for place, variation in variations_of(example, _GROUPS | self.also):
-            yield VariedCall(inputs=varied(example, place, variation), declared=None)
+        for group in sorted({*_GROUPS, *self.also}):
+            for place, variation in variations_of(example, frozenset({group})):
+                how = CHANNELS_LAST if variation.name == IN_CHANNELS_LAST else group
+                yield VariedCall(inputs=varied(example, place, variation), declared=None, undeclared=how)
         for call in self.samples.calls:
-            yield VariedCall(inputs=call.inputs, declared=call.declared)
+            how = "size" if call.declared is False else ""
+            yield VariedCall(inputs=call.inputs, declared=call.declared, undeclared=how)
 
 
 def _as_declared(call: Inputs, example: Inputs) -> Inputs:
@@ -109,6 +116,11 @@ def _as_declared(call: Inputs, example: Inputs) -> Inputs:
 
     args, kwargs = mapped(converted, call.args, call.kwargs)
     return Inputs(call.label, args, kwargs, call.sizes)
+
+
+def _of_undeclared(finding: Finding, how: str) -> Finding:
+    """Return a finding with the circumstance that the case does not declare the inputs."""
+    return replace(finding, causes=(*finding.causes, Cause("undeclared_inputs", how))) if how else finding
 
 
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:

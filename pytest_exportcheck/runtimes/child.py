@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes.guarded_imports import ImportGuard
 
 _LENGTH = struct.Struct("<I")
@@ -50,16 +51,37 @@ def receive(stream: BinaryIO) -> dict[str, Any] | None:
     return json.loads(content) if len(content) == length else None
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, server: _Server) -> None:
-    """Read requests, and write the answers, until the other process ends."""
+def serve(requests: BinaryIO, answers: BinaryIO, server: _Server, folder: Path) -> None:
+    """Read requests, and write the answers, until the other process ends. ``folder`` has the log."""
     from pytest_exportcheck.harness.isolation import type_name
 
     while (request := receive(requests)) is not None:
+        printed_before = log_size(folder)
         try:
             answer = server.answer(request)
+        except Unsupported as error:
+            answer = {"unsupported": " ".join([str(error), *_first_line(folder, printed_before)])}
         except (Exception, SystemExit) as error:
             answer = {"error": type_name(type(error)), "text": str(error)}
         send(answers, answer)
+
+
+def log_size(folder: Path) -> int:
+    """Return the bytes that were printed."""
+    log = folder / LOG
+    return log.stat().st_size if log.exists() else 0
+
+
+def _first_line(folder: Path, start: int) -> list[str]:
+    """Return the first line that was printed after this many bytes, and is not about the CPU: a runtime prints the reason
+    before its summary.
+    """
+    if log_size(folder) <= start:
+        return []
+    with (folder / LOG).open("rb") as log:
+        log.seek(start)
+        lines = log.read(4096).decode(errors="replace").strip().splitlines()
+    return [f"({line.strip()})" for line in lines if line.strip() and "cpuinfo" not in line][:1]
 
 
 class _Server:
@@ -153,7 +175,7 @@ def main(start: Start) -> None:
     sys.meta_path.insert(0, guard)
     with os.fdopen(start.requests, "rb") as reading, os.fdopen(start.answers, "wb") as writing:
         send(writing, {"ready": torch.__version__})
-        serve(reading, writing, _Server(start, guard))
+        serve(reading, writing, _Server(start, guard), Path(start.scratch))
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung, RuntimeRaised
+from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung, RuntimeRaised, Unsupported
 from pytest_exportcheck.runtimes.child import INPUTS, LOG, OUTPUTS, Start, receive, send
 from pytest_exportcheck.runtimes.exchange import SharedFile, memory_folder
 from pytest_exportcheck.runtimes.owned_folders import OwnedFolder, sweep
@@ -117,6 +117,8 @@ class RuntimeProcess:
     def _ask(self, request: Mapping[str, Any], runtime: str) -> dict[str, Any]:
         child = self._running()
         answer = self._exchange(child, request, runtime)
+        if "unsupported" in answer:
+            raise Unsupported(answer["unsupported"])
         if "error" in answer:
             raise RuntimeRaised(runtime, str(request["do"]), answer["error"], answer["text"])
         return answer

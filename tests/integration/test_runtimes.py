@@ -16,6 +16,8 @@ import time
 import torch
 from torch.utils import _pytree
 
+from pytest_exportcheck import Unsupported
+
 
 class Saved:
     """A runtime whose package is the program itself, with a fault."""
@@ -174,6 +176,26 @@ class Fails(Saved):
         raise RuntimeError("the compiler ended with exit status 1")
 
 
+class NoKernel(Saved):
+    """The package can be loaded, and the first call finds that there is no kernel."""
+
+    name = "no_kernel"
+
+    def faulty(self, program):
+        def refusing(inputs):
+            os.write(2, b"no kernel for sort")
+            raise Unsupported("error 0x14")
+
+        return refusing
+
+
+class NotLoaded(Saved):
+    name = "not_loaded"
+
+    def load(self, folder):
+        raise Unsupported("no such dtype")
+
+
 class Lacks(Saved):
     name, needs, extra = "lacks", ("no-such-distribution",), ""
 '''
@@ -222,6 +244,8 @@ FOUND = {
     "ends": ("failed", "ends ended its process at the load of its package (exit status 7)."),
     "fails": ("failed", "    expected: a package\n    got:      RuntimeError: the compiler ended with exit status 1"),
     "lacks": ("skipped", ""),
+    "no_kernel": ("skipped", "unsupported by no_kernel: error 0x14 (no kernel for sort)"),
+    "not_loaded": ("skipped", "unsupported by not_loaded: no such dtype"),
 }
 
 
@@ -236,6 +260,7 @@ def test_every_fault_of_a_package_is_found_and_costs_only_its_item(
         "--exportcheck-modes=nonstrict",
         f"--exportcheck-runtime={','.join(FOUND)}",
         "-v",
+        "-rs",
     )
     text = result.stdout.str()
     outcomes = {name: next(word for word in ("passed", "failed", "skipped") if _is(word, name, text)) for name in FOUND}
@@ -319,7 +344,7 @@ def test_a_run_fails_where_something_required_did_not_run(whole_torch: None, pyt
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     said = [
-        "lacks did not run for case_plain.py::Plain: unsupported by torch: no-such-distribution must be installed: "
+        "lacks did not run for case_plain.py::Plain: unsupported by lacks: no-such-distribution must be installed: "
         "pip install no-such-distribution.",
         "saved did not run for case_plain.py::Plain: none of its items was selected.",
     ]

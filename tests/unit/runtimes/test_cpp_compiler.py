@@ -69,10 +69,10 @@ def test_a_compiler_that_fails_is_shown_with_its_last_lines(tmp_path: Path, line
 
 
 def test_another_error_of_torch_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ValueError("no lowering")
 
-    monkeypatch.setattr("pytest_exportcheck.runtimes.aoti.compile_by_inductor", fails)
+    monkeypatch.setattr("pytest_exportcheck.runtimes.aoti.compiler_of_inductor", lambda: fails)
     with pytest.raises(ValueError, match="no lowering"):
         Aoti().compile(program(), tmp_path)
 
