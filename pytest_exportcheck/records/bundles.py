@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.cases import Tolerance
 from pytest_exportcheck.records.findings import Finding
 from pytest_exportcheck.records.results import Outcome, RunSettings
@@ -69,7 +70,7 @@ class StoredRejection:
 @dataclass(frozen=True, kw_only=True)
 class StoredCase:
     """The parts of a case that its verdicts depend on. ``context`` is ``module:name`` of a factory of context managers;
-    ``specs`` are the dynamic shapes by position.
+    ``specs`` are the dynamic shapes by position, ``agreement`` is the budget of the runtime that the mode ends in.
     """
 
     name: str
@@ -78,6 +79,7 @@ class StoredCase:
     device: str | None = None
     random: bool = False
     tolerance: Tolerance | None = None
+    agreement: Agreement | None = None
     context: str = ""
     dynamic_shapes: StoredShapes = StoredShapes(kind="none")
     specs: tuple[StoredShapes, ...] | None = None

@@ -25,7 +25,7 @@ from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import CallSite, Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.case_sizes import CaseSizes
-from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
+from pytest_exportcheck.run.judging import Judge, agreement_with, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
@@ -205,6 +205,7 @@ class FuzzStages:
             contract=loosest(stages, BLOCKING, unstable=self._observed.unstable),
             module=eager,
             tolerance=self._observed.case.tolerance,
+            agreement=agreement_with(self._observed.case, engine, parent.mode),
             random=self._observed.case.random,
         )
         checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
