@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
-from pytest_exportcheck.fuzz.inputs import is_resizable
 from pytest_exportcheck.fuzz.perturbations import variations_of, varied
-from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
-from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.records import Finding, Inputs, Observation, Raised
 from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.package_calls import Compare, converting, package_caller
 from pytest_exportcheck.run.samples import Samples
-
-#: A function that compares eager's call with the package's.
-Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
 
 #: The groups of variations that are tried.
 _GROUPS = frozenset({"layout", "dtype"})
@@ -55,23 +48,16 @@ class RuntimeCalls:
         refused: list[str] = []
         converted: list[str] = []
         eager = observer.caller(self.observed.prepared.fresh_module(), oracle.mode)
-        run = call_foreign(artifact.callable)
-        stateful = any(each.state for each in oracle.record.observations)
+        run = package_caller(observer, artifact, mode, oracle.record)
+        compare = converting(compare, eager, self.observed.prepared.example, lambda call: converted.append(call.label))
         with preserved_globals(), quiet(), observer.weights_intact():
             for call in self._calls():
                 before = eager(call.inputs)
                 if before.raised:
                     continue
-                if stateful:
-                    run = call_foreign(artifact.callable)
-                after = observer.caller(run, mode)(call.inputs)
+                after = run(call.inputs)
                 if after.raised is None:
-                    differences = compare(call.inputs, before, after)
-                    if any(each.key == "dtype" for each in differences):
-                        same = _as_declared(call.inputs, self.observed.prepared.example)
-                        differences = compare(same, eager(same), after)
-                        converted += [] if differences else [call.inputs.label]
-                    found += differences
+                    found += compare(call.inputs, before, after)
                 elif call.declared:
                     found.append(_refused(before, after.raised))
                 else:
@@ -87,18 +73,6 @@ class RuntimeCalls:
             yield VariedCall(inputs=varied(example, place, variation), declared=None)
         for call in self.samples.calls:
             yield VariedCall(inputs=call.inputs, declared=call.declared)
-
-
-def _as_declared(call: Inputs, example: Inputs) -> Inputs:
-    """Return the inputs in the dtypes of the example."""
-    dtypes = {place: leaf.dtype for place, leaf in input_leaves(example.args, example.kwargs) if is_resizable(leaf)}
-
-    def converted(path: Any, leaf: Any) -> Any:
-        place = place_of(path)
-        return leaf.detach().to(dtypes[place]) if place in dtypes and is_resizable(leaf) else leaf
-
-    args, kwargs = mapped(converted, call.args, call.kwargs)
-    return Inputs(call.label, args, kwargs, call.sizes)
 
 
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:

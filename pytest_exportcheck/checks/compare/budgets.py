@@ -63,7 +63,7 @@ def unlike_places(expected: torch.Tensor, actual: torch.Tensor) -> torch.Tensor:
 
 
 def measured(expected: torch.Tensor, actual: torch.Tensor, budget: Agreement) -> Sequence[Measured]:
-    """Measure two tensors of the same shape and dtype. Elements that are NaN or infinite in both are left out."""
+    """Return the measures of two tensors of the same shape and dtype. Elements that are NaN or infinite in both are left out."""
     measures = _measures_of(expected)
     if not expected.numel():
         return ()
