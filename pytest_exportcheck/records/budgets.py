@@ -20,7 +20,8 @@ class Agreement:
         The part of the rows (along the last dim) in which the largest value is at the same index; of integer and
         boolean outputs, the part of the elements that are equal.
     max_abs
-        The largest absolute error, in the unit of the output.
+        The largest absolute error, in the unit of the output. Like ``sqnr_db`` and ``cosine``, it says nothing of integer
+        and boolean outputs: without ``top1``, they must be equal.
     outputs
         Other budgets for some outputs, by number or by path: ``{"logits": Agreement(top1=1)}``. Such a budget replaces
         the one for all outputs.
@@ -45,9 +46,9 @@ class Agreement:
 
 
 def names_output(name: int | str, place: str, number: int) -> bool:
-    """Return True if a number or a path names an output, or a container that the output is in."""
-    if isinstance(name, int):
-        return name == number
+    """Return True if a number or a path names an output, or a container that the output is in. JSON has numbers as text."""
+    if isinstance(name, int) or name.isdecimal():
+        return int(name) == number
     return any(place == path or place.startswith((f"{path}[", f"{path}.")) for path in _paths(name))
 
 

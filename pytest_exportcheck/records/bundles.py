@@ -19,7 +19,8 @@ SCHEMA = "exportcheck-bundle"
 #: The version of the folder. A minor version adds fields, values or files; a major version changes or removes some.
 #:
 #: - 1.0, 28 November 2026: the first version.
-MAJOR, MINOR = 1, 0
+#: - 1.1, 28 November 2026: `agreement` of a case; calls with named inputs.
+MAJOR, MINOR = 1, 1
 
 #: The beginning of a replay: the module, the program before the last stage, or nothing that can be run again.
 Start: TypeAlias = Literal["module", "program", "nothing"]

@@ -39,8 +39,7 @@ def _problems(budget: Agreement, outputs: Sequence[Leaf]) -> Iterator[str]:
             kinds = " and ".join(f"{leaf.place} is {_kind(leaf)}" for leaf in named)
             yield (
                 f"agreement gives the output {name!r} {', '.join(each.limits)}, which cannot be measured: {kinds}. "
-                "Integer outputs have top1 and max_abs, boolean ones top1; top1 of floating-point outputs needs a last dim "
-                "of 2 or more."
+                "Integer and boolean outputs have top1 only; top1 of floating-point outputs needs a last dim of 2 or more."
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.fuzz.perturbations import variations_of, varied
@@ -69,15 +69,26 @@ class RuntimeCalls:
 
     def _calls(self) -> Iterator[VariedCall]:
         example = self.observed.prepared.example
+        unnamed = replace(example, label="")  # a label says only what differs from the example
         for place, variation in variations_of(example, _GROUPS):
-            yield VariedCall(inputs=varied(example, place, variation), declared=None)
+            yield VariedCall(inputs=varied(unnamed, place, variation), declared=None)
         for call in self.samples.calls:
             yield VariedCall(inputs=call.inputs, declared=call.declared)
 
 
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:
     if labels:
-        yield f"{mode} {what}: {'; '.join(labels)}"
+        yield f"{mode} {what}: {'; '.join(_by_place(labels))}"
+
+
+def _by_place(labels: Sequence[str]) -> Iterator[str]:
+    """Yield the variations of each input in one text: ``args[0] as float64, in channels_last``."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        place, _, how = label.partition(" ")
+        found.setdefault(place, []).append(how)
+    for place, ways in found.items():
+        yield f"{place} {', '.join(ways)}".strip()
 
 
 def _refused(before: Observation, raised: Raised) -> Finding:

@@ -83,7 +83,7 @@ def test_another_layout_holds_the_same_values(name, example):
 
 
 def test_every_second_element_has_gaps():
-    assert changed(torch.ones(4, 3), "every second element of a tensor").stride() == (6, 2)
+    assert changed(torch.ones(4, 3), "as every second element of a wider tensor").stride() == (6, 2)
 
 
 def test_the_last_dim_is_outermost():
