@@ -259,7 +259,7 @@ def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: 
     result = pytester.runpytest(
         "--exportcheck", "--exportcheck-engines=torch", "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload"
     )
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=6)
 
 
 @pytest.mark.parametrize(
