@@ -256,10 +256,13 @@ def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: 
                 super().__init__(3, 3)
         """
     )
+    options = ("--exportcheck", "--exportcheck-engines=torch")
     result = pytester.runpytest(
-        "--exportcheck", "--exportcheck-engines=torch", "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload"
+        *options, "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload", "case_model.py"
     )
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=2)
+    result = pytester.runpytest(*options, "--exportcheck-modes=nonstrict", "case_classifier.py", "case_detector.py")
+    result.assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize(
