@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from pytest_exportcheck.describe.declared import declared_dims
 from pytest_exportcheck.describe.inputs import (
     bound_inputs,
     differing_constants,
+    leaf_specs,
     may_vary,
     named_place,
     names_of_inputs,
@@ -38,7 +39,12 @@ def check_sample(case: Case, module: torch.nn.Module, example: Inputs, sample: I
     bound = bound_inputs(module, example)
     names = {} if bound is None else names_of_inputs(bound, example)
     dims = {} if bound is None else {(each.place, each.dim): each for each in declared_dims(module, example, shapes)}
-    wrong = list(_problems(example, sample, names, dims))
+    declared = (
+        set()
+        if bound is None
+        else {place for place, spec in leaf_specs(module, example, shapes).items() if spec is not None}
+    )
+    wrong = list(_problems(example, sample, names, dims, declared))
     if not wrong:
         wrong = [*_related(sample, names, dims), *broken_assumptions(dims.values(), {sample.label: sample})]
     if wrong:
@@ -46,8 +52,13 @@ def check_sample(case: Case, module: torch.nn.Module, example: Inputs, sample: I
 
 
 def _problems(
-    example: Inputs, sample: Inputs, names: Mapping[str, str], dims: Mapping[tuple[str, int], DeclaredDim]
+    example: Inputs,
+    sample: Inputs,
+    names: Mapping[str, str],
+    dims: Mapping[tuple[str, int], DeclaredDim],
+    declared: Collection[str],
 ) -> Iterator[str]:
+    """Yield what does not fit; ``declared`` are the places that ``dynamic_shapes`` says something about."""
     one, other = (dict(input_leaves(each.args, each.kwargs)) for each in (example, sample))
     for label, places, others in ((example.label, one, other), (sample.label, other, one)):
         for place in places:
@@ -55,11 +66,17 @@ def _problems(
                 yield f"{named_place(place, names)} is only in {label}; {sample.label} must have the structure of the example."
     for place, value in one.items():
         if place in other:
-            yield from _leaf(place, named_place(place, names), value, other[place], sample.label, dims)
+            yield from _leaf(place, named_place(place, names), value, other[place], sample.label, dims, declared)
 
 
 def _leaf(
-    place: str, name: str, value: Any, given: Any, label: str, dims: Mapping[tuple[str, int], DeclaredDim]
+    place: str,
+    name: str,
+    value: Any,
+    given: Any,
+    label: str,
+    dims: Mapping[tuple[str, int], DeclaredDim],
+    declared: Collection[str],
 ) -> Iterator[str]:
     if isinstance(value, torch.Tensor) and isinstance(given, torch.Tensor):
         yield from _tensor(place, name, value, given, label, dims)
@@ -68,7 +85,7 @@ def _leaf(
         yield f"{name} is a {kinds[0]} in {label} and a {kinds[1]} in the example inputs; give the same kind of value."
     elif (place, NUMBER) in dims:
         yield from out_of_range(name, dims[place, NUMBER], {label: given})
-    elif differing_constants(value, given):
+    elif place not in declared and differing_constants(value, given):
         yield (
             f"{name} is {given!r} in {label} and {value!r} in the example inputs, and a program keeps the value of the "
             "example; give that value, or write another case."
