@@ -3,6 +3,7 @@
 Tensors appear here as ``Any``: a record may hold a tensor, but no record imports torch.
 """
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.bundles import (
     BundleEnvironment,
     BundleRecord,
@@ -81,6 +82,7 @@ from pytest_exportcheck.records.vocabulary import FIELDS
 __all__ = [
     "FIELDS",
     "LARGEST_SEED",
+    "Agreement",
     "Alignment",
     "BundleEnvironment",
     "BundleRecord",

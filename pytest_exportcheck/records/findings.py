@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.cases import Rejection, Tolerance
 from pytest_exportcheck.records.difference_origin import DifferenceOrigin
 from pytest_exportcheck.records.levels import Levels, MetadataLevel
@@ -63,7 +64,7 @@ class Evidence:
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
     same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of
     the eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the
-    example. ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it;
+    example. ``agreement`` is the budget that takes the place of closeness, where there is one. ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it;
     ``unmeasured`` says why there is none.
     """
 
@@ -80,6 +81,7 @@ class Evidence:
     declared: tuple[DeclaredDim, ...] = ()
     given: tuple[Leaf, ...] = ()
     tolerance: Tolerance | None = None
+    agreement: Agreement | None = None
     random: bool = False
     rounding: Mapping[str, Rounding] = field(default_factory=dict)
     unmeasured: str = ""

@@ -21,6 +21,7 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("dropped", "attribute_mutation"): "attribute_mutation_lost",
         ("unread", "attribute_mutation"): "attribute_mutation_lost_unread",
         **{(change, "container_update"): "container_update" for change in ("dropped", "added", "changed")},
+        ("dropped", "between_calls"): "state_not_kept",
         ("changed", "generator"): "generator",
         ("dropped", "generator"): "generator_untouched",
         ("dropped", "python_state"): "python_state",

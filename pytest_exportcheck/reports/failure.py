@@ -11,7 +11,7 @@ from pytest_exportcheck.records import DifferenceOrigin, Finding, Outcome, Statu
 from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.origin import origin_lines
 from pytest_exportcheck.reports.wording import (
-    calls_of,
+    calls_text,
     culprit_text,
     defect_text,
     detail_of,
@@ -147,7 +147,7 @@ def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
 
 def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     verdict = "" if finding.verdict in ("broken", "disagreement") else f"  [{finding.verdict}{_row(finding)}]"
-    on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
+    on = f"  (on {calls_text(finding)})" if finding.on else ""
     yield plain(f"  {_title(finding)}{on}{verdict}", _KNOWN if verdict else "")
     labels = sides_of(finding)
     width = max(map(len, (*labels, "expected"))) + 2

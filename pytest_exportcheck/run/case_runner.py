@@ -22,7 +22,7 @@ from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.failing import level_of
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
 from pytest_exportcheck.run.fuzz_stage import FuzzStages
-from pytest_exportcheck.run.judging import Judge, Judgement, contract_stage, operators_of
+from pytest_exportcheck.run.judging import Judge, Judgement, agreement_with, contract_stage, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
@@ -125,6 +125,7 @@ class CaseRunner:
             prepared=observed.prepared,
             before=None if mode.is_fuzz else given,
             after=given if mode.is_fuzz else stage.artifact,
+            series=observed.calls,
             drawn=stage.drawn.get(finding.identity),
             expected=observed.oracles.of(engine.name, mode).record.observations if engine.name != AGREE else (),
             shown_by=partial(self._shows, engine, mode, finding, given.request) if given else None,
@@ -248,8 +249,9 @@ class CaseRunner:
         if stage.artifact is None:
             return
         before = parent.record if parent else None
+        budget = agreement_with(self._case, engine, stage.mode)
         if before is not None and stage.record is not None:
-            stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record)}
+            stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record, budget)}
         if any(each.verdict == "broken" and each.change != "edited" for each in stage.findings):
             return
         oracle = self._observed.oracles.of(engine.name, stage.mode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -25,11 +25,13 @@ from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import CallSite, Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.case_sizes import CaseSizes
-from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
+from pytest_exportcheck.run.judging import Judge, agreement_with, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.package_calls import converting, package_caller
 from pytest_exportcheck.run.recheck import Recheck
+from pytest_exportcheck.run.runtime_edges import COMPILED
 from pytest_exportcheck.run.stage import StageResult, raised_finding
 from pytest_exportcheck.run.stage_maker import StageMaker
 
@@ -144,13 +146,18 @@ class FuzzStages:
         compared: _Compared,
     ) -> FuzzTarget:
         oracle = self._observed.oracles.of(engine.name, mode)
-        return FuzzTarget(
+        target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(call_foreign(artifact.callable), mode),
             compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
             judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
+        if contract_stage_of(engine, parent.mode.last) != COMPILED:
+            return target
+        run = package_caller(self._observer, artifact, mode, oracle.record)
+        compare = converting(target.compare, target.eager, self._observed.prepared.example, lambda _: None)
+        return replace(target, run=run, compare=compare, may_refuse_variations=True)
 
     def _located(
         self, mode: Mode, findings: Sequence[Finding], compared: _Compared, artifact: StageArtifact
@@ -205,16 +212,29 @@ class FuzzStages:
             contract=loosest(stages, BLOCKING, unstable=self._observed.unstable),
             module=eager,
             tolerance=self._observed.case.tolerance,
+            agreement=agreement_with(self._observed.case, engine, parent.mode),
             random=self._observed.case.random,
         )
         checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
         notes.update(dict.fromkeys(checked.notes))
-        judged = self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
+        judged = self._judged(engine, mode, parent, checked.findings, operators_of(record.program))
         if differing is not None and any(map(asks_for_origin, judged)):  # the sizes found last are the smallest
             differing[before.site] = (call, evidence)
             for oldest in [*differing][:-_KEPT]:
                 del differing[oldest]
         return judged
+
+    def _judged(
+        self, engine: Engine, mode: Mode, parent: StageResult, findings: Sequence[Finding], operators: Collection[str]
+    ) -> list[Finding]:
+        """Judge findings of a drawn call. What a runtime may do at the example, such as choose the layout of its outputs,
+        it may do at other sizes.
+        """
+        judged = self._judge.judged(engine, mode, findings, operators)
+        if contract_stage_of(engine, parent.mode.last) != COMPILED:
+            return judged
+        at_example = self._judge.judged(engine, parent.mode, findings, operators)
+        return [shown if shown.verdict == "tolerated" else each for each, shown in zip(judged, at_example, strict=True)]
 
 
 def _captured_by(artifact: StageArtifact) -> Captured | None:

@@ -35,7 +35,7 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import COMPARISON, Runner
 from pytest_exportcheck.run.runtime_edges import RuntimeHost, with_runtimes
-from pytest_exportcheck.run.selected import check_required, runtimes_of, shipped_modes, tree_of
+from pytest_exportcheck.run.selected import check_budgeted, check_required, runtimes_of, shipped_modes, tree_of
 from pytest_exportcheck.run.settings import GoldenSettings, Progress
 from pytest_exportcheck.runtimes.package_cache import PackageCache
 
@@ -114,6 +114,9 @@ class Registry:
             select_engines(self.every_engine, case.engines)
         except SelectionError as error:
             return f"case {case.name!r} ({case.origin}): {error}"
+        budgeted = check_budgeted(case.agreement, self.every_engine)
+        if budgeted:
+            return f"case {case.name!r} ({case.origin}): {budgeted}"
         places = ["capture", *dict.fromkeys(edge for each in self._trees for edge in each.edges), "call"]
         for each in case.rejects:
             if each.at not in places:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
-from pytest_exportcheck.describe import place_of
 from pytest_exportcheck.engines.protocol import Engine, StageArtifact
 from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung
-from pytest_exportcheck.fuzz.inputs import is_resizable
 from pytest_exportcheck.fuzz.perturbations import IN_CHANNELS_LAST, variations_of, varied
-from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.harness.isolation import quiet, type_name
 from pytest_exportcheck.harness.process_state import preserved_globals
-from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import CHANNELS_LAST
 from pytest_exportcheck.records import Cause, Finding, Inputs, Observation, Raised
 from pytest_exportcheck.run.observed_case import ObservedCase
+from pytest_exportcheck.run.package_calls import Compare, converting, package_caller
 from pytest_exportcheck.run.samples import Samples
-
-#: A function that compares eager's call with the package's.
-Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Finding]]
 
 #: The errors of packages that end their process, or have to be stopped.
 _ENDED = frozenset({type_name(RuntimeCrashed), type_name(RuntimeHung)})
@@ -66,23 +59,16 @@ class RuntimeCalls:
         refused: list[str] = []
         converted: list[str] = []
         eager = observer.caller(self.observed.prepared.fresh_module(), oracle.mode)
-        run = call_foreign(artifact.callable)
-        stateful = any(each.state for each in oracle.record.observations)
+        run = package_caller(observer, artifact, mode, oracle.record)
+        compare = converting(compare, eager, self.observed.prepared.example, lambda call: converted.append(call.label))
         with preserved_globals(), quiet(), observer.weights_intact():
             for call in self._calls():
                 before = eager(call.inputs)
                 if before.raised:
                     continue
-                if stateful:
-                    run = call_foreign(artifact.callable)
-                after = observer.caller(run, mode)(call.inputs)
+                after = run(call.inputs)
                 if after.raised is None:
-                    differences = compare(call.inputs, before, after)
-                    if any(each.key == "dtype" for each in differences):
-                        same = _as_declared(call.inputs, self.observed.prepared.example)
-                        differences = compare(same, eager(same), after)
-                        converted += [] if differences else [call.inputs.label]
-                    found += [_of_undeclared(each, call.undeclared) for each in differences]
+                    found += [_of_undeclared(each, call.undeclared) for each in compare(call.inputs, before, after)]
                 elif after.raised.type in _ENDED:
                     found.append(_ended(before, after.raised))
                     break  # the package is no longer loaded
@@ -97,25 +83,14 @@ class RuntimeCalls:
 
     def _calls(self) -> Iterator[VariedCall]:
         example = self.observed.prepared.example
+        unnamed = replace(example, label="")  # a label says only what differs from the example
         for group in sorted({*_GROUPS, *self.also}):
             for place, variation in variations_of(example, frozenset({group})):
                 how = CHANNELS_LAST if variation.name == IN_CHANNELS_LAST else group
-                yield VariedCall(inputs=varied(example, place, variation), declared=None, undeclared=how)
+                yield VariedCall(inputs=varied(unnamed, place, variation), declared=None, undeclared=how)
         for call in self.samples.calls:
             how = "size" if call.declared is False else ""
             yield VariedCall(inputs=call.inputs, declared=call.declared, undeclared=how)
-
-
-def _as_declared(call: Inputs, example: Inputs) -> Inputs:
-    """Return the inputs in the dtypes of the example."""
-    dtypes = {place: leaf.dtype for place, leaf in input_leaves(example.args, example.kwargs) if is_resizable(leaf)}
-
-    def converted(path: Any, leaf: Any) -> Any:
-        place = place_of(path)
-        return leaf.detach().to(dtypes[place]) if place in dtypes and is_resizable(leaf) else leaf
-
-    args, kwargs = mapped(converted, call.args, call.kwargs)
-    return Inputs(call.label, args, kwargs, call.sizes)
 
 
 def _of_undeclared(finding: Finding, how: str) -> Finding:
@@ -125,7 +100,17 @@ def _of_undeclared(finding: Finding, how: str) -> Finding:
 
 def _note(mode: Mode, what: str, labels: Sequence[str]) -> Iterator[str]:
     if labels:
-        yield f"{mode} {what}: {'; '.join(labels)}"
+        yield f"{mode} {what}: {'; '.join(_by_place(labels))}"
+
+
+def _by_place(labels: Sequence[str]) -> Iterator[str]:
+    """Yield the variations of each input in one text: ``args[0] as float64, in channels_last``."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        place, _, how = label.partition(" ")
+        found.setdefault(place, []).append(how)
+    for place, ways in found.items():
+        yield f"{place} {', '.join(ways)}".strip()
 
 
 def _ended(before: Observation, raised: Raised) -> Finding:

@@ -10,7 +10,7 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, SelectionError
 from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, GOLDEN, Mode, ModeTree, in_order
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.run.runtime_edges import yields_package
+from pytest_exportcheck.run.runtime_edges import COMPILED, yields_package
 from pytest_exportcheck.runtimes import bundled
 from pytest_exportcheck.runtimes.protocol import Runtime
 
@@ -62,6 +62,23 @@ def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
                 f"--exportcheck-require: no engine, mode or stage is called {name!r}{meant} Engines: {', '.join(engines)}. Stages: "
                 f"{', '.join(stages)}."
             )
+
+
+def check_budgeted(names: Iterable[str], engines: Mapping[str, Engine]) -> str:
+    """Return a message about a runtime that has a budget and does not exist, or is compared bit by bit. Empty where all
+    take one.
+    """
+    known = dict.fromkeys(
+        edge for each in engines.values() for edge in each.edges if each.contract_of.get(edge) == COMPILED
+    )
+    for name in names:
+        if name != "*" and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            return (
+                f"agreement names {name!r}, which is not a runtime that may differ{meant} Runtimes: {', '.join(known)}."
+            )
+    return ""
 
 
 def shipped_modes(options: Options, engines: Mapping[str, Engine]) -> list[str]:

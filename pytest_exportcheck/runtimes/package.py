@@ -70,6 +70,10 @@ class _Loaded:
                     given.copy_(now)
         return pytree.tree_unflatten(list(map(_own, outputs, package.interface.outputs)), package.out_spec)
 
+    def drop(self) -> None:
+        """Drop the loaded package: it is not called again."""
+        self._package.process().drop(self._name)
+
     def _flat(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in the order of the program's own."""
         spec = self._package.in_spec

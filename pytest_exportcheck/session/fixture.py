@@ -18,7 +18,7 @@ from pytest_exportcheck.declare import case_of, globs
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options, settings
-from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
+from pytest_exportcheck.records import Agreement, Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import registry_of
@@ -55,6 +55,7 @@ class Exportcheck:
         modes: Sequence[str] | None = None,
         engines: Sequence[str] | None = None,
         tolerance: float | tuple[float, float] | Tolerance | None = None,
+        agreement: Agreement | Mapping[str, Agreement] | None = None,
         seed: int = 0,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         train: bool | None = None,
@@ -63,6 +64,7 @@ class Exportcheck:
         rejects: Sequence[Rejection] = (),
         inputs: Callable[..., Any] | None = None,
         sizes: Sequence[Mapping[str, int]] = (),
+        samples: Mapping[str, object] | None = None,
         fuzz: int | None = None,
     ) -> list[Outcome]:
         """Run the model in all selected modes, with every engine, and return the outcome of each.
@@ -92,6 +94,7 @@ class Exportcheck:
             kwargs=kwargs,
             dynamic_shapes=dynamic_shapes,
             tolerance=tolerance,
+            agreement=agreement,
             seed=seed,
             context=context,
             train=train,
@@ -100,6 +103,7 @@ class Exportcheck:
             rejects=rejects,
             inputs=inputs,
             sizes=sizes,
+            samples=samples,
         )
         try:
             if fuzz is not None and fuzz < 1:
