@@ -13,7 +13,14 @@ from pytest_exportcheck.records.bundles import (
     StoredShapes,
 )
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
-from pytest_exportcheck.records.difference_origin import DifferenceOrigin, NearNode, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records.difference_origin import (
+    DifferenceOrigin,
+    NearNode,
+    OriginKind,
+    OriginNode,
+    OriginRemark,
+    OriginRow,
+)
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -122,6 +129,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "OriginNode",
+    "OriginRemark",
     "OriginRow",
     "Outcome",
     "Outside",

@@ -25,6 +25,7 @@ from pytest_exportcheck.runtimes.protocol import Fact, Runtime
 class Package:
     """A compiled program. ``in_spec`` and ``out_spec`` are the program's; ``process`` returns the child process of the
     case; ``facts`` are about the package; ``unused`` has the names under which it is loaded and was not called yet.
+    ``shipped`` is the program itself, which is not called in its place.
     """
 
     runtime: Runtime
@@ -35,13 +36,14 @@ class Package:
     process: Callable[[], RuntimeProcess]
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    shipped: Any = None
 
-    def callable(self) -> Callable[..., Any]:
+    def callable(self) -> LoadedPackage:
         """Return a function of the user's arguments. The package is loaded for it: its state is that of the file."""
-        return _Loaded(self)
+        return LoadedPackage(self)
 
 
-class _Loaded:
+class LoadedPackage:
     """A package as one function, which loads it at the first call."""
 
     def __init__(self, package: Package) -> None:
@@ -68,6 +70,10 @@ class _Loaded:
                 if isinstance(given, torch.Tensor) and not same_bits(given, now):
                     given.copy_(now)
         return pytree.tree_unflatten(list(map(_own, outputs, package.interface.outputs)), package.out_spec)
+
+    def drop(self) -> None:
+        """Drop the loaded package, which is not called any more."""
+        self._package.process().drop(self._name)
 
     def _flat(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in the order of the program's own."""
@@ -123,7 +129,7 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
     facts = {"package bytes": size, "compile seconds": seconds, **facts, **dict(_versions(runtime))}
-    return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
+    return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name], program)
 
 
 def _versions(runtime: Runtime) -> Iterator[tuple[str, Fact]]:
