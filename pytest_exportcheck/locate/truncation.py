@@ -70,11 +70,13 @@ class Truncation:
         remarks: tuple[OriginRemark, ...] = () if found is None else ("fused",)
         first, last = self._bisected()
         order = self.program.order
+        if not self.gaps and not self.spent():
+            return DifferenceOrigin(kind="uncompiled", on=self.label, reason=self._reason())
         if first < last:
             return self._between(order[first], order[min(last, len(order) - 1)], remarks)
         if first < len(order):
             return self._explained(self._verified(order[first]), remarks)
-        return None if self.gaps else DifferenceOrigin(kind="uncompiled", on=self.label, reason=self._reason())
+        return None
 
     def most_rounded(self) -> DifferenceOrigin | None:
         """Return the value that differs most, though all agree; None where all are the same bit for bit."""

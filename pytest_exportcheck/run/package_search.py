@@ -126,7 +126,10 @@ class PackageSearch:
         args, kwargs = copy_tree((call.args, dict(call.kwargs)))
         run = self._package.callable()
         seed_everything(self._seed)
-        outputs = run(*args, **kwargs)
+        try:
+            outputs = run(*args, **kwargs)
+        finally:
+            run.drop()
         return results_by_place(side, outputs, Inputs(call.label, args, kwargs))
 
     def _compiled(self, candidate: Candidate) -> Package | Refused:
