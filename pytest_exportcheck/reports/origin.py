@@ -46,7 +46,7 @@ def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
     node = origin.after
     yield plain(f"    starts at: {starts_at(origin)}")
     if node is not None:
-        yield from _node(node, origin.before)
+        yield from _node(node, origin.before, _sides(origin))
     if len(origin.rows) > 1:
         yield from _table(origin.rows)
 
@@ -56,15 +56,22 @@ def starts_at(origin: DifferenceOrigin) -> str:
     name = f"%{origin.after.name}" if origin.after else "another value"
     first = f"%{origin.before.name}" if origin.before else "the first one"
     text = _WORDS[origin.kind].format(node=name, first=first, reason=origin.reason)
-    text = "; ".join([text, *(_REMARKS[each] for each in origin.remarks)])
-    return f"{text}, the first NaN or infinity" if origin.nonfinite else text
+    text = f"{text}, the first NaN or infinity" if origin.nonfinite else text
+    return "; ".join([text, *(_REMARKS[each] for each in origin.remarks)])
 
 
-def _node(node: OriginNode, before: OriginNode | None) -> Iterator[Line]:
+def _sides(origin: DifferenceOrigin) -> tuple[str, str]:
+    """Return what the two nodes of an origin are: a package has no program after it, so its nodes are those before."""
+    if origin.kind in ("between", "uncompiled_between"):
+        return "from:", "to:"
+    return ("", "node:") if origin.remarks or origin.kind in ("call", "whole") else ("before:", "after:")
+
+
+def _node(node: OriginNode, before: OriginNode | None, sides: tuple[str, str]) -> Iterator[Line]:
     if before is not None and (before.call or before.operator):
-        yield plain(f"      before: {_call(before)}")
+        yield plain(f"      {sides[0]:7} {_call(before)}")
     if node.call:
-        yield plain(f"      after:  {_call(node)}")
+        yield plain(f"      {sides[1]:7} {_call(node)}")
     where = f" in {node.module}" if node.module else ""
     line = node.line or (before.line if before else "")
     if line:

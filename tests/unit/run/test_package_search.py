@@ -14,13 +14,13 @@ import torch
 from torch.fx import GraphModule, Node
 
 from pytest_exportcheck.checks.closeness import Rule
+from pytest_exportcheck.describe import graph_inputs
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import DifferenceOrigin, Inputs
 from pytest_exportcheck.run import package_search
 from pytest_exportcheck.run.package_search import PackageSearch, limit_of
 from pytest_exportcheck.runtimes.package import compiled
-from pytest_exportcheck.runtimes.reload import _flat
 
 NEAR = Rule("close", None, CLOSE)
 aten = torch.ops.aten
@@ -51,11 +51,15 @@ class Faulty:
         return {}
 
     def load(self, folder: Path) -> Callable[[Sequence[Any]], Any]:
-        loaded = copy.deepcopy(self.programs[folder])
-        self.fault(loaded.graph_module)
-        loaded.graph_module.recompile()
-        run = _flat(loaded)
-        return lambda inputs: self.returns(run([self.reads(each) for each in inputs]))
+        program = self.programs[folder]
+        module = copy.deepcopy(program.graph_module)
+        self.fault(module)
+
+        def call(inputs: Sequence[Any]) -> Any:
+            given = graph_inputs(program, Inputs("", tuple(map(self.reads, inputs)), {}))
+            return self.returns(list(torch.fx.Interpreter(module).run(*given)))
+
+        return call
 
 
 @dataclass(eq=False)
@@ -129,6 +133,7 @@ def wrong(target: Any, change: Callable[[Any], Any]) -> Fault:
             if isinstance(owner, GraphModule):
                 for node in owner.graph.find_nodes(op="call_function", target=target):
                     _changed(owner, node, change)
+                owner.recompile()
 
     return fault
 
@@ -247,9 +252,7 @@ def test_nodes_at_which_the_program_cannot_be_compiled_are_passed_over(chain: An
     assert (found.kind, found.after.name, found.remarks) == ("changed", "sqrt", ("alone",))
 
 
-def test_a_range_is_left_where_the_program_cannot_be_compiled_if_it_is_truncated_in_it(
-    chain: Any, origin: Any
-) -> None:
+def test_a_range_is_left_where_the_program_cannot_be_compiled_if_it_is_truncated_in_it(chain: Any, origin: Any) -> None:
     refuses = not_ending_at(aten.mul.Tensor, aten.cos.default)
     found = origin(chain, Faulty(wrong(aten.cos.default, scaled), refuses))
     assert (found.kind, found.before.name, found.after.name) == ("uncompiled_between", "mul", "add")
