@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,10 +52,18 @@ def package_search(artifact: StageArtifact, seed: int) -> Iterator[PackageSearch
 class PackageSearch:
     """The searches in one package. A truncated program is compiled once for all calls that begin with the same state."""
 
-    def __init__(self, package: Package, program: ExportedProgram, folder: Path, seed: int) -> None:
+    def __init__(
+        self,
+        package: Package,
+        program: ExportedProgram,
+        folder: Path,
+        seed: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._package, self._program, self._folder, self._seed = package, program, folder, seed
+        self._clock = clock
         self._made: dict[tuple[str, ...], tuple[Package, tuple[str, ...]] | Refused] = {}
-        self._began = time.monotonic()
+        self._began = clock()
         seconds = package.facts.get("compile seconds", 0.0)
         self._limit = limit_of(seconds if isinstance(seconds, (int, float)) else 0.0, len(program.graph.nodes))
 
@@ -111,7 +119,7 @@ class PackageSearch:
         return program_of(self._program, declared=(), runs=())
 
     def _spent(self) -> bool:
-        return time.monotonic() - self._began > self._limit
+        return self._clock() - self._began > self._limit
 
     def _carried(self, state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
         """Return the state, empty where it is what the program itself holds."""

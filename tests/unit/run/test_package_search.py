@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from pytest_exportcheck.describe import graph_inputs
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import DifferenceOrigin, Inputs
-from pytest_exportcheck.run import package_search
 from pytest_exportcheck.run.package_search import PackageSearch, limit_of
 from pytest_exportcheck.runtimes.package import compiled
 
@@ -110,13 +109,18 @@ def net() -> Any:
 @pytest.fixture
 def origin(tmp_path: Path) -> Callable[..., DifferenceOrigin | None]:
     def found(
-        program: Any, runtime: Faulty, *args: Any, state: Mapping[str, Any] | None = None, raised: bool = False
+        program: Any,
+        runtime: Faulty,
+        *args: Any,
+        state: Mapping[str, Any] | None = None,
+        raised: bool = False,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> DifferenceOrigin | None:
         here, folder = Here(), tmp_path / "package"
         folder.mkdir()
         process: Any = lambda: here  # noqa: E731
         package = compiled(runtime, program, folder, process)
-        search = PackageSearch(package, program, tmp_path, 0)
+        search = PackageSearch(package, program, tmp_path, 0, clock)
         origin = search.origin(Inputs("the example inputs", args or (X,), {}), state or {}, NEAR, raised=raised)
         package.callable().drop()
         assert not here.loaded
@@ -274,10 +278,10 @@ def test_a_program_that_cannot_be_compiled_if_it_is_truncated_has_no_known_origi
     assert (found.kind, found.reason) == ("uncompiled", "Unsupported: only whole programs")
 
 
-def test_time_that_is_over_leaves_a_range(chain: Any, origin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 15.0, 16.0, 17.0])
-    monkeypatch.setattr(package_search.time, "monotonic", lambda: next(clock))
-    found = origin(chain, Faulty(wrong(aten.sqrt.default, scaled), at_most(1)))
+def test_time_that_is_over_leaves_a_range(chain: Any, origin: Any) -> None:
+    times = iter([0.0, 15.0, 16.0, 17.0])
+    runtime = Faulty(wrong(aten.sqrt.default, scaled), at_most(1))
+    found = origin(chain, runtime, clock=lambda: next(times))
     assert (found.kind, found.before.name, found.after.name) == ("between", "add", "sinh")
 
 
