@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The runtimes of the extras, in an environment that sees the packages of $(VENV): torch is installed once.
+RUNTIMES := $(VENV)-runtimes
 WORKERS ?= 2
 # The module of `make mutants-some`.
 MUTATED ?= pytest_exportcheck.run.verdicts
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test test-quick test-slow nightly examples faults sound coverage mutants mutants-some lint docs dist \
+.PHONY: help exportcheck test test-quick test-slow test-runtimes test-runtimes-slow nightly examples faults sound coverage mutants mutants-some lint docs dist \
 	bench clean
 
 help:
@@ -18,6 +20,7 @@ help:
 	@echo "make test          run the tests of the plugin"
 	@echo "make test-quick    run the unit tests and the tests on a cheap engine: a few minutes"
 	@echo "make test-slow     run the slow tests, which make test leaves out"
+	@echo "make test-runtimes run the tests of what runs on ONNX Runtime, ExecuTorch, OpenVINO and AOTInductor"
 	@echo "make nightly       run slow tests, all sound models, all faults, the examples, some mutants; build the docs: hours"
 	@echo "make examples      check the models of the example repo in examples/shop"
 	@echo "make faults        inject every fault of the fault library and print who finds it"
@@ -43,15 +46,28 @@ exportcheck: $(READY)
 		--exportcheck-source torchvision:resnet18 --exportcheck-source torchvision:mobilenet_v3_small
 
 test: $(READY)
-	$(BIN)/python -m pytest tests -m "not slow" -n $(WORKERS)
+	$(BIN)/python -m pytest tests -m "not slow and not runtime" -n $(WORKERS)
 
 test-quick: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/integration -m quick -n $(WORKERS)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest tests -m slow -n $(WORKERS)
+	$(BIN)/python -m pytest tests -m "slow and not runtime" -n $(WORKERS)
 
-nightly: test-slow sound faults examples docs mutants-some
+$(RUNTIMES)/.ready: $(READY)
+	$(BIN)/python -m venv $(RUNTIMES)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(RUNTIMES)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	$(RUNTIMES)/bin/python -m pip install --quiet --editable '.[onnx,executorch,openvino]'
+	@touch $@
+
+test-runtimes: $(RUNTIMES)/.ready
+	$(RUNTIMES)/bin/python -m pytest tests -m "runtime and not slow" -n $(WORKERS)
+
+test-runtimes-slow: $(RUNTIMES)/.ready
+	$(RUNTIMES)/bin/python -m pytest tests -m "runtime and slow" -n $(WORKERS)
+
+nightly: test-slow test-runtimes test-runtimes-slow sound faults examples docs mutants-some
 
 examples: $(READY)
 	cd examples/shop && $(abspath $(BIN))/python -m pytest --exportcheck -p no:cacheprovider
@@ -104,4 +120,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.export_cost
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist site mutants .coverage .coverage.*
+	rm -rf $(VENV) $(RUNTIMES) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist site mutants .coverage .coverage.*

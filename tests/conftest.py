@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 
 import hypothesis
@@ -47,3 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         echo = ECHO.intersection(getattr(item, "fixturenames", ()))
         if (echo or UNIT in item.path.parents) and item.get_closest_marker("slow") is None:
             item.add_marker("quick")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of a runtime whose extra is not installed."""
+    from pytest_exportcheck.runtimes import bundled
+
+    for marker in item.iter_markers("runtime"):
+        for name in marker.args:
+            runtime = next(each for each in bundled() if each.name == name)
+            lacking = [needed for needed in runtime.needs if not list(distributions(name=needed))]
+            if lacking:
+                pytest.skip(f"{', '.join(lacking)} of the extra {runtime.extra} is not installed")
+            if name == "aoti" and shutil.which("g++") is None:
+                pytest.skip("aoti needs a C++ compiler")
