@@ -21,7 +21,7 @@ from pytest_exportcheck.records import DifferenceOrigin, OriginKind, OriginRemar
 
 #: Bytes of values that one package returns at most.
 _MOST_BYTES = 2**30
-#: Operations that are compiled alone at most, to find the one that is wrong by itself.
+#: Operations at most that are compiled by themselves, to find the one that is wrong.
 _ALONE = 4
 #: Further places, before and after, at which a program is truncated where it cannot be compiled at one.
 _NEARBY = 2
@@ -39,11 +39,11 @@ class Packages(Protocol):
     """The packages of truncated programs, each called with the inputs that show the difference."""
 
     def values(self, names: Sequence[str]) -> Mapping[str, Any] | Refused:
-        """Truncate the program so that it returns these values, and return what the package computes."""
+        """Return these values, from a package of the program that is truncated so that it returns them."""
 
     def alone(self, names: Sequence[str]) -> Mapping[str, Any] | Refused:
-        """Return the results of one operation, from a package of that operation alone that is given the values of the
-        program.
+        """Return the results of one operation, from a package that has only that operation and is given the values
+        of the program.
         """
 
 
@@ -92,8 +92,8 @@ class Truncation:
         return bool(self.program.order) and not self.raises and self.program.bytes <= _MOST_BYTES
 
     def _differing(self, names: Sequence[str]) -> list[str] | None:
-        """Truncate the program so that it returns these values, and return those that differ in their order; None
-        where it cannot be compiled. If the package must raise, and does so, that is the last one.
+        """Return those of the values that differ, in order, from a package of the truncated program; None where it
+        cannot be compiled. If the package must raise, and does so, that is the last one.
         """
         given = self.packages.values(names)
         if isinstance(given, Refused):
@@ -132,7 +132,9 @@ class Truncation:
         return low, high
 
     def _nearest(self, middle: int, low: int, high: int) -> tuple[int, int | None] | None:
-        """Truncate the program at a place, or near it. Return the place, and that of the first value that differs."""
+        """Return a place near the middle at which the program can be truncated, and that of the first value that
+        differs.
+        """
         places = sorted(
             range(max(low, middle - _NEARBY), min(high, middle + _NEARBY + 1)), key=lambda at: abs(at - middle)
         )

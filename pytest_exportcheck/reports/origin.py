@@ -30,9 +30,9 @@ _WORDS: Mapping[OriginKind, str] = {
 }
 
 _REMARKS: Mapping[OriginRemark, str] = {
-    "alone": "a package of this operation alone shows it too",
-    "together": "a package of this operation alone does not show it, so it depends on the operations around it",
-    "unchecked": "a package of this operation alone was not made",
+    "alone": "a package of this operation by itself shows it too",
+    "together": "a package of this operation by itself does not show it, so it depends on the operations around it",
+    "unchecked": "a package of this operation by itself was not made",
     "fused": "a package that returns every value does not show it, so it depends on what is fused",
 }
 

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.describe import node_of
+from pytest_exportcheck.errors import RuntimeHung
 from pytest_exportcheck.harness.gradients import backward_of
 from pytest_exportcheck.harness.isolation import node_that_raised, quiet
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
@@ -96,7 +97,11 @@ def with_origins(
 
 
 def asks_for_origin(finding: Finding) -> bool:
-    """Return True if a finding is about a value that differs, and fails the item."""
+    """Return True if a finding is about a value that differs, and fails the item. A package that hangs is not called
+    again: each further call may hang too.
+    """
+    if finding.error is not None and finding.error.type == RuntimeHung.__name__:
+        return False
     failing = finding.verdict in ("broken", "engine_error") and finding.check in _CHECKS
     return failing and finding.key not in _NOT_OF_VALUES
 

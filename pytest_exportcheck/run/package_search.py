@@ -40,7 +40,7 @@ def limit_of(seconds: float, nodes: int) -> float:
 
 @contextmanager
 def package_search(artifact: StageArtifact, seed: int) -> Iterator[PackageSearch | None]:
-    """Search the package of an artifact; yield None where it has none, or none with a program."""
+    """Yield the search in the package of an artifact; None where it has none, or none with a program."""
     package = artifact.made
     if not isinstance(package, Package) or not isinstance(package.shipped, ExportedProgram):
         yield None

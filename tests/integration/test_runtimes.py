@@ -379,7 +379,7 @@ def test_a_finding_names_the_operation_that_the_runtime_computes_wrongly(
     result.stdout.fnmatch_lines(
         [
             "    starts at: %x: the package reads this input as if it were contiguous",
-            "    starts at: %softmax computes another value from the same inputs; a package of this operation alone shows it too",
+            "    starts at: %softmax computes another value from the same inputs; a package of this operation by itself shows it too",
             "      node:   aten.softmax.int(%add, 1)",
             "      line:   case_net.py:16 in forward: return torch.softmax(y, dim=1) * 2",
             "      module: Net",

@@ -85,16 +85,16 @@ def test_the_node_is_shown_before_and_after_with_its_line_and_those_that_follow(
         (
             {"kind": "changed", "after": MUL, "remarks": ("fused", "together"), "nonfinite": True},
             "%mul computes another value from the same inputs, the first NaN or infinity; a package that returns every "
-            "value does not show it, so it depends on what is fused; a package of this operation alone does not show it, "
+            "value does not show it, so it depends on what is fused; a package of this operation by itself does not show it, "
             "so it depends on the operations around it",
         ),
         (
             {"kind": "changed", "after": MUL, "remarks": ("alone",)},
-            "%mul computes another value from the same inputs; a package of this operation alone shows it too",
+            "%mul computes another value from the same inputs; a package of this operation by itself shows it too",
         ),
         (
             {"kind": "changed", "after": MUL, "remarks": ("unchecked",)},
-            "%mul computes another value from the same inputs; a package of this operation alone was not made",
+            "%mul computes another value from the same inputs; a package of this operation by itself was not made",
         ),
     ],
 )
