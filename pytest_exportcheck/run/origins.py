@@ -100,7 +100,7 @@ def asks_for_origin(finding: Finding) -> bool:
     """Return True if a finding is about a value that differs, and fails the item. A package that hangs is not called
     again: each further call may hang too.
     """
-    if finding.error is not None and finding.error.type == RuntimeHung.__name__:
+    if finding.error is not None and finding.error.type.rpartition(".")[2] == RuntimeHung.__name__:
         return False
     failing = finding.verdict in ("broken", "engine_error") and finding.check in _CHECKS
     return failing and finding.key not in _NOT_OF_VALUES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from torch.fx import GraphModule, Node
 
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.describe import graph_inputs
-from pytest_exportcheck.errors import Unsupported
+from pytest_exportcheck.errors import RuntimeHung, RuntimeRaised, Unsupported
+from pytest_exportcheck.harness.isolation import raised_from
 from pytest_exportcheck.policy import CLOSE
-from pytest_exportcheck.records import DifferenceOrigin, Inputs
+from pytest_exportcheck.records import DifferenceOrigin, Finding, Inputs
+from pytest_exportcheck.run.origins import asks_for_origin
 from pytest_exportcheck.run.package_search import PackageSearch, limit_of
 from pytest_exportcheck.runtimes.package import compiled
 
@@ -355,3 +357,14 @@ def test_values_that_are_all_within_their_rounding_have_the_one_that_differs_mos
 
 def test_a_package_that_agrees_has_its_difference_outside(chain: Any, origin: Any) -> None:
     assert origin(chain, Faulty()).kind == "outside"
+
+
+def test_a_package_that_hangs_is_not_searched() -> None:
+    def asks(error: Exception) -> bool:
+        finding = Finding.of("outputs").at("the call", "raised", "", "a value", "", error=raised_from(error))
+        return asks_for_origin(replace(finding, verdict="broken"))
+
+    assert [asks(RuntimeHung("onnx", "call", 9.0, "")), asks(RuntimeRaised("onnx", "call", "Error", ""))] == [
+        False,
+        True,
+    ]
