@@ -14,7 +14,14 @@ from pytest_exportcheck.records.bundles import (
     StoredShapes,
 )
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
-from pytest_exportcheck.records.difference_origin import DifferenceOrigin, NearNode, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records.difference_origin import (
+    DifferenceOrigin,
+    NearNode,
+    OriginKind,
+    OriginNode,
+    OriginRemark,
+    OriginRow,
+)
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -124,6 +131,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "OriginNode",
+    "OriginRemark",
     "OriginRow",
     "Outcome",
     "Outside",

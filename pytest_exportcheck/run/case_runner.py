@@ -21,11 +21,12 @@ from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.failing import level_of
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
-from pytest_exportcheck.run.fuzz_stage import FuzzStages
+from pytest_exportcheck.run.fuzz_stage import Compared, FuzzStages
 from pytest_exportcheck.run.judging import Judge, Judgement, agreement_with, contract_stage, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.package_search import package_search
 from pytest_exportcheck.run.runtime_calls import RuntimeCalls
 from pytest_exportcheck.run.runtime_edges import COMPILED, yields_package
 from pytest_exportcheck.run.runtime_facts import errors_of
@@ -255,9 +256,12 @@ class CaseRunner:
         if any(each.verdict == "broken" and each.change != "edited" for each in stage.findings):
             return
         oracle = self._observed.oracles.of(engine.name, stage.mode)
-        compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {})
+        differing: Compared = {}
+        compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {}, differing=differing)
         found, notes = self._package_calls.made(engine, stage.mode, stage.artifact, compare)
-        stage.findings = deduplicated([*stage.findings, *self._judge.judged(engine, stage.mode, found, ())])
+        judged = self._judge.judged(engine, stage.mode, found, ())
+        located = self._fuzz.located(stage.mode, judged, differing, stage.artifact)
+        stage.findings = deduplicated([*stage.findings, *located])
         stage.notes = (*stage.notes, *notes)
 
     def _fail(
@@ -309,23 +313,23 @@ class CaseRunner:
     ) -> list[Finding]:
         """Return the findings of a stage with the places where their differences start."""
         observed, evidence, artifact = self._observed, judgement.evidence, stage.artifact
-        shipped = yields_package(engine, stage.mode.last)  # it has no nodes
-        if artifact is None or shipped or not any(map(asks_for_origin, judgement.findings)):
+        if artifact is None or not any(map(asks_for_origin, judgement.findings)):
             return list(judgement.findings)
         if parent is None:
             before = Made(observed.prepared.fresh_module(), None, evidence.before)
         else:
             given = self._maker.revived(engine, parent)
             before = Made(given.callable(), given.program, evidence.before)
-        return with_origins(
-            judgement.findings,
-            observer=observed.observer,
-            calls=observed.calls,
-            mode=stage.mode,
-            before=before,
-            after=Made(artifact.callable(), artifact.program, evidence.after),
-            evidence=evidence,
-        )
+        with package_search(artifact, observed.observer.seed) as package:
+            return with_origins(
+                judgement.findings,
+                observer=observed.observer,
+                calls=observed.calls,
+                mode=stage.mode,
+                before=before,
+                after=Made(artifact.callable(), artifact.program, evidence.after, package),
+                evidence=evidence,
+            )
 
     def _attribute(self, engine: Engine, stage: StageResult) -> None:
         """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made

@@ -49,6 +49,10 @@ class Compiler:
             self.cache.keep(key, folder, facts)
         return {**facts, **({"not kept": reason} if reason else {})}
 
+    def without_cache(self) -> Compiler:
+        """Return the compiler for programs that no other run has."""
+        return Compiler(cache=PackageCache(), timeout=self.timeout)
+
     def _compiled(self, runtime: Runtime, program: Any, folder: Path) -> dict[str, Fact]:
         seconds = TIMES_A_CALL * self.timeout
         limit = f"{TIMES_A_CALL} times {TIME_OPTION}"

@@ -26,6 +26,7 @@ from pytest_exportcheck.runtimes.protocol import Fact, Runtime
 class Package:
     """A compiled program. ``in_spec`` and ``out_spec`` are the program's; ``process`` returns the child process of the
     case; ``facts`` are about the package; ``unused`` has the names under which it is loaded and was not called yet.
+    ``shipped`` is the program itself, which is not called in its place.
     """
 
     runtime: Runtime
@@ -34,15 +35,17 @@ class Package:
     in_spec: Any
     out_spec: Any
     process: Callable[[], RuntimeProcess]
+    compiler: Compiler
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    shipped: Any = None
 
-    def callable(self) -> Callable[..., Any]:
+    def callable(self) -> LoadedPackage:
         """Return a function of the user's arguments. The package is loaded for it: its state is that of the file."""
-        return _Loaded(self)
+        return LoadedPackage(self)
 
 
-class _Loaded:
+class LoadedPackage:
     """A package as one function, which loads it at the first call."""
 
     def __init__(self, package: Package) -> None:
@@ -135,7 +138,8 @@ def compiled(
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
     facts = {"package bytes": size, **facts, **dict(_versions(runtime))}
-    return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
+    specs = call_spec.in_spec, call_spec.out_spec
+    return Package(runtime, folder, interface, *specs, process, compiler, facts, [name], program)
 
 
 def _versions(runtime: Runtime) -> Iterator[tuple[str, Fact]]:

@@ -367,3 +367,68 @@ def test_a_required_name_must_exist(pytester: pytest.Pytester) -> None:
     assert result.stderr.lines[0].startswith(
         "ERROR: exportcheck: --exportcheck-require: no engine, mode or stage is called 'openvin'; did you mean 'openvino'? Engines: torch, "
     )
+
+
+ORIGINS = """
+import torch
+
+from pytest_exportcheck import export_case
+
+X = torch.linspace(-1, 1, 12).reshape(3, 4)
+
+
+@export_case(args=lambda: (X.clone(),))
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = torch.relu(self.layer(x)) + 1
+        return torch.softmax(y, dim=1) * 2
+"""
+
+WRONG_SOFTMAX = '''
+
+class WrongSoftmax(Saved):
+    """It computes along the wrong dim."""
+
+    name = "wrong_softmax"
+
+    def faulty(self, program):
+        changed = program()
+        for node in changed.graph.find_nodes(op="call_function", target=torch.ops.aten.softmax.int):
+            node.args = (node.args[0], 0)
+        changed.graph_module.recompile()
+        return flat(changed)
+'''
+
+
+def test_a_finding_names_the_operation_that_the_runtime_computes_wrongly(
+    whole_torch: None, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(other_runtimes=RUNTIME + WRONG_SOFTMAX, case_net=ORIGINS)
+    result = pytester.runpytest(
+        "--exportcheck",
+        "--exportcheck-engines=torch",
+        "--exportcheck-modes=nonstrict",
+        "--exportcheck-runtime=wrong_softmax,reread",
+        "--exportcheck-json=report.json",
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "    starts at: %x: the package reads this input as if it were contiguous",
+            "    starts at: %softmax computes another value from the same inputs; a package of this operation by itself shows it too",
+            "      node:   aten.softmax.int(%add, 1)",
+            "      line:   case_net.py:16 in forward: return torch.softmax(y, dim=1) * 2",
+            "      module: Net",
+            "      node * operator * line * difference * inputs*",
+            "      softmax * softmax.int * case_net.py:16 * agree*",
+            "      mul * mul.Tensor * case_net.py:16 * differ*",
+        ]
+    )
+    report = read_report(pytester.path / "report.json")
+    kinds = {each.origin.kind for outcome in report.items for each in outcome.findings if each.origin}
+    assert kinds == {"changed", "contiguous"}
