@@ -12,7 +12,7 @@ WORKERS ?= 2
 MUTATED ?= pytest_exportcheck.run.verdicts
 
 .DEFAULT_GOAL := help
-.PHONY: help exportcheck test test-quick test-slow test-runtimes test-runtimes-slow nightly examples faults sound coverage mutants mutants-some lint docs dist \
+.PHONY: help exportcheck test test-quick test-slow test-runtimes test-runtimes-slow runtime-table nightly examples faults sound coverage mutants mutants-some lint docs dist \
 	bench clean
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-quick    run the unit tests and the tests on a cheap engine: a few minutes"
 	@echo "make test-slow     run the slow tests, which make test leaves out"
 	@echo "make test-runtimes run the tests of what runs on ONNX Runtime, ExecuTorch, OpenVINO and AOTInductor"
+	@echo "make runtime-table put twenty models through every runtime, and print the table of docs/runtimes.md (hours)"
 	@echo "make nightly       run slow tests, all sound models, all faults, the examples, some mutants; build the docs: hours"
 	@echo "make examples      check the models of the example repo in examples/shop"
 	@echo "make faults        inject every fault of the fault library and print who finds it"
@@ -67,7 +68,10 @@ test-runtimes: $(RUNTIMES)/.ready
 test-runtimes-slow: $(RUNTIMES)/.ready
 	$(RUNTIMES)/bin/python -m pytest tests -m "runtime and slow" -n $(WORKERS)
 
-nightly: test-slow test-runtimes test-runtimes-slow sound faults examples docs mutants-some
+runtime-table: $(RUNTIMES)/.ready
+	$(RUNTIMES)/bin/python -m benchmarks.runtime_table
+
+nightly: test-slow test-runtimes test-runtimes-slow runtime-table sound faults examples docs mutants-some
 
 examples: $(READY)
 	cd examples/shop && $(abspath $(BIN))/python -m pytest --exportcheck -p no:cacheprovider

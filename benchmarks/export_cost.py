@@ -48,7 +48,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     ratios = {}
     for population in given.only:
-        for _, make in list(POPULATIONS[population][0]())[:: given.every]:
+        for _, make in list(POPULATIONS[population]())[:: given.every]:
             model = make()
             spent: dict[str, list[float]] = {"torch": [], "reference": []}
             for number in range(given.rounds + 1):

@@ -1,6 +1,6 @@
 """What saving and loading cost, the reference reader and writer against torch's, in one run, in turns.
 
-    python -m benchmarks.serde_cost [--rounds N] [--nodes N]
+    python -m benchmarks.serde_cost [--rounds N] [--nodes N [N ...]]
 
 A dynamic graph of many nodes (time), and one big weight (memory: how much a load adds to what is resident). Figures are CPU seconds of
 one thread, the median of the rounds, and ratios to torch's.
@@ -111,14 +111,15 @@ def memory() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--nodes", type=int, default=20_000)
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1_000, 5_000, 20_000])
     parser.add_argument("--resident", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.resident:
         resident(*given.resident)
         return
-    times(given.nodes, given.rounds)
+    for nodes in given.nodes:
+        times(nodes, given.rounds)
     memory()
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_exportcheck.engines.custom import ProgramEdge as ProgramEdge
     from pytest_exportcheck.errors import ExportcheckError as ExportcheckError
     from pytest_exportcheck.errors import Unsupported as Unsupported
+    from pytest_exportcheck.records import Agreement as Agreement
     from pytest_exportcheck.records import Case as Case
     from pytest_exportcheck.records import Evidence as Evidence
     from pytest_exportcheck.records import Expectation as Expectation
@@ -34,6 +35,7 @@ _HOME = {
     "ExportcheckError": "errors",
     "Unsupported": "errors",
     "ProgramEdge": "engines.custom",
+    "Agreement": "records",
     "Case": "records",
     "Evidence": "records",
     "Expectation": "records",
@@ -44,6 +46,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Agreement",
     "Case",
     "Evidence",
     "Expectation",

@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -51,3 +52,27 @@ def write_whole(path: Path, data: bytes) -> None:
     path.resolve().parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(data)
+
+
+def folder_beside(place: Path) -> Path:
+    """Return a hidden folder to fill before it is moved to its place."""
+    return place.with_name(f".{place.name[:40]}.{secrets.token_hex(4)}.tmp")
+
+
+def move(beside: Path, place: Path) -> bool:
+    """Move a folder to its place, in place of the one that is there; False where another one appeared at the same
+    time.
+    """
+    aside = beside.with_name(f"{beside.name}.old")
+    if place.exists():
+        place.replace(aside)
+    try:
+        beside.replace(place)
+    except OSError:
+        if aside.exists():
+            aside.replace(place)
+        if not place.exists():
+            raise
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return True

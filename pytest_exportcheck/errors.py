@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TypeVar
 
-_Error = TypeVar("_Error", bound="ExportcheckError")
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class ExportcheckError(Exception):
@@ -86,6 +86,10 @@ class BundleError(ExportcheckError):
     """A bundle (``--exportcheck-repro-dir``) cannot be written, read or replayed."""
 
 
+class GoldenError(ExportcheckError):
+    """A golden program (``--exportcheck-golden``) cannot be written or read, or does not fit its case."""
+
+
 class UnknownNameError(ExportcheckError):
     """``exportcheck explain`` got a name that is neither a known defect's nor a check's."""
 
@@ -111,15 +115,23 @@ def with_message(error: _Error, message: str) -> _Error:
     return error.with_traceback(None)
 
 
+#: The option that limits the time of a runtime, as messages name it.
+TIME_OPTION = "--exportcheck-runtime-timeout"
+
+
 class RuntimeFailure(ExportcheckError):
     """A package that could not be loaded or called."""
 
 
 class RuntimeRaised(RuntimeFailure):
-    """An error of a runtime, in its own words."""
+    """An error of a runtime, in its own words: ``kind`` is the class of the error, and ``hint`` what to do."""
 
-    def __init__(self, runtime: str, doing: str, kind: str, text: str) -> None:
+    def __init__(self, runtime: str, doing: str, kind: str, text: str, hint: str = "") -> None:
         super().__init__(f"{runtime} raised at the {doing} of its package: {kind}: {text}")
+        self.place = f"the {doing} of the package of {runtime}"
+        self.kind = kind
+        self.text = text
+        self.hint = hint
 
 
 class RuntimeCrashed(RuntimeFailure):
@@ -130,10 +142,19 @@ class RuntimeCrashed(RuntimeFailure):
 
 
 class RuntimeHung(RuntimeFailure):
-    """A package that gave no answer in time."""
+    """A package that gave no answer in time; ``limit`` names the option that sets the time."""
 
-    def __init__(self, runtime: str, doing: str, seconds: float, said: str) -> None:
-        super().__init__(f"{runtime} did not end the {doing} of its package within {seconds:g} s." + _printed(said))
+    def __init__(self, runtime: str, doing: str, seconds: float, said: str, limit: str = TIME_OPTION) -> None:
+        super().__init__(
+            f"{runtime} did not end the {doing} of its package within {seconds:g} s ({limit})." + _printed(said)
+        )
+
+
+class CompilerFailed(RuntimeFailure):
+    """A C++ compiler that ended with an error. ``at_fault`` says whether it compiles an empty program."""
+
+    def __init__(self, runtime: str, command: str, at_fault: str, said: str) -> None:
+        super().__init__(f"{runtime}: the C++ compiler {command} failed; {at_fault}." + _printed(said))
 
 
 def _printed(said: str) -> str:

@@ -32,6 +32,11 @@ _ELSEWHERE = {
         "signature, ranges and operators, accept the same sizes and compute the same. Each difference names the likely "
         "culprit: an engine, the model, or undecided."
     ),
+    "golden": (
+        "Golden programs (the items CASE[golden-VERSION], --exportcheck-golden): torch and the reference reader load the program "
+        "that a version of torch wrote, and compute the stored outputs; today's capture has the same inputs, outputs, ranges "
+        "and guards."
+    ),
     "sizes": "Sizes (--exportcheck-fuzz): a program accepts the sizes that the case declares, and refuses others.",
 }
 

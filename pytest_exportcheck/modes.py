@@ -30,6 +30,10 @@ RUNTIMES = ("reload", "aoti", "onnx", "executorch", "executorch_xnnpack", "openv
 #: The name, in place of that of an engine, of an item that compares the captures of several engines.
 AGREE = "agree"
 
+#: The name, in place of that of an engine, of an item that judges a golden program. Its mode is the version of torch that
+#: wrote the program: ``golden-2.13.0``.
+GOLDEN = "golden"
+
 #: The last step of an item whose sizes are fuzzed. It is not an edge, because it makes no artifact.
 FUZZ = "fuzz"
 
@@ -182,7 +186,7 @@ class ItemId:
         return f"{self.path}::{self.case}"
 
 
-_ITEM_ID = re.compile(r"(?P<path>.+?)::(?P<case>[\w.+-]+)\[(?P<stage>[a-z0-9_]+(?:-[a-z0-9_]+)+)\]")
+_ITEM_ID = re.compile(r"(?P<path>.+?)::(?P<case>[\w.+-]+)\[(?P<stage>[a-z0-9_]+(?:-[a-z0-9_]+)+|golden-[a-z0-9_.!]+)\]")
 
 
 def in_order(modes: Iterable[Mode]) -> list[Mode]:

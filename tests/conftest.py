@@ -15,7 +15,20 @@ from _pytest import pytester
 #: Packages that runs in this process share. pytester forgets every module that such a run imports; torch cannot be
 #: imported twice, half of the plugin would know another half's classes by the same names, and hypothesis would be
 #: imported once a run.
-SHARED = frozenset({"hypothesis", "numpy", "pytest_exportcheck", "sympy", "torch", "torchvision", "readline", "zope"})
+SHARED = frozenset(
+    {
+        "hypothesis",
+        "numpy",
+        "pytest_exportcheck",
+        "sympy",
+        "torch",
+        "torchao",
+        "executorch",
+        "torchvision",
+        "readline",
+        "zope",
+    }
+)
 
 
 class Shared(pytester.SysModulesSnapshot):

@@ -16,10 +16,11 @@ import torch
 from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.policy import KNOWN
+from pytest_exportcheck.policy.known_defects.match import is_installed
 
 FOLDER = Path(__file__).parents[1] / "docs" / "known-defects"
 REPORTS = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md"}
-THREAD = re.compile(r"\[pytorch#(\d+)\]\(https://github\.com/pytorch/pytorch/(?:issues|pull)/\1\)")
+THREAD = re.compile(r"\[(pytorch|executorch)#(\d+)\]\(https://github\.com/pytorch/\1/(?:issues|pull)/\2\)")
 ROWS = {row.id: row for row in KNOWN}
 
 
@@ -74,9 +75,22 @@ def references() -> dict[str, str]:
     return dict(re.findall(r"^\| ([a-z0-9-]+) \| .* \| (\[.*) \|$", table, re.MULTILINE))
 
 
-@pytest.mark.parametrize("reproducer", [each for report in REPORTS for each in reproducers_of(report)], ids=str)
+def marked_reproducers() -> list[object]:
+    """Every reproducer, marked by the runtime that it needs."""
+    found: list[object] = []
+    for report in REPORTS:
+        runtimes = {ROWS[row].stages[0] for row in rows_of(report) if ROWS[row].runtime}
+        marks = [pytest.mark.runtime(each) for each in runtimes]
+        found += [pytest.param(each, id=str(each), marks=marks) for each in reproducers_of(report)]
+    return found
+
+
+@pytest.mark.parametrize("reproducer", marked_reproducers())
 def test_a_reproducer_shows_its_defect_on_the_versions_of_its_rows(reproducer, monkeypatch):
     (versions,) = {ROWS[row].torch for row in rows_of(reproducer.report)}
+    (runtime,) = {ROWS[row].runtime for row in rows_of(reproducer.report)}
+    if runtime and not is_installed(runtime):
+        pytest.skip(f"{runtime} is not installed")
     error = error_of(reproducer, monkeypatch)
     if SpecifierSet(versions).contains(torch.__version__, prereleases=True):
         assert is_quoted(error, reproducer.error), f"{error!r} is not {reproducer.error!r}"

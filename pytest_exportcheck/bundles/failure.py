@@ -21,7 +21,7 @@ class Failure:
 
     ``mode`` is the one that the findings are about: the item's own, or the one that blocks it. ``before`` is None for a
     capture and for drawn sizes, which are compared with eager; ``after`` is None where the stage raised. ``drawn`` are
-    the drawn inputs that show the finding, where sizes were drawn. ``expected`` is what eager did in the other calls.
+    the drawn inputs that show the finding, where sizes were drawn; ``series`` the calls of every other stage. ``expected`` is what eager did in the other calls.
     ``shown_by`` makes the stage of another program, and returns True if it shows the finding too.
     """
 
@@ -33,6 +33,7 @@ class Failure:
     prepared: PreparedCase
     before: StageArtifact | None
     after: StageArtifact | None
+    series: Sequence[Inputs]
     drawn: Inputs | None = None
     expected: Sequence[Observation] = ()
     shown_by: Callable[[ExportedProgram], bool] | None = None
@@ -40,7 +41,7 @@ class Failure:
     @property
     def calls(self) -> tuple[Inputs, ...]:
         """Return the series of calls in which the finding showed: state carries over from call to call."""
-        return (self.drawn,) if self.drawn else (self.prepared.example, self.prepared.fresh)
+        return (self.drawn,) if self.drawn else tuple(self.series)
 
     @property
     def inputs(self) -> Inputs:

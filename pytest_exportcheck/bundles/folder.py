@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_exportcheck.atomic_file import folder_beside, move
 from pytest_exportcheck.errors import BundleError
 
 FINDING, ENVIRONMENT, INPUTS, README, SCRIPT = "finding.json", "environment.json", "inputs.pt", "README.md", "repro.py"
@@ -71,27 +71,3 @@ def _is_free(place: Path, nodeid: str) -> bool:
     except (OSError, ValueError, KeyError, TypeError):  # not a bundle
         return False
     return bool(found == nodeid)
-
-
-def folder_beside(place: Path) -> Path:
-    """Return a hidden folder to fill before it is moved to its place."""
-    return place.with_name(f".{place.name[:40]}.{secrets.token_hex(4)}.tmp")
-
-
-def move(beside: Path, place: Path) -> bool:
-    """Move a folder to its place, in place of the one that is there; False where another one appeared at the same
-    time.
-    """
-    aside = beside.with_name(f"{beside.name}.old")
-    if place.exists():
-        place.replace(aside)
-    try:
-        beside.replace(place)
-    except OSError:
-        if aside.exists():
-            aside.replace(place)
-        if not place.exists():
-            raise
-        return False
-    shutil.rmtree(aside, ignore_errors=True)
-    return True

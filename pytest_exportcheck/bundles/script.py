@@ -12,6 +12,7 @@ from pytest_exportcheck.bundles.fields import READABLE, digest_of, field_text
 from pytest_exportcheck.bundles.shapes import dims_text, shapes_text
 from pytest_exportcheck.bundles.sources import STANDINS
 from pytest_exportcheck.harness._torch import EXPORTER_BELOW_AUTOGRAD
+from pytest_exportcheck.harness.setup import sample_name
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import CLOSE, without_grad
 from pytest_exportcheck.records import BundleEnvironment, BundleRecord, Finding
@@ -166,11 +167,11 @@ def _alone(record: BundleRecord, environment: BundleEnvironment, made: Any) -> I
     elif finding.check == "sizes" and finding.change != "narrowed":
         yield _filled(parts.REFUSES, after=after)
     elif finding.change in ("raised", "narrowed"):
-        yield _raising(finding, after)
+        yield _raising(record, after)
     else:
         yield parts.OBSERVED
         given = f"runnable({before})" if before else "build()"
-        yield _filled(parts.VALUES, after=after, before=given, last=str(_last(record)))
+        yield _filled(parts.VALUES, after=after, before=given, last=_last(record))
     yield parts.END
 
 
@@ -193,12 +194,13 @@ def _filled(text: str, **words: str) -> str:
     return text
 
 
-def _raising(finding: Finding, after: str) -> str:
-    act = after if finding.check == "stage" else _CALL.replace("@after@", after)
+def _raising(record: BundleRecord, after: str) -> str:
+    finding = record.finding
+    act = after if finding.check == "stage" else _filled(_CALL, after=after, last=_last(record))
     return _filled(parts.RAISES, expected=_plain(finding.expected), act=act)
 
 
-_CALL = """args, kwargs = arguments(CALLS["calls"][0])
+_CALL = """args, kwargs = arguments(CALLS["calls"][@last@])
         run = runnable(@after@)
         with CONTEXT():
             run(*args, **kwargs)"""
@@ -230,9 +232,11 @@ def _field_functions() -> str:
     return "".join(f"\n\n{inspect.getsource(getattr(fields, name))}" for name in names)
 
 
-def _last(record: BundleRecord) -> int:
-    """Return the number of the call that showed the finding, in the series."""
-    return 1 if record.call == "fresh inputs" else 0
+def _last(record: BundleRecord) -> str:
+    """Return the number of the call that showed the finding, in the series, as the script writes it."""
+    if sample_name(record.call):
+        return f'[call["label"] for call in CALLS["calls"]].index({record.call!r})'
+    return "1" if record.call == "fresh inputs" else "0"
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import torch
 
-from pytest_exportcheck.bundles.folder import FINDING, README, folder_beside, move
+from pytest_exportcheck.atomic_file import folder_beside, move
+from pytest_exportcheck.bundles.folder import FINDING, README
 from pytest_exportcheck.bundles.modules import PICKLED, STATE, importable
 from pytest_exportcheck.bundles.programs import PROGRAM, read_program, saved_program
 from pytest_exportcheck.bundles.read import Bundle, read_bundle

@@ -197,6 +197,7 @@ def _case(failure: Failure, begin: _Begin) -> tuple[StoredCase, list[str]]:
             device=case.device,
             random=case.random,
             tolerance=case.tolerance,
+            agreement=case.agreement_of(failure.mode.unfuzzed.last),
             context=context,
             dynamic_shapes=stored,
             specs=specs,

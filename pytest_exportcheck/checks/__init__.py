@@ -78,11 +78,14 @@ def run_checks(evidence: Evidence, added: Mapping[str, Check] | None = None) -> 
 
 
 def deduplicated(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding per identity: the first, with the calls of all."""
-    kept: dict[Identity, Finding] = {}
+    """Return one finding per identity: the first, with the calls of all. Calls that the case does not declare are kept
+    apart.
+    """
+    kept: dict[tuple[Identity, str], Finding] = {}
     for finding in findings:
-        first = kept.setdefault(finding.identity, finding)
-        kept[finding.identity] = replace(first, on=tuple(dict.fromkeys((*first.on, *finding.on))))
+        key = finding.identity, finding.undeclared
+        first = kept.setdefault(key, finding)
+        kept[key] = replace(first, on=tuple(dict.fromkeys((*first.on, *finding.on))))
     return list(kept.values())
 
 

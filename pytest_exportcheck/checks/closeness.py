@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_exportcheck.policy import BELIEVED_ROUNDOFFS, OWN_ROUNDING, UNIT_ROUNDOFF
-from pytest_exportcheck.records import Tolerance
+from pytest_exportcheck.records import Agreement, Tolerance
 from pytest_exportcheck.records.levels import ValueLevel
 
 
@@ -29,7 +29,7 @@ class Limit:
 @dataclass(frozen=True)
 class Rule:
     """The rule for comparing values: ``bits``, ``close``, ``rounding`` (within eager's own) or ``structure`` (type,
-    shape and dtype only). ``unmeasured`` says why eager's own rounding is not known, where a comparison asked for it.
+    shape and dtype only). ``agreement`` is the budget that takes the place of closeness. ``unmeasured`` says why eager's own rounding is not known, where a comparison asked for it.
     """
 
     level: ValueLevel
@@ -37,6 +37,7 @@ class Rule:
     by_dtype: Mapping[str, Tolerance]
     own: Own | None = None
     unmeasured: str = ""
+    agreement: Agreement | None = None
 
     def limit(self, dtype: str, largest: float) -> Limit | None:
         """Return the limit for a tensor of this dtype whose largest expected value is ``largest``; None where values

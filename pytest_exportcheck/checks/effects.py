@@ -78,20 +78,21 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
 
 
 def _forgotten(evidence: Evidence) -> Iterator[Finding]:
-    """Report state that a package does not keep: its first call is right, and a later one, which depends on the state,
+    """Report state that a package does not keep: its first call is right, and the second one, which depends on the state,
     yields other outputs.
     """
     names = sorted({name for each in evidence.before.observations for name in each.state})
     wrong = [each for each in outputs.check(evidence) if each.key == "value"] if names else []
-    first = evidence.before.observations[0].site
-    if wrong and all(first not in each.on for each in wrong):
+    first, second, *_ = (*(each.site for each in evidence.before.observations), None, None)
+    shown = {site for each in wrong for site in each.on}
+    if second in shown and first not in shown:
         what = ", ".join(names)
         yield _FINDING.at(
             f"state {what}",
             "dropped",
-            "value",
-            "kept from call to call",
-            "the value of the file at every call",
+            "between_calls",
+            "every call reads what the call before it wrote",
+            "every call reads the value that is saved in the package",
             on=tuple(dict.fromkeys(site for each in wrong for site in each.on)),
         )
 

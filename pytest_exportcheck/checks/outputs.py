@@ -22,12 +22,19 @@ def check(evidence: Evidence) -> list[Finding]:
     return [finding for before, after in pairs if not before.raised for finding in _call(evidence, before, after)]
 
 
-def rule_of(evidence: Evidence, check_name: Literal["outputs", "effects"], label: str, place: str) -> Rule:
-    """Return the rule for comparing the values of one place, in the call of this label."""
+def rule_of(
+    evidence: Evidence, check_name: Literal["outputs", "effects"], label: str, place: str, number: int | None = None
+) -> Rule:
+    """Return the rule for comparing the values of one place, in the call of this label; ``number`` is that of an
+    output.
+    """
     level = "structure" if evidence.random else evidence.contract[check_name]
     measured = evidence.rounding.get(label)
     own = Own(measured.values[place], measured.scale) if measured and place in measured.values else None
-    return Rule(level, evidence.tolerance, CLOSE, own, evidence.unmeasured)
+    budget = evidence.agreement
+    if budget is not None and number is not None:
+        budget = budget.of(place, number)
+    return Rule(level, evidence.tolerance, CLOSE, own, evidence.unmeasured, budget)
 
 
 def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterator[Finding]:
@@ -51,7 +58,7 @@ def _call(evidence: Evidence, before: Observation, after: Observation) -> Iterat
     else:
         shared = tuple(_passed_twice(evidence))
         for number, (expected, actual) in enumerate(zip(before.outputs, after.outputs, strict=True)):
-            rule = rule_of(evidence, "outputs", before.label, expected.place)
+            rule = rule_of(evidence, "outputs", before.label, expected.place, number)
             for difference in differences(expected, actual, rule):
                 left_by_tracer = tracing_tensor(difference.actual) if difference.kind == "type" else ()
                 yield _FINDING.at(

@@ -15,12 +15,14 @@ from pytest_exportcheck.describe.modules import (
 from pytest_exportcheck.describe.places import input_places, place_of
 from pytest_exportcheck.describe.program import node_of, program_of
 from pytest_exportcheck.describe.runs import node_runs, run_digest
+from pytest_exportcheck.describe.samples import check_sample
 from pytest_exportcheck.describe.symbols import interval_of
 
 __all__ = [
     "call_spec_of",
     "call_spec_of_call",
     "check_inputs",
+    "check_sample",
     "claimed_types_of",
     "declared_dims",
     "dims_in",

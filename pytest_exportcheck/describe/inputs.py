@@ -52,15 +52,17 @@ def check_inputs(case: Case, module: torch.nn.Module, example: Inputs, fresh: In
     """
     if not (shapes is None or isinstance(shapes, (Mapping, tuple, list)) or is_specification(shapes)):
         return  # AdditionalInputs declare in another way
-    bound = _bound(module, example)
+    bound = bound_inputs(module, example)
     if bound is None:  # the call itself says so
         return
-    names = _names(bound, example)
-    specs = _leaf_specs(module, example, shapes)
+    names = names_of_inputs(bound, example)
+    specs = leaf_specs(module, example, shapes)
     missing = [*_structure(example, fresh, names)]
     given = dict(input_leaves(fresh.args, fresh.kwargs))
     leaves = [
-        _Leaf(place, _named(place, names), place.partition("[")[0], value, given.get(place, value), specs.get(place))
+        _Leaf(
+            place, named_place(place, names), place.partition("[")[0], value, given.get(place, value), specs.get(place)
+        )
         for place, value in input_leaves(example.args, example.kwargs)
     ]
     wrong = [problem for leaf in leaves for problem in _wrong_dims(leaf)]
@@ -81,10 +83,10 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
         yield f"{leaf.name} is a tensor in one call of {leaf.source} and not in the next {kinds}; draw one kind of value."
     elif (leaf.place, NUMBER) in dims:
         sizes = {"the example inputs": leaf.example, "fresh inputs": leaf.fresh}
-        yield from _out_of_range(leaf.name, dims[leaf.place, NUMBER], sizes)
+        yield from out_of_range(leaf.name, dims[leaf.place, NUMBER], sizes)
     elif type(leaf.example) is int and type(leaf.spec) is int and {leaf.example, leaf.fresh} != {leaf.spec}:
         yield f"{leaf.name} is {leaf.example} in the example inputs and {leaf.fresh} in fresh inputs, and dynamic_shapes says {leaf.spec}; make them agree."
-    elif leaf.spec is None and _differ(leaf.example, leaf.fresh):
+    elif leaf.spec is None and differing_constants(leaf.example, leaf.fresh):
         declare = ", or declare it in dynamic_shapes with Dim.DYNAMIC" if type(leaf.example) is int else ""
         yield (
             f"{leaf.name} varies between calls of {leaf.source} {leaf.pair}, and a program keeps the value of the example; "
@@ -92,7 +94,7 @@ def _problems(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Itera
         )
 
 
-def _differ(one: Any, other: Any) -> bool:
+def differing_constants(one: Any, other: Any) -> bool:
     """Return True if two Python values of a kind that a program keeps as constants differ."""
     plain = isinstance(one, _PLAIN) and isinstance(other, _PLAIN)
     return plain and (type(one), one) != (type(other), other)
@@ -112,21 +114,23 @@ def _tensor(leaf: _Leaf, dims: Mapping[tuple[str, int], DeclaredDim]) -> Iterato
     for dim, (one, other) in enumerate(zip(example.shape, fresh.shape, strict=True)):
         declared = dims.get((leaf.place, dim))
         where = f"dim {dim} of {leaf.name}"
-        if one != other and (declared is None or not _may_vary(declared)):
+        if one != other and (declared is None or not may_vary(declared)):
             said = "is not declared" if declared is None else f"is declared as {declared.text}"
             yield (
                 f"{where} varies between calls of {leaf.source} ({one}, {other}) and {said}; declare it in "
                 "dynamic_shapes or draw one size."
             )
         elif declared is not None:
-            yield from _out_of_range(where, declared, {"the example inputs": one, "fresh inputs": other})
+            yield from out_of_range(where, declared, {"the example inputs": one, "fresh inputs": other})
 
 
-def _may_vary(declared: DeclaredDim) -> bool:
+def may_vary(declared: DeclaredDim) -> bool:
+    """Return True if the size of a dim may vary from call to call."""
     return declared.dynamic or declared.text == "Dim.AUTO"
 
 
-def _out_of_range(where: str, declared: DeclaredDim, sizes: Mapping[str, int]) -> Iterator[str]:
+def out_of_range(where: str, declared: DeclaredDim, sizes: Mapping[str, int]) -> Iterator[str]:
+    """Yield a message for each of the sizes of a dim, by the label of the call, that is outside its declared range."""
     range_ = declared.interval
     for label, size in sizes.items():
         if declared.text.isdecimal() and size != int(declared.text):
@@ -170,12 +174,12 @@ def _structure(example: Inputs, fresh: Inputs, names: Mapping[str, str]) -> Iter
         only = [*(place for place in one if place not in other), *(place for place in other if place not in one)]
         if only:
             yield (
-                f"the structure of {source} varies between its calls: {_named(only[0], names)} is given in one and not in "
+                f"the structure of {source} varies between its calls: {named_place(only[0], names)} is given in one and not in "
                 f"another ({len(one)}, {len(other)} values); draw one structure."
             )
 
 
-def _bound(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | None:
+def bound_inputs(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | None:
     """Return the inputs by the parameters of ``forward``; None where they do not fit, or where ``forward`` has no
     signature.
     """
@@ -185,7 +189,7 @@ def _bound(module: torch.nn.Module, call: Inputs) -> inspect.BoundArguments | No
         return None
 
 
-def _names(bound: inspect.BoundArguments, call: Inputs) -> dict[str, str]:
+def names_of_inputs(bound: inspect.BoundArguments, call: Inputs) -> dict[str, str]:
     """Map ``args[0]`` to the name of the parameter that takes it; keyword arguments by their names."""
     signature = bound.signature
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -194,12 +198,13 @@ def _names(bound: inspect.BoundArguments, call: Inputs) -> dict[str, str]:
     return {**names, **{f"kwargs[{name!r}]": name for name in call.kwargs}}
 
 
-def _named(place: str, names: Mapping[str, str]) -> str:
+def named_place(place: str, names: Mapping[str, str]) -> str:
+    """Return a place by the name of the parameter that takes it."""
     root = place[: place.find("]") + 1]
     return names.get(root, root) + place[len(root) :]
 
 
-def _leaf_specs(module: torch.nn.Module, call: Inputs, shapes: Any) -> dict[str, Any]:
+def leaf_specs(module: torch.nn.Module, call: Inputs, shapes: Any) -> dict[str, Any]:
     """Return the declaration of ``dynamic_shapes`` for each leaf of the inputs, by place."""
     specs = specs_by_position(module, call.args, call.kwargs, shapes)
     if specs is None:

@@ -13,7 +13,7 @@ from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.engines.reference import Reference
 from pytest_exportcheck.engines.torch_export import TorchExport
 from pytest_exportcheck.errors import EngineError, SelectionError
-from pytest_exportcheck.modes import AGREE
+from pytest_exportcheck.modes import AGREE, GOLDEN
 
 
 def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = None) -> dict[str, Engine]:
@@ -27,8 +27,8 @@ def all_engines(added: Iterable[Any] = (), edges: Mapping[str, Any] | None = Non
     engines: dict[str, Engine] = {}
     for candidate in (TorchExport(), Reference(), *added):
         engine = with_edges(as_engine(candidate), edges or {})
-        if engine.name == AGREE:
-            raise EngineError(f"an engine is called {AGREE!r}, as the items that compare engines are; rename it.")
+        if engine.name in (AGREE, GOLDEN):
+            raise EngineError(f"an engine is called {engine.name!r}, as items of the plugin are; rename it.")
         if engine.name in engines:
             raise EngineError(f"two engines are called {engine.name!r}; rename the one that your hook adds.")
         engines[engine.name] = engine

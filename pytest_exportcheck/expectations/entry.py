@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from pytest_exportcheck.modes import AGREE
+from pytest_exportcheck.modes import AGREE, GOLDEN
 from pytest_exportcheck.records import Expectation, Finding
 from pytest_exportcheck.reports.wording import text_of
 
@@ -33,9 +33,9 @@ def problems(entry: Expectation) -> Iterator[tuple[str, str]]:
 
 def names_engine(entry: Expectation, engine: str) -> bool:
     """Return whether the entry is about items of this engine. Globs name engines only: the items that compare engines
-    have an entry with their own name.
+    and those of golden programs have entries with their own names.
     """
-    return entry.engine == engine if engine == AGREE else fnmatchcase(engine, entry.engine)
+    return entry.engine == engine if engine in (AGREE, GOLDEN) else fnmatchcase(engine, entry.engine)
 
 
 def names_item(entry: Expectation, *, engine: str, mode: str, torch_version: str) -> bool:

@@ -35,7 +35,7 @@ Compare: TypeAlias = Callable[[Inputs, Observation, Observation], Sequence[Findi
 @dataclass(frozen=True)
 class FuzzTarget:
     """The target of fuzzing: eager, and a program that should do the same. ``captured`` are the program's facts about
-    sizes, if they are known.
+    sizes, if they are known. ``may_refuse_variations``: it may refuse layouts that eager accepts, as packages do.
     """
 
     eager: Run
@@ -43,6 +43,7 @@ class FuzzTarget:
     compare: Compare
     judge: Callable[[Sequence[Finding]], Sequence[Finding]]
     captured: Captured | None = None
+    may_refuse_variations: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ class _Fuzzer:
         must_agree = True
         if number:
             place, variation = self._variations[number - 1]
-            call, must_agree = varied(call, place, variation), variation.declared
+            call = varied(call, place, variation)
+            must_agree = variation.declared and not self._subject.may_refuse_variations
         self.declared_call(call, sizes, must_agree=must_agree, pin=self._pin(sizes, number))
 
     def declared_call(self, call: Inputs, sizes: Mapping[str, int], *, must_agree: bool, pin: str) -> None:

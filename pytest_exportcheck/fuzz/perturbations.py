@@ -14,6 +14,8 @@ from pytest_exportcheck.harness.tensors import input_leaves, mapped
 from pytest_exportcheck.harness.tensors.layouts import strides_like
 from pytest_exportcheck.records import Inputs
 
+IN_CHANNELS_LAST = "in channels_last"
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -35,7 +37,8 @@ def varied(call: Inputs, place: str, variation: Variation) -> Inputs:
             return variation.change(leaf.detach()).requires_grad_(leaf.requires_grad)
 
     args, kwargs = mapped(change, call.args, call.kwargs)
-    return Inputs(f"{call.label}, {place} {variation.name}", args, kwargs, call.sizes)
+    label = ", ".join(filter(None, (call.label, f"{place} {variation.name}")))
+    return Inputs(label, args, kwargs, call.sizes)
 
 
 def variations_of(call: Inputs, also: frozenset[str]) -> list[tuple[str, Variation]]:
@@ -121,10 +124,10 @@ def _is_dense_float(tensor: torch.Tensor) -> bool:
 #: something else.
 GROUPS: Mapping[str, tuple[Variation, ...]] = {
     "layout": (
-        Variation("every second element of a tensor", _every_second, _has_dims),
-        Variation("with its last dim outermost", _transposed, lambda each: each.dim() > 1),
+        Variation("as every second element of a wider tensor", _every_second, _has_dims),
+        Variation("with its last dim outermost in memory", _transposed, lambda each: each.dim() > 1),
         Variation(
-            "in channels_last",
+            IN_CHANNELS_LAST,
             lambda each: each.contiguous(memory_format=torch.channels_last),
             lambda each: each.dim() == 4,
         ),

@@ -270,13 +270,55 @@ def exporter_below_autograd() -> Callable[..., torch.export.ExportedProgram]:
     return capture
 
 
-def compile_by_inductor(program: torch.export.ExportedProgram, package: str) -> None:
-    """Compile a program by AOTInductor into a package, whose path ends in ``.pt2``; its functions have no public names
-    (2.13).
+def compiler_of_inductor() -> Callable[..., str]:
+    """Return the function of AOTInductor that compiles a program into a package, whose path ``package_path`` ends in
+    ``.pt2``; it has no public name (2.13).
     """
     from torch import _inductor
 
-    _inductor.aoti_compile_and_package(program, package_path=package)
+    return _inductor.aoti_compile_and_package
+
+
+def inductor_settings() -> dict[str, Any]:
+    """Return the settings that AOTInductor compiles by, without two that change by themselves: the folder of CUTLASS, by the
+    working directory, and facts that a compilation writes there. No public function lists them (2.13).
+    """
+    from torch._functorch import config as functorch
+    from torch._inductor import config as inductor
+
+    every = {
+        **inductor.get_config_copy(),
+        **{f"functorch.{name}": value for name, value in functorch.get_config_copy().items()},
+    }
+    return {name: value for name, value in every.items() if not name.endswith(("cutlass_dir", "aot_inductor.metadata"))}
+
+
+def cpp_compiler() -> tuple[str, list[str]]:
+    """Return the command of the C++ compiler that AOTInductor uses, empty if it finds none, and those that it looks for: the
+    variable CXX is read when torch is imported (2.13).
+    """
+    from torch._inductor import config, cpp_builder, exc
+
+    known = config.cpp.cxx
+    looked = [each for each in (known if isinstance(known, (list, tuple)) else (known,)) if each]
+    try:
+        return str(cpp_builder.get_cpp_compiler()), looked
+    except exc.InvalidCxxCompiler:
+        return "", looked
+
+
+def failed_compiler_command(error: BaseException) -> tuple[list[str], str] | None:
+    """Return the command and the output of the C++ compiler that failed in a compilation by AOTInductor, whose error has no
+    public name (2.13); None for another error.
+    """
+    from torch._inductor import exc
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, exc.CppCompileError):
+            return list(cause.cmd), str(cause.output)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def runner_of_package(package: str) -> Callable[[list[torch.Tensor]], list[torch.Tensor | None]]:

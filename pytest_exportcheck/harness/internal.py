@@ -23,8 +23,8 @@ CHECK, PLUGIN = "internal", "pytest-exportcheck"
 
 _NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 _PACKAGE = Path(__file__).parents[1]
-#: The parts of the package that are an engine's own work.
-_ENGINES = ("engines", "reference")
+#: The parts of the package that are the own work of an engine or of a runtime.
+_ENGINES = ("engines", "reference", "runtimes")
 
 
 class Attempts:

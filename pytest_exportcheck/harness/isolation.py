@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from pytest_exportcheck.errors import RuntimeRaised
 from pytest_exportcheck.records import Cause, Raised
 
 _LIBRARIES = (
@@ -135,13 +136,15 @@ class _Collector(logging.Handler):
 
 def raised_from(error: BaseException) -> Raised:
     """Return an exception as text, with the last line of code that is neither torch's nor this plugin's, and torch's
-    that raised.
+    that raised. An error of a runtime has been raised in another process.
     """
+    if isinstance(error, RuntimeRaised):
+        return Raised(error.kind, error.text.strip(), error.place)
     where, after = _last_line(error)
     inside = [frame for frame in after if frame.filename.startswith(_TORCH)]
     last = inside[-1] if inside else None
     texts = (_in_torch(last), last.name) if last else ("", "")
-    return Raised(_type_name(type(error)), str(error).strip(), where, *texts)
+    return Raised(type_name(type(error)), str(error).strip(), where, *texts)
 
 
 def causes_of(error: BaseException) -> tuple[Cause, ...]:
@@ -231,7 +234,8 @@ def last_line_of_model(run: Callable[[], object]) -> str:
     return ""
 
 
-def _type_name(kind: type[BaseException]) -> str:
+def type_name(kind: type[BaseException]) -> str:
+    """Return the name of a class of errors as messages have it."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ class PreparedCase:
     ``module`` is a deep copy of what the factory built, where the module allows one (``copied``); then the user's own
     module is never touched, and the weights exist twice in all. ``redraw(seed)`` gives further inputs like the example,
     from callables where the case has some; ``made(sizes)`` is the case's own way to make inputs of other sizes.
+    ``samples`` are the named inputs of the case.
     """
 
     module: torch.nn.Module
@@ -48,6 +50,7 @@ class PreparedCase:
     fresh: Inputs
     dynamic_shapes: Any
     rejected: tuple[tuple[Rejection, Inputs], ...] = ()
+    samples: tuple[Inputs, ...] = ()
     redraw: Callable[[int], Inputs] = field(kw_only=True)
     made: Callable[[Mapping[str, int]], Inputs] | None = None
 
@@ -81,6 +84,7 @@ def set_up(case: Case, seed: int) -> PreparedCase:
         if case.train is not None:  # a factory may return a module that others use too
             _put(case, f"train={case.train}", partial((module if working is None else working).train, case.train))
         pristine = _values(module) if working is not None else ModuleSnapshot(module).values
+        samples = tuple(_sample(case, name, value, seed) for name, value in case.samples.items())
         rejected = tuple((each, _rejected_call(case, each, seed)) for each in case.rejected_at("call"))
     return PreparedCase(
         module=module if working is None else working,
@@ -90,6 +94,7 @@ def set_up(case: Case, seed: int) -> PreparedCase:
         fresh=fresh,
         dynamic_shapes=shapes,
         rejected=rejected,
+        samples=samples,
         redraw=partial(_redrawn, case, given, example),
         made=partial(_made, case, seed) if case.inputs is not None else None,
     )
@@ -170,16 +175,40 @@ def _made(case: Case, seed: int, sizes: Mapping[str, int]) -> Inputs:
     with preserved_globals(), quiet():
         seed_everything(seed)
         made: Any = _value(case, "inputs", partial(case.inputs, **named)) if case.inputs is not None else ()
-        if not isinstance(made, (tuple, dict)):
-            raise CaseError(
-                f"case {case.name!r} ({case.origin}): its inputs callable must return a tuple of positional arguments, a "
-                f"dict of keyword arguments, or a tuple of both, got {type(made).__name__}. For one argument write (x,)."
-            )
-        if isinstance(made, dict):
-            made = ((), made)
-        both = len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
-        args, kwargs = made if both else (made, {})
-        return _inputs(replace(case, args=args, kwargs=kwargs), (), "inputs of other sizes", seed)
+        return _call_of(case, "its inputs callable", made, "inputs of other sizes", seed)
+
+
+def sample_label(name: str) -> str:
+    """Return the name of a call with named inputs, in messages."""
+    return f"{_SAMPLE}{name!r}"
+
+
+def sample_name(label: str) -> str:
+    """Return the name of the inputs of such a call; empty for another call."""
+    return str(ast.literal_eval(label.removeprefix(_SAMPLE))) if label.startswith(_SAMPLE) else ""
+
+
+_SAMPLE = "sample "
+
+
+def _sample(case: Case, name: str, value: Any, seed: int) -> Inputs:
+    """Return the named inputs, which a callable makes only now."""
+    seed_everything(seed)
+    return _call_of(case, f"sample {name!r}", _value(case, sample_label(name), value), sample_label(name), seed)
+
+
+def _call_of(case: Case, what: str, made: Any, label: str, seed: int) -> Inputs:
+    """Return the call of a tuple of positional arguments, a dict of keyword arguments, or a tuple of both."""
+    if not isinstance(made, (tuple, dict)):
+        raise CaseError(
+            f"case {case.name!r} ({case.origin}): {what} must return a tuple of positional arguments, a dict of keyword "
+            f"arguments, or a tuple of both, got {type(made).__name__}. For one argument write (x,)."
+        )
+    if isinstance(made, dict):
+        made = ((), made)
+    both = len(made) == 2 and isinstance(made[0], tuple) and isinstance(made[1], dict)
+    args, kwargs = made if both else (made, {})
+    return _inputs(replace(case, args=args, kwargs=kwargs), (), label, seed)
 
 
 def _rejected_call(case: Case, rejection: Rejection, seed: int) -> Inputs:

@@ -17,7 +17,8 @@ from pytest_exportcheck.harness.tensors import UNREADABLE, leaf_of, named_leaves
 @dataclass(frozen=True)
 class Gap:
     """A difference. ``text`` is the largest distance of two elements, or what else differs; ``relative`` that distance
-    by the largest value; ``nonfinite`` says that only the value after has NaN or infinities.
+    by the largest value; ``nonfinite`` says that only the value after has NaN or infinities. The text of one that has numbers
+    in their place is ``finite``.
     """
 
     text: str
@@ -70,15 +71,16 @@ def _value_gap(before: torch.Tensor, after: torch.Tensor, *, exceeds: bool) -> G
         left, right = _wide(before), _wide(after)
         finite = left.isfinite() & right.isfinite()
         nonfinite = bool((left.isfinite() & ~right.isfinite()).any())
+        replaced = exceeds and bool((~left.isfinite() & right.isfinite()).any())
         if not bool(finite.any()):
             largest, relative = math.nan, math.inf
         else:
             largest = float((left[finite] - right[finite]).abs().max())
             scale = float(left[finite].abs().max())
-            relative = math.inf if nonfinite else largest / scale if scale else largest
+            relative = math.inf if nonfinite or replaced else largest / scale if scale else largest
     except UNREADABLE:
         return Gap("another value", math.inf, exceeds=True)
-    text = "NaN or infinity" if nonfinite else f"{largest:.3g}"
+    text = "NaN or infinity" if nonfinite else "finite" if replaced else f"{largest:.3g}"
     return Gap(text, relative, exceeds, nonfinite)
 
 

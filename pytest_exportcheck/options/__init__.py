@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_exportcheck.options.declared import (
     ALSO,
+    CACHE_SIZE,
     DEFAULT_FILES,
     EXAMPLES,
+    LARGEST_CACHE,
+    MEGABYTE,
     MOST_EXAMPLES,
     MOST_SECONDS,
     MOST_THREADS,
+    NO_CACHE,
     NO_NUMBER,
     PROFILES,
+    RUNTIME_SECONDS,
     add_options,
 )
 from pytest_exportcheck.records import LARGEST_SEED
@@ -28,6 +33,7 @@ __all__ = [
     "MOST_EXAMPLES",
     "Fuzzing",
     "Options",
+    "RuntimeCache",
     "add_options",
     "read_options",
     "settings",
@@ -57,15 +63,25 @@ class Fuzzing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RuntimeCache:
+    """The place where packages are kept: ``folder``, or pytest's cache if that is empty. ``size`` is in bytes."""
+
+    folder: str = ""
+    size: int = CACHE_SIZE * MEGABYTE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The settings of a session. ``modes`` and ``engines`` are names and globs, not yet resolved; ``named`` are ids of
-    cases that are in no file, from the command line.
+    cases that are in no file, from the command line; ``root`` is pytest's rootdir.
     """
 
     active: bool = False
     modes: tuple[str, ...] = ("default",)
     engines: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    runtime_timeout: float = RUNTIME_SECONDS
+    runtime_cache: RuntimeCache | None = None
     required: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     only_sources: bool = False
@@ -83,7 +99,11 @@ class Options:
     json: str = ""
     repro_dir: str = ""
     html: str = ""
+    golden: str = ""
+    golden_given: str = ""
+    update_golden: bool = False
     fuzz: Fuzzing | None = None
+    root: Path | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -92,8 +112,11 @@ class Options:
         words += [f"--exportcheck-modes={','.join(self.modes)}"] if self.modes != ("default",) else []
         words += [f"--exportcheck-engines={','.join(self.engines)}"] if self.engines else []
         words += [f"--exportcheck-runtime={','.join(self.runtimes)}"] if self.runtimes else []
+        if self.runtime_timeout != RUNTIME_SECONDS:
+            words.append(f"--exportcheck-runtime-timeout={self.runtime_timeout:g}")
         words += [f"--exportcheck-profile={self.profile}"] if self.profile != "ship" else []
         words += [f"--exportcheck-expectations={self.expectations}"] if self.expectations_given else []
+        words += [f"--exportcheck-golden={self.golden_given}"] if self.golden_given else []
         words += [f"--exportcheck-seed={self.seed}"] if self.seed else []
         words += [f"--exportcheck-threads={self.threads}"] if self.threads else []
         if self.fuzz is not None:
@@ -145,6 +168,8 @@ def settings(
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
         runtimes=_words(config, "exportcheck_runtime"),
+        runtime_timeout=_seconds(config, "runtime_timeout", "120") or RUNTIME_SECONDS,
+        runtime_cache=_runtime_cache(config),
         required=_words(config, "exportcheck_require"),
         sources=tuple(config.getoption("exportcheck_source") or config.getini("exportcheck_sources")),
         only_sources=config.getoption("exportcheck_only_sources"),
@@ -154,6 +179,7 @@ def settings(
         update_expectations=config.getoption("exportcheck_update_expectations"),
         seed=seed,
         threads=threads,
+        root=config.rootpath,
         files=tuple(config.getini("exportcheck_files")),
         imports=tuple(config.getini("exportcheck_import")),
         allow=tuple(config.getini("exportcheck_allow")),
@@ -161,6 +187,9 @@ def settings(
         json=_output_path(config, "json"),
         html=_output_path(config, "html"),
         repro_dir=_repro_dir(config),
+        golden=_golden(config),
+        golden_given=config.getoption("exportcheck_golden") or "",
+        update_golden=config.getoption("exportcheck_update_golden"),
         fuzz=_fuzzing(config) if fuzz is None else Fuzzing(examples=fuzz, also=_also(config)),
     )
 
@@ -184,20 +213,50 @@ def _fuzzing(config: pytest.Config) -> Fuzzing | None:
 
 def _timed(config: pytest.Config, fuzzing: Fuzzing | None) -> Fuzzing | None:
     """Return the fuzzing with the time of the run. Without a number of examples only the time ends it."""
-    given, ini = config.getoption("exportcheck_fuzz_time"), str(config.getini("exportcheck_fuzz_time"))
-    text, name = (ini, "exportcheck_fuzz_time") if given is None else (given, "--exportcheck-fuzz-time")
-    if fuzzing is None or (given is None and not ini):
+    seconds = _seconds(config, "fuzz_time", "600") if fuzzing else None
+    if fuzzing is None or seconds is None:
         return fuzzing
+    unlimited = config.getoption("exportcheck_fuzz") == NO_NUMBER
+    return replace(fuzzing, seconds=seconds, examples=MOST_EXAMPLES if unlimited else fuzzing.examples)
+
+
+def _seconds(config: pytest.Config, kind: str, example: str) -> float | None:
+    """Return a time of the command line or the ini file; None where neither has one."""
+    given, ini = config.getoption(f"exportcheck_{kind}"), str(config.getini(f"exportcheck_{kind}"))
+    if given is None and not ini:
+        return None
+    option = f"--exportcheck-{kind.replace('_', '-')}"
+    text, name = (ini, f"exportcheck_{kind}") if given is None else (given, option)
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= MOST_SECONDS:
         raise _usage_error(
-            f"{name} takes a number of seconds, more than 0 and at most {MOST_SECONDS}, got {text!r}. Write {name}=600, for example."
+            f"{name} takes a number of seconds, more than 0 and at most {MOST_SECONDS}, got {text!r}. Write {name}={example}, for "
+            "example."
         )
-    unlimited = config.getoption("exportcheck_fuzz") == NO_NUMBER
-    return replace(fuzzing, seconds=seconds, examples=MOST_EXAMPLES if unlimited else fuzzing.examples)
+    return seconds
+
+
+def _runtime_cache(config: pytest.Config) -> RuntimeCache | None:
+    """Return where packages are kept: that of the ini file is relative to the ini file's folder. None for nowhere."""
+    given, ini = config.getoption("exportcheck_runtime_cache"), str(config.getini("exportcheck_runtime_cache"))
+    size = str(config.getini("exportcheck_runtime_cache_size"))
+    if not size.isdecimal() or not 1 <= int(size) <= LARGEST_CACHE:
+        raise _usage_error(
+            f"exportcheck_runtime_cache_size takes a number of megabytes from 1 to {LARGEST_CACHE}, got {size!r}. Write "
+            f"exportcheck_runtime_cache_size={CACHE_SIZE}, for example."
+        )
+    if given == "":
+        raise _usage_error(f"--exportcheck-runtime-cache takes the path of a folder or {NO_CACHE!r}, got an empty one.")
+    if NO_CACHE in (given, None if given else ini):
+        return None
+    folder = config.invocation_params.dir / given if given else _from_ini(config, ini) if ini else None
+    if folder is not None and folder.exists() and not folder.is_dir():
+        name = "--exportcheck-runtime-cache" if given else "exportcheck_runtime_cache"
+        raise _usage_error(f"{name} takes the path of a folder, got {given or ini!r}, which is not one. Name another.")
+    return RuntimeCache(folder=str(folder or ""), size=int(size) * MEGABYTE)
 
 
 def _also(config: pytest.Config) -> frozenset[str]:
@@ -240,6 +299,23 @@ def _repro_dir(config: pytest.Config) -> str:
     if given is None and ini:
         return str(_from_ini(config, ini))
     return str(given or "")
+
+
+def _golden(config: pytest.Config) -> str:
+    """Return the folder of golden programs: that of the ini file is relative to the ini file's folder."""
+    given, ini = config.getoption("exportcheck_golden"), str(config.getini("exportcheck_golden"))
+    if given == "":
+        raise _usage_error("--exportcheck-golden takes the path of a folder, got an empty one.")
+    if given:
+        return str(config.invocation_params.dir / given)
+    if ini:
+        return str(_from_ini(config, ini))
+    if config.getoption("exportcheck_update_golden"):
+        raise _usage_error(
+            "--exportcheck-update-golden needs the folder to write to: --exportcheck-golden=DIR, or exportcheck_golden in the ini "
+            "file."
+        )
+    return ""
 
 
 def _expectations(config: pytest.Config) -> str:

@@ -25,6 +25,16 @@ MOST_EXAMPLES = 50_000
 
 MOST_SECONDS = 1_000_000
 
+#: Seconds for the load or a call of a package.
+RUNTIME_SECONDS = 120
+
+#: Megabytes of all packages that are kept together, and the most that can be given.
+CACHE_SIZE, LARGEST_CACHE = 2000, 1_000_000_000
+MEGABYTE = 1_000_000
+
+#: The value of --exportcheck-runtime-cache by which nothing is kept.
+NO_CACHE = "off"
+
 
 #: The value of --exportcheck-fuzz without a number.
 NO_NUMBER = "as many as usual"
@@ -55,6 +65,18 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="RUNTIMES",
         help="Also compile every case for these runtimes, comma-separated, and compare what the packages compute: aoti, onnx, "
         "executorch, executorch_xnnpack, openvino. Ini: exportcheck_runtime.",
+    )
+    group.addoption(
+        "--exportcheck-runtime-timeout",
+        metavar="SECONDS",
+        help=f"Seconds for the load or a call of a package (default {RUNTIME_SECONDS}); a compilation has ten times as long. Ini: "
+        "exportcheck_runtime_timeout.",
+    )
+    group.addoption(
+        "--exportcheck-runtime-cache",
+        metavar="DIR",
+        help="Folder for the packages of runtimes, which the next run takes from there if nothing has changed (default: in pytest's "
+        f"cache; {NO_CACHE}: none). --cache-clear removes them. Ini: exportcheck_runtime_cache.",
     )
     group.addoption(
         "--exportcheck-require",
@@ -142,6 +164,18 @@ def add_options(parser: pytest.Parser) -> None:
         help="Write a folder for every failing item that reproduces it without this repository: a script, the program or "
         "the module with its weights, and the inputs; see docs/debugging.md. Ini: exportcheck_repro_dir.",
     )
+    group.addoption(
+        "--exportcheck-golden",
+        metavar="DIR",
+        help="Also judge the golden programs in this folder: programs with inputs and outputs that your repository keeps, written "
+        "by this or another version of torch; see docs/golden.md. Ini: exportcheck_golden.",
+    )
+    group.addoption(
+        "--exportcheck-update-golden",
+        action="store_true",
+        default=False,
+        help="Write a golden program of every case, delete those of cases that do not exist any more, and check nothing else.",
+    )
     for name, (meaning, default) in _INI.items():
         kind: Literal["args", "string"] = "string" if isinstance(default, str) else "args"
         parser.addini(name, meaning, type=kind, default=default)
@@ -152,11 +186,18 @@ _INI: Mapping[str, tuple[str, str | list[str]]] = {
     "exportcheck_modes": ("As --exportcheck-modes.", []),
     "exportcheck_engines": ("As --exportcheck-engines.", []),
     "exportcheck_runtime": ("As --exportcheck-runtime.", []),
+    "exportcheck_runtime_timeout": ("As --exportcheck-runtime-timeout.", ""),
+    "exportcheck_runtime_cache": ("As --exportcheck-runtime-cache; relative to the ini file.", ""),
+    "exportcheck_runtime_cache_size": (
+        "Megabytes that all packages of the cache may have together; those that were not used for longest are removed first.",
+        str(CACHE_SIZE),
+    ),
     "exportcheck_require": ("As --exportcheck-require.", []),
     "exportcheck_profile": ("As --exportcheck-profile.", "ship"),
     "exportcheck_sources": ("As --exportcheck-source, one or several.", []),
     "exportcheck_expectations": ("As --exportcheck-expectations; relative to the ini file.", ""),
     "exportcheck_repro_dir": ("As --exportcheck-repro-dir; relative to the ini file.", ""),
+    "exportcheck_golden": ("As --exportcheck-golden; relative to the ini file.", ""),
     "exportcheck_files": (
         "Globs of Python files in which to look for cases, in addition to pytest's test modules.",
         list(DEFAULT_FILES),

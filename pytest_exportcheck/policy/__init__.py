@@ -20,6 +20,7 @@ from pytest_exportcheck.policy.contract import (
     without_grad,
 )
 from pytest_exportcheck.policy.known_defects import KNOWN, KnownDefect, judge
+from pytest_exportcheck.policy.known_defects.runtimes import CHANNELS_LAST
 from pytest_exportcheck.policy.tolerated import (
     NO_OVERRIDES,
     TOLERATED,
@@ -34,6 +35,7 @@ __all__ = [
     "ALIGNMENT",
     "BELIEVED_ROUNDOFFS",
     "BLOCKING",
+    "CHANNELS_LAST",
     "CLOSE",
     "CONTRACT",
     "FEW_ELEMENTS",

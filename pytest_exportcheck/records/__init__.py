@@ -3,6 +3,7 @@
 Tensors appear here as ``Any``: a record may hold a tensor, but no record imports torch.
 """
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.bundles import (
     BundleEnvironment,
     BundleRecord,
@@ -13,7 +14,14 @@ from pytest_exportcheck.records.bundles import (
     StoredShapes,
 )
 from pytest_exportcheck.records.cases import LARGEST_SEED, Case, Expectation, Fallback, Origin, Rejection, Tolerance
-from pytest_exportcheck.records.difference_origin import DifferenceOrigin, NearNode, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records.difference_origin import (
+    DifferenceOrigin,
+    NearNode,
+    OriginKind,
+    OriginNode,
+    OriginRemark,
+    OriginRow,
+)
 from pytest_exportcheck.records.findings import (
     Cause,
     CauseKind,
@@ -81,6 +89,7 @@ from pytest_exportcheck.records.vocabulary import FIELDS
 __all__ = [
     "FIELDS",
     "LARGEST_SEED",
+    "Agreement",
     "Alignment",
     "BundleEnvironment",
     "BundleRecord",
@@ -122,6 +131,7 @@ __all__ = [
     "Origin",
     "OriginKind",
     "OriginNode",
+    "OriginRemark",
     "OriginRow",
     "Outcome",
     "Outside",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.cases import Tolerance
 from pytest_exportcheck.records.findings import Finding
 from pytest_exportcheck.records.results import Outcome, RunSettings
@@ -18,7 +19,8 @@ SCHEMA = "exportcheck-bundle"
 #: The version of the folder. A minor version adds fields, values or files; a major version changes or removes some.
 #:
 #: - 1.0, 28 November 2026: the first version.
-MAJOR, MINOR = 1, 0
+#: - 1.1, 28 November 2026: `agreement` of a case; calls with named inputs.
+MAJOR, MINOR = 1, 1
 
 #: The beginning of a replay: the module, the program before the last stage, or nothing that can be run again.
 Start: TypeAlias = Literal["module", "program", "nothing"]
@@ -69,7 +71,7 @@ class StoredRejection:
 @dataclass(frozen=True, kw_only=True)
 class StoredCase:
     """The parts of a case that its verdicts depend on. ``context`` is ``module:name`` of a factory of context managers;
-    ``specs`` are the dynamic shapes by position.
+    ``specs`` are the dynamic shapes by position, ``agreement`` is the budget of the runtime that the mode ends in.
     """
 
     name: str
@@ -78,6 +80,7 @@ class StoredCase:
     device: str | None = None
     random: bool = False
     tolerance: Tolerance | None = None
+    agreement: Agreement | None = None
     context: str = ""
     dynamic_shapes: StoredShapes = StoredShapes(kind="none")
     specs: tuple[StoredShapes, ...] | None = None

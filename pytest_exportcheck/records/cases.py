@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from pytest_exportcheck.records.budgets import Agreement
 
 #: The largest seed that every random generator accepts, also after a few are added.
 LARGEST_SEED = 2**32 - 1
@@ -102,6 +104,7 @@ class Fallback:
 class Case:
     """A model, example inputs, dynamic shapes and the expectations on them.
 
+    ``agreement`` has budgets by the name of the runtime, ``*`` for all others; ``samples`` are named inputs.
     ``fallbacks`` are for dynamic dims that a source chose for this model; the first one that a capture accepts is used.
     """
 
@@ -114,6 +117,7 @@ class Case:
     modes: tuple[str, ...] = ()
     engines: tuple[str, ...] = ("*",)
     tolerance: Tolerance | None = None
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     seed: int = 0
     context: Callable[[], AbstractContextManager[Any]] | None = None
@@ -124,8 +128,13 @@ class Case:
     rejects: tuple[Rejection, ...] = ()
     inputs: Callable[..., Any] | None = None
     sizes: tuple[Mapping[str, int], ...] = ()
+    samples: Mapping[str, object] = field(default_factory=dict)
     fallbacks: tuple[Fallback, ...] = ()
 
     def rejected_at(self, place: str) -> tuple[Rejection, ...]:
         """Return the refusals that must happen at ``capture``, at an edge, or at a ``call``."""
         return tuple(each for each in self.rejects if each.at == place)
+
+    def agreement_of(self, runtime: str) -> Agreement | None:
+        """Return the budget of a runtime, None where its outputs must be close."""
+        return self.agreement.get(runtime, self.agreement.get("*"))

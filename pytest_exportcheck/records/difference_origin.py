@@ -16,6 +16,23 @@ OriginKind: TypeAlias = Literal[
     "raised",  # the node raises
     "unknown",  # the search failed
     "outside",  # every node agrees: signature, call spec, or what is written back
+    # of packages of runtimes, which have no nodes:
+    "call",  # a package of the program that is truncated at the node raises
+    "input",  # the package yields another value for an input
+    "contiguous",  # the package reads an input as if it were contiguous
+    "between",  # the search ended when its time was over: it starts at one of the nodes from ``before`` to ``after``
+    "uncompiled_between",  # the same, because the program cannot be compiled if it is truncated there
+    "uncompiled",  # the program cannot be compiled if it is truncated
+    "whole",  # every node agrees in truncated programs
+    "stale",  # every node agrees if the package begins with the state of the call
+]
+
+#: Remarks on the search by truncation.
+OriginRemark: TypeAlias = Literal[
+    "alone",  # a package of the operation by itself yields another value too
+    "together",  # a package of the operation by itself yields the same value
+    "unchecked",  # the operation by itself was not compiled
+    "fused",  # with every value as an output, every value agrees
 ]
 
 
@@ -61,7 +78,7 @@ class DifferenceOrigin:
     in the program before, or in eager; None where there is none. ``rows`` are at most five nodes that differ, the
     origin first. ``nonfinite`` says that the first NaN or infinity is made here. ``on`` is the label of the call,
     ``reason`` why the search failed. ``near_before`` and ``near_after`` are the few nodes around ``before`` and
-    ``after``, in the order of their graph.
+    ``after``, in the order of their graph. ``remarks`` are on a search by truncation.
     """
 
     kind: OriginKind
@@ -73,3 +90,4 @@ class DifferenceOrigin:
     reason: str = ""
     near_before: tuple[NearNode, ...] = ()
     near_after: tuple[NearNode, ...] = ()
+    remarks: tuple[OriginRemark, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pytest_exportcheck.records.budgets import Agreement
 from pytest_exportcheck.records.cases import Rejection, Tolerance
 from pytest_exportcheck.records.difference_origin import DifferenceOrigin
 from pytest_exportcheck.records.levels import Levels, MetadataLevel
@@ -63,7 +64,7 @@ class Evidence:
     ``contract`` is the column of the contract table for this stage: check name -> how strict it is here; ``fields`` the
     same for the keys of node metadata; ``alignment`` pairs the nodes of the two programs. ``module`` is the record of
     the eager module, whatever the stage; ``declared`` and ``given`` are what the case promises of its inputs, and the
-    example. ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it;
+    example. ``agreement`` is the budget that takes the place of closeness, where there is one. ``rounding`` is eager's own rounding by the label of the call. It is empty until a comparison needs it;
     ``unmeasured`` says why there is none.
     """
 
@@ -80,6 +81,7 @@ class Evidence:
     declared: tuple[DeclaredDim, ...] = ()
     given: tuple[Leaf, ...] = ()
     tolerance: Tolerance | None = None
+    agreement: Agreement | None = None
     random: bool = False
     rounding: Mapping[str, Rounding] = field(default_factory=dict)
     unmeasured: str = ""
@@ -141,6 +143,7 @@ CauseKind: TypeAlias = Literal[
     "subclass_output",  # an output of eager that is a tensor subclass
     "subclass_state",  # of the module
     "tracing_tensor",  # the class of a tensor without data that a tracer left
+    "undeclared_inputs",  # of the calls: a size, a dtype, a layout or channels_last that the case does not declare
     "untraced",  # why no forward() was running: "inputs", "hooks" or "forward"
     "wrapper_class",  # of torch's exporter, named in a module stack
 ]
@@ -148,7 +151,7 @@ CauseKind: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Cause:
-    """A circumstance that may explain a finding: a known defect of torch needs it, or the user can avoid it."""
+    """A circumstance that may explain a finding: a known defect needs it, or the user can avoid it."""
 
     kind: CauseKind
     name: str = ""
@@ -156,7 +159,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class KnownAs:
-    """A known defect of torch, and its public report."""
+    """A known defect of torch or of a runtime, and its public report."""
 
     id: str
     title: str
@@ -227,6 +230,11 @@ class Finding:
     def sort(self) -> Sort:
         """Return the kind of the finding, independent of its place."""
         return (self.check, self.change, self.key)
+
+    @property
+    def undeclared(self) -> str:
+        """Return how the inputs of the calls differ from those that the case declares; empty for declared inputs."""
+        return next((each.name for each in self.causes if each.kind == "undeclared_inputs"), "")
 
     @property
     def field(self) -> str:

@@ -21,7 +21,7 @@ class Status(str, Enum):
     rank: int
 
     PASSED = ("passed", ".", "passed", "green", False, True, 8)
-    KNOWN = ("known", "k", "known defect of torch (not of the model)", "yellow", False, True, 6)
+    KNOWN = ("known", "k", "known defect (not of the model)", "yellow", False, True, 6)
     ENGINE_ERROR = (
         *("engine_error", "i", "internal failure of an engine or the plugin (not of the model)"),
         *("yellow", False, True, 4),

@@ -21,6 +21,7 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("dropped", "attribute_mutation"): "attribute_mutation_lost",
         ("unread", "attribute_mutation"): "attribute_mutation_lost_unread",
         **{(change, "container_update"): "container_update" for change in ("dropped", "added", "changed")},
+        ("dropped", "between_calls"): "state_not_kept",
         ("changed", "generator"): "generator",
         ("dropped", "generator"): "generator_untouched",
         ("dropped", "python_state"): "python_state",
@@ -156,6 +157,13 @@ FIELDS: Mapping[str, Mapping[tuple[str, str], str]] = {
         ("raised", ""): "raised",
         ("raised", "objection"): "objection",
         **{("edited", key): "edited" for key in ("value", "requires_grad", "global_mode", "program")},
+    },
+    "golden": {
+        ("missing", ""): "missing",
+        ("raised", ""): "raised",
+        **{(change, "signature"): "signature" for change in ("changed", "reordered")},
+        ("changed", "range"): "range",
+        **{(change, "guard"): "guard" for change in ("changed", "added", "dropped")},
     },
     "case": {("raised", ""): "raised", ("wrong", "sizes"): "unsound"},
 }

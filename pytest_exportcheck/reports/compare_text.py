@@ -24,16 +24,16 @@ from pytest_exportcheck.reports.origin import origin_lines
 #: The titles of the kinds of changes, in their order, with the style of the title. An item has one of them.
 TITLES: Mapping[ItemChangeKind, tuple[str, str]] = {
     "newly_broken": ("newly broken", "red bold"),
-    "known_to_broken": ("a known defect of torch before, now broken", "red bold"),
+    "known_to_broken": ("a known defect before, now broken", "red bold"),
     "broken_differently": ("broken before too, now in another way", "red"),
     "stale": ("expected to fail, and no longer does: remove the expectation", "yellow"),
-    "newly_known": ("newly a known defect of torch (not of the model)", "yellow"),
+    "newly_known": ("newly a known defect (not of the model)", "yellow"),
     "engine_error": ("new internal failures of an engine or the plugin (not of the model)", "yellow"),
     "disagreement": ("new disagreements of two engines", "yellow"),
     "newly_expected": ("now fails as expected", "yellow"),
     "not_judged": ("judged before, and not any more", "yellow"),
     "fixed": ("fixed", "green"),
-    "known_gone": ("known defects of torch that are gone", "green"),
+    "known_gone": ("known defects that are gone", "green"),
     "newly_judged": ("judged now, and not before", "green"),
 }
 #: Kinds whose entries show a finding of the new report.

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pytest_exportcheck.modes import AGREE, Mode
+from pytest_exportcheck.modes import AGREE, GOLDEN, Mode
 from pytest_exportcheck.records import DifferenceOrigin, Finding, Outcome, Status
 from pytest_exportcheck.reports.lines import Line, plain
 from pytest_exportcheck.reports.origin import origin_lines
 from pytest_exportcheck.reports.wording import (
-    calls_of,
+    calls_text,
     culprit_text,
     defect_text,
     detail_of,
@@ -104,6 +104,9 @@ def headline(outcome: Outcome) -> str:
     if outcome.engine == AGREE:
         engines = " and ".join(dict.fromkeys(name for each in failing for name in each.between)) or "engines"
         return f"{engines} disagree on {' and '.join(dict.fromkeys(finding.check for finding in failing))}"
+    if outcome.engine == GOLDEN:
+        checks = " and ".join(dict.fromkeys(finding.check for finding in failing))
+        return f"the golden program of torch {outcome.mode} failed: {checks}"
     raised = [finding for finding in failing if finding.change == "raised"]
     if raised:
         return f"{stage} raised {_without_module(raised[0].actual).partition(':')[0]}"
@@ -144,7 +147,7 @@ def finding_lines(finding: Finding, verbose: bool = False) -> Iterator[str]:
 
 def _finding(finding: Finding, verbose: bool) -> Iterator[Line]:
     verdict = "" if finding.verdict in ("broken", "disagreement") else f"  [{finding.verdict}{_row(finding)}]"
-    on = f"  (on {' and '.join(calls_of(finding))})" if finding.on else ""
+    on = f"  (on {calls_text(finding)})" if finding.on else ""
     yield plain(f"  {_title(finding)}{on}{verdict}", _KNOWN if verdict else "")
     labels = sides_of(finding)
     width = max(map(len, (*labels, "expected"))) + 2

@@ -78,7 +78,7 @@ def _title(item: Outcome) -> str:
         return words[item.status]
     known = dict.fromkeys(each.known_as for each in item.findings if each.known_as)
     if item.status is Status.KNOWN:
-        return f"known defect of torch: {', '.join(known)}"
+        return f"known defect: {', '.join(known)}"
     return headline(item).removesuffix(":")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from pytest_exportcheck.records import DifferenceOrigin, OriginKind, OriginNode, OriginRow
+from pytest_exportcheck.records import DifferenceOrigin, OriginKind, OriginNode, OriginRemark, OriginRow
 from pytest_exportcheck.reports.lines import Line, plain
 
 _WORDS: Mapping[OriginKind, str] = {
@@ -19,6 +19,21 @@ _WORDS: Mapping[OriginKind, str] = {
     "raised": "{node} raises when the program is run node by node",
     "unknown": "this is not known: the programs could not be run side by side ({reason})",
     "outside": "outside the graph: every operation computes the same values",
+    "call": "{node}: a package of the program up to there raises too",
+    "input": "{node}: the package reads another value from this input",
+    "contiguous": "{node}: the package reads this input as if it were contiguous",
+    "between": "one of the operations from {first} to {node}: the time for the search was over",
+    "uncompiled_between": "one of the operations from {first} to {node}: the program cannot be compiled up to one of them ({reason})",
+    "uncompiled": "this is not known: no part of the program could be compiled ({reason})",
+    "whole": "the whole program: up to {node} every operation computes the same values, if they are outputs of the package",
+    "stale": "the state: every operation computes the same values in a package that begins with the state of this call",
+}
+
+_REMARKS: Mapping[OriginRemark, str] = {
+    "alone": "a package of this operation by itself shows it too",
+    "together": "a package of this operation by itself does not show it, so it depends on the operations around it",
+    "unchecked": "a package of this operation by itself was not made",
+    "fused": "a package that returns every value does not show it, so it depends on what is fused",
 }
 
 _CODE = "bold"
@@ -31,7 +46,7 @@ def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
     node = origin.after
     yield plain(f"    starts at: {starts_at(origin)}")
     if node is not None:
-        yield from _node(node, origin.before)
+        yield from _node(node, origin.before, _sides(origin))
     if len(origin.rows) > 1:
         yield from _table(origin.rows)
 
@@ -39,15 +54,24 @@ def origin_lines(origin: DifferenceOrigin) -> Iterator[Line]:
 def starts_at(origin: DifferenceOrigin) -> str:
     """Return the place where a difference starts, in a few words."""
     name = f"%{origin.after.name}" if origin.after else "another value"
-    text = _WORDS[origin.kind].format(node=name, reason=origin.reason)
-    return f"{text}, the first NaN or infinity" if origin.nonfinite else text
+    first = f"%{origin.before.name}" if origin.before else "the first one"
+    text = _WORDS[origin.kind].format(node=name, first=first, reason=origin.reason)
+    text = f"{text}, the first NaN or infinity" if origin.nonfinite else text
+    return "; ".join([text, *(_REMARKS[each] for each in origin.remarks)])
 
 
-def _node(node: OriginNode, before: OriginNode | None) -> Iterator[Line]:
+def _sides(origin: DifferenceOrigin) -> tuple[str, str]:
+    """Return what the two nodes of an origin are: a package has no program after it, so its nodes are those before."""
+    if origin.kind in ("between", "uncompiled_between"):
+        return "from:", "to:"
+    return ("", "node:") if origin.remarks or origin.kind in ("call", "whole") else ("before:", "after:")
+
+
+def _node(node: OriginNode, before: OriginNode | None, sides: tuple[str, str]) -> Iterator[Line]:
     if before is not None and (before.call or before.operator):
-        yield plain(f"      before: {_call(before)}")
+        yield plain(f"      {sides[0]:7} {_call(before)}")
     if node.call:
-        yield plain(f"      after:  {_call(node)}")
+        yield plain(f"      {sides[1]:7} {_call(node)}")
     where = f" in {node.module}" if node.module else ""
     line = node.line or (before.line if before else "")
     if line:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_exportcheck.modes import AGREE, FUZZ, Mode, parse_stage_name, stage_name
+from pytest_exportcheck.modes import AGREE, FUZZ, GOLDEN, Mode, parse_stage_name, stage_name
 from pytest_exportcheck.records import FieldSurvival, Finding, KnownAs, Outcome, Status
 from pytest_exportcheck.reports.ledger import ledger_lines
 from pytest_exportcheck.reports.lines import WIDTH, Line, count, listed, plain, wrapped
@@ -36,7 +36,7 @@ def summary(rows: Sequence[Outcome], *, verbose: bool, width: int = WIDTH, fuzz_
 def _known(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     defects = defects_of(rows)
     if defects:
-        yield plain("known torch defects (details: exportcheck explain ID)")
+        yield plain("known defects (details: exportcheck explain ID)")
     for defect, number in defects.items():
         yield from wrapped(f"  {defect.id} ({count(number, 'item')}): {defect.title}", width, "yellow", "    ")
         if defect.issue:
@@ -124,7 +124,7 @@ def _notes(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
 def _facts(rows: Sequence[Outcome], width: int) -> Iterator[Line]:
     """Yield the facts about packages of runtimes."""
     for row in rows:
-        if row.facts:
+        if row.facts and row.engine != GOLDEN:
             said = ", ".join(f"{name} {value}" for name, value in row.facts.items())
             yield from wrapped(f"package: {row.case}[{stage_name(row.engine, Mode.parse(row.mode))}]: {said}", width)
 

@@ -12,6 +12,7 @@ _NAMES = ("requires_grad", "grad_fn", "storage_offset")
 
 #: Words for a finding where the text does not name the field.
 _WORDS: Mapping[tuple[str, str, str], str] = {
+    ("effects", "dropped", "between_calls"): "not kept from call to call",
     ("effects", "dropped", "container_update"): "mutation lost",
     ("effects", "added", "container_update"): "mutation added",
     ("effects", "changed", "container_update"): "mutated to another value",
@@ -87,9 +88,21 @@ def calls_of(finding: Finding) -> tuple[str, ...]:
     return tuple(site.label for site in finding.on)
 
 
+#: Calls that a finding names one by one.
+_NAMED_CALLS = 4
+
+
+def calls_text(finding: Finding) -> str:
+    """Name the calls that showed a finding in one line; empty for a finding that came from none."""
+    names = [*calls_of(finding)]
+    if len(names) > _NAMED_CALLS:
+        names = [*names[: _NAMED_CALLS - 1], f"{len(names) - _NAMED_CALLS + 1} more calls"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def defect_text(defect: KnownAs) -> str:
     """Name a known defect, with its title."""
-    return f"known torch defect {defect.id}: {defect.title}"
+    return f"known defect {defect.id}: {defect.title}"
 
 
 # --- causes -----------------------------------------------------------------------------------

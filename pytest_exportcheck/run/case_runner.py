@@ -14,25 +14,26 @@ from pytest_exportcheck.engines.protocol import Engine, ProgramArtifact, Request
 from pytest_exportcheck.errors import InteropError, Unsupported
 from pytest_exportcheck.harness.internal import internal_finding, is_own, leaves_a_gap
 from pytest_exportcheck.harness.isolation import log_of_torch, raised_from
-from pytest_exportcheck.modes import AGREE, Mode
+from pytest_exportcheck.modes import AGREE, GOLDEN, Mode
 from pytest_exportcheck.records import Case, Finding, Inputs
 from pytest_exportcheck.run.agreement import Agreement, fallen_back_apart
 from pytest_exportcheck.run.blocking import blocked, interrupted
 from pytest_exportcheck.run.case_sizes import CaseSizes
 from pytest_exportcheck.run.failing import level_of
 from pytest_exportcheck.run.fallbacks import Fallbacks, refuses_sizes
-from pytest_exportcheck.run.fuzz_stage import FuzzStages
-from pytest_exportcheck.run.judging import Judge, Judgement, contract_stage, operators_of
+from pytest_exportcheck.run.fuzz_stage import Compared, FuzzStages
+from pytest_exportcheck.run.judging import Judge, Judgement, agreement_with, contract_stage, operators_of
 from pytest_exportcheck.run.observed_case import observed_case
 from pytest_exportcheck.run.observer import pinned_threads
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.package_search import package_search
 from pytest_exportcheck.run.runtime_calls import RuntimeCalls
 from pytest_exportcheck.run.runtime_edges import COMPILED, yields_package
 from pytest_exportcheck.run.runtime_facts import errors_of
 from pytest_exportcheck.run.samples import Samples
 from pytest_exportcheck.run.second_opinion import FIRST, attributed, can_judge, judging_modes, suspects
 from pytest_exportcheck.run.settings import Settings
-from pytest_exportcheck.run.stage import OBJECTION, StageResult, raised_finding
+from pytest_exportcheck.run.stage import OBJECTION, StageResult, raise_if_unsupported, raised_finding
 from pytest_exportcheck.run.stage_cache import StageCache
 from pytest_exportcheck.run.stage_maker import StageMaker
 
@@ -64,7 +65,7 @@ class CaseRunner:
             lambda run, mode: self._samples.observed(run, mode) if mode in agreeing else None,
         )
         self._fuzz = FuzzStages(self._observed, self._judge, self._maker, sizes, self.seconds)
-        self._package_calls = RuntimeCalls(self._observed, self._samples)
+        self._package_calls = RuntimeCalls(self._observed, self._samples, settings.fuzz.also)
         self._fallbacks = Fallbacks(case, partial(CaseRunner, settings=settings, agreeing=agreeing), self.seconds)
 
     def stage(self, engine: Engine, mode: Mode) -> StageResult:
@@ -88,6 +89,23 @@ class CaseRunner:
         stage.findings = list(dict.fromkeys([*stage.findings, *self._observed.attempts.failed()]))
         return stage
 
+    def golden(self, mode: Mode) -> StageResult:
+        """Judge, or write, the golden program of a version of torch."""
+        from pytest_exportcheck.run.golden_stage import GoldenStage
+
+        golden = self._settings.golden
+        if golden is None:
+            return StageResult(mode, unsupported="the run has no folder of golden programs")
+        torch_engine = self._settings.engines[FIRST]
+        with self._settings.watch(self._case, GOLDEN, mode), pinned_threads(self._settings.threads):
+            stage = GoldenStage(
+                observed=self._observed,
+                samples=self._samples,
+                settings=golden,
+                today=lambda capture: self.stage(torch_engine, capture),
+            )
+            return stage.written(mode) if golden.update else stage.judged(mode)
+
     def failure(self, engine: Engine, stage: StageResult, finding: Finding) -> Failure:
         """Return a finding of a stage with the objects that it was judged by."""
         other = self._fallbacks.other_of(engine, stage.mode) or (
@@ -108,6 +126,7 @@ class CaseRunner:
             prepared=observed.prepared,
             before=None if mode.is_fuzz else given,
             after=given if mode.is_fuzz else stage.artifact,
+            series=observed.calls,
             drawn=stage.drawn.get(finding.identity),
             expected=observed.oracles.of(engine.name, mode).record.observations if engine.name != AGREE else (),
             shown_by=partial(self._shows, engine, mode, finding, given.request) if given else None,
@@ -202,9 +221,12 @@ class CaseRunner:
             with log_of_torch(logged):
                 stage.artifact, findings = self._maker.artifact(engine, mode, parent)
             stage.reader = stage.artifact.reader
-            stage.record = self._maker.record(engine, stage.artifact, mode)
+            record = self._maker.record(engine, stage.artifact, mode)
+            raise_if_unsupported(record)
+            stage.record = record
         except Unsupported as error:
             stage.unsupported = str(error) or "the engine gives no reason"
+            stage.unsupported_by = mode.last if yields_package(engine, mode.last) else engine.name
         except (Exception, SystemExit) as error:
             if is_own(error):  # an error of the plugin is not about the model, nor is it a refusal
                 stage.findings = [internal_finding(f"the stage {mode.last}", error)]
@@ -222,18 +244,24 @@ class CaseRunner:
         return stage
 
     def _call_further(self, engine: Engine, stage: StageResult, parent: StageResult | None) -> None:
-        """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault."""
+        """Call a package with other layouts, dtypes and sizes, unless the example itself shows a fault. A compiler that
+        edits its input program may yet make a right package.
+        """
         if stage.artifact is None:
             return
         before = parent.record if parent else None
+        budget = agreement_with(self._case, engine, stage.mode)
         if before is not None and stage.record is not None:
-            stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record)}
-        if any(each.verdict == "broken" for each in stage.findings):
+            stage.facts = {**stage.artifact.facts, **errors_of(before, stage.record, budget)}
+        if any(each.verdict == "broken" and each.change != "edited" for each in stage.findings):
             return
         oracle = self._observed.oracles.of(engine.name, stage.mode)
-        compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {})
+        differing: Compared = {}
+        compare = partial(self._fuzz.compared, engine, stage.mode, stage, oracle, {}, differing=differing)
         found, notes = self._package_calls.made(engine, stage.mode, stage.artifact, compare)
-        stage.findings = deduplicated([*stage.findings, *self._judge.judged(engine, stage.mode, found, ())])
+        judged = self._judge.judged(engine, stage.mode, found, ())
+        located = self._fuzz.located(stage.mode, judged, differing, stage.artifact)
+        stage.findings = deduplicated([*stage.findings, *located])
         stage.notes = (*stage.notes, *notes)
 
     def _fail(
@@ -262,7 +290,8 @@ class CaseRunner:
     def _raised(
         self, engine: Engine, stage: StageResult, parent: StageResult | None, error: BaseException, logged: list[str]
     ) -> Finding:
-        what = "a program that can be called" if stage.artifact is not None else "a program"
+        made = "a package" if engine.contract_of.get(stage.mode.last) == COMPILED else "a program"
+        what = f"{made} that can be called" if stage.artifact is not None else made
         line = self._maker.last_line(engine, stage.mode, error) if stage.artifact is None and parent is None else ""
         raised = raised_finding(stage.mode.last, what, error, logged, line)
         if isinstance(error, engine.objections):
@@ -284,23 +313,23 @@ class CaseRunner:
     ) -> list[Finding]:
         """Return the findings of a stage with the places where their differences start."""
         observed, evidence, artifact = self._observed, judgement.evidence, stage.artifact
-        shipped = yields_package(engine, stage.mode.last)  # it has no nodes
-        if artifact is None or shipped or not any(map(asks_for_origin, judgement.findings)):
+        if artifact is None or not any(map(asks_for_origin, judgement.findings)):
             return list(judgement.findings)
         if parent is None:
             before = Made(observed.prepared.fresh_module(), None, evidence.before)
         else:
             given = self._maker.revived(engine, parent)
             before = Made(given.callable(), given.program, evidence.before)
-        return with_origins(
-            judgement.findings,
-            observer=observed.observer,
-            calls=observed.calls,
-            mode=stage.mode,
-            before=before,
-            after=Made(artifact.callable(), artifact.program, evidence.after),
-            evidence=evidence,
-        )
+        with package_search(artifact, observed.observer.seed) as package:
+            return with_origins(
+                judgement.findings,
+                observer=observed.observer,
+                calls=observed.calls,
+                mode=stage.mode,
+                before=before,
+                after=Made(artifact.callable(), artifact.program, evidence.after, package),
+                evidence=evidence,
+            )
 
     def _attribute(self, engine: Engine, stage: StageResult) -> None:
         """Blame an engine with a second opinion for the findings that only it has. The first engine's stage is made

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import TypeAlias
 
 from hypothesis.errors import DeadlineExceeded
@@ -25,16 +26,19 @@ from pytest_exportcheck.policy import BLOCKING, loosest
 from pytest_exportcheck.records import CallSite, Evidence, Finding, Inputs, Observation
 from pytest_exportcheck.run.blocking import blocked
 from pytest_exportcheck.run.case_sizes import CaseSizes
-from pytest_exportcheck.run.judging import Judge, contract_stage_of, failure, operators_of
+from pytest_exportcheck.run.judging import Judge, agreement_with, contract_stage_of, failure, operators_of
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.oracle import Oracle
 from pytest_exportcheck.run.origins import Made, asks_for_origin, with_origins
+from pytest_exportcheck.run.package_calls import converting, package_caller
+from pytest_exportcheck.run.package_search import package_search
 from pytest_exportcheck.run.recheck import Recheck
+from pytest_exportcheck.run.runtime_edges import COMPILED
 from pytest_exportcheck.run.stage import StageResult, raised_finding
 from pytest_exportcheck.run.stage_maker import StageMaker
 
-#: The calls that differed last, with the evidence.
-_Compared: TypeAlias = dict[CallSite, tuple[Inputs, Evidence]]
+#: The calls that differed first and last, with the evidence.
+Compared: TypeAlias = dict[CallSite, tuple[Inputs, Evidence]]
 _KEPT = 4
 
 
@@ -108,7 +112,7 @@ class FuzzStages:
         sizes, for an edge that yields no program.
         """
         notes: dict[str, None] = {}
-        compared: _Compared = {}
+        compared: Compared = {}
         try:
             artifact = self._maker.revived(engine, parent)
             captured = _captured_by(artifact) or captured
@@ -123,7 +127,7 @@ class FuzzStages:
             return StageResult(mode, findings=self._judge.judged(engine, mode, found, ()))
         return StageResult(
             mode,
-            findings=list(self._located(mode, result.findings, compared, artifact)),
+            findings=list(self.located(mode, result.findings, compared, artifact)),
             ledger=result.ledger,
             sizes=result.sizes,
             notes=(*result.notes, *(*notes,)[:1]),
@@ -141,37 +145,43 @@ class FuzzStages:
         artifact: StageArtifact,
         captured: Captured | None,
         notes: dict[str, None],
-        compared: _Compared,
+        compared: Compared,
     ) -> FuzzTarget:
         oracle = self._observed.oracles.of(engine.name, mode)
-        return FuzzTarget(
+        target = FuzzTarget(
             eager=self._observer.caller(self._observed.prepared.fresh_module(), oracle.mode),
             run=self._observer.caller(call_foreign(artifact.callable), mode),
             compare=partial(self.compared, engine, mode, parent, oracle, notes, differing=compared),
             judge=lambda findings: self._judge.judged(engine, mode, findings, ()),
             captured=captured,
         )
+        if contract_stage_of(engine, parent.mode.last) != COMPILED:
+            return target
+        run = package_caller(self._observer, artifact, mode, oracle.record)
+        compare = converting(target.compare, target.eager, self._observed.prepared.example, lambda _: None)
+        return replace(target, run=run, compare=compare, may_refuse_variations=True)
 
-    def _located(
-        self, mode: Mode, findings: Sequence[Finding], compared: _Compared, artifact: StageArtifact
+    def located(
+        self, mode: Mode, findings: Sequence[Finding], compared: Compared, artifact: StageArtifact
     ) -> Iterator[Finding]:
         """Yield the findings with the places where their differences start, at the sizes that were found."""
-        for finding in findings:
-            call, evidence = compared.get(finding.on[0], (None, None)) if finding.on else (None, None)
-            if call is None or evidence is None:
-                yield finding
-                continue
-            before = Made(self._observed.prepared.fresh_module(), None, evidence.before)
-            after = Made(artifact.callable(), artifact.program, evidence.after)
-            yield from with_origins(
-                [finding],
-                observer=self._observer,
-                calls=[call],
-                mode=mode,
-                before=before,
-                after=after,
-                evidence=evidence,
-            )
+        with package_search(artifact, self._observer.seed) as package:
+            for site, group in groupby(findings, lambda finding: finding.on[0] if finding.on else None):
+                call, evidence = compared.get(site, (None, None)) if site else (None, None)
+                if call is None or evidence is None:
+                    yield from group
+                    continue
+                before = Made(self._observed.prepared.fresh_module(), None, evidence.before)
+                after = Made(artifact.callable(), artifact.program, evidence.after, package)
+                yield from with_origins(
+                    list(group),
+                    observer=self._observer,
+                    calls=[call],
+                    mode=mode,
+                    before=before,
+                    after=after,
+                    evidence=evidence,
+                )
 
     def _key(self, engine: Engine, mode: Mode) -> str:
         case = self._observed.case
@@ -187,7 +197,7 @@ class FuzzStages:
         call: Inputs,
         before: Observation,
         after: Observation,
-        differing: _Compared | None = None,
+        differing: Compared | None = None,
     ) -> Sequence[Finding]:
         """Return the differences between eager and the program, as strictly as the loosest stage on the way allows.
         ``differing`` gets the calls that differ.
@@ -205,16 +215,29 @@ class FuzzStages:
             contract=loosest(stages, BLOCKING, unstable=self._observed.unstable),
             module=eager,
             tolerance=self._observed.case.tolerance,
+            agreement=agreement_with(self._observed.case, engine, parent.mode),
             random=self._observed.case.random,
         )
         checked = Recheck(oracle.again, eager, (call,)).checked(run_checks, evidence)
         notes.update(dict.fromkeys(checked.notes))
-        judged = self._judge.judged(engine, mode, checked.findings, operators_of(record.program))
+        judged = self._judged(engine, mode, parent, checked.findings, operators_of(record.program))
         if differing is not None and any(map(asks_for_origin, judged)):  # the sizes found last are the smallest
             differing[before.site] = (call, evidence)
-            for oldest in [*differing][:-_KEPT]:
+            for oldest in [*differing][1:-_KEPT]:
                 del differing[oldest]
         return judged
+
+    def _judged(
+        self, engine: Engine, mode: Mode, parent: StageResult, findings: Sequence[Finding], operators: Collection[str]
+    ) -> list[Finding]:
+        """Judge findings of a drawn call. What a runtime may do at the example, such as choose the layout of its outputs,
+        it may do at other sizes.
+        """
+        judged = self._judge.judged(engine, mode, findings, operators)
+        if contract_stage_of(engine, parent.mode.last) != COMPILED:
+            return judged
+        at_example = self._judge.judged(engine, parent.mode, findings, operators)
+        return [shown if shown.verdict == "tolerated" else each for each, shown in zip(judged, at_example, strict=True)]
 
 
 def _captured_by(artifact: StageArtifact) -> Captured | None:

@@ -21,10 +21,21 @@ from pytest_exportcheck.policy import (
     judge,
     tolerated,
 )
-from pytest_exportcheck.records import Alignment, Evidence, FieldSurvival, Finding, ProgramRecord, Raised, Record
+from pytest_exportcheck.records import (
+    Agreement,
+    Alignment,
+    Case,
+    Evidence,
+    FieldSurvival,
+    Finding,
+    ProgramRecord,
+    Raised,
+    Record,
+)
 from pytest_exportcheck.run.grad_modes import held_against_grad, is_as_with_grad
 from pytest_exportcheck.run.observed_case import ObservedCase
 from pytest_exportcheck.run.recheck import Rechecked
+from pytest_exportcheck.run.runtime_edges import COMPILED
 from pytest_exportcheck.run.stage import StageResult, raised_finding, unjudged, without_grad_only
 
 RecordOf: TypeAlias = Callable[[Engine, StageArtifact, Mode], Record]
@@ -155,8 +166,14 @@ class Judge:
             declared=observed.declared,
             given=observed.given,
             tolerance=observed.case.tolerance,
+            agreement=agreement_with(observed.case, engine, mode),
             random=observed.case.random,
         )
+
+
+def agreement_with(case: Case, engine: Engine, mode: Mode) -> Agreement | None:
+    """Return the budget that takes the place of closeness, for a mode that ends in a runtime."""
+    return case.agreement_of(mode.last) if contract_stage(engine, mode) == COMPILED else None
 
 
 def contract_stage(engine: Engine, mode: Mode) -> str:

@@ -134,7 +134,7 @@ def _carries(observer: Observer, calls: Sequence[Inputs], first: Record, again: 
         return False
     if "outputs" in unstable_checks(first, again):
         return None
-    one, two = first.observations
+    one, two, *_ = first.observations
     alone = _second_call_alone(observer, calls, one)
     return "outputs" in unstable_checks(replace(first, observations=(two,)), replace(first, observations=alone))
 
@@ -148,7 +148,7 @@ def _second_call_alone(observer: Observer, calls: Sequence[Inputs], one: Observa
                 write_back(slot.tensor, one.state[slot.name])
         return observe(
             module,
-            calls[1:],
+            calls[1:2],
             snapshot=ModuleSnapshot(module),
             seed=observer.seed + 1,
             context=partial(observer.context, None),

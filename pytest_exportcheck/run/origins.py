@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from pytest_exportcheck.checks.closeness import Rule
 from pytest_exportcheck.describe import node_of
+from pytest_exportcheck.errors import RuntimeHung
 from pytest_exportcheck.harness.gradients import backward_of
 from pytest_exportcheck.harness.isolation import node_that_raised, quiet
 from pytest_exportcheck.harness.process_state import preserved_globals, seed_everything
@@ -34,6 +35,7 @@ from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.policy import CLOSE
 from pytest_exportcheck.records import DifferenceOrigin, Evidence, Finding, Inputs, Record
 from pytest_exportcheck.run.observer import Observer
+from pytest_exportcheck.run.package_search import PackageSearch
 from pytest_exportcheck.run.recheck import has_fused_attention, without_fast_path
 
 _CHECKS = ("outputs", "effects", "gradients")
@@ -53,12 +55,13 @@ _NOT_OF_VALUES = (
 @dataclass(frozen=True, eq=False)
 class Made:
     """One of the two that are compared: something to call with the arguments of the model, the program that it is made
-    of, if there is one, and its record.
+    of, if there is one, and its record. ``package`` searches the package of a runtime.
     """
 
     call: Any
     program: Any
     record: Record
+    package: PackageSearch | None = None
 
 
 def with_origins(
@@ -94,7 +97,11 @@ def with_origins(
 
 
 def asks_for_origin(finding: Finding) -> bool:
-    """Return True if a finding is about a value that differs, and fails the item."""
+    """Return True if a finding is about a value that differs, and fails the item. A package that hangs is not called
+    again: each further call may hang too.
+    """
+    if finding.error is not None and finding.error.type.rpartition(".")[2] == RuntimeHung.__name__:
+        return False
     failing = finding.verdict in ("broken", "engine_error") and finding.check in _CHECKS
     return failing and finding.key not in _NOT_OF_VALUES
 
@@ -113,6 +120,8 @@ class _Search:
     def tried(self, before: Made, after: Made, rule: Rule, *, raised: bool) -> DifferenceOrigin | None:
         """Return the origin; the finding is right without one, so a program that cannot be searched is said to be so."""
         try:
+            if after.package is not None:
+                return self.in_package(after.package, rule, raised=raised)
             return self.raising(after) if raised else self.origin(before, after, rule)
         except (Exception, SystemExit) as error:
             return DifferenceOrigin(kind="unknown", on=self.call.label, reason=f"{type(error).__name__}: {error}")
@@ -126,6 +135,11 @@ class _Search:
             seed_everything(self.observer.seed)
             with self.observer.context(None if self.gradients else self.mode):
                 return search(one, other, self.evidence.alignment, self.call, rule)
+
+    def in_package(self, package: PackageSearch, rule: Rule, *, raised: bool) -> DifferenceOrigin | None:
+        """Return the origin in the package of a runtime."""
+        with preserved_globals(), quiet(), self.observer.weights_intact(), self.observer.context(self.mode):
+            return package.origin(self.call, self.state, rule, raised=raised)
 
     def raising(self, after: Made) -> DifferenceOrigin | None:
         """Return the node of the program that raises, if it does so in a run node by node; of a module with graphs the

@@ -23,6 +23,7 @@ from pytest_exportcheck.engines.protocol import StageArtifact
 from pytest_exportcheck.errors import BundleError
 from pytest_exportcheck.harness.isolation import quiet
 from pytest_exportcheck.harness.process_state import preserved_globals
+from pytest_exportcheck.harness.setup import EXAMPLE, sample_name
 from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.records import DifferenceOrigin, Finding, Inputs, Outcome, StoredCase, StoredShapes
 from pytest_exportcheck.reports.reduction import capture_text, gone_text
@@ -115,7 +116,8 @@ def _is_same_origin(wanted: DifferenceOrigin, origin: DifferenceOrigin | None) -
 def _shows_in_time(finding: Finding, candidate: Candidate) -> bool:
     """Return True unless only a second call shows the finding of a candidate that is for one call."""
     labels = [site.label for site in finding.on]
-    return len(candidate.calls) > 1 or not labels or candidate.calls[0].label in labels
+    label = candidate.calls[0].label
+    return len(candidate.calls) > 1 or not labels or (EXAMPLE if sample_name(label) else label) in labels
 
 
 def reduced(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,18 @@ from pytest_exportcheck.engines import all_engines, select_engines
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, ExportcheckError, SelectionError, with_message
 from pytest_exportcheck.harness._torch import attached_specification
-from pytest_exportcheck.modes import AGREE, CAPTURES, FUZZ, Mode, ModeTree, check_names, in_order, narrow, select
+from pytest_exportcheck.modes import (
+    AGREE,
+    CAPTURES,
+    FUZZ,
+    GOLDEN,
+    Mode,
+    ModeTree,
+    check_names,
+    in_order,
+    narrow,
+    select,
+)
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
 from pytest_exportcheck.records import Case, Check, Expectation
@@ -23,15 +35,13 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runner import COMPARISON, Runner
 from pytest_exportcheck.run.runtime_edges import RuntimeHost, with_runtimes
-from pytest_exportcheck.run.selected import check_required, runtimes_of, shipped_modes, tree_of
-from pytest_exportcheck.run.settings import Progress
+from pytest_exportcheck.run.selected import check_budgeted, check_required, runtimes_of, shipped_modes, tree_of
+from pytest_exportcheck.run.settings import GoldenSettings, Progress
+from pytest_exportcheck.runtimes.package_cache import PackageCache
 
 #: Names that an expectation may have in addition to the checks: a stage that raises or edits, a case that cannot be set
-#: up, and sizes that a program accepts or refuses against the declaration.
-#: Seconds after which the load or a call of a package counts as hanging.
-RUNTIME_TIMEOUT = 120.0
-
-OTHER_CHECKS = ("stage", "case", "sizes")
+#: up, sizes that a program accepts or refuses against the declaration, and a golden program.
+OTHER_CHECKS = ("stage", "case", "sizes", "golden")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +114,9 @@ class Registry:
             select_engines(self.every_engine, case.engines)
         except SelectionError as error:
             return f"case {case.name!r} ({case.origin}): {error}"
+        budgeted = check_budgeted(case.agreement, self.every_engine)
+        if budgeted:
+            return f"case {case.name!r} ({case.origin}): {budgeted}"
         places = ["capture", *dict.fromkeys(edge for each in self._trees for edge in each.edges), "call"]
         for each in case.rejects:
             if each.at not in places:
@@ -114,11 +127,11 @@ class Registry:
     def wrong_keys(self, entry: Expectation) -> Iterator[tuple[str, str]]:
         """Yield the keys of an expected failure that name something unknown, each with a message."""
         try:
-            check_names([entry.mode], self._trees)
+            check_names([entry.mode] if entry.engine != GOLDEN else [], self._trees)
         except SelectionError as error:
             yield "mode", str(error)
         try:
-            select_engines(self.every_engine, [entry.engine] if entry.engine != AGREE else [])
+            select_engines(self.every_engine, [entry.engine] if entry.engine not in (AGREE, GOLDEN) else [])
         except SelectionError as error:
             yield "engine", str(error)
         if not any(fnmatchcase(check, entry.check) for check in self.check_names):
@@ -147,11 +160,20 @@ class Registry:
             journal=journal,
             compared=self.compared,
             host=self.host,
+            golden=golden_of(options),
         )
 
 
-def registry_of(options: Options, hooks: Hooks) -> Registry:
-    """Resolve engines and modes. A hook that raises is reported and its contribution is dropped.
+def golden_of(options: Options) -> GoldenSettings | None:
+    """Return where golden programs are; None in a run without them."""
+    if not options.golden:
+        return None
+    return GoldenSettings(root=Path(options.golden), update=options.update_golden, given=options.golden_given)
+
+
+def registry_of(options: Options, hooks: Hooks, cache: PackageCache | None = None) -> Registry:
+    """Resolve engines and modes. A hook that raises is reported and its contribution is dropped. ``cache`` has the packages
+    of earlier runs.
 
     Raises
     ------
@@ -164,7 +186,10 @@ def registry_of(options: Options, hooks: Hooks) -> Registry:
     added_checks, check_problems = hooks.gather_lists("exportcheck_checks")
     problems = [*engine_problems, *edge_problems, *runtime_problems, *check_problems]
     try:
-        host = RuntimeHost(timeout=RUNTIME_TIMEOUT, threads=options.threads or torch.get_num_threads())
+        threads = options.threads or torch.get_num_threads()
+        host = RuntimeHost(
+            timeout=options.runtime_timeout, threads=threads, cache=cache or PackageCache(), root=options.root
+        )
         engines_made = all_engines(added_engines, _edges(edge_maps))
         every = with_runtimes(engines_made, runtimes_of(added_runtimes), host)
         engines = select_engines(every, options.engines)

@@ -17,6 +17,7 @@ from pytest_exportcheck.bundles.read import Bundle
 from pytest_exportcheck.bundles.shapes import shapes_of
 from pytest_exportcheck.engines.protocol import Engine, ProgramArtifact, Request, StageArtifact
 from pytest_exportcheck.errors import BundleError, CaseError
+from pytest_exportcheck.harness.setup import sample_name
 from pytest_exportcheck.modes import AGREE
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.policy import Overrides
@@ -207,7 +208,11 @@ def _settings(bundle: Bundle, registry: Registry) -> Settings:
 def _case(bundle: Bundle, calls: Calls, program: ExportedProgram | None) -> Case:
     """Return the case of a bundle. Its inputs are those of the bundle, call by call."""
     stored = bundle.record.case
-    series = calls.series if len(calls.series) > 1 else (calls.example, calls.example)
+    samples = {
+        sample_name(call.label): (call.args, dict(call.kwargs)) for call in calls.series[1:] if sample_name(call.label)
+    }
+    series = [call for call in calls.series if not sample_name(call.label)]
+    series = series if len(series) > 1 else [calls.example, calls.example]
     shapes = shapes_of(stored.dynamic_shapes)
     if program is not None:
         module = program.module()
@@ -227,6 +232,8 @@ def _case(bundle: Bundle, calls: Calls, program: ExportedProgram | None) -> Case
         kwargs=_Series(tuple(dict(call.kwargs) for call in series)),
         dynamic_shapes=shapes,
         tolerance=stored.tolerance,
+        agreement={"*": stored.agreement} if stored.agreement else {},
+        samples=samples,
         seed=stored.seed,
         context=named(stored.context) if stored.context else None,
         train=stored.train,

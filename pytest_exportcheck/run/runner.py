@@ -13,7 +13,7 @@ import torch
 from pytest_exportcheck.bundles.failure import Failure
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import CaseError, internal_error_text
-from pytest_exportcheck.modes import AGREE, Mode
+from pytest_exportcheck.modes import AGREE, GOLDEN, Mode
 from pytest_exportcheck.options import Fuzzing
 from pytest_exportcheck.policy import NO_OVERRIDES, Overrides
 from pytest_exportcheck.records import Case, Check, Judgement, Outcome
@@ -22,14 +22,17 @@ from pytest_exportcheck.run.case_runner import CaseRunner
 from pytest_exportcheck.run.fuzz_time import FuzzTime
 from pytest_exportcheck.run.journal import Journal
 from pytest_exportcheck.run.runtime_edges import RuntimeHost
+from pytest_exportcheck.run.second_opinion import FIRST
 from pytest_exportcheck.run.settings import (
     Compared,
+    GoldenSettings,
     Progress,
     Settings,
     nothing_compared,
     nothing_interrupted,
     unwatched,
 )
+from pytest_exportcheck.run.stage import StageResult
 from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
 
 #: A function that is given the live objects of a failing item.
@@ -56,6 +59,7 @@ class Runner:
         fuzz: Fuzzing | None = None,
         compared: Compared = nothing_compared,
         host: RuntimeHost | None = None,
+        golden: GoldenSettings | None = None,
     ) -> None:
         self._host = host
         self._engines = engines
@@ -73,6 +77,7 @@ class Runner:
             fuzz=fuzz or Fuzzing(),
             fuzz_time=FuzzTime(fuzz or Fuzzing()),
             compared=compared,
+            golden=golden,
         )
         self._selected: dict[int, set[tuple[str, Mode]]] = {}
         self._remaining: dict[int, set[tuple[str, Mode]]] = {}
@@ -118,7 +123,7 @@ class Runner:
 
     def _judge(self, run: CaseRunner, case: Case, engine: str, mode: Mode, failed: Failed | None) -> Judgement:
         known_seconds = set(run.seconds)
-        stage = run.agreement(mode) if engine == AGREE else run.stage(self._engines[engine], mode)
+        stage = self._stage(run, engine, mode)
         item = replace(
             self._item(case, engine, mode),
             notes=(*run.notes, *stage.notes),
@@ -128,10 +133,15 @@ class Runner:
         )
         judgement = judgement_of(item, stage)
         failing = judgement.outcome.failing_findings
-        if failed is not None and failing:
+        if failed is not None and failing and engine != GOLDEN:  # a golden program is a reproduction already
             by = COMPARISON if engine == AGREE else self._engines[engine]
             failed(run.failure(by, stage.blocker or stage, failing[0]))
         return replace(judgement, statistics=stage.statistics)
+
+    def _stage(self, run: CaseRunner, engine: str, mode: Mode) -> StageResult:
+        if engine == AGREE:
+            return run.agreement(mode)
+        return run.golden(mode) if engine == GOLDEN else run.stage(self._engines[engine], mode)
 
     def _item(self, case: Case, engine: str, mode: Mode) -> ItemContext:
         return ItemContext(
@@ -155,7 +165,7 @@ class Runner:
         remaining = self._remaining.get(id(case), set())
         remaining.discard((engine, mode))
         if remaining:
-            run.release(lambda name, made: any(e in (name, AGREE) and made.is_prefix_of(m) for e, m in remaining))
+            run.release(lambda name, made: any(_builds_on(made, name, each) for each in remaining))
         else:
             self._end_case()
 
@@ -168,3 +178,10 @@ class Runner:
         first, message = self._not_set_up[id(case)]
         told_by = "" if first == (engine, mode) else f"{case.name}[{first[0]}-{first[1]}]"
         return not_set_up(self._item(case, engine, mode), message, told_by)
+
+
+def _builds_on(made: Mode, engine: str, item: tuple[str, Mode]) -> bool:
+    """Return True if an item needs a stage of an engine. Golden programs are compared with captures of torch."""
+    if item[0] == GOLDEN:
+        return engine == FIRST and made.depth == 1
+    return item[0] in (engine, AGREE) and made.is_prefix_of(item[1])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 import tempfile
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,13 @@ from pytest_exportcheck.engines.artifacts import program_of, wrapped_edge
 from pytest_exportcheck.engines.protocol import Edge, Engine, StageArtifact
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.runtimes import reloads
+from pytest_exportcheck.runtimes.compilation import Compiler
+from pytest_exportcheck.runtimes.owned_folders import OwnedFolder
 from pytest_exportcheck.runtimes.package import Package, compiled
+from pytest_exportcheck.runtimes.package_cache import PackageCache
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Runtime
+from pytest_exportcheck.runtimes.tried import untried
 
 #: The contract of an edge that ends in a runtime.
 COMPILED, RELOADED = "compiled", "reloaded"
@@ -31,36 +33,37 @@ def yields_package(engine: Engine, edge: str) -> bool:
 class RuntimeHost:
     """The owner of the child process of the case that runs, and of the folders of its packages.
 
-    ``timeout`` is in seconds, for one load or call.
+    ``timeout`` is in seconds, for one load or call; ``cache`` has the packages of earlier runs; ``root`` is the
+    repository under test.
     """
 
-    def __init__(self, *, timeout: float, threads: int) -> None:
-        self._timeout, self._threads = timeout, threads
+    def __init__(self, *, timeout: float, threads: int, cache: PackageCache, root: Path | None = None) -> None:
+        self._timeout, self._threads, self._root = timeout, threads, root
+        self.compiler = Compiler(cache=cache, timeout=timeout)
+        self.notices = cache.notices
         self._process: RuntimeProcess | None = None
-        self._folder: Path | None = None
-        self._remove: Callable[[], Any] | None = None  # at exit at the latest
+        self._folder: OwnedFolder | None = None
 
     def process(self) -> RuntimeProcess:
         """Return the process of the case; it starts when it is first asked for something."""
         if self._process is None:
-            self._process = RuntimeProcess(timeout=self._timeout, threads=self._threads)
+            self._process = RuntimeProcess(timeout=self._timeout, threads=self._threads, root=self._root)
         return self._process
 
     def folder(self, name: str) -> Path:
         """Make an empty folder for a package."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="exportcheck-"))
-            self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+            self._folder = OwnedFolder()
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder.path))
 
     def close(self) -> None:
         """End the process, and remove the packages: the case has ended."""
-        process, remove = self._process, self._remove
-        self._process = self._folder = self._remove = None
+        process, folder = self._process, self._folder
+        self._process = self._folder = None
         if process is not None:
             process.close()
-        if remove is not None:
-            remove()
+        if folder is not None:
+            folder.remove()
 
 
 def with_runtimes(engines: Mapping[str, Engine], runtimes: Iterable[Runtime], host: RuntimeHost) -> dict[str, Engine]:
@@ -80,7 +83,9 @@ def _edge(runtime: Runtime, host: RuntimeHost) -> Edge:
         missing = [name for name in runtime.needs if not _is_installed(name)]
         if missing:
             raise Unsupported(_missing(runtime, missing))
-        return compiled(runtime, program_of(given), host.folder(runtime.name), host.process)
+        for line in untried(runtime):
+            host.notices.add(line)
+        return compiled(runtime, program_of(given), host.folder(runtime.name), host.process, host.compiler)
 
     return wrapped_edge(edge, f"runtime {runtime.name!r}")
 

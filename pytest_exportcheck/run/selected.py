@@ -8,9 +8,9 @@ from typing import Any
 
 from pytest_exportcheck.engines.protocol import Engine
 from pytest_exportcheck.errors import EngineError, SelectionError
-from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, Mode, ModeTree, in_order
+from pytest_exportcheck.modes import CAPTURES, EDGES, FUZZ, GOLDEN, Mode, ModeTree, in_order
 from pytest_exportcheck.options import Options
-from pytest_exportcheck.run.runtime_edges import yields_package
+from pytest_exportcheck.run.runtime_edges import COMPILED, yields_package
 from pytest_exportcheck.runtimes import bundled
 from pytest_exportcheck.runtimes.protocol import Runtime
 
@@ -55,13 +55,30 @@ def check_required(names: Sequence[str], engines: Mapping[str, Engine]) -> None:
     trees = [tree_of(engine) for engine in engines.values()]
     stages = list(dict.fromkeys(each for tree in trees for each in (*tree.captures, *tree.edges, *tree.runtimes)))
     for name in names:
-        if name not in (*engines, *stages) and not any(tree.has(Mode.parse(name)) for tree in trees):
+        if name not in (*engines, *stages, GOLDEN) and not any(tree.has(Mode.parse(name)) for tree in trees):
             near = difflib.get_close_matches(name, [*engines, *stages], n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise SelectionError(
                 f"--exportcheck-require: no engine, mode or stage is called {name!r}{meant} Engines: {', '.join(engines)}. Stages: "
                 f"{', '.join(stages)}."
             )
+
+
+def check_budgeted(names: Iterable[str], engines: Mapping[str, Engine]) -> str:
+    """Return a message about a runtime that has a budget and does not exist, or is compared bit by bit. Empty where all
+    take one.
+    """
+    known = dict.fromkeys(
+        edge for each in engines.values() for edge in each.edges if each.contract_of.get(edge) == COMPILED
+    )
+    for name in names:
+        if name != "*" and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            return (
+                f"agreement names {name!r}, which is not a runtime that may differ{meant} Runtimes: {', '.join(known)}."
+            )
+    return ""
 
 
 def shipped_modes(options: Options, engines: Mapping[str, Engine]) -> list[str]:

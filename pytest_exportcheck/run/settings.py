@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pytest_exportcheck.engines.protocol import Engine
@@ -44,10 +45,28 @@ def nothing_compared(*_: object) -> Sequence[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoldenSettings:
+    """The folder of golden programs, and whether they are written instead of judged. ``given`` is the folder as
+    the command line names it, if it does.
+    """
+
+    root: Path
+    update: bool = False
+    given: str = ""
+
+    @property
+    def command(self) -> str:
+        """Return the command that writes golden programs."""
+        folder = f" --exportcheck-golden={self.given}" if self.given else ""
+        return f"pytest --exportcheck{folder} --exportcheck-update-golden"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings. ``threads`` is torch's number for all runs, ``checks`` are those that hooks add, ``engines`` those
     of the session by name, of which the first one judges second opinions; ``watch`` is entered around the set-up of a
-    case and around each of its stages, ``interrupted`` is called before; ``compared`` names the engines to compare.
+    case and around each of its stages, ``interrupted`` is called before; ``compared`` names the engines to compare;
+    ``golden`` says where golden programs are.
     """
 
     seed: int
@@ -59,5 +78,6 @@ class Settings:
     interrupted: Interrupted = nothing_interrupted
     engines: Mapping[str, Engine] = field(default_factory=dict)
     compared: Compared = nothing_compared
+    golden: GoldenSettings | None = None
     fuzz: Fuzzing = field(default_factory=Fuzzing)
     fuzz_time: FuzzTime = field(default_factory=lambda: FuzzTime(Fuzzing()))

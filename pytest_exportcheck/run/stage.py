@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_exportcheck.engines.protocol import StageArtifact
+from pytest_exportcheck.errors import RuntimeRaised, Unsupported
 from pytest_exportcheck.harness.isolation import causes_of, line_of_node, raised_from
 from pytest_exportcheck.modes import CAPTURES, Mode
 from pytest_exportcheck.records import Cause, FieldSurvival, Finding, Identity, Inputs, Record, SizesTried, StateKind
@@ -40,9 +41,17 @@ class StageResult:
     drawn: Mapping[Identity, Inputs] = field(default_factory=dict)
     reader: str = ""
     unsupported: str = ""
+    unsupported_by: str = ""
     refused: bool = False
     interrupted: str = ""
     blocker: StageResult | None = None
+
+
+def raise_if_unsupported(record: Record) -> None:
+    """Raise Unsupported if a package refused the example in this way: the runtime has no kernel for it."""
+    raised = record.observations[0].raised if record.observations else None
+    if raised is not None and raised.type == f"{Unsupported.__module__}.{Unsupported.__qualname__}":
+        raise Unsupported(raised.message)
 
 
 def unjudged(mode: Mode, record: Record) -> Iterator[str]:
@@ -75,6 +84,7 @@ def raised_finding(stage: str, what: str, error: BaseException, logged: Sequence
     detail = [
         f"the last line of the model that ran: {last_line}" if last_line else "",
         raised.detail,
+        error.hint if isinstance(error, RuntimeRaised) else "",
         *(f"torch logged: {line}" for line in logged),
     ]
     texts = what, raised, "\n".join(filter(None, detail))

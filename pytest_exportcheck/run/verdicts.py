@@ -47,7 +47,7 @@ def judgement_of(item: ItemContext, stage: StageResult) -> Judgement:
     if stage.blocker is not None:
         return _blocked(item, stage.blocker)
     if stage.unsupported:
-        by = "" if item.engine == AGREE else f"unsupported by {item.engine}: "
+        by = "" if item.engine == AGREE else f"unsupported by {stage.unsupported_by or item.engine}: "
         return _judgement(item, Status.UNSUPPORTED, reason=f"{by}{stage.unsupported}")
     return _judged(item, stage)
 
@@ -175,14 +175,15 @@ def _tolerated(item: ItemContext, finding: Finding) -> bool:
     """Return True if the item does not fail for the finding.
 
     A known finding and an engine error are warnings under the profile ``ship``, failures under ``conformance``. Wrong
-    outputs always fail, even when a known torch defect causes them; right values with other strides are a warning.
+    outputs always fail, even when a known defect causes them; right values with other strides are a warning, and so
+    are wrong ones for inputs that the case does not declare.
     Outputs of an engine error are not those of a program to ship. Two engines that disagree are a warning like an engine
     error.
     """
     if finding.verdict == "known" and finding.between:
         return item.profile == "ship"
     if finding.verdict == "known":
-        excusable = finding.check != "outputs" or is_known_layout(finding)
+        excusable = finding.check != "outputs" or is_known_layout(finding) or bool(finding.undeclared)
         return item.profile == "ship" and excusable and finding.known_as not in _ALWAYS_FAILING
     warnings = ("engine_error", "disagreement") if item.profile == "ship" else ()
     return finding.verdict in ("tolerated", *warnings)

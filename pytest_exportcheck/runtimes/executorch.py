@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pytest_exportcheck.errors import Unsupported
 from pytest_exportcheck.harness._torch import runner_of_executorch
+from pytest_exportcheck.harness.internal import call_foreign
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
 _FILE, _WRITTEN = "model.pte", "written.json"
@@ -21,18 +25,22 @@ class ExecuTorch:
     needs = ("executorch",)
     extra = "executorch"
 
+    def options(self) -> Mapping[str, str]:
+        return {}
+
     def compile(self, program: Any, folder: Path) -> Mapping[str, Fact]:
         from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
         from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
 
         try:
-            lowered = to_edge_transform_and_lower(program, partitioner=self._partitioners())
+            lowered = call_foreign(partial(to_edge_transform_and_lower, program, partitioner=self._partitioners()))
         except Exception as error:
             raise _unsupported(error) or error from None
         # Without the pass a buffer that forward changes begins as zeros: its value is not in the file.
         buffers = list(dict(program.named_buffers()))
         try:
-            made = lowered.to_executorch(ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(buffers)]))
+            config = ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(buffers)])
+            made = call_foreign(lowered.to_executorch, config)
         except RuntimeError as error:
             raise _unsupported(error) or error from None
         with (folder / _FILE).open("wb") as file:
@@ -44,11 +52,13 @@ class ExecuTorch:
         return []
 
     def load(self, folder: Path) -> Loaded:
-        run = runner_of_executorch(str(folder / _FILE))
+        with _refusals_named():
+            run = runner_of_executorch(str(folder / _FILE))
         written: list[int] = json.loads((folder / _WRITTEN).read_text())
 
         def call(inputs: Sequence[Any]) -> Sequence[Any]:
-            outputs = run(tuple(inputs))
+            with _refusals_named():
+                outputs = run(tuple(inputs))
             for number in written:
                 inputs[number].copy_(outputs.pop(0))
             return outputs
@@ -67,8 +77,22 @@ class ExecuTorchXnnpack(ExecuTorch):
         return [XnnpackPartitioner()]
 
 
-#: Words of the errors for an operator that has no kernel.
-_REFUSALS = ("is not in Core ATen opset", "Missing out variants")
+#: Words of the errors for an operator that has no kernel, and for a size without an upper bound.
+_REFUSALS = ("is not in Core ATen opset", "Missing out variants", "Cannot evaluate a finite upper bound")
+
+#: The numbers of the errors NotSupported, NotImplemented, InvalidArgument, InvalidType and OperatorMissing.
+_CODE = re.compile(r"error:? 0x:?1[0-4]\b")
+
+
+@contextmanager
+def _refusals_named() -> Iterator[None]:
+    """Raise Unsupported for a missing kernel, or one that does not take its arguments."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _CODE.search(str(error)):
+            raise Unsupported(str(error)) from None
+        raise
 
 
 def _unsupported(error: Exception) -> Unsupported | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any
 
 import torch
 
-from pytest_exportcheck.errors import RuntimeFailure, Unsupported, with_message
+from pytest_exportcheck.errors import RuntimeFailure, RuntimeRaised, Unsupported
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import same_bits
-from pytest_exportcheck.runtimes.dependencies import dependencies_of
+from pytest_exportcheck.runtimes.compilation import Compiler
+from pytest_exportcheck.runtimes.dependencies import missing_text
+from pytest_exportcheck.runtimes.exchange import refused_leaf
 from pytest_exportcheck.runtimes.interface import Interface, interface_of
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 from pytest_exportcheck.runtimes.protocol import Fact, Runtime
@@ -25,6 +26,7 @@ from pytest_exportcheck.runtimes.protocol import Fact, Runtime
 class Package:
     """A compiled program. ``in_spec`` and ``out_spec`` are the program's; ``process`` returns the child process of the
     case; ``facts`` are about the package; ``unused`` has the names under which it is loaded and was not called yet.
+    ``shipped`` is the program itself, which is not called in its place.
     """
 
     runtime: Runtime
@@ -33,15 +35,17 @@ class Package:
     in_spec: Any
     out_spec: Any
     process: Callable[[], RuntimeProcess]
+    compiler: Compiler
     facts: Mapping[str, Fact] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    shipped: Any = None
 
-    def callable(self) -> Callable[..., Any]:
+    def callable(self) -> LoadedPackage:
         """Return a function of the user's arguments. The package is loaded for it: its state is that of the file."""
-        return _Loaded(self)
+        return LoadedPackage(self)
 
 
-class _Loaded:
+class LoadedPackage:
     """A package as one function, which loads it at the first call."""
 
     def __init__(self, package: Package) -> None:
@@ -68,6 +72,10 @@ class _Loaded:
                 if isinstance(given, torch.Tensor) and not same_bits(given, now):
                     given.copy_(now)
         return pytree.tree_unflatten(list(map(_own, outputs, package.interface.outputs)), package.out_spec)
+
+    def drop(self) -> None:
+        """Drop the loaded package: it is not called again."""
+        self._package.process().drop(self._name)
 
     def _flat(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the inputs in the order of the program's own."""
@@ -98,8 +106,10 @@ def _own(leaf: Any, place: Any) -> Any:
     return leaf
 
 
-def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[], RuntimeProcess]) -> Package:
-    """Compile a program into an empty folder.
+def compiled(
+    runtime: Runtime, program: Any, folder: Path, process: Callable[[], RuntimeProcess], compiler: Compiler
+) -> Package:
+    """Compile a program into an empty folder, or take the package of an earlier run.
 
     Raises
     ------
@@ -111,29 +121,28 @@ def compiled(runtime: Runtime, program: Any, folder: Path, process: Callable[[],
         for number, place in enumerate(places):
             if place.kind == "other":
                 raise Unsupported(f"{what} {number} is an object, and {runtime.name} takes tensors and numbers.")
-    interface.write(folder)
-    started = time.perf_counter()
-    facts = runtime.compile(program, folder)
-    seconds = round(time.perf_counter() - started, 1)
+    for number, leaf in enumerate(pytree.tree_leaves(program.example_inputs)):
+        if refused := refused_leaf(leaf):
+            raise Unsupported(f"input {number} is {refused}, which cannot be given to the process of {runtime.name}.")
     name = _name_of(runtime)
-    try:
-        process().load(runtime, folder, name)
-    except RuntimeFailure as error:
-        raise with_message(error, "\n".join([str(error), *_needed(program)])) from None
+
+    def load() -> None:
+        interface.write(folder)
+        try:
+            process().load(runtime, folder, name)
+        except RuntimeRaised as error:
+            error.hint = missing_text(program)
+            raise
+
+    facts = compiler.package(runtime, program, folder, load)
     size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
     call_spec = program.call_spec
-    facts = {"package bytes": size, "compile seconds": seconds, **facts, **dict(_versions(runtime))}
-    return Package(runtime, folder, interface, call_spec.in_spec, call_spec.out_spec, process, facts, [name])
+    facts = {"package bytes": size, **facts, **dict(_versions(runtime))}
+    specs = call_spec.in_spec, call_spec.out_spec
+    return Package(runtime, folder, interface, *specs, process, compiler, facts, [name], program)
 
 
 def _versions(runtime: Runtime) -> Iterator[tuple[str, Fact]]:
     """Yield the versions of what a runtime needs."""
     for name in runtime.needs:
         yield f"{name} version", importlib.metadata.version(name)
-
-
-def _needed(program: Any) -> Iterator[str]:
-    """Yield what a program needs that a fresh process has not imported."""
-    needed = dependencies_of(program)
-    if needed:
-        yield f"The process imports torch and the runtime only. The program needs also: {', '.join(needed)}."

@@ -5,29 +5,36 @@ from __future__ import annotations
 import inspect
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung, RuntimeRaised
-from pytest_exportcheck.runtimes.child import INPUTS, LOG, OUTPUTS, receive, send
-from pytest_exportcheck.runtimes.exchange import SharedFile, shared_folder
+from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung, RuntimeRaised, Unsupported
+from pytest_exportcheck.runtimes.child import INPUTS, LOG, OUTPUTS, Start, receive, send
+from pytest_exportcheck.runtimes.exchange import SharedFile, memory_folder
+from pytest_exportcheck.runtimes.owned_folders import OwnedFolder, sweep
 from pytest_exportcheck.runtimes.protocol import Runtime
 
 #: Program of the child process. The folder in which it is started is not searched for modules.
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; "
-    "from pytest_exportcheck.runtimes.child import main; main({requests}, {answers}, {folder!r}, {threads})"
+    "from pytest_exportcheck.runtimes.child import Start, main; main(Start(**{start!r}))"
 )
 
-#: Lines of what a runtime printed that a message repeats.
-_LAST_LINES = 8
+#: Seconds that the start of the process may take at least: it imports torch.
+_START = 60.0
+
+#: Lines of what a runtime printed that a message repeats, and the bytes in which they are looked for.
+_LAST_LINES, _LAST_BYTES = 8, 4096
+
+#: Seconds between two looks at a process that has not answered: another one, which it started, may keep its pipe open.
+_LOOK = 0.5
 
 
 @dataclass(eq=False)
@@ -49,13 +56,17 @@ class RuntimeProcess:
         Seconds after which a load or a call counts as hanging.
     threads
         Threads of torch in the child.
+    root
+        The repository under test, from which the child imports nothing but the runtimes of hooks.
     """
 
-    def __init__(self, *, timeout: float, threads: int) -> None:
-        self._timeout, self._threads = timeout, threads
-        self._folder = shared_folder()
-        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at exit at the latest
-        self._inputs, self._outputs = SharedFile(self._folder / INPUTS), SharedFile(self._folder / OUTPUTS)
+    def __init__(self, *, timeout: float, threads: int, root: Path | None = None) -> None:
+        self._timeout, self._threads, self._root = timeout, threads, root
+        sweep()
+        self._shared, self._scratch = OwnedFolder(memory_folder()), OwnedFolder()
+        self._inputs, self._outputs = (
+            SharedFile(self._shared.path / name, self._scratch.path) for name in (INPUTS, OUTPUTS)
+        )
         self._child: _Child | None = None
 
     def load(self, runtime: Runtime, folder: Path, package: str) -> float:
@@ -98,35 +109,54 @@ class RuntimeProcess:
     def close(self) -> None:
         """End the process and remove the files."""
         self._kill()
-        self._remove()
+        self._shared.remove()
+        self._scratch.remove()
 
     # --- the process ------------------------------------------------------------------------
 
     def _ask(self, request: Mapping[str, Any], runtime: str) -> dict[str, Any]:
         child = self._running()
         answer = self._exchange(child, request, runtime)
+        if "unsupported" in answer:
+            raise Unsupported(answer["unsupported"])
         if "error" in answer:
             raise RuntimeRaised(runtime, str(request["do"]), answer["error"], answer["text"])
         return answer
 
     def _exchange(self, child: _Child, request: Mapping[str, Any] | None, runtime: str) -> dict[str, Any]:
         what = str(request["do"]) if request else "start"
+        seconds = self._timeout if request else max(self._timeout, _START)
         try:
             if request:
                 send(child.requests, request)
-            ready, _, _ = select.select([child.answers], [], [], self._timeout)
+            ready = self._waits(child, seconds)
             answer = receive(child.answers) if ready else None
         except OSError:
-            ready, answer = [child.answers], None
+            ready, answer = True, None
+        except BaseException:  # a stopped item: its answer would be read as that to the next request
+            self._kill()
+            raise
         if answer is not None:
             return answer
         said = self._last_words()
         if not ready:
             self._kill()
-            raise RuntimeHung(runtime, what, self._timeout, said)
+            raise RuntimeHung(runtime, what, seconds, said)
         status = child.process.wait()
         self._kill()
         raise RuntimeCrashed(runtime, what, _ended(status), said)
+
+    def _waits(self, child: _Child, seconds: float) -> bool:
+        """Return True once there is an answer or the process has ended, False if that takes too long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            ended = child.process.poll() is not None
+            ready, _, _ = select.select([child.answers], [], [], 0 if ended else min(_LOOK, left))
+            if ready:
+                return True
+            if ended:
+                raise BrokenPipeError("the process has ended")
+        return False
 
     def _running(self) -> _Child:
         if self._child is None:
@@ -137,26 +167,33 @@ class RuntimeProcess:
     def _started(self) -> _Child:
         to_child, from_parent = os.pipe()
         to_parent, from_child = os.pipe()
-        (self._folder / LOG).write_bytes(b"")
-        code = _PROGRAM.format(
-            path=[each for each in sys.path if each],
+        scratch = self._scratch.path
+        start = Start(
+            parent=os.getpid(),
             requests=to_child,
             answers=from_child,
-            folder=str(self._folder),
+            shared=str(self._shared.path),
+            scratch=str(scratch),
             threads=self._threads,
+            root=str(self._root or ""),
         )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            pass_fds=(to_child, from_child),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / LOG).open("ab"),
-            cwd=self._folder,
-            start_new_session=True,
-        )
+        code = _PROGRAM.format(path=[each for each in sys.path if each], start=asdict(start))
+        with (scratch / LOG).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                pass_fds=(to_child, from_child),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=scratch,
+                env={**os.environ, "TMPDIR": str(scratch)},
+                start_new_session=True,
+            )
         os.close(to_child)
         os.close(from_child)
-        return _Child(process, os.fdopen(from_parent, "wb"), os.fdopen(to_parent, "rb"))
+        child = _Child(process, os.fdopen(from_parent, "wb"), os.fdopen(to_parent, "rb"))
+        weakref.finalize(child, _end, process)  # at exit at the latest
+        return child
 
     def _kill(self) -> None:
         child, self._child = self._child, None
@@ -167,17 +204,26 @@ class RuntimeProcess:
                 pipe.close()
             except BrokenPipeError:  # what was not sent yet is for a process that has ended
                 pass
-        try:
-            os.killpg(child.process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # it has ended by itself
-            pass
-        child.process.wait()
+        _end(child.process)
 
     def _last_words(self) -> str:
         """Return the last lines of what the process printed."""
-        log = self._folder / LOG
-        text = log.read_bytes()[-4096:].decode(errors="replace") if log.exists() else ""
+        log = self._scratch.path / LOG
+        if not log.exists():
+            return ""
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_BYTES))
+            text = file.read().decode(errors="replace")
         return "\n".join(text.strip().splitlines()[-_LAST_LINES:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # it has ended by itself
+        pass
+    process.wait()
 
 
 def _ended(status: int) -> str:

@@ -48,4 +48,11 @@ class Runtime(Protocol):
         """
 
     def load(self, folder: Path) -> Loaded:
-        """Load what ``compile`` wrote. Runs in the child process."""
+        """Load what ``compile`` wrote. Runs in the child process.
+
+        Raises
+        ------
+        Unsupported
+            Where the runtime lacks a kernel: here, or when what is returned is called. The first line that the runtime
+            printed is added.
+        """

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pytest_exportcheck.errors import with_message
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.runtimes.protocol import Fact, Loaded
 
 _FILE = "model.pt2"
+
+
+class _Kept(logging.Handler):
+    """The last error that was logged."""
+
+    error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.error = record.exc_info[1]
+
+
+@contextmanager
+def _logged_error_raised() -> Iterator[None]:
+    """Raise the error that ``torch.export.load`` logs; the one that it raises says only that there was another."""
+    logger, kept = logging.getLogger("torch.export"), _Kept(logging.WARNING)
+    logger.addHandler(kept)
+    try:
+        yield
+    except RuntimeError as error:
+        raise _shortened(kept.error or error) from None
+    finally:
+        logger.removeHandler(kept)
+
+
+def _shortened(error: BaseException) -> BaseException:
+    """Return the innermost cause of an error, without the node that torch repeats in full."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).partition(" Unsupported target type for node Node(")[0]
+    return error if text == str(error) else with_message(error, text)
 
 
 class TorchReload:
@@ -28,7 +62,9 @@ class TorchReload:
     def load(self, folder: Path) -> Loaded:
         import torch
 
-        return _flat(torch.export.load(folder / _FILE))
+        with _logged_error_raised():
+            program = torch.export.load(folder / _FILE)
+        return _flat(program)
 
 
 class ReferenceReload:

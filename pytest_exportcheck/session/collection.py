@@ -20,10 +20,12 @@ from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.journal import Journal
-from pytest_exportcheck.run.registry import registry_of
+from pytest_exportcheck.run.registry import golden_of, registry_of
 from pytest_exportcheck.run.settings import Progress
+from pytest_exportcheck.runtimes.owned_folders import sweep
 from pytest_exportcheck.session.bundles import BundleWriter
 from pytest_exportcheck.session.collected import NEVER_CASE_FILES, never_collected
+from pytest_exportcheck.session.golden_plan import GoldenPlan
 from pytest_exportcheck.session.items import (
     SESSION,
     BrokenItem,
@@ -35,6 +37,7 @@ from pytest_exportcheck.session.items import (
     items_on,
 )
 from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.packages import package_cache
 from pytest_exportcheck.session.selection import HOOK, unmatched
 from pytest_exportcheck.sources import cases_from
 
@@ -78,14 +81,15 @@ class CollectionPlugin:
     def pytest_sessionstart(self) -> None:
         """Resolve engines and modes once; a wrong name ends the session before anything is collected."""
         try:
-            registry = registry_of(self._options, self._hooks)
+            registry = registry_of(self._options, self._hooks, package_cache(self._config, self._options))
             expectations = ExpectationStore(self._options.expectations, update=self._options.update_expectations)
         except ExportcheckError as error:
             raise pytest.UsageError(f"exportcheck: {error}") from None
         options = self._options
         runner = registry.runner(options, progress=self._progress, journal=self._journal)
         bundles = BundleWriter(self._config, options) if options.repro_dir else None
-        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles)
+        golden = GoldenPlan.of(golden_of(options))
+        self._config.stash[SESSION] = Session(options, registry, runner, self._hooks, expectations, bundles, golden)
         self._refuse_wrong_entries()
 
     def _refuse_wrong_entries(self) -> None:
@@ -215,7 +219,9 @@ class CollectionPlugin:
         self._refused_by_workers = inbox(node).get(_REFUSED, self._refused_by_workers)
 
     @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        sweep()  # the folders of workers that were killed
         if self._refused_by_workers:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 

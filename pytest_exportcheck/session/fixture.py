@@ -18,12 +18,13 @@ from pytest_exportcheck.declare import case_of, globs
 from pytest_exportcheck.errors import DeclarationError, ExportcheckError
 from pytest_exportcheck.modes import Mode
 from pytest_exportcheck.options import Options, settings
-from pytest_exportcheck.records import Case, Expectation, Origin, Outcome, Rejection, Tolerance
+from pytest_exportcheck.records import Agreement, Case, Expectation, Origin, Outcome, Rejection, Tolerance
 from pytest_exportcheck.reports.failure import failure_text
 from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import registry_of
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.session.bundles import BundleWriter, with_identity
+from pytest_exportcheck.session.packages import package_cache
 from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.reproduce import command, id_from_here
 
@@ -54,6 +55,7 @@ class Exportcheck:
         modes: Sequence[str] | None = None,
         engines: Sequence[str] | None = None,
         tolerance: float | tuple[float, float] | Tolerance | None = None,
+        agreement: Agreement | Mapping[str, Agreement] | None = None,
         seed: int = 0,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         train: bool | None = None,
@@ -62,6 +64,7 @@ class Exportcheck:
         rejects: Sequence[Rejection] = (),
         inputs: Callable[..., Any] | None = None,
         sizes: Sequence[Mapping[str, int]] = (),
+        samples: Mapping[str, object] | None = None,
         fuzz: int | None = None,
     ) -> list[Outcome]:
         """Run the model in all selected modes, with every engine, and return the outcome of each.
@@ -91,6 +94,7 @@ class Exportcheck:
             kwargs=kwargs,
             dynamic_shapes=dynamic_shapes,
             tolerance=tolerance,
+            agreement=agreement,
             seed=seed,
             context=context,
             train=train,
@@ -99,6 +103,7 @@ class Exportcheck:
             rejects=rejects,
             inputs=inputs,
             sizes=sizes,
+            samples=samples,
         )
         try:
             if fuzz is not None and fuzz < 1:
@@ -122,7 +127,7 @@ class Exportcheck:
         hooks = Hooks()
         for plugin in self._config.pluginmanager.get_plugins():
             hooks.adopt(plugin)
-        registry = registry_of(options, hooks)
+        registry = registry_of(options, hooks, package_cache(self._config, options))
         if registry.problems:
             raise ExportcheckError("\n".join(registry.problems))
         wrong = registry.wrong_names(case)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from pytest_exportcheck.errors import DeclarationError, ExportcheckError, intern
 from pytest_exportcheck.expectations.baseline import ExpectationDelta, accepted, delta_of
 from pytest_exportcheck.expectations.store import ExpectationStore
 from pytest_exportcheck.harness.isolation import stopped_text
-from pytest_exportcheck.modes import Mode
+from pytest_exportcheck.modes import GOLDEN, Mode
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.records import Case, Judgement, Origin, Outcome, Status
 from pytest_exportcheck.reports.encoding import printable
@@ -27,6 +27,7 @@ from pytest_exportcheck.run.hooks import Hooks
 from pytest_exportcheck.run.registry import Registry
 from pytest_exportcheck.run.runner import Runner
 from pytest_exportcheck.session.bundles import BundleWriter
+from pytest_exportcheck.session.golden_plan import GoldenPlan
 from pytest_exportcheck.session.prompt import announce, stop_with
 from pytest_exportcheck.session.relative_paths import RelativePaths
 from pytest_exportcheck.session.reproduce import command, id_from_here, paths_given
@@ -43,6 +44,19 @@ class Session:
     hooks: Hooks
     expectations: ExpectationStore
     bundles: BundleWriter | None = None
+    golden: GoldenPlan | None = None
+
+    def planned(self, case: Case) -> Iterator[tuple[str, Mode]]:
+        """Yield the engines and modes of the items of a case; those of golden programs come last."""
+        if self.golden is None or not self.golden.update:
+            yield from ((engine.name, mode) for engine, mode in self.registry.plan(case))
+        yield from ((GOLDEN, mode) for mode in (self.golden.modes(case) if self.golden else ()))
+
+    def wrong(self, case: Case) -> Iterator[str]:
+        """Yield why a case has no items for golden programs where it should have some."""
+        text = self.golden.problem(case) if self.golden else ""
+        if text:
+            yield text
 
     def expecting(self, case: Case, path: str) -> Case:
         """Return the case with the entries of the file of expected failures for it, in addition to its own."""
@@ -280,8 +294,11 @@ def items_of(parent: pytest.Collector, cases: Sequence[Case]) -> list[pytest.Ite
         if wrong:
             items.append(BrokenItem.from_parent(parent, name=f"declaration-{case.name}", message=wrong))
         case = session.expecting(case, parent.nodeid.partition("::")[0])
-        for engine, mode in session.registry.plan(case):
-            items.append(CaseItem.from_parent(parent, case=case, engine=engine.name, mode=mode))
+        for engine, mode in session.planned(case):
+            items.append(CaseItem.from_parent(parent, case=case, engine=engine, mode=mode))
+        items += [
+            BrokenItem.from_parent(parent, name=f"golden-{case.name}", message=text) for text in session.wrong(case)
+        ]
     return items
 
 

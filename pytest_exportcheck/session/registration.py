@@ -7,6 +7,7 @@ import pytest
 from pytest_exportcheck.options import Options
 from pytest_exportcheck.session.collection import CollectionPlugin
 from pytest_exportcheck.session.expectations import ExpectationsPlugin
+from pytest_exportcheck.session.golden import GoldenPlugin
 from pytest_exportcheck.session.outputs import register_outputs
 from pytest_exportcheck.session.progress import ProgressPlugin
 from pytest_exportcheck.session.recorder import Recorder
@@ -36,4 +37,6 @@ def register_plugins(config: pytest.Config, options: Options) -> None:
     if options.required:
         required = RequiredPlugin(config, options.required, recorder)
         config.pluginmanager.register(required, "exportcheck-required")
+    if options.golden:
+        config.pluginmanager.register(GoldenPlugin(config, in_part=in_part), "exportcheck-golden")
     register_outputs(config, options, recorder)

@@ -17,7 +17,7 @@ from pytest_exportcheck.sources import SOURCES
 from pytest_exportcheck.sources.spec import parse
 
 HOOK = "exportcheck_cases"
-_ID = re.compile(r"(?P<label>[\w.]+)::(?P<case>[\w.+-]+)(\[[\w-]+\])?")
+_ID = re.compile(r"(?P<label>[\w.]+)::(?P<case>[\w.+-]+)(\[[\w.!-]+\])?")
 
 
 def selected(config: pytest.Config, options: Options) -> Options:

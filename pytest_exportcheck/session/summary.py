@@ -15,6 +15,7 @@ from pytest_exportcheck.session.collection import CollectionPlugin
 from pytest_exportcheck.session.failures import fold_failures, write_line
 from pytest_exportcheck.session.items import SESSION
 from pytest_exportcheck.session.messages import inbox, outbox
+from pytest_exportcheck.session.packages import notices
 from pytest_exportcheck.session.recorder import Recorder
 
 _TOLD = "exportcheck_told"
@@ -86,4 +87,5 @@ class SummaryPlugin:
         """Return the lines for the end of the summary."""
         session = self._config.stash.get(SESSION, None)
         bundles = [f"exportcheck: {line}" for line in self._recorder.bundles.values()]
-        return [*self._collection.told(), *(session.expectations.told() if session else ()), *bundles]
+        expected = session.expectations.told() if session else ()
+        return [*self._collection.told(), *expected, *notices(self._config), *bundles]

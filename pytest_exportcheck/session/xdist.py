@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_exportcheck.modes import AGREE, ItemId
+from pytest_exportcheck.modes import AGREE, GOLDEN, ItemId
 from pytest_exportcheck.options import Fuzzing, Options
 from pytest_exportcheck.records import Outcome, Status
 from pytest_exportcheck.run.journal import Entry, Journal
@@ -99,6 +99,7 @@ class ParallelPlugin:
         if not ours:
             return group
         plan = [(engine.name, mode) for engine, mode in self._config.stash[SESSION].registry.plan(ours[0].case)]
+        plan += [(item.engine, item.mode) for item in ours if item.engine == GOLDEN]
         ours.sort(key=lambda item: plan.index((item.engine, item.mode)))
         return [*ours]
 
@@ -174,7 +175,7 @@ class ParallelPlugin:
         ask.
         """
         item = ItemId.parse(nodeid)
-        engines = {AGREE, *(engine.name for engine in self._config.stash[SESSION].registry.engines)}
+        engines = {AGREE, GOLDEN, *(engine.name for engine in self._config.stash[SESSION].registry.engines)}
         return item if item and item.engine in engines else None
 
 

@@ -29,7 +29,8 @@ def compared(ours: ExportedProgram, theirs: ExportedProgram, run: Callable[[Expo
 
 def strict_alike(ours: ExportedProgram, theirs: ExportedProgram, leaves: Sequence[str] = ()) -> dict[str, str]:
     """What is otherwise in ours than in torch's strict capture, but for what torch has wrong there: it drops and reorders state, names
-    symbols and constants after its own places, and keeps the ranges of symbols that it renamed. ``leaves`` are the places of the inputs.
+    symbols and constants after its own places and keeps ``self_`` in names, and keeps the ranges of symbols that it renamed. ``leaves``
+    are the places of the inputs.
     """
     lacking = sorted(_state(theirs) - _state(ours))
     return {
@@ -42,7 +43,8 @@ def strict_alike(ours: ExportedProgram, theirs: ExportedProgram, leaves: Sequenc
 
 def _state(program: ExportedProgram) -> set[str]:
     kinds = (InputKind.USER_INPUT, InputKind.CONSTANT_TENSOR)
-    return {str(spec) for spec in program.graph_signature.input_specs if spec.kind not in kinds}
+    specs = [spec for spec in program.graph_signature.input_specs if spec.kind not in kinds]
+    return {f"{spec.arg.name.replace('_self_', '_', 1)}: {spec.kind.name} target={spec.target!r}" for spec in specs}
 
 
 def _interface(program: ExportedProgram) -> Iterator[str]:
@@ -134,6 +136,10 @@ def _missing(wanted: list[str], there: list[str]) -> str:
     return f"without the guards {lacking}" if lacking else ""
 
 
+_SIZE = r"L\['[^()]*\.size\(\)\[\d+\]"
+
+
 def _either_way(guard: str) -> Any:
-    """An equality says the same with its sides exchanged."""
+    """An equality says the same with its sides exchanged, and a product of two sizes with its factors."""
+    guard = re.sub(rf"({_SIZE})\*({_SIZE})", lambda each: "*".join(sorted(each.groups())), guard)
     return frozenset(guard.split(" == ")) if guard.count(" == ") == 1 else guard

@@ -1,9 +1,9 @@
 """The reference engine over populations that nobody here wrote: what it captures of what torch captures, and what its files keep.
 
-    python -m tests.differential.populations [--only NAME ...] [--every N] [--strict] [--write docs/differences.md]
+    python -m tests.differential.populations [--only NAME ...] [--every [NAME=]N ...] [--strict] [--write docs/differences.md]
 
-Every model is captured by torch and by the reference exporter, non-strict, and compared (``captures.py``); then torch's program goes
-through files (``roundtrips.py``). ``--strict`` does the same with captures by Dynamo, where a population says so.
+Every model is captured by torch and by the reference exporter, non-strict or with ``--strict`` by Dynamo, and compared (``captures.py``);
+then torch's program goes through files (``roundtrips.py``).
 A population whose package is not installed is said to be left out. Exits with 1 where the reference engine is at fault.
 """
 
@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import copy
 import io
-import re
 import signal
 import sys
 import time
@@ -37,7 +36,8 @@ from pytest_exportcheck.harness.tensors import copy_tree
 from pytest_exportcheck.reference.exporter.inputs import example_of
 from pytest_exportcheck.sources import cases_from
 from tests.differential.captures import CHECKS, compared, lowered_alike, strict_alike
-from tests.differential.roundtrips import LOSSLESS, PAIRS, difference_of, faults, judged, one_line
+from tests.differential.roundtrips import difference_of, faults, judged, one_line
+from tests.differential.tables import CAPTURED, FILES, MARKS, STAGES, Tally, table, write
 
 VISION = (
     *("resnet18", "resnext50_32x4d", "wide_resnet50_2", "mobilenet_v2", "mobilenet_v3_small", "squeezenet1_1"),
@@ -174,16 +174,15 @@ def _of(source: str, names: Sequence[str]) -> Callable[[], Items]:
     return partial(declared, *(f"{source}:{name}" for name in names))
 
 
-#: Population -> its models, and whether ``--strict`` takes captures by Dynamo too.
-POPULATIONS: Mapping[str, tuple[Callable[[], Items], bool]] = {
-    "exportdb": (_of("exportdb", "*"), True),
-    "cases": (corpus, True),
-    "torchvision": (_of("torchvision", VISION), True),
-    "timm": (_of("timm", TIMM), True),
-    "transformers": (_of("transformers", TRANSFORMERS), True),
-    "higher-order operators": (higher_order, True),
-    "modules": (modules, False),
-    "operators": (operators, False),
+POPULATIONS: Mapping[str, Callable[[], Items]] = {
+    "exportdb": _of("exportdb", "*"),
+    "cases": corpus,
+    "torchvision": _of("torchvision", VISION),
+    "timm": _of("timm", TIMM),
+    "transformers": _of("transformers", TRANSFORMERS),
+    "higher-order operators": higher_order,
+    "modules": modules,
+    "operators": operators,
 }
 
 # --- one model ------------------------------------------------------------------------------
@@ -228,14 +227,17 @@ def captured_alike(model: Model, strict: bool = False) -> dict[str, str]:
         ours = exported(model, strict=strict)
     except Exception as error:
         return {"captured": one_line(error)}
-    if strict:  # torch's drops buffers that are reassigned, and names that are tied
-        leaves = example_of(model.build(), *copied(model)).leaves
-        found = {**strict_alike(ours, theirs, [leaf.source.name for leaf in leaves]), "outputs": ""}
-    else:
-        found = compared(ours, theirs, partial(run, model))
     eager = called(model, model.build())
-    # a program's own state has buffers that are not persistent among the others
-    outputs = found["outputs"] or difference_of(run(model, exported(model, strict=strict))[:-1], eager[:-1])
+    try:
+        if strict:  # torch's drops buffers that are reassigned, and names that are tied
+            leaves = example_of(model.build(), *copied(model)).leaves
+            found = {**strict_alike(ours, theirs, [leaf.source.name for leaf in leaves]), "outputs": ""}
+        else:
+            found = compared(ours, theirs, partial(run, model))
+        # a program's own state has buffers that are not persistent among the others
+        outputs = found["outputs"] or difference_of(run(model, exported(model, strict=strict))[:-1], eager[:-1])
+    except Exception as error:  # of ours: torch's program and eager ran before
+        return {"captured": "", **dict.fromkeys(CHECKS, one_line(error))}
     return {"captured": "", **found, "outputs": outputs}
 
 
@@ -268,46 +270,17 @@ def lowered(model: Model) -> dict[str, str]:
     return found
 
 
-# --- the table ------------------------------------------------------------------------------
-
-CAPTURED = ("captured", *CHECKS)
-LOWERED = ("core ATen", "{}", "post-dispatch")
-FILES = (*PAIRS, LOSSLESS)
+# --- the tables -----------------------------------------------------------------------------
 
 
-@dataclass
-class Tally:
-    """What became of the models of one population: ``wrong`` has (stage, reason) -> names."""
-
-    name: str
-    tried: int = 0
-    runs: int = 0
-    had: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *LOWERED, *FILES), 0))
-    good: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*CAPTURED, *LOWERED, *FILES), 0))
-    wrong: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    at_fault: int = 0
-
-    def note(self, stage: str, reason: str, name: str) -> None:
-        """Group models whose reasons differ in the name of a class only."""
-        grouped = re.sub(r"(<class '(?:\w+\.)+)\w+'>", r"\1...'>", reason)
-        self.wrong.setdefault((stage, grouped), []).append(name)
-
-    def add(self, name: str, found: Mapping[str, str], ours: Mapping[str, str]) -> None:
-        """``ours`` is what of it is the reference engine's fault. With a half of torch's, only what its own pair handles counts."""
-        for stage, reason in found.items():
-            if stage in PAIRS[1:3] and found[PAIRS[0]]:
-                continue
-            self.had[stage] += 1
-            self.good[stage] += not reason
-            if reason:
-                self.note(stage, reason, name)
-        self.at_fault += any(ours.values())
+class Stopped(BaseException):
+    """A model that takes too long: no stage takes this error for its own."""
 
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"took longer than {seconds} seconds")
+        raise Stopped
 
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
@@ -327,10 +300,12 @@ def judge(tally: Tally, name: str, make: Callable[[], Model], strict: bool) -> N
             program = captured(model, strict=strict)
             stage = "the program does not run"
             files = judged(program, partial(run, model))
-            tally.runs += 1
             alike = {**captured_alike(model, strict), **({} if strict else lowered(model))}
         tally.add(name, {**alike, **files}, {**alike, **faults(files)})
         said = "; ".join(f"{stage}: {reason}" for stage, reason in {**alike, **files}.items() if reason) or "good"
+    except Stopped:
+        said = f"took longer than {LIMIT} seconds"
+        tally.note("not measured", said, name)
     except (Exception, SystemExit) as error:
         said = one_line(error)
         tally.note(stage, said, name)
@@ -338,53 +313,44 @@ def judge(tally: Tally, name: str, make: Callable[[], Model], strict: bool) -> N
 
 
 def tallied(name: str, strict: bool, every: int) -> Tally:
-    population, with_dynamo = POPULATIONS[name]
-    tally = Tally(name)
+    tally = Tally(name if every == 1 else f"{name} (one of {every})")
     try:
         with preserved_globals():
-            items = list(population())[::every]
+            items = list(POPULATIONS[name]())[::every]
     except (SelectionError, ImportError) as error:
         tally.note("left out", one_line(error), name)
         return tally
     for item, make in items:
-        judge(tally, item, make, False)
-        if strict and with_dynamo:
-            judge(tally, f"{item} (strict)", make, True)
+        judge(tally, item, make, strict)
     return tally
 
 
-_LISTS = "The lists name the programs that a column does not count, with the first difference or the error."
-
-
-def table(tallies: list[Tally]) -> Iterator[str]:
-    stages = (*CAPTURED, *LOWERED, *FILES)
-    yield f"| population | tried | torch runs | {' | '.join(stages)} |"
-    yield "|---" * (len(stages) + 3) + "|"
-    for each in tallies:
-        cells = (f"{each.good[stage]}/{each.had[stage]}" for stage in stages)
-        yield f"| {each.name} | {each.tried} | {each.runs} | {' | '.join(cells)} |"
-    yield from ("", _LISTS)
-    for each in tallies:
-        if each.wrong:
-            yield from ("", f"### {each.name}", "")
-        for (stage, reason), names in sorted(each.wrong.items()):
-            yield f"- **{stage}**: {', '.join(names)}: {reason.replace('|', '/').rstrip()}"
+def sampling(texts: Sequence[str]) -> dict[str, int]:
+    """``N``, or ``POPULATION=N``, the last one that fits a population."""
+    found = dict.fromkeys(POPULATIONS, 1)
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        if not number.isdigit() or name not in ("", *POPULATIONS):
+            sys.exit(f"--every takes N or POPULATION=N, got {text!r}. Populations: {', '.join(POPULATIONS)}")
+        found.update(dict.fromkeys([name] if name else POPULATIONS, int(number)))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=POPULATIONS, default=list(POPULATIONS))
-    parser.add_argument("--every", type=int, default=1, help="try only every Nth model of each population")
-    parser.add_argument("--strict", action="store_true", help="also capture with Dynamo")
-    parser.add_argument("--write", type=Path, help="a page whose part after <!-- table --> is replaced")
+    parser.add_argument("--every", nargs="*", default=(), help="N or POPULATION=N: try only every Nth model")
+    parser.add_argument("--strict", action="store_true", help="capture with Dynamo")
+    parser.add_argument("--write", type=Path, help="a page whose table of these captures is replaced")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    tallies = [tallied(name, given.strict, given.every) for name in given.only]
-    text = "\n".join((f"torch {torch.__version__}.", "", *table(tallies)))
+    every = sampling(given.every)
+    tallies = [tallied(name, given.strict, every[name]) for name in given.only]
+    stages = (*CAPTURED, *FILES) if given.strict else STAGES
+    text = "\n".join((f"torch {torch.__version__}.", "", *table(tallies, stages)))
     print(text)
     if given.write:
-        head = given.write.read_text().partition("<!-- table -->")[0]
-        given.write.write_text(f"{head}<!-- table -->\n{text}\n")
+        write(given.write, MARKS[given.strict], text)
     sys.exit(any(each.at_fault for each in tallies))
 
 

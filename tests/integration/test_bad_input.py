@@ -203,7 +203,7 @@ def test_engine_without_export(pytester, linear):
         ("expect=[expect_failure('strct*', reason='r')]", "*case_bad.py:*: unknown mode 'strct[*]'*"),
         (
             "expect=[expect_failure(check='output', reason='r')]",
-            "*case_bad.py:*: unknown check 'output'. Checks: outputs, effects, aliasing, gradients, *, stability, stage, case, sizes.",
+            "*case_bad.py:*: unknown check 'output'. Checks: outputs, effects, aliasing, gradients, *, stability, stage, case, sizes, golden.",
         ),
         ("modes=5", "*case_bad.py:*: modes takes a sequence of names or globs, got 5."),
         ("tags='abc'", "*case_bad.py:*: tags takes a sequence of names or globs, got 'abc'."),

@@ -180,7 +180,10 @@ def test_an_entry_is_stale_where_every_case_that_it_may_mean_was_collected(shop,
     [
         ("mode = 'strct'", "expected.toml:4: unknown mode 'strct'; did you mean 'strict'[?]*"),
         ("engine = 'torhc'", "expected.toml:4: unknown engine 'torhc'. Engines: torch, reference, echo."),
-        ("check = 'output'", "expected.toml:4: unknown check 'output'. Checks: outputs, *, stage, case, sizes."),
+        (
+            "check = 'output'",
+            "expected.toml:4: unknown check 'output'. Checks: outputs, *, stage, case, sizes, golden.",
+        ),
         ("mod = 'x'", "expected.toml:4: unknown key 'mod'; did you mean 'mode'[?] Keys: *"),
     ],
 )

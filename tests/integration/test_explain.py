@@ -89,7 +89,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     )
     assert error.endswith(
         "? Checks: outputs, effects, aliasing, gradients, state, constants, constraints, signature, nodes, metadata, val, "
-        "call_spec, module_calls, examples, verifiers, defaults, rejects, stability, sizes, stage, agree. The ids of known "
+        "call_spec, module_calls, examples, verifiers, defaults, rejects, stability, sizes, stage, agree, golden. The ids of known "
         "defects are in the summary of a run and in docs/verdicts.md in the project's repository.\n"
     )
 

@@ -16,6 +16,8 @@ import time
 import torch
 from torch.utils import _pytree
 
+from pytest_exportcheck import Unsupported
+
 
 class Saved:
     """A runtime whose package is the program itself, with a fault."""
@@ -167,6 +169,33 @@ class Ends(Saved):
         os._exit(7)
 
 
+class Fails(Saved):
+    name = "fails"
+
+    def compile(self, program, folder):
+        raise RuntimeError("the compiler ended with exit status 1")
+
+
+class NoKernel(Saved):
+    """The package can be loaded, and the first call finds that there is no kernel."""
+
+    name = "no_kernel"
+
+    def faulty(self, program):
+        def refusing(inputs):
+            os.write(2, b"no kernel for sort")
+            raise Unsupported("error 0x14")
+
+        return refusing
+
+
+class NotLoaded(Saved):
+    name = "not_loaded"
+
+    def load(self, folder):
+        raise Unsupported("no such dtype")
+
+
 class Lacks(Saved):
     name, needs, extra = "lacks", ("no-such-distribution",), ""
 '''
@@ -208,12 +237,15 @@ FOUND = {
     "swapped": ("failed", "outputs: output[0]: value"),
     "dropped": ("failed", "the package of dropped returned 1 outputs, expected 2"),
     "lower": ("failed", "outputs: output[0]: value"),
-    "stale": ("failed", "effects: state calls: "),
-    "reread": ("failed", "with its last dim outermost"),
+    "stale": ("failed", "effects: state calls: not kept from call to call  (on fresh inputs)"),
+    "reread": ("failed", "args[0] as every second element of a wider tensor"),
     "specialised": ("failed", "sizes: "),
     "crashes": ("failed", "crashes ended its process at the call of its package (signal SIGABRT)."),
     "ends": ("failed", "ends ended its process at the load of its package (exit status 7)."),
+    "fails": ("failed", "    expected: a package\n    got:      RuntimeError: the compiler ended with exit status 1"),
     "lacks": ("skipped", ""),
+    "no_kernel": ("skipped", "unsupported by no_kernel: error 0x14 (no kernel for sort)"),
+    "not_loaded": ("skipped", "unsupported by not_loaded: no such dtype"),
 }
 
 
@@ -228,6 +260,7 @@ def test_every_fault_of_a_package_is_found_and_costs_only_its_item(
         "--exportcheck-modes=nonstrict",
         f"--exportcheck-runtime={','.join(FOUND)}",
         "-v",
+        "-rs",
     )
     text = result.stdout.str()
     outcomes = {name: next(word for word in ("passed", "failed", "skipped") if _is(word, name, text)) for name in FOUND}
@@ -250,15 +283,23 @@ def test_the_page_of_runtimes_shows_how_to_add_one(whole_torch: None, pytester: 
         from pytest_exportcheck import export_case
 
 
-        @export_case(args=lambda: (torch.randn(2, 3),))
-        class Model(torch.nn.Linear):
+        @export_case(args=lambda: ([torch.randn(2, 3)],), kwargs=lambda: {"by": 2, "shift": torch.randn(2, 3)})
+        class Model(torch.nn.Module):
             def __init__(self):
-                super().__init__(3, 3)
+                super().__init__()
+                self.linear = torch.nn.Linear(3, 3)
+
+            def forward(self, xs, by, shift):
+                shift.add_(1)
+                return {"scaled": self.linear(xs[0]) * by, "shifted": (xs[0] + shift, None)}
         """
     )
+    options = ("--exportcheck", "--exportcheck-engines=torch")
     result = pytester.runpytest(
-        "--exportcheck", "--exportcheck-engines=torch", "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload"
+        *options, "--exportcheck-modes=nonstrict-mine,nonstrict-decompose-reload", "case_model.py"
     )
+    result.assert_outcomes(passed=2)
+    result = pytester.runpytest(*options, "--exportcheck-modes=nonstrict", "case_classifier.py", "case_detector.py")
     result.assert_outcomes(passed=2)
 
 
@@ -306,7 +347,7 @@ def test_a_run_fails_where_something_required_did_not_run(whole_torch: None, pyt
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     said = [
-        "lacks did not run for case_plain.py::Plain: unsupported by torch: no-such-distribution must be installed: "
+        "lacks did not run for case_plain.py::Plain: unsupported by lacks: no-such-distribution must be installed: "
         "pip install no-such-distribution.",
         "saved did not run for case_plain.py::Plain: none of its items was selected.",
     ]
@@ -326,3 +367,68 @@ def test_a_required_name_must_exist(pytester: pytest.Pytester) -> None:
     assert result.stderr.lines[0].startswith(
         "ERROR: exportcheck: --exportcheck-require: no engine, mode or stage is called 'openvin'; did you mean 'openvino'? Engines: torch, "
     )
+
+
+ORIGINS = """
+import torch
+
+from pytest_exportcheck import export_case
+
+X = torch.linspace(-1, 1, 12).reshape(3, 4)
+
+
+@export_case(args=lambda: (X.clone(),))
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = torch.relu(self.layer(x)) + 1
+        return torch.softmax(y, dim=1) * 2
+"""
+
+WRONG_SOFTMAX = '''
+
+class WrongSoftmax(Saved):
+    """It computes along the wrong dim."""
+
+    name = "wrong_softmax"
+
+    def faulty(self, program):
+        changed = program()
+        for node in changed.graph.find_nodes(op="call_function", target=torch.ops.aten.softmax.int):
+            node.args = (node.args[0], 0)
+        changed.graph_module.recompile()
+        return flat(changed)
+'''
+
+
+def test_a_finding_names_the_operation_that_the_runtime_computes_wrongly(
+    whole_torch: None, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(other_runtimes=RUNTIME + WRONG_SOFTMAX, case_net=ORIGINS)
+    result = pytester.runpytest(
+        "--exportcheck",
+        "--exportcheck-engines=torch",
+        "--exportcheck-modes=nonstrict",
+        "--exportcheck-runtime=wrong_softmax,reread",
+        "--exportcheck-json=report.json",
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "    starts at: %x: the package reads this input as if it were contiguous",
+            "    starts at: %softmax computes another value from the same inputs; a package of this operation by itself shows it too",
+            "      node:   aten.softmax.int(%add, 1)",
+            "      line:   case_net.py:16 in forward: return torch.softmax(y, dim=1) * 2",
+            "      module: Net",
+            "      node * operator * line * difference * inputs*",
+            "      softmax * softmax.int * case_net.py:16 * agree*",
+            "      mul * mul.Tensor * case_net.py:16 * differ*",
+        ]
+    )
+    report = read_report(pytester.path / "report.json")
+    kinds = {each.origin.kind for outcome in report.items for each in outcome.findings if each.origin}
+    assert kinds == {"changed", "contiguous"}

@@ -33,7 +33,7 @@ def test_the_example_of_the_readme_passes_in_every_default_mode(pytester):
             "case_shop.py",
             "  normalizer  . . .  . .  . . .  .   . . .   . . . .    . .     k  k",
             "",
-            "signs: . passed, k known defect of torch (not of the model),",
+            "signs: . passed, k known defect (not of the model),",
             "  column agree: programs of several engines compared",
             "edges: - none, d decompose, s serdes, r retrace, i interop, u unflatten",
             "captures: np nonstrict_postdispatch, n nonstrict, s strict",

@@ -1,10 +1,19 @@
-"""Command line -> options: fuzzing."""
+"""Command line -> options: fuzzing and runtimes."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_exportcheck.options import ALSO, EXAMPLES, MOST_EXAMPLES, Fuzzing, Options, read_options, settings
+from pytest_exportcheck.options import (
+    ALSO,
+    EXAMPLES,
+    MOST_EXAMPLES,
+    Fuzzing,
+    Options,
+    RuntimeCache,
+    read_options,
+    settings,
+)
 
 
 @pytest.fixture
@@ -138,3 +147,71 @@ def test_an_item_runs_again_with_the_same_words(fuzzing, words):
 )
 def test_the_words_mean_what_they_were_made_of(config_of, fuzzing):
     assert read_options(config_of(*Options(fuzz=fuzzing).arguments)).fuzz == fuzzing
+
+
+def test_packages_are_kept_in_the_cache_of_pytest(config_of):
+    options = read_options(config_of("--exportcheck"))
+    assert options.runtime_cache == RuntimeCache(folder="", size=2_000_000_000)
+    assert options.runtime_timeout == 120
+
+
+def test_a_folder_and_a_time_of_runtimes_are_relative_to_where_they_are_given(config_of, pytester):
+    pytester.makeini(
+        "[pytest]\nexportcheck_runtime_cache = kept\nexportcheck_runtime_cache_size = 5\nexportcheck_runtime_timeout = 7.5"
+    )
+    options = read_options(config_of("--exportcheck"))
+    assert options.runtime_cache == RuntimeCache(folder=str(pytester.path / "kept"), size=5_000_000)
+    assert options.runtime_timeout == 7.5
+    assert options.arguments == ("--exportcheck", "--exportcheck-runtime-timeout=7.5")
+    given = read_options(
+        config_of("--exportcheck", "--exportcheck-runtime-cache=other", "--exportcheck-runtime-timeout=9")
+    )
+    assert given.runtime_cache == RuntimeCache(folder=str(pytester.path / "other"), size=5_000_000)
+    assert given.runtime_timeout == 9
+    assert read_options(config_of("--exportcheck", "--exportcheck-runtime-cache=off")).runtime_cache is None
+
+
+@pytest.mark.parametrize(
+    ("words", "ini", "message"),
+    [
+        (
+            ["--exportcheck-runtime-timeout=soon"],
+            "",
+            "--exportcheck-runtime-timeout takes a number of seconds, more than 0 and at most 1000000, got 'soon'. Write "
+            "--exportcheck-runtime-timeout=120, for example.",
+        ),
+        (
+            [],
+            "exportcheck_runtime_timeout = 0",
+            "exportcheck_runtime_timeout takes a number of seconds, more than 0 and at most 1000000, got '0'. Write "
+            "exportcheck_runtime_timeout=120, for example.",
+        ),
+        (
+            ["--exportcheck-runtime-cache="],
+            "",
+            "--exportcheck-runtime-cache takes the path of a folder or 'off', got an empty one.",
+        ),
+        (
+            ["--exportcheck-runtime-cache=a-file"],
+            "",
+            "--exportcheck-runtime-cache takes the path of a folder, got 'a-file', which is not one. Name another.",
+        ),
+        (
+            [],
+            "exportcheck_runtime_cache = a-file",
+            "exportcheck_runtime_cache takes the path of a folder, got 'a-file', which is not one. Name another.",
+        ),
+        (
+            [],
+            "exportcheck_runtime_cache_size = 2GB",
+            "exportcheck_runtime_cache_size takes a number of megabytes from 1 to 1000000000, got '2GB'. Write "
+            "exportcheck_runtime_cache_size=2000, for example.",
+        ),
+    ],
+)
+def test_wrong_options_of_runtimes_are_refused(config_of, pytester, words, ini, message):
+    (pytester.path / "a-file").write_text("")
+    pytester.makeini(f"[pytest]\n{ini}")
+    with pytest.raises(pytest.UsageError) as raised:
+        read_options(config_of("--exportcheck", *words))
+    assert str(raised.value) == f"exportcheck: {message}"

@@ -19,7 +19,7 @@ PYTHONS = frozenset({"_asdict", "_field_defaults", "_fields", "_make", "_replace
 #: Private names of other libraries, by the file that uses them.
 OTHER_LIBRARIES = frozenset(
     {
-        ("declare.py", "_getframe"),
+        ("declare/__init__.py", "_getframe"),
         ("engines/torch_export.py", "_registry"),  # weakref.finalize
         ("reference/exporter/shape_env.py", "_getframe"),
         ("reference/exporter/strict_shape_env.py", "_getframe"),

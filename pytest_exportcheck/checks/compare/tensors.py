@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pytest_exportcheck.checks.closeness import Limit, Rule
+from pytest_exportcheck.checks.compare.budgets import explained, is_measured, measured, unlike_places
 from pytest_exportcheck.harness.tensors import (
     UNREADABLE,
     as_plain,
@@ -19,7 +20,7 @@ from pytest_exportcheck.harness.tensors import (
     same_bits,
 )
 from pytest_exportcheck.harness.tensors.layouts import is_packed
-from pytest_exportcheck.records import Leaf, ObjectValue, TensorFacts
+from pytest_exportcheck.records import Agreement, Leaf, ObjectValue, TensorFacts
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, ru
         return
     places = differing_elements(expected, actual)
     left, right = _flat(expected), _flat(actual)
+    if rule.agreement is not None and is_measured(expected, rule.agreement):
+        yield from _beyond_budget(expected, actual, rule.agreement)
+        return
     limit = rule.limit(str(expected.dtype).removeprefix("torch."), _largest(left))
     if not places.numel() or (limit is not None and _is_close(left, right, limit)):
         return
@@ -92,6 +96,30 @@ def _part_difference(name: str, expected: torch.Tensor, actual: torch.Tensor, ru
         _element(right, int(places[0]), expected.shape),
         "\n".join(filter(None, [_extent(left, right, places, limit), _of_part(name)])),
     )
+
+
+def _beyond_budget(expected: torch.Tensor, actual: torch.Tensor, budget: Agreement) -> Iterator[Difference]:
+    """Yield the difference between two parts of which a measure of the budget is not met."""
+    left, right = _flat(expected), _flat(actual)
+    places = differing_elements(expected, actual)
+    unlike = unlike_places(expected, actual)
+    if unlike.numel():
+        yield Difference(
+            "value",
+            _element(left, int(unlike[0]), expected.shape),
+            _element(right, int(unlike[0]), expected.shape),
+            f"{unlike.numel()} of {expected.numel()} elements are NaN or infinite on one side; a budget is for finite values",
+        )
+        return
+    missed = [each for each in measured(expected, actual, budget) if not each.is_met]
+    if missed:
+        detail = [_extent(left, right, places, None), explained(missed, expected)]
+        yield Difference(
+            "value",
+            " and ".join(each.expected for each in missed),
+            " and ".join(each.actual for each in missed),
+            "\n".join(filter(None, detail)),
+        )
 
 
 def _of_part(name: str) -> str:

@@ -1,6 +1,8 @@
-"""Genuine defects of torch, one file for each stage: a finding that a row explains is ``known`` instead of ``broken``.
+"""Genuine defects of torch and of runtimes, a file for each stage: a finding that a row explains is ``known``, not
+``broken``.
 
-Each row has a reproducer in tests/test_known_defects.py, which fails when torch fixes the defect.
+Each row has a reproducer in tests/test_known_defects.py or tests/test_known_runtime_defects.py, which fails when the
+defect is fixed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pytest_exportcheck.policy.known_defects import (
     lowering,
     names,
     retrace,
+    runtimes,
     serdes,
     unflatten,
 )
@@ -34,6 +37,7 @@ KNOWN: tuple[KnownDefect, ...] = (
     *unflatten.ROWS,
     *fuzz.ROWS,
     *kernels.ROWS,
+    *runtimes.ROWS,
 )
 
 judge = partial(judge_by, KNOWN)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from pytest_exportcheck.policy.contract import column_of
@@ -48,7 +50,18 @@ def _is_for(row: KnownDefect, engine: str, stages: Sequence[str]) -> bool:
         and _has(row.captures, stages[0])
         and (not row.after or (bool(path) and path[-1] in row.after))
         and (not row.loaded or any(stage in _LOADING for stage in path[1:]))
+        and (not row.runtime or is_installed(row.runtime))
     )
+
+
+def is_installed(requirement: str) -> bool:
+    """Return True if a distribution is installed in a version that a requirement such as ``executorch>=1.4`` allows."""
+    wanted = Requirement(requirement)
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return wanted.specifier.contains(version, prereleases=True)
 
 
 def _judged(finding: Finding, rows: Iterable[KnownDefect], operators: Collection[str]) -> Finding:

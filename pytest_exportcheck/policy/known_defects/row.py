@@ -63,10 +63,11 @@ def about(operators: Names) -> Because:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDefect:
-    """A genuine torch defect: the findings that it explains are ``known``. Of a tuple any entry must match; an empty
-    one matches everything.
+    """A genuine defect of torch or of a runtime: the findings that it explains are ``known``. Of a tuple any entry must
+    match; an empty one matches everything.
 
-    ``issue`` is the public report of the defect. ``stages`` are names of stages or of columns of the contract;
+    ``issue`` is the public report of the defect, ``runtime`` the distribution that has it, with its versions
+    (``executorch>=1.4``), where that is not torch. ``stages`` are names of stages or of columns of the contract;
     ``after`` of the stage before; ``loaded``: an earlier stage saved and loaded the program. ``sizes`` are sizes of
     which a call that showed it must have one. ``operators`` are those of which the program before the stage (at a
     capture: the captured one) must have one. ``error_type``, ``error_contains`` (all of these texts) and
@@ -79,6 +80,7 @@ class KnownDefect:
     title: str
     issue: str
     torch: str
+    runtime: str = ""
     check: str
     changes: tuple[Change, ...] = ()
     keys: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from torch._dynamo import exc as _exc
 from torch._dynamo import output_graph as _output_graph
 from torch._dynamo import symbolic_convert as _symbolic_convert
 from torch._dynamo import utils as _utils
+from torch._dynamo import variables as _variables
 from torch._subclasses import fake_tensor as _fake_tensor
 from torch.export import dynamic_shapes as _shapes
 
@@ -114,6 +115,7 @@ def captured(
     with ExitStack() as stack:
         made = stack.enter_context(_environments(new_env))
         stack.enter_context(_values_unknown())
+        stack.enter_context(_sparse_tensors_taken())
         # Dynamo decides by the second setting whether a number in a tuple may become a symbol, and the first makes it one
         specified = {"_dynamic_shapes_spec": specification, "specialize_int": False} if specification else {}
         settings = {**_SETTINGS, **_OF_MODELS, **specified, "prefer_deferred_runtime_asserts_over_guards": deferred}
@@ -164,6 +166,22 @@ def _values_unknown() -> Iterator[None]:
 
     export = property(lambda _: True, keep)
     with mock.patch.object(_fake_tensor.FakeTensorConverter, "export", export, create=True):
+        yield
+
+
+@contextmanager
+def _sparse_tensors_taken() -> Iterator[None]:
+    """Make Dynamo capture sparse tensors. It refuses them without the flag of exports, because its guards do not cover them: the
+    guards of a capture are not used (2.13).
+    """
+
+    def refuse(*, gb_type: str, **reasons: Any) -> None:
+        if not gb_type.startswith("Attempted to wrap sparse Tensor"):
+            _exc.unimplemented(gb_type=gb_type, **reasons)
+
+    with ExitStack() as stack:
+        for module in (_variables.builder, _variables.builtin, _variables.tensor):
+            stack.enter_context(mock.patch.object(module, "unimplemented", refuse))
         yield
 
 

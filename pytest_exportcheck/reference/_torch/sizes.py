@@ -38,6 +38,7 @@ TrackedFake = _symbolic_shapes.TrackedFake
 # Errors of the solver and of a value that tracing cannot know: a caller of torch.export expects these classes (2.13).
 ConstraintViolationError = _symbolic_shapes.ConstraintViolationError
 GuardOnDataDependentSymNode = _symbolic_shapes.GuardOnDataDependentSymNode
+PendingUnbackedSymbolNotFound = _symbolic_shapes.PendingUnbackedSymbolNotFound
 ValueRangeError = _value_ranges.ValueRangeError
 
 # Entries of ``unbacked_bindings`` in the metadata of nodes: files hold them by the names of these classes (2.13).

@@ -26,9 +26,10 @@ from pytest_exportcheck.reference._torch.values import OpOverload, pytree, schem
 UserError = _exc.UserError
 UserErrorType = _exc.UserErrorType
 
-# Errors of torch's fake tensors for what depends on values (2.13).
+# Errors of torch's fake tensors: for what depends on values, and for an operator without a fake implementation (2.13).
 DataDependentOutputException = _fake_tensor.DataDependentOutputException
 DynamicOutputShapeException = _fake_tensor.DynamicOutputShapeException
+UnsupportedOperatorException = _fake_tensor.UnsupportedOperatorException
 
 # Places of inputs, as guards name them (2.13).
 AttrSource = _source.AttrSource

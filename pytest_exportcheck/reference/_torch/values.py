@@ -100,6 +100,17 @@ def empty_coo(
     return coalesced
 
 
+def fresh_fake(known: torch.Tensor) -> torch.Tensor:
+    """Return a fake tensor like this dense one without an offset, with a storage that no other tensor has. The private
+    operator and constructor keep symbolic sizes as they are; public functions compute from them, ten times as long (2.13).
+    """
+    with outside_fake_modes():
+        sized = torch.empty(0, dtype=known.dtype, device="meta")
+        torch.ops.inductor.resize_storage_bytes_(sized, known.untyped_storage().nbytes())
+        like = sized.as_strided(known.shape, known.stride(), 0)
+        return FakeTensor(known.fake_mode, like.data, known.device)  # type: ignore[attr-defined]
+
+
 # --- modules and graphs ---------------------------------------------------------------------
 
 

@@ -11,7 +11,13 @@ from typing import Any
 import sympy
 import torch
 
-from pytest_exportcheck.reference._torch.sizes import GuardOnDataDependentSymNode, PythonPrinter, free_unbacked_symbols
+from pytest_exportcheck.reference._torch.sizes import (
+    GuardOnDataDependentSymNode,
+    PendingUnbackedSymbolNotFound,
+    PythonPrinter,
+    free_unbacked_symbols,
+)
+from pytest_exportcheck.reference._torch.tracing import UnsupportedOperatorException
 from pytest_exportcheck.reference._torch.values import pytree
 from pytest_exportcheck.reference.exporter.errors import DataDependent, NotSupported, NotTraceable
 from pytest_exportcheck.reference.exporter.inputs import Example
@@ -22,7 +28,7 @@ from pytest_exportcheck.reference.exporter.shape_env import NOT_THE_MODEL, line_
 @contextmanager
 def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
     """Refuse control flow that depends on data, or on one of these unbacked sizes, with the line of the model that
-    needs the value.
+    needs the value, and operators that read numbers which no result has, or that have no fake implementation.
     """
     try:
         yield
@@ -30,6 +36,17 @@ def data_dependence_located(sizes: Mapping[Any, str]) -> Iterator[None]:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         own = [frame for frame in frames if not frame.f_code.co_filename.startswith(NOT_THE_MODEL)]
         raise data_dependence(error, _line(error), own[-1].f_locals if own else {}, sizes) from error
+    except PendingUnbackedSymbolNotFound as error:
+        raise NotTraceable(
+            f"an operator reads a number from a tensor, or makes a symbol, that its result does not have, at\n  {_line(error)}\n"
+            "Read the number with .item() and pass it to the operator. If the operator is custom, its fake must return each "
+            "symbol that it makes."
+        ) from error
+    except UnsupportedOperatorException as error:
+        raise NotTraceable(
+            f"the operator {error.func} has no implementation for fake tensors. It is called at\n  {_line(error)}\n"
+            "Give it one with torch.library.register_fake."
+        ) from error
 
 
 def data_dependence(

@@ -85,8 +85,8 @@ def _dynamic(said: Mapping[int, Any]) -> Iterator[tuple[int, str, Any]]:
 class _Number:
     """A number that the graph returns as a tensor, because Dynamo's graphs return no floats. The bytecode reads it."""
 
-    def __init__(self, tensor: torch.Tensor, number: Any) -> None:
-        self.tensor, self.item = tensor, lambda: number
+    def __init__(self, number: Any) -> None:
+        self.item = lambda: number
 
 
 def _function(found: Captured) -> Callable[..., Any]:
@@ -95,17 +95,9 @@ def _function(found: Captured) -> Callable[..., Any]:
 
     def run(*inputs: Any) -> Any:
         with torch.fx.traceback.preserve_node_meta(), ExitStack() as regions:
-            interpreter = _Interpreter(graph, regions)
-            results = interpreter.run(*inputs)
-        sources: Any = graph.graph.output_node().args[0]
-        return tuple(_marked(node, each, interpreter.env) for node, each in zip(sources, results, strict=True))
+            return _Interpreter(graph, regions).run(*inputs)
 
-    function = found.function(run)
-
-    def called(*args: Any) -> Any:
-        return pytree.tree_map_only(_Number, lambda each: each.tensor, function(*args))
-
-    return called
+    return found.function(run)
 
 
 class _Interpreter(PropagateUnbackedSymInts):
@@ -132,15 +124,11 @@ class _Interpreter(PropagateUnbackedSymInts):
         return super().call_function(target, args, kwargs)
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        return None if n in self._without else super().run_node(n)
-
-
-def _marked(node: Any, value: Any, values: Mapping[torch.fx.Node, Any]) -> Any:
-    if not isinstance(node, torch.fx.Node) or node.target is not torch.scalar_tensor:
-        return value
-    given = node.args[0]
-    number = values.get(given) if isinstance(given, torch.fx.Node) else None
-    return _Number(value, number) if isinstance(number, torch.SymFloat) else value
+        if n in self._without:
+            return None
+        if n.target is torch.scalar_tensor and "nn_module_stack" not in n.meta:  # not a call of the model
+            return _Number(*self.fetch_args_kwargs_from_env(n)[0])
+        return super().run_node(n)
 
 
 def _tidy(graph: torch.fx.GraphModule) -> None:

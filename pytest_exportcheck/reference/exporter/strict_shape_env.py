@@ -19,6 +19,16 @@ class DynamosShapeEnv(WatchedShapeEnv):
         self._example = example
         super().__init__(**options)
 
+    @property
+    def ignorable_fresh_unbacked_symbols(self) -> list[Any]:
+        """Return all new symbols: a number that one call reads from a tensor is in no result of the call, and the second trace
+        reads the number itself.
+        """
+        return list(self.pending_fresh_unbacked_symbols)
+
+    @ignorable_fresh_unbacked_symbols.setter
+    def ignorable_fresh_unbacked_symbols(self, _: list[Any]) -> None: ...
+
     def evaluate_expr(self, orig_expr: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().evaluate_expr(orig_expr, *args, **kwargs)

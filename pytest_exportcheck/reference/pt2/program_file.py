@@ -26,6 +26,7 @@ from pytest_exportcheck.reference.pt2.archive import (
     write_archive,
 )
 from pytest_exportcheck.reference.pt2.archive.records import flaw
+from pytest_exportcheck.reference.pt2.collection import collector_paused
 from pytest_exportcheck.reference.pt2.convert.program import from_structures, to_structures
 from pytest_exportcheck.reference.pt2.forward_compat import keep, with_newer
 from pytest_exportcheck.reference.pt2.json.codec import Unknown, decode_program, encode_program
@@ -104,7 +105,8 @@ def save_programs(
             )
         if not name or "/" in name or flaw(name):
             raise ValueError(f"{name!r} cannot be the name of a program in a file. Use letters, digits and '_'.")
-        records.update(_records(name, program, opset_version, numbers))
+        with collector_paused():
+            records.update(_records(name, program, opset_version, numbers))
     write_archive(file, {**records, **extra_records(dict(extra_files or {}))})
 
 
@@ -175,14 +177,15 @@ def load_programs(file: Place, *, trust: bool = False) -> dict[str, ExportedProg
 
 def _load(archive: ArchiveReader, name: str, opsets: Mapping[str, int] | None, trust: bool) -> ExportedProgram:
     where = f"{archive.label}: {programs_of(archive)[name]}"
-    text = read_text(program_text(archive, name), where, opsets)
-    payloads = pickled_payloads(archive, name, trust) or _payloads(archive, name, trust)
-    program = program_of(
-        text,
-        state=payloads.weights,
-        constants=payloads.constants,
-        example_inputs=read_example(archive, names_of(name), trust=trust),
-    )
+    with collector_paused():
+        text = read_text(program_text(archive, name), where, opsets)
+        payloads = pickled_payloads(archive, name, trust) or _payloads(archive, name, trust)
+        program = program_of(
+            text,
+            state=payloads.weights,
+            constants=payloads.constants,
+            example_inputs=read_example(archive, names_of(name), trust=trust),
+        )
     for each in _given_objects(program):
         program.constants.pop(each, None)
     return program

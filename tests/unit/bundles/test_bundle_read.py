@@ -66,9 +66,9 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 
 
 def test_a_bundle_of_a_newer_plugin_is_refused(folder: Path) -> None:
-    _edit(folder / "finding.json", lambda content: content.update(version="1.1"))
+    _edit(folder / "finding.json", lambda content: content.update(version="1.2"))
     assert _message(folder) == (
-        f"{folder} has version 1.1 of the bundle, and this pytest-exportcheck reads up to 1.0: replay it with the version of "
+        f"{folder} has version 1.2 of the bundle, and this pytest-exportcheck reads up to 1.1: replay it with the version of "
         "pytest-exportcheck in its environment.json, or a newer one."
     )
 

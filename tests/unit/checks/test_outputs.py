@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from pytest_exportcheck.checks import deduplicated, outputs, run_checks
-from pytest_exportcheck.records import CallSite, Evidence, Finding, Record, Tolerance
+from pytest_exportcheck.records import CallSite, Cause, Evidence, Finding, Record, Tolerance
 from pytest_exportcheck.reports.wording import kind_of
 
 NAN = float("nan")
@@ -231,3 +232,5 @@ def test_findings_with_one_key_are_joined_and_the_first_is_kept():
     )
     (joined,) = deduplicated([one, other])
     assert (joined.actual, joined.on) == ("2", (CallSite("first"), CallSite("second")))
+    undeclared = replace(other, causes=(Cause("undeclared_inputs", "layout"),))
+    assert deduplicated([one, undeclared, other]) == [joined, undeclared]

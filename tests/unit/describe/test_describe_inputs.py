@@ -39,7 +39,7 @@ def test_inputs_that_the_module_does_not_take_are_left_to_the_call():
     inputs.check_inputs(CASE, Variadic(), other, other, None)
 
 
-@pytest.mark.parametrize("part", ["_names", "_leaf_specs"])
+@pytest.mark.parametrize("part", ["names_of_inputs", "leaf_specs"])
 @pytest.mark.parametrize("kind", [TypeError, AttributeError, ValueError])
 def test_a_defect_at_looking_is_not_taken_for_inputs_that_fit(monkeypatch, part, kind):
     def broken(*_):

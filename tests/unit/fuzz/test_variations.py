@@ -83,11 +83,11 @@ def test_another_layout_holds_the_same_values(name, example):
 
 
 def test_every_second_element_has_gaps():
-    assert changed(torch.ones(4, 3), "every second element of a tensor").stride() == (6, 2)
+    assert changed(torch.ones(4, 3), "as every second element of a wider tensor").stride() == (6, 2)
 
 
 def test_the_last_dim_is_outermost():
-    assert changed(torch.ones(4, 3, 2), "with its last dim outermost").stride() == (3, 1, 12)
+    assert changed(torch.ones(4, 3, 2), "with its last dim outermost in memory").stride() == (3, 1, 12)
 
 
 def test_channels_last_is():
@@ -155,7 +155,7 @@ def test_layouts_and_special_values_are_declared():
     ("tensor", "missing"),
     [
         (torch.ones(4, 3), {"in channels_last"}),
-        (torch.ones(4), {"in channels_last", "with its last dim outermost"}),
+        (torch.ones(4), {"in channels_last", "with its last dim outermost in memory"}),
         (torch.ones(0, 3), {"in channels_last", "expanded from its first row"}),
         (torch.tensor(1.0), {*LAYOUT} - {"at a storage offset of 3"}),
     ],

@@ -64,6 +64,14 @@ def test_a_row_is_about_the_torch_engine_unless_it_says_otherwise():
 
 
 @pytest.mark.parametrize(
+    ("runtime", "expected"),
+    [("pytest>=1", "known"), ("pytest<1", "broken"), ("no-such-distribution>=1", "broken")],
+)
+def test_a_row_of_a_runtime_holds_in_its_installed_versions(runtime, expected):
+    assert verdict(row=narrowed(runtime=runtime)) == expected
+
+
+@pytest.mark.parametrize(
     ("narrow", "there", "elsewhere"),
     [
         ({"stages": ("serdes",)}, "strict-retrace-serdes", "strict-serdes-retrace"),

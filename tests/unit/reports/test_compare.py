@@ -139,7 +139,7 @@ def test_what_broke_is_shown_once_for_a_case_with_its_origin():
 def test_a_defect_is_shown_with_its_items():
     found = pair([item(), item("other")], [KNOWN, item("other", status="known", findings=(TIED,))])
     assert lines(found) == [
-        "newly a known defect of torch (not of the model): 2 items",
+        "newly a known defect (not of the model): 2 items",
         "  serdes-splits (2 items): a defect",
         "    net[torch-nonstrict], other[torch-nonstrict]",
         "exportcheck: 2 items compared: 2 newly known",

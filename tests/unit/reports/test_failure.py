@@ -58,7 +58,7 @@ def test_a_failure_is_a_headline_its_findings_notes_and_how_to_see_it_again():
         "  state: w: untied  [known: serdes-splits]\n"
         "    expected: one\n"
         "    got:      two\n"
-        "    known torch defect serdes-splits: a defect\n"
+        "    known defect serdes-splits: a defect\n"
         "    reported at https://issues/1\n"
         "note: eager is not bit-stable\n"
         "\n"
@@ -177,7 +177,7 @@ def test_a_later_mode_names_the_one_that_shows_the_finding_and_shows_what_only_i
         "  state: w: untied  [known: serdes-splits]\n"
         "    expected: one\n"
         "    got:      two\n"
-        "    known torch defect serdes-splits: a defect\n"
+        "    known defect serdes-splits: a defect\n"
         "    reported at https://issues/1\n"
         "\n"
         "  outputs: output['y']: value: the same as in torch-nonstrict\n"
@@ -219,7 +219,7 @@ def test_values_verdicts_and_the_line_of_the_user_have_styles():
         "one": "green",
         "two": "red",
         "net.py:3 in forward: return x": "bold",
-        "known torch defect serdes-splits: a defect": "yellow",
+        "known defect serdes-splits: a defect": "yellow",
         "reported at https://issues/1": "yellow",
     }
 

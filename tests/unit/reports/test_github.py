@@ -80,7 +80,7 @@ def test_known_defects_are_warnings_and_what_may_be_lost_is_not_told(commands):
     assert commands(
         item(mode="nonstrict-serdes", status="known", findings=(lost, TIED)), item("b", status="blocked")
     ) == [
-        "::warning file=case_a.py,line=3,title=net (torch)%3A known defect of torch%3A serdes-splits::"
+        "::warning file=case_a.py,line=3,title=net (torch)%3A known defect%3A serdes-splits::"
         "state: w: untied: expected one, got two%0Amodes: nonstrict-serdes"
     ]
 
@@ -137,7 +137,7 @@ def test_the_page_has_counts_settings_matrix_legend_and_failures():
         "| `case_a.py` net | . | **F** |\n"
         "| `case_a.py` other | k |  |\n"
         "\n"
-        ". passed, k known defect of torch (not of the model), F failed\n"
+        ". passed, k known defect (not of the model), F failed\n"
         "\n"
         "<details><summary><code>case_a.py::net[torch-nonstrict-serdes]</code></summary>\n"
         "\n"

@@ -30,7 +30,7 @@ def test_the_matrix_and_the_counts_come_last():
         "preservation ledger of torch: fields that a stage did not keep everywhere",
         "  1 field kept in every place (-v lists them)",
         "note: net: unstable",
-        "known torch defects (details: exportcheck explain ID)",
+        "known defects (details: exportcheck explain ID)",
         "  ties (1 item): a defect",
         "    https://issues/ties",
         "",
@@ -40,7 +40,7 @@ def test_the_matrix_and_the_counts_come_last():
         "case_a.py",
         "  net    .          k",
         "",
-        "signs: . passed, k known defect of torch (not of the model)",
+        "signs: . passed, k known defect (not of the model)",
         "exportcheck: 1 case, 2 items: 1 passed, 1 known",
     ]
 
@@ -61,7 +61,7 @@ def test_known_defects_are_counted():
         row(mode="strict", status="known", findings=(ties, order)),
     ]
     assert lines(*rows)[:5] == [
-        "known torch defects (details: exportcheck explain ID)",
+        "known defects (details: exportcheck explain ID)",
         "  ties (2 items): a defect",
         "    https://issues/ties",
         "  order (1 item): a defect",

@@ -158,7 +158,7 @@ def test_an_expectation_may_not_name_a_check_that_does_not_exist():
     ((key, message),) = registry().wrong_keys(expectation(check="size"))
     assert key == "check"
     assert message.startswith("unknown check 'size'. Checks: ")
-    assert message.endswith(", stage, case, sizes.")
+    assert message.endswith(", stage, case, sizes, golden.")
 
 
 def test_the_runner_is_told_how_much_to_fuzz():

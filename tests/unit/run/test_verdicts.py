@@ -8,7 +8,7 @@ import pytest
 
 from pytest_exportcheck.harness.internal import internal_finding
 from pytest_exportcheck.modes import Mode
-from pytest_exportcheck.records import Case, Expectation, FieldSurvival, Finding, KnownAs, Origin, Record
+from pytest_exportcheck.records import Case, Cause, Expectation, FieldSurvival, Finding, KnownAs, Origin, Record
 from pytest_exportcheck.run.stage import StageResult
 from pytest_exportcheck.run.verdicts import ItemContext, judgement_of, not_set_up
 
@@ -67,6 +67,18 @@ def test_without_findings_an_item_passes():
 def test_a_broken_finding_fails_it():
     outcome = outcome_of(item(), stage(BROKEN))
     assert (outcome.status, outcome.findings, outcome.reason) == ("failed", (BROKEN,), "")
+
+
+def test_known_wrong_outputs_fail_only_for_inputs_that_the_case_declares():
+    wrong = replace(BROKEN, verdict="known", known=KnownAs("aoti-unchecked-inputs", "a defect"))
+    assert status(item(), stage(wrong)) == "failed"
+    assert status(item(), stage(replace(wrong, causes=(Cause("undeclared_inputs", "layout"),)))) == "known"
+    assert status(item(), stage(replace(BROKEN, causes=(Cause("undeclared_inputs", "layout"),)))) == "failed"
+
+
+def test_an_unsupported_item_names_the_runtime():
+    missing = stage(unsupported="no kernel", unsupported_by="executorch")
+    assert outcome_of(item(), missing).reason == "unsupported by executorch: no kernel"
 
 
 @pytest.mark.parametrize(("profile", "expected"), [("ship", "known"), ("conformance", "failed")])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 import torch
 
 from pytest_exportcheck.errors import RuntimeCrashed, RuntimeHung, RuntimeRaised
+from pytest_exportcheck.runtimes.owned_folders import sweep
 from pytest_exportcheck.runtimes.process import RuntimeProcess
 
 
@@ -39,6 +44,13 @@ def _obey(inputs: Sequence[Any]) -> Sequence[Any]:
             os.abort()
         case "exit":
             os._exit(3)
+        case "leave":
+            threading.Thread(target=time.sleep, args=(60,)).start()
+            if os.fork() == 0:  # it keeps the pipes open
+                time.sleep(60)
+            os.abort()
+        case "temporary":
+            return [os.getcwd(), tempfile.mkdtemp()]
         case "sleep":
             print("sleeping", file=sys.stderr, flush=True)
             time.sleep(60)
@@ -136,7 +148,7 @@ def test_an_error_of_load_is_passed_on(process: RuntimeProcess) -> None:
 
 def test_a_process_that_ends_or_hangs_is_named_and_replaced(tmp_path: Path) -> None:
     process = RuntimeProcess(timeout=60, threads=1)
-    folder = process._folder
+    folders = [process._shared.path, process._scratch.path]
     said = []
     for order in ("abort", "exit", "sleep"):
         process.load(Echo(), tmp_path, "echo")
@@ -148,7 +160,91 @@ def test_a_process_that_ends_or_hangs_is_named_and_replaced(tmp_path: Path) -> N
     assert said == [
         "echo ended its process at the call of its package (signal SIGABRT). It printed last:\nabout to abort",
         "echo ended its process at the call of its package (exit status 3).",
-        "echo did not end the call of its package within 0.5 s. It printed last:\nsleeping",
+        "echo did not end the call of its package within 0.5 s (--exportcheck-runtime-timeout). It printed last:\nsleeping",
     ]
+    process._timeout = 60
+    folders += leaves_temporary_files(process, tmp_path)
+    crashes_with_a_thread_and_a_process(process)
+    is_stopped(process, tmp_path)
     process.close()
-    assert not folder.exists()
+    assert [each for each in folders if each.exists()] == []
+
+
+def leaves_temporary_files(process: RuntimeProcess, folder: Path) -> list[Path]:
+    process.load(Echo(), folder, "echo")
+    folders = [Path(each) for each in called(process, "temporary")[0]]
+    assert [each.exists() for each in folders] == [True, True]
+    return folders
+
+
+def crashes_with_a_thread_and_a_process(process: RuntimeProcess) -> None:
+    running = process._running().process.pid
+    started = time.monotonic()
+    with pytest.raises(RuntimeCrashed, match=r"\(signal SIGABRT\)"):
+        called(process, "leave")
+    assert time.monotonic() - started < 30, "the pipe that the other process keeps open is not waited for"
+    assert left_of(running) == []
+
+
+def is_stopped(process: RuntimeProcess, folder: Path) -> None:
+    """Stop a call after its request: its answer must not be that to the next call."""
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    process.load(Echo(), folder, "echo")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(process, "_waits", stop)
+        with pytest.raises(Stopped):
+            called(process, "", 6)
+    assert not process.has("echo")
+    process.load(Echo(), folder, "echo")
+    assert called(process, "", 7)[0] == ["", 7]
+
+
+def left_of(group: int) -> list[str]:
+    """Return the states of the processes of a group that do not end in 20 seconds."""
+    deadline = time.monotonic() + 20
+    while (found := members(group)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def members(group: int) -> list[str]:
+    found = subprocess.run(["ps", "-e", "-o", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    states = [line.split() for line in found.splitlines()]
+    return [state for number, state in states if int(number) == group and not state.startswith("Z")]
+
+
+#: A process that waits for a package that hangs.
+WAITS = """
+from pathlib import Path
+
+import test_runtime_process
+from pytest_exportcheck.runtimes.process import RuntimeProcess
+
+process = RuntimeProcess(timeout=600, threads=1)
+process.load(test_runtime_process.Echo(), Path(), "echo")
+print(process._running().process.pid, process._shared.path, process._scratch.path, flush=True)
+process.call("echo", "echo", ["sleep"], 0)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
+def test_nothing_remains_of_a_process_that_is_interrupted(how: signal.Signals) -> None:
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as waiting:
+        assert waiting.stdout is not None
+        child, *folders = waiting.stdout.readline().split()
+        waiting.send_signal(how)
+    assert left_of(int(child)) == []
+    if how is signal.SIGKILL:
+        assert [Path(each).exists() for each in folders] == [True, True]
+        sweep()
+    assert [Path(each).exists() for each in folders] == [False, False]

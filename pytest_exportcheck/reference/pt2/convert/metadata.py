@@ -5,6 +5,7 @@ loses.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from pytest_exportcheck.reference.pt2.plain.names import is_packet_name
 from pytest_exportcheck.reference.pt2.plain.values import number_of, plain
 
 _BETWEEN = ";"
+_BRACKETS = re.compile(r"[][()]")
 _LONGEST = 1000  # characters of a name that is looked up
 
 
@@ -75,6 +77,10 @@ def _read_stack(text: str) -> Plain:
 
 def _outside_brackets(text: str) -> list[str]:
     """Split at commas outside of brackets: types may have parameters."""
+    return _split_by_depth(text) if _BRACKETS.search(text) else text.split(",")
+
+
+def _split_by_depth(text: str) -> list[str]:
     parts, depth, start = [], 0, 0
     for place, sign in enumerate(text):
         depth += (sign in "[(") - (sign in ")]")

@@ -21,7 +21,13 @@ class Reader(Protocol):
     def named(self, name: str) -> Any: ...
 
 
-Write: TypeAlias = Callable[[Any], Plain]
+class Write(Protocol):
+    """The function that writes the values inside of a value."""
+
+    def __call__(self, value: Any) -> Plain: ...
+    def expression(self, expression: Any) -> str: ...
+
+
 Read: TypeAlias = Callable[[Plain, Reader], Any]
 
 

@@ -85,6 +85,7 @@ NAMED_KINDS: tuple[Kind, ...] = (
         "target",
         lambda value, _: target_name(value),
         lambda given, *_: target_of(given),
+        types=(OpOverload,),
         fits=lambda value: isinstance(value, (OpOverload, HigherOrderOperator)),
     ),
     Kind(

@@ -40,7 +40,7 @@ def _symbolic(tag: str, kind: type) -> Kind:
     """
 
     def write(value: Any, plain: Write) -> Plain:
-        return [expressions.write(value.node.expr), None if kind is torch.SymBool else plain(value.node.hint)]
+        return [plain.expression(value.node.expr), None if kind is torch.SymBool else plain(value.node.hint)]
 
     return Kind(tag, write, lambda given, reader, _: reader.symbolic(tag, *given), types=(kind,))
 

@@ -119,6 +119,7 @@ TORCH_KINDS: tuple[Kind, ...] = (
         "tensor",
         _tensor_facts,
         lambda given, reader, _: reader.tensor(given),
+        types=(FakeTensor,),
         fits=_is_traced_tensor,
     ),
 )

@@ -11,10 +11,12 @@ import math
 from typing import Any
 
 import msgspec
+import sympy
 import torch
 import torch.fx
 
 from pytest_exportcheck.errors import SchemaError, SerializationError, UnsupportedError
+from pytest_exportcheck.reference.pt2 import expressions
 from pytest_exportcheck.reference.pt2.plain.kind import Plain, Reader
 from pytest_exportcheck.reference.pt2.plain.named_kinds import NAMED_KINDS
 from pytest_exportcheck.reference.pt2.plain.python_kinds import PYTHON_KINDS
@@ -36,20 +38,46 @@ def plain(value: Any) -> Plain:
     UnsupportedError
         For a value of a kind that no file can hold.
     """
-    if value is None or type(value) in (bool, str):
-        return value
-    if type(value) is int:
-        return value if abs(value) < _SAFE_INT else {"int": str(value)}
-    if type(value) is float:
-        return value if math.isfinite(value) else {"float": str(value)}
-    if type(value) in (list, torch.fx.immutable_collections.immutable_list):
-        return [plain(each) for each in value]
-    if type(value) is torch.SymInt and value.node.expr.is_Integer:  # a symbol that was found to be always this number
-        return plain(int(value.node.expr))
-    kind = _BY_TYPE.get(type(value)) or next((each for each in _KINDS if each.fits(value)), None)
-    if kind is None:
-        raise UnsupportedError(f"a value of type {type(value).__module__}.{type(value).__qualname__} cannot be saved")
-    return {kind.tag: kind.write(value, plain)}
+    return PlainWriter()(value)
+
+
+class PlainWriter:
+    """A writer of the values of one program, which writes each expression once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[Any, str] = {}
+
+    def expression(self, expression: Any) -> str:
+        """Return the text of an expression. Floats that are equal may have different texts: they are not shared."""
+        if type(expression) is not sympy.Symbol and (
+            not isinstance(expression, sympy.Basic) or expression.has(sympy.Float)
+        ):
+            return expressions.write(expression)
+        found = self._texts.get(expression)
+        if found is None:
+            found = self._texts[expression] = expressions.write(expression)
+        return found
+
+    def __call__(self, value: Any) -> Plain:
+        """Return the plain value, as :func:`plain` does."""
+        if value is None or type(value) in (bool, str):
+            return value
+        if type(value) is int:
+            return value if abs(value) < _SAFE_INT else {"int": str(value)}
+        if type(value) is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if type(value) in (list, torch.fx.immutable_collections.immutable_list):
+            return [self(each) for each in value]
+        if (
+            type(value) is torch.SymInt and value.node.expr.is_Integer
+        ):  # a symbol that was found to be always this number
+            return self(int(value.node.expr))
+        kind = _BY_TYPE.get(type(value)) or next((each for each in _KINDS if each.fits(value)), None)
+        if kind is None:
+            raise UnsupportedError(
+                f"a value of type {type(value).__module__}.{type(value).__qualname__} cannot be saved"
+            )
+        return {kind.tag: kind.write(value, self)}
 
 
 def value_of(given: Plain, reader: Reader) -> Any:
@@ -91,6 +119,8 @@ def number_of(given: Plain) -> Plain:
 
 def same(one: Plain, other: Plain) -> bool:
     """Return whether two plain values are the same: 1, 1.0 and true differ."""
+    if type(one) is str and type(other) is str:  # most values of a program, and their bytes need no look
+        return one == other
     return one is other or (one == other and _bytes(one) == _bytes(other))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import torch
 import torch.fx
 from torch.export import ExportedProgram, ModuleCallEntry, ModuleCallSignature
@@ -19,6 +20,7 @@ from pytest_exportcheck.reference._torch.values import (
     SpecViolationError,
     current_traceback,
     empty_coo,
+    fresh_fake,
     load_verifier,
     set_guards,
 )
@@ -115,6 +117,7 @@ class _Builder:
         self._table = SymbolTable()
         self._hints = dict(_hints(given["graph"]))
         self._known: set[Any] = set()
+        self._tensors: dict[bytes, torch.Tensor] = {}
         self._nodes: dict[str, torch.fx.Node] = {}
         self._trusts_names = False
         self.ranges = {
@@ -164,6 +167,17 @@ class _Builder:
         return [value_of(each, self) for each in given]
 
     def tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
+        """Return a tensor without data. Most tensors of a program have the facts of an earlier one, of which they are copies."""
+        key = msgspec.json.encode(facts)
+        known = self._tensors.get(key)
+        tensor = self._first_tensor(facts) if known is None else fresh_fake(known)
+        if known is None and tensor.layout is torch.strided and "offset" not in facts:
+            self._tensors[key] = tensor
+        if facts.get("parameter"):
+            return torch.nn.Parameter(tensor, requires_grad=facts.get("requires_grad", False))
+        return tensor.requires_grad_() if facts.get("requires_grad") else tensor
+
+    def _first_tensor(self, facts: Mapping[str, Plain]) -> torch.Tensor:
         shape, stride = self._sizes(facts["shape"]), self._sizes(facts.get("stride", []))
         offset = value_of(facts.get("offset", 0), self)
         check_tensor(*([_expression(each) for each in numbers] for numbers in (shape, stride)))
@@ -174,12 +188,7 @@ class _Builder:
         if facts.get("layout", "sparse_coo") != "sparse_coo":
             return self._compressed(facts, shape, kind)
         with self._fake_mode, torch.no_grad():
-            tensor = (
-                self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
-            )
-        if facts.get("parameter"):
-            return torch.nn.Parameter(tensor, requires_grad=facts.get("requires_grad", False))
-        return tensor.requires_grad_() if facts.get("requires_grad") else tensor
+            return self._coo(facts["parts"], shape, kind) if "parts" in facts else _strided(shape, stride, offset, kind)
 
     def _coo(self, parts: Mapping[str, Plain], shape: Any, kind: dict[str, Any]) -> torch.Tensor:
         return empty_coo(parts["sparse_dim"], parts["dense_dim"], tuple(shape), is_coalesced=parts["coalesced"], **kind)

@@ -17,9 +17,9 @@ from pytest_exportcheck.errors import SerializationWarning, UnsupportedError
 from pytest_exportcheck.reference._torch.objects import described
 from pytest_exportcheck.reference._torch.values import guards_of
 from pytest_exportcheck.reference.pt2 import expressions
-from pytest_exportcheck.reference.pt2.plain.kind import Plain
+from pytest_exportcheck.reference.pt2.plain.kind import Plain, Write
 from pytest_exportcheck.reference.pt2.plain.names import target_name
-from pytest_exportcheck.reference.pt2.plain.values import plain
+from pytest_exportcheck.reference.pt2.plain.values import PlainWriter
 from pytest_exportcheck.reference.pt2.program.node_safety import CODE_KEYS
 from pytest_exportcheck.reference.pt2.treespec import describe_spec
 from pytest_exportcheck.reference.pt2.warn import warn_caller
@@ -34,23 +34,24 @@ def plain_program(program: ExportedProgram) -> dict[str, Plain]:
         For a node, an argument or a part of the signature that no file can hold. Metadata that none can hold is left
         out with a warning.
     """
+    plain = PlainWriter()
     return {
-        "graph": plain_graph(program.graph_module),
-        "inputs": [_spec(spec) for spec in program.graph_signature.input_specs],
-        "outputs": [_spec(spec) for spec in program.graph_signature.output_specs],
+        "graph": plain_graph(program.graph_module, plain),
+        "inputs": [_spec(spec, plain) for spec in program.graph_signature.input_specs],
+        "outputs": [_spec(spec, plain) for spec in program.graph_signature.output_specs],
         "ranges": [
             [expressions.write(symbol), expressions.write(bounds.lower), expressions.write(bounds.upper)]
             for symbol, bounds in program.range_constraints.items()
         ],
-        "calls": [_module_call(entry) for entry in program.module_call_graph],
+        "calls": [_module_call(entry, plain) for entry in program.module_call_graph],
         "verifiers": [verifier.dialect for verifier in program.verifiers],
         "guards": guards_of(program),
     }
 
 
-def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plain]:
+def plain_graph(module: torch.fx.GraphModule, plain: Write, place: str = "") -> dict[str, Plain]:
     """Return a graph module with those that it calls."""
-    nodes = {node.name: _node(node, place) for node in module.graph.nodes}
+    nodes = {node.name: _node(node, plain, place) for node in module.graph.nodes}
     held = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
     graphs = {}
     for name in sorted(held):
@@ -60,16 +61,16 @@ def plain_graph(module: torch.fx.GraphModule, place: str = "") -> dict[str, Plai
                 f"node get_attr {place}{name} reads a {type(value).__name__}; a program holds tensors as inputs of its graph "
                 "and graphs as attributes. Register the tensor as a buffer of the model, or pass it to the operator as an operand, and export again."
             )
-        graphs[name] = plain_graph(value, f"{place}{name}.")
+        graphs[name] = plain_graph(value, plain, f"{place}{name}.")
     return {
         "order": list(nodes),
         "nodes": nodes,
         "graphs": graphs,
-        "meta": dict(_meta(module.meta, f"graph {place}")),
+        "meta": dict(_meta(module.meta, plain, f"graph {place}")),
     }
 
 
-def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
+def _node(node: torch.fx.Node, plain: Write, place: str) -> dict[str, Plain]:
     try:
         return {
             "op": node.op,
@@ -78,7 +79,7 @@ def _node(node: torch.fx.Node, place: str) -> dict[str, Plain]:
             else target_name(node.target),
             "args": [plain(each) for each in node.args],
             "kwargs": {key: plain(value) for key, value in node.kwargs.items()},
-            "meta": dict(_meta(_described(node), f"node {place}{node.name}")),
+            "meta": dict(_meta(_described(node), plain, f"node {place}{node.name}")),
         }
     except UnsupportedError as error:
         raise UnsupportedError(f"node {place}{node.name} ({node.format_node()}): {error}") from None
@@ -89,11 +90,11 @@ def _described(node: torch.fx.Node) -> Mapping[Any, Any]:
     return {**node.meta, "val": described(node.name, node.meta["val"])} if "val" in node.meta else node.meta
 
 
-def _meta(meta: Mapping[Any, Any], owner: str) -> Iterator[tuple[str, Plain]]:
+def _meta(meta: Mapping[Any, Any], plain: Write, owner: str) -> Iterator[tuple[str, Plain]]:
     """Yield metadata in the order of keys, which has no meaning."""
     for key in sorted(meta, key=str):
         try:
-            yield _key(key), _functions(meta[key]) if key == "source_fn_stack" else plain(meta[key])
+            yield _key(key), _functions(meta[key], plain) if key == "source_fn_stack" else plain(meta[key])
         except (
             UnsupportedError,
             TypeError,
@@ -110,7 +111,7 @@ def _key(key: object) -> str:
     return key
 
 
-def _functions(stack: Any) -> Plain:
+def _functions(stack: Any, plain: Write) -> Plain:
     """Return the functions of a stack, each by a name that can be found again, or by its plain name, as torch's writer
     has it.
     """
@@ -124,12 +125,12 @@ def _functions(stack: Any) -> Plain:
     return [{"tuple": [plain(name), named(function)]} for name, function in stack]
 
 
-def _spec(spec: Any) -> dict[str, Plain]:
+def _spec(spec: Any, plain: Write) -> dict[str, Plain]:
     persistent = {"persistent": spec.persistent} if hasattr(spec, "persistent") else {}
     return {"kind": spec.kind.name, "arg": plain(spec.arg), "target": spec.target, **persistent}
 
 
-def _module_call(entry: Any) -> dict[str, Plain]:
+def _module_call(entry: Any, plain: Write) -> dict[str, Plain]:
     signature = entry.signature
     if signature is None:
         return {"fqn": entry.fqn, "signature": None}

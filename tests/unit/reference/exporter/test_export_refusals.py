@@ -77,6 +77,24 @@ def test_a_branch_on_data_is_refused_with_its_line():
         reference.export(Calls(branches), (torch.ones(2),))
 
 
+def test_an_operator_without_a_fake_implementation_is_refused_with_its_line():
+    with torch.library._scoped_library("exportcheck_refusals", "FRAGMENT") as library:
+        library.define("real(Tensor x) -> Tensor")
+        library.impl("real", torch.sin, "CPU")
+
+        class Real(torch.nn.Module):
+            def forward(self, x):
+                return torch.ops.exportcheck_refusals.real(x)
+
+        with pytest.raises(reference.NotTraceable) as caught:
+            reference.export(Real(), (torch.ones(2),))
+    line = Real.forward.__code__.co_firstlineno + 1
+    assert str(caught.value) == (
+        f"the operator exportcheck_refusals.real.default has no implementation for fake tensors. It is called at\n  {__file__}:{line}: "
+        "return torch.ops.exportcheck_refusals.real(x)\nGive it one with torch.library.register_fake."
+    )
+
+
 def test_a_script_object_is_refused():
     weight = torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)
     model = Calls(lambda self, x: torch.ops.quantized.linear_dynamic(x, self.packed))

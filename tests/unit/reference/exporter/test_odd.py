@@ -15,6 +15,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 from pytest_exportcheck import reference
 from pytest_exportcheck.engines import all_engines
 from pytest_exportcheck.errors import Unsupported
+from tests.differential.roundtrips import difference_of
 from tests.scaled import Quantised, Scaled
 
 Pair = collections.namedtuple("Pair", ["low", "high"])
@@ -131,6 +132,26 @@ def test_a_supported_model_is_saved_and_loaded_with_its_values(module, value):
     file.seek(0)
     loaded = reference.load(file, trust=True)
     torch.testing.assert_close(loaded.module()(value), module(value), rtol=0, atol=0)
+
+
+SPARSE = {
+    "coo input": (Calls(lambda x: (x @ torch.ones(4, 2), x.values())), torch.eye(4).to_sparse()),
+    "csr input": (Calls(lambda x: (x + x, x.layout == torch.sparse_csr)), torch.eye(4).to_sparse_csr()),
+    "made": (Calls(lambda x: x.to_sparse() * x.to_sparse_csr().to_dense()), X),
+    "coo constant": SUPPORTED["coo constant"],
+    "csr buffer": SUPPORTED["csr buffer"],
+}
+
+
+@pytest.mark.parametrize(("module", "value"), SPARSE.values(), ids=SPARSE)
+def test_a_strict_capture_with_sparse_tensors_is_that_of_a_nonstrict_one(module, value):
+    plain, strict = (reference.export(module, (value,), strict=strict) for strict in (False, True))
+    assert [str(node.target) for node in strict.graph.nodes] == [str(node.target) for node in plain.graph.nodes]
+    file = io.BytesIO()
+    reference.save(strict, file)
+    file.seek(0)
+    for program in (strict, reference.load(file, trust=True)):
+        assert difference_of(program.module()(value), module(value)) == ""
 
 
 @pytest.mark.parametrize(

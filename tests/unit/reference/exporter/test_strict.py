@@ -140,6 +140,7 @@ def test_a_number_of_a_tensor_is_returned_as_a_number():
     )
     assert program.module()(torch.full((2,), 1.5)) == (3.0, torch.tensor(3.0, dtype=torch.float64))
     assert targets(program).count("aten.item.default") == 2
+    assert targets(program).count("aten.scalar_tensor.default") == 1
 
 
 def hooked():

@@ -17,10 +17,13 @@ from functools import partial
 from types import FrameType, ModuleType
 from typing import Any, NoReturn, TypeVar
 
+from pytest_exportcheck.declare.options import CHECKED, globs
 from pytest_exportcheck.errors import DeclarationError
 from pytest_exportcheck.expectations.entry import problems
 from pytest_exportcheck.expectations.refusal_kinds import KINDS
-from pytest_exportcheck.records import LARGEST_SEED, Case, Expectation, Origin, Rejection, Tolerance
+from pytest_exportcheck.records import Agreement, Case, Expectation, Origin, Rejection, Tolerance
+
+__all__ = ["case_of", "cases_in", "cases_of", "cases_on", "expect_failure", "export_case", "globs", "rejection"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -39,6 +42,7 @@ def export_case(
     modes: Sequence[str] = (),
     engines: Sequence[str] = ("*",),
     tolerance: float | tuple[float, float] | Tolerance | None = None,
+    agreement: Agreement | Mapping[str, Agreement] | None = None,
     tags: Sequence[str] = (),
     seed: int = 0,
     context: Callable[[], AbstractContextManager[Any]] | None = None,
@@ -49,6 +53,7 @@ def export_case(
     rejects: Sequence[Rejection] = (),
     inputs: Callable[..., Any] | None = None,
     sizes: Sequence[Mapping[str, int]] = (),
+    samples: Mapping[str, object] | None = None,
     **unknown: NoReturn,
 ) -> Callable[[T], T]:
     """Mark an ``nn.Module`` class, or a factory that returns a module, as a case.
@@ -70,6 +75,9 @@ def export_case(
     tolerance
         Compare values with this tolerance on every edge, instead of bit by bit: ``rtol``, ``(rtol, atol)`` or a
         :class:`Tolerance`; both relative to the largest absolute value of the tensor.
+    agreement
+        The least agreement of what runtimes return with what the program returns, in place of closeness: an
+        :class:`Agreement` for all runtimes, or a mapping of runtimes to them, ``"*"`` for all others.
     tags
         Words for the user's own selection of cases; the plugin does not use them.
     seed
@@ -93,6 +101,10 @@ def export_case(
         tensors of the example, resized.
     sizes
         For fuzzing, sizes that are always run: ``[{"batch": 7}]``. Dims that are not named have the example's size.
+    samples
+        Named inputs that every mode and runtime is called with after the fresh inputs: ``{"dog": (image,)}``. Each is a
+        tuple of positional arguments, a dict of keyword arguments, a tuple of both, or a callable that returns one of
+        these, which is called when the case is run.
 
     Raises
     ------
@@ -115,6 +127,7 @@ def export_case(
             modes=modes,
             engines=engines,
             tolerance=tolerance,
+            agreement=agreement,
             tags=tags,
             seed=seed,
             context=context,
@@ -125,6 +138,7 @@ def export_case(
             rejects=rejects,
             inputs=inputs,
             sizes=sizes,
+            samples=samples,
         )
         # The first case in reading order is the topmost decorator, which is applied last.
         carried = vars(target).get(ATTRIBUTE, ())
@@ -148,7 +162,7 @@ def case_of(target: Callable[..., Any], origin: Origin, *, name: str = "", init:
             f"{origin}: export_case decorates an nn.Module class or a function that returns a module, "
             f"got {target!r}. Wrap an instance in a function: `def case(): return instance`."
         )
-    checked = {key: _CHECKED[key](key, value, origin) if key in _CHECKED else value for key, value in given.items()}
+    checked = {key: CHECKED[key](key, value, origin) if key in CHECKED else value for key, value in given.items()}
     return Case(
         name=_valid_name(name or str(getattr(target, "__name__", "")), origin),
         build=_builder(target, init, origin),
@@ -320,80 +334,3 @@ def _builder(target: Callable[..., Any], init: object, origin: Origin) -> Callab
     raise DeclarationError(
         f"{origin}: init takes a mapping of keyword arguments, a sequence of positional ones or a callable, got {init!r}."
     )
-
-
-def globs(label: str, value: Sequence[str], origin: Origin) -> tuple[str, ...]:
-    """Return names or globs in the form that cases keep; raise DeclarationError for any other value. A plain string is
-    a mistake: it would be read letter by letter.
-    """
-    if isinstance(value, str) or not isinstance(value, Iterable) or not all(isinstance(each, str) for each in value):
-        raise DeclarationError(f"{origin}: {label} takes a sequence of names or globs, got {value!r}.")
-    return tuple(value)
-
-
-def _seed(_: str, value: object, origin: Origin) -> int:
-    if isinstance(value, int) and 0 <= value <= LARGEST_SEED:
-        return value
-    raise DeclarationError(f"{origin}: seed takes an integer from 0 to {LARGEST_SEED}, got {value!r}.")
-
-
-def _context(_: str, value: Any, origin: Origin) -> Callable[[], AbstractContextManager[Any]] | None:
-    if value is None or (callable(value) and (inspect.isclass(value) or not hasattr(value, "__enter__"))):
-        factory: Callable[[], AbstractContextManager[Any]] | None = value
-        return factory
-    raise DeclarationError(
-        f"{origin}: context takes a factory of context managers, which is called for every run: "
-        f"write context=torch.no_grad, not torch.no_grad(). Got {value!r}."
-    )
-
-
-def _tolerance(_: str, value: Any, origin: Origin) -> Tolerance | None:
-    if value is None or isinstance(value, Tolerance):
-        return value
-    if isinstance(value, (int, float)):
-        return Tolerance(rtol=float(value), atol=0.0)
-    if isinstance(value, tuple) and len(value) == 2:
-        return Tolerance(rtol=float(value[0]), atol=float(value[1]))
-    raise DeclarationError(f"{origin}: tolerance takes rtol, (rtol, atol) or a Tolerance, got {value!r}.")
-
-
-def _declared(label: str, value: Any, origin: Origin) -> tuple[Any, ...]:
-    maker, kind = {"expect": ("expect_failure", Expectation), "rejects": ("rejection", Rejection)}[label]
-    if not isinstance(value, Iterable) or not all(isinstance(entry, kind) for entry in value):
-        raise DeclarationError(f"{origin}: {label} takes a sequence of {maker}(...), got {value!r}.")
-    return tuple(value)
-
-
-def _callable(label: str, value: Any, origin: Origin) -> Callable[..., Any] | None:
-    if value is None or callable(value):
-        made: Callable[..., Any] | None = value
-        return made
-    raise DeclarationError(
-        f"{origin}: {label} takes a callable that accepts sizes as keyword arguments, got {value!r}."
-    )
-
-
-def _sizes(label: str, value: Any, origin: Origin) -> tuple[Mapping[str, int], ...]:
-    pinned = [value] if isinstance(value, Mapping) else value
-    if isinstance(pinned, Sequence) and all(isinstance(each, Mapping) for each in pinned):
-        wrong = [size for each in pinned for size in each.values() if type(size) is not int or size < 0]
-        if not wrong:
-            return tuple(dict(each) for each in pinned)
-    raise DeclarationError(
-        f'{origin}: {label} takes sizes by the names of dims, such as [{{"batch": 7}}], got {value!r}.'
-    )
-
-
-#: Option -> its reader: a function of the option's name, its value and the place of the declaration.
-_CHECKED: Mapping[str, Callable[[str, Any, Origin], Any]] = {
-    "modes": globs,
-    "engines": globs,
-    "tags": globs,
-    "seed": _seed,
-    "context": _context,
-    "tolerance": _tolerance,
-    "expect": _declared,
-    "rejects": _declared,
-    "inputs": _callable,
-    "sizes": _sizes,
-}
