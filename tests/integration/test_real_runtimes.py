@@ -61,13 +61,14 @@ def _run(pytester: pytest.Pytester, runtime: str, *options: str) -> str:
     ).stdout.str()
 
 
-#: Runtime -> case -> the word of its item. Some runtimes forget buffers between calls, or read strided inputs wrongly.
+#: Runtime -> case -> the word of its item. ONNX Runtime and OpenVINO forget buffers between calls; XNNPACK makes the batch
+#: of the images static. Strided inputs, which some read wrongly, are not declared: a known defect there is a warning.
 OUTCOMES = {
     "onnx": {"Images": "PASSED", "Tokens": "PASSED", "Counts": "FAILED"},
     "openvino": {"Images": "PASSED", "Tokens": "PASSED", "Counts": "FAILED"},
-    "executorch": {"Images": "FAILED", "Tokens": "PASSED", "Counts": "PASSED"},
-    "executorch_xnnpack": {"Images": "PASSED", "Tokens": "PASSED", "Counts": "PASSED"},
-    "aoti": {"Counts": "FAILED"},
+    "executorch": {"Images": "PASSED", "Tokens": "PASSED", "Counts": "PASSED"},
+    "executorch_xnnpack": {"Images": "FAILED", "Tokens": "PASSED", "Counts": "PASSED"},
+    "aoti": {"Counts": "PASSED"},
 }
 
 
