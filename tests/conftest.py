@@ -17,16 +17,8 @@ from _pytest import pytester
 #: imported once a run.
 SHARED = frozenset(
     {
-        "hypothesis",
-        "numpy",
-        "pytest_exportcheck",
-        "sympy",
-        "torch",
-        "torchao",
-        "executorch",
-        "torchvision",
-        "readline",
-        "zope",
+        *("hypothesis", "numpy", "pytest_exportcheck", "sympy", "torch", "torchvision", "readline", "zope"),
+        *("executorch", "ml_dtypes", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "openvino", "torchao"),
     }
 )
 
