@@ -21,7 +21,7 @@ ROWS: tuple[KnownDefect, ...] = (
         stages=("onnx",),
         check="effects",
         changes=("dropped",),
-        keys=("value",),
+        keys=("between_calls",),
     ),
     KnownDefect(
         id="onnx-outputs-of-forgotten-buffers",
@@ -70,7 +70,7 @@ ROWS: tuple[KnownDefect, ...] = (
         stages=("openvino",),
         check="effects",
         changes=("dropped",),
-        keys=("value",),
+        keys=("between_calls",),
     ),
     KnownDefect(
         id="openvino-outputs-of-forgotten-buffers",
