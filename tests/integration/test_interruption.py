@@ -83,5 +83,5 @@ def test_an_interrupted_run_leaves_no_folder(echo, start, workers, sent):
         time.sleep(0.1)
     assert left_behind(echo) != []
     process.send_signal(sent)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert left_behind(echo) == []

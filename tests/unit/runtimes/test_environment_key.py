@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,7 +55,9 @@ def _number_of_threads(_: pytest.MonkeyPatch) -> None:
 
 
 def _mkldnn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.mkldnn, "enabled", not torch.backends.mkldnn.enabled)
+    # not by assignment: another test may have frozen the global flags of torch.backends
+    now = torch.backends.mkldnn.enabled
+    monkeypatch.setattr(torch.backends, "mkldnn", SimpleNamespace(enabled=not now))
 
 
 def _matmul(monkeypatch: pytest.MonkeyPatch) -> None:
