@@ -18,6 +18,7 @@ SCHEMA = "exportcheck-report"
 
 #: The version of the report. A minor version adds fields or values; a major version changes or removes some.
 #:
+#: - 2.4, 28 November 2026: an origin has ``remarks``; items of golden programs.
 #: - 2.3, 28 November 2026: an item has ``facts``.
 #: - 2.2, 28 November 2026: an item has ``sizes`` and ``reproduce``; an origin has ``near_before`` and ``near_after``; an item
 #:   says how many ``examples`` fuzzing tried.
@@ -27,7 +28,7 @@ SCHEMA = "exportcheck-report"
 #: - 1.2, 28 November 2026: a finding says whether the item ``fails`` for it.
 #: - 1.1, 24 November 2026: the status and the verdict ``gap``, and ``fault_of`` of a finding.
 #: - 1.0, 23 November 2026: the first version.
-MAJOR, MINOR = 2, 3
+MAJOR, MINOR = 2, 4
 
 #: A fact about what a runtime made: bytes, seconds, numbers of nodes, errors, names.
 Fact: TypeAlias = int | float | str

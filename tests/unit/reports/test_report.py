@@ -14,7 +14,7 @@ from tests.unit.reports_of import VALUE, item, report, run
 
 SMALL = """{
 "schema": "exportcheck-report",
-"version": "2.3",
+"version": "2.4",
 "complete": true,
 "counts": {"passed":1},
 "runs": [
@@ -125,18 +125,18 @@ def test_what_failed_beside_items_fails_the_report():
             "{path} is not a report: its schema is 'x', expected 'exportcheck-report'.",
         ),
         (
-            SMALL.replace('"2.3"', '"1.2"').encode(),
+            SMALL.replace('"2.4"', '"1.2"').encode(),
             "{path} has version 1.2 of the report, and this pytest-exportcheck reads version 2. "
             "Run the checks again, or read it with the version of pytest-exportcheck that wrote it.",
         ),
         (
-            SMALL.replace('"2.3"', '"2.4"').encode(),
-            "{path} has version 2.4 of the report, and this pytest-exportcheck knows 2.3: what is new in it would be lost. "
+            SMALL.replace('"2.4"', '"2.5"').encode(),
+            "{path} has version 2.5 of the report, and this pytest-exportcheck knows 2.4: what is new in it would be lost. "
             "Read it with the newest pytest-exportcheck that wrote one of the files.",
         ),
         (
             b'{"schema": "exportcheck-report", "version": "3.0"}',
-            "{path} has version 3.0 of the report, and this pytest-exportcheck knows 2.3: what is new in it would be lost. "
+            "{path} has version 3.0 of the report, and this pytest-exportcheck knows 2.4: what is new in it would be lost. "
             "Read it with the newest pytest-exportcheck that wrote one of the files.",
         ),
         (
@@ -144,7 +144,7 @@ def test_what_failed_beside_items_fails_the_report():
             "{path} is a damaged report: Invalid enum value 'exploded' - at `$.items[0].status`. Run the checks again.",
         ),
         (
-            b'{"schema": "exportcheck-report", "version": "2.3"}',
+            b'{"schema": "exportcheck-report", "version": "2.4"}',
             "{path} is a damaged report: Object missing required field `complete`. Run the checks again.",
         ),
         (
