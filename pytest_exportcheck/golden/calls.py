@@ -16,6 +16,7 @@ from pytest_exportcheck.errors import GoldenError
 from pytest_exportcheck.harness._torch import pytree
 from pytest_exportcheck.harness.tensors import copy_tree, detached_clone, leaf_of
 from pytest_exportcheck.records import Inputs, Leaf, ObjectValue, Observation
+from pytest_exportcheck.reference.pt2.payloads.pickles import loaded
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,7 +82,7 @@ def read_calls(content: bytes, where: str) -> GoldenCalls:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = torch.load(io.BytesIO(content), weights_only=True)
+            found = loaded(content, where, trust=False)
         return GoldenCalls(
             calls=[_call(each) for each in found["calls"]],
             observed=[_observation(each) for each in found["calls"]],
@@ -89,8 +90,8 @@ def read_calls(content: bytes, where: str) -> GoldenCalls:
         )
     except Exception as error:  # the unpickler in its own words
         raise GoldenError(
-            f"{where} cannot be read ({type(error).__name__}: {_line(error)}). Write it again with "
-            "--exportcheck-update-golden, or delete the folder."
+            f"{where} cannot be read ({type(error).__name__}: {_line(error)}). Restore the folder "
+            "or delete it; --exportcheck-update-golden writes the one of the running torch again."
         ) from error
 
 

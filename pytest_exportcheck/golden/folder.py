@@ -22,7 +22,7 @@ PROGRAM, CALLS, FACTS = "program.pt2", "io.pt", "facts.json"
 MOST_BYTES = 5_000_000
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
-_UPDATE = "Write it again with --exportcheck-update-golden, or delete the folder"
+_UPDATE = "Restore the folder or delete it; --exportcheck-update-golden writes the one of the running torch again"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

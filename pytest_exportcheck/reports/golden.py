@@ -37,9 +37,9 @@ def same_name_text(case: str, first: str, second: str) -> str:
     )
 
 
-def update_hint() -> str:
-    """Return what to do about a difference that is intended."""
-    return f"If the change is intended, accept it: {UPDATE}."
+def update_hint(version: str) -> str:
+    """Return what to do about a difference that is intended, of the golden program of a version of torch."""
+    return f"If the change is intended, accept it: {UPDATE}, or delete the folder {version}."
 
 
 def node_notes(findings: Sequence[Finding], following: int) -> Iterator[str]:

@@ -104,7 +104,8 @@ class GoldenStage:
         case = self.observed.case
         stage = StageResult(mode)
         try:
-            changes = [(self._write(mode, capture_of(case)), mode.capture), *self._outdated(mode)]
+            written = self._write(mode, capture_of(case))
+            changes = [(written, mode.capture), *(self._outdated(mode) if written == "changed" else ())]
         except ExportcheckError as error:
             stage.findings = [unreadable(mode.capture, str(error))]
             return stage
@@ -153,8 +154,8 @@ class GoldenStage:
             return None
 
     def _outdated(self, mode: Mode) -> Iterator[tuple[GoldenChange, str]]:
-        """Remove the golden programs of other versions that are of another model than today's. One that no longer loads,
-        or computes something else, stays: that is not a change of the model.
+        """Remove the golden programs of other versions that are of another model than today's, where the one of this version
+        was too. Otherwise the difference may be that of the versions of torch. One that no longer loads stays.
         """
         case = self.observed.case
         for version in files.stored_versions(self.root, case.name):
@@ -246,7 +247,10 @@ class GoldenStage:
                     for call in calls.refused
                     if not self._refuses(module, call)
                 ]
-        yield from (replace(each, detail="\n".join(filter(None, [each.detail, update_hint()]))) for each in found)
+        yield from (
+            replace(each, detail="\n".join(filter(None, [each.detail, update_hint(stage.mode.capture)])))
+            for each in found
+        )
 
     def _compared(
         self, place: str, golden: files.GoldenFiles, calls: GoldenCalls, found: Sequence[Observation], level: str = ""

@@ -46,6 +46,10 @@ class GoldenPlugin:
         self._in_part = in_part
         self._changes: list[tuple[GoldenChange, str]] = []
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note that the cases of a file were not collected: it was skipped, or could not be imported."""
+        self._in_part = self._in_part or not report.passed
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Add an item for each stale folder, unless some cases were not collected."""

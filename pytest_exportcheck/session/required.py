@@ -49,7 +49,7 @@ def missing(names: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
             about = [row for row in rows if _is_about(row, name)]
             if not any(row.status.judged for row in about):
                 reason = next((row.reason for row in about if row.reason), "none of its items was selected")
-                yield f"{name} did not run for {path}::{case}: {reason}."
+                yield f"{name} did not run for {path}::{case}: {reason.rstrip('.')}."
 
 
 def _is_about(outcome: Outcome, name: str) -> bool:

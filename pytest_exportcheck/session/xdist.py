@@ -199,10 +199,12 @@ def _cleaned_up_at_termination(clean_up: Callable[[], None]) -> Callable[[], obj
 
 
 def _collects_in_part(config: pytest.Config) -> bool:
-    """Return whether some files are left out of the collection: named on the command line, ignored, or without a
-    failure in the last run.
+    """Return whether some files are left out of the collection: named on the command line, outside of the folder in which
+    pytest was called, ignored, or without a failure in the last run.
     """
-    by_hand = config.args_source is pytest.Config.ArgsSource.ARGS
+    source, sources = config.args_source, pytest.Config.ArgsSource
+    below = source is sources.INVOCATION_DIR and config.invocation_params.dir != config.rootpath
+    by_hand = source is sources.ARGS or below
     options = (config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob"))
     return by_hand or any(options)
 

@@ -26,7 +26,7 @@ from pytest_exportcheck.golden.folder import (
 from pytest_exportcheck.records.golden import GoldenFacts, Interface
 
 CONTENTS = {PROGRAM: b"program", CALLS: b"calls"}
-AGAIN = "Write it again with --exportcheck-update-golden, or delete the folder."
+AGAIN = "Restore the folder or delete it; --exportcheck-update-golden writes the one of the running torch again."
 
 
 def _facts(**more: str) -> GoldenFacts:

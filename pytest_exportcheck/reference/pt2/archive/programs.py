@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pytest_exportcheck.errors import ArchiveError
 from pytest_exportcheck.reference.pt2.archive.reader import ArchiveReader
+from pytest_exportcheck.reference.pt2.json.strict import text_of
 
 _RECORD = re.compile(r"models/([^/]+)\.json")
 OLD_PROGRAM = "serialized_exported_program.json"
@@ -92,17 +93,17 @@ def program_text(archive: ArchiveReader, name: str) -> bytes:
     ------
     ArchiveError
         Where the record is damaged.
+    SchemaError
+        Where one of schema 7 is not JSON.
     """
-    data = archive.read(programs_of(archive)[name])
-    return _of_schema_8(data) if archive.is_old else data
+    record = programs_of(archive)[name]
+    data = archive.read(record)
+    return _of_schema_8(data, f"{archive.label}: {record}") if archive.is_old else data
 
 
-def _of_schema_8(data: bytes) -> bytes:
+def _of_schema_8(data: bytes, where: str) -> bytes:
     """Return JSON of schema 7 as JSON of schema 8, and everything else as it is: its reader says what is wrong."""
-    try:
-        tree = json.loads(data)
-    except (ValueError, RecursionError):
-        return data
+    tree = json.loads(text_of(data, where=where))
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     if not isinstance(version, dict) or version.get("major") != 7:
         return data
@@ -116,9 +117,9 @@ def _upgrade(tree: Any) -> None:
     while below:
         each = below.pop()
         if isinstance(each, dict):
-            if each.get("as_none") == []:
+            if each == {"as_none": []}:
                 each["as_none"] = True
-            if isinstance(each.get("as_int"), bool):
+            if len(each) == 1 and isinstance(each.get("as_int"), bool):
                 each["as_bool"] = each.pop("as_int")
             below.extend(each.values())
         elif isinstance(each, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 import sys
 from collections.abc import Callable
@@ -120,7 +121,18 @@ def _refuse_other_containers(data: bytes, place: str) -> None:
     """Refuse any container but a zip of stored records, which ``torch.save`` makes: a compressed one may expand a
     thousandfold, and older containers state sizes that cannot be checked.
     """
-    read_directory(memoryview(data), place)
+    for entry in read_directory(memoryview(data), place):
+        if entry.name.endswith("/data.pkl"):
+            _refuse_allocation(data[entry.start : entry.start + entry.size])
+
+
+def _refuse_allocation(program: bytes) -> None:
+    """Refuse a pickle that names ``bytearray``, which the weights-only unpickler calls with any size; no tensor needs it."""
+    if b"bytearray" in program and any(
+        operator.name in ("GLOBAL", "INST") and str(argument).split()[-1] == "bytearray"
+        for operator, argument, _ in pickletools.genops(program)
+    ):
+        raise ValueError("it creates a bytearray, which may have any size")
 
 
 def _tensor(data: bytes) -> Any:
