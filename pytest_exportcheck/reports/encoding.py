@@ -38,7 +38,9 @@ def _simple(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_simple(key): _simple(each) for key, each in value.items() if not _is_endless(each)}
     if isinstance(value, float):
-        return round(value, 6)  # seconds: microseconds are enough
+        return (
+            round(value, 6) if abs(value) >= 1e-3 else float(f"{value:.4g}")
+        )  # seconds need no more, errors are small
     if isinstance(value, (tuple, list)):
         return [_simple(each) for each in value]
     return value

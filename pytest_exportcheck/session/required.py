@@ -11,6 +11,9 @@ from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.session.messages import outbox
 from pytest_exportcheck.session.recorder import Recorder
 
+#: Why nothing was judged, where no item says so: by whether there was an item.
+_LACKING = {False: "none of its items was selected", True: "a known defect keeps its last stage from making anything"}
+
 
 class RequiredPlugin:
     """The plugin that fails the run. Workers of pytest-xdist leave that to the process that reports."""
@@ -47,9 +50,16 @@ def missing(names: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
     for (path, case), rows in cases.items():
         for name in names:
             about = [row for row in rows if _is_about(row, name)]
-            if not any(row.status.judged for row in about):
-                reason = next((row.reason for row in about if row.reason), "none of its items was selected")
+            if not any(row.status.judged and not _ended_early(row) for row in about):
+                reason = next((row.reason for row in about if row.reason), _LACKING[bool(about)])
                 yield f"{name} did not run for {path}::{case}: {reason.rstrip('.')}."
+
+
+def _ended_early(outcome: Outcome) -> bool:
+    """Return True if a known defect kept the last stage from making anything: nothing was called."""
+    return any(
+        each.check == "stage" and each.change == "raised" and each.verdict == "known" for each in outcome.findings
+    )
 
 
 def _is_about(outcome: Outcome, name: str) -> bool:

@@ -38,6 +38,7 @@ def report_page(report: Report) -> bytes:
         incomplete=list(_incomplete(report, settings)),
         defects=tables.defects(report, settings, number),
         ledger=tables.ledger(report, settings, number),
+        packages=tables.packages(report.items),
         sizes=tables.sizes(report, settings, number),
         stages=tables.stage_times(report, settings, number),
         slowest=tables.slowest(report, settings, number),

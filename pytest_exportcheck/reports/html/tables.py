@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
-from pytest_exportcheck.modes import CAPTURES, EDGES, Mode, in_order, parse_stage_name
+from pytest_exportcheck.modes import CAPTURES, EDGES, GOLDEN, Mode, in_order, parse_stage_name, stage_name
 from pytest_exportcheck.records import KnownAs, LedgerTotal, Outcome, Report, RunSettings, SizesTried
 from pytest_exportcheck.reports.html.columns import Case, Settings, cases_of, engines_of
 from pytest_exportcheck.reports.html.findings import link_of
@@ -221,6 +221,31 @@ def _times(rows: Sequence[tuple[str, str, float, int]]) -> tuple[Time, ...]:
     return tuple(
         Time(name, run, seconds, count, round(100 * seconds / longest, 2)) for name, run, seconds, count in ordered
     )
+
+
+# --- packages ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The facts about the packages of runtimes: their names, and for each item the values in the order of the names."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def packages(items: Sequence[Outcome]) -> Packages:
+    """Return the facts about packages. A fact that an item lacks is empty."""
+    having = [item for item in items if item.facts and item.engine != GOLDEN]
+    names = tuple(dict.fromkeys(name for item in having for name in item.facts))
+    rows = (
+        (
+            f"{item.case}[{stage_name(item.engine, Mode.parse(item.mode))}]",
+            tuple(_text(item.facts.get(name, "")) for name in names),
+        )
+        for item in having
+    )
+    return Packages(names, tuple(rows))
 
 
 # --- notes and runs ---------------------------------------------------------------------------
