@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from benchmarks import runtime_table
 from benchmarks.runtime_table import checked, is_unknown, models, table, word_of
 from tests.unit.reports_of import TIED, VALUE, item
 
@@ -36,7 +35,7 @@ def test_a_model_that_takes_too_long_is_not_run(monkeypatch, capsys):
     def stopped(command, *, timeout, **_):
         raise subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(runtime_table.subprocess, "run", stopped)
+    monkeypatch.setattr(subprocess, "run", stopped)
     assert checked("onnx", "resnet18", 240) is None
     assert capsys.readouterr().err == "onnx, resnet18: stopped after 240 seconds\n"
     lines = list(table({"onnx": {}}, ["resnet18"]))
