@@ -307,6 +307,24 @@ def test_a_wrong_number_of_leaves_is_known_where_its_cause_is_there(mode, causes
 
 
 @pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("decompose", "attention-lowered-view"),
+        ("onnx", "attention-lowered-view"),
+        ("executorch_xnnpack", "attention-lowered-view"),
+        ("openvino", ""),
+    ],
+)
+def test_a_view_of_lowered_attention_is_known_where_a_runtime_lowers_it_too(stage, expected):
+    error = Raised("ValueError", "Cannot view a tensor with shape torch.Size([2, 8, 32]) and strides (32, 64, 1)")
+    attention = ("aten.scaled_dot_product_attention.default",)
+    (found,) = judge(
+        [raised(error)], engine="torch", stages=("nonstrict", stage), torch_version="2.14.1", operators=attention
+    )
+    assert found.known_as == expected
+
+
+@pytest.mark.parametrize(
     ("subject", "expected"),
     [
         ("attribute", "postdispatch-leaves-tracing-tensors"),
