@@ -193,3 +193,40 @@ def test_no_pickle_of_an_older_archive_runs(tmp_path: Path, record: str, value: 
     )
     with pytest.raises(PayloadError):
         reference.load(path)
+
+
+@pytest.mark.parametrize("record", ["serialized_state_dict.pt", "serialized_example_inputs.pt"])
+def test_no_pickle_allocates_memory_at_will(tmp_path: Path, record: str) -> None:
+    pickled = io.BytesIO()
+    torch.save({"first.weight": torch.ones(1)}, pickled)
+    with zipfile.ZipFile(pickled) as given:
+        names = given.namelist()
+        program = b"\x80\x02cbuiltins\nbytearray\nJ\x00\x00\x00\x40\x85R."
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as changed:
+            for name in names:
+                changed.writestr(name, program if name.endswith("data.pkl") else given.read(name))
+    path = _with(
+        ARCHIVES / "2.5" / "linear.pt2",
+        tmp_path / "x.pt2",
+        lambda name, old: made.getvalue() if name == record else old,
+    )
+    with pytest.raises(PayloadError, match="it creates a bytearray, which may have any size"):
+        reference.load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"schema_version": {"major": 7, "major": 7, "minor": 3}}',
+        '{"schema_version": {"major": 7, "minor": 3}}'.encode("utf-16"),
+    ],
+)
+def test_json_of_schema_7_is_read_as_strictly_as_any_other(tmp_path: Path, text: bytes) -> None:
+    path = _with(
+        ARCHIVES / "2.5" / "linear.pt2",
+        tmp_path / "x.pt2",
+        lambda name, old: text if name == "serialized_exported_program.json" else old,
+    )
+    with pytest.raises(SchemaError, match=r"expected (UTF-8|each key once|JSON)|twice"):
+        reference.load(path)

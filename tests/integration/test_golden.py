@@ -130,3 +130,24 @@ def test_the_bytes_do_not_depend_on_the_folder_the_process_or_the_worker(tmp_pat
         found.append(files_in(folder / "golden"))
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 3
+
+
+@pytest.mark.parametrize("left_out", ["a subfolder", "a skipped file"])
+def test_an_update_deletes_nothing_of_cases_that_were_not_collected(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
+    golden = _repo(pytester)
+    pytester.makeini("[pytest]\nexportcheck_golden = golden\n")
+    (golden / "Kept" / VERSION).mkdir(parents=True)
+    if left_out == "a subfolder":
+        below = pytester.mkdir("below")
+        (pytester.path / "case_net.py").rename(below / "case_net.py")
+        monkeypatch.chdir(below)
+    else:
+        (pytester.path / "case_kept.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    result = pytester.runpytest_inprocess(
+        "--exportcheck", "-q", "-p", "no:cacheprovider", "--exportcheck-update-golden"
+    )
+    result.stdout.fnmatch_lines([f"exportcheck: golden programs new: Net/{VERSION}"])
+    result.stdout.no_fnmatch_line("*removed*")
+    assert sorted(path.name for path in golden.iterdir()) == ["Kept", "Net"]

@@ -288,3 +288,19 @@ def test_a_file_that_is_not_a_report_is_refused_and_no_page_is_written(tmp_path)
 def test_a_finding_whose_texts_have_many_lines_can_be_scrolled_with_the_keyboard():
     long = Finding(check="nodes", place="graph", change="changed", expected="\n" * 30, actual="one")
     assert b'<pre class="cut" tabindex="0">' in report_page(report(item(status="failed", findings=(long,))))
+
+
+def test_the_facts_of_packages_are_in_a_table():
+    shown = report_page(
+        report(item(mode="nonstrict-onnx", facts={"package bytes": 4240, "SQNR dB": 140.2}), item(mode="nonstrict"))
+    ).decode()
+    section = shown.partition('id="packages"')[2].partition("</section>")[0]
+    assert re.findall(r"<t[hd][^>]*>(?:<code>)?([^<]+)", section) == [
+        "Item",
+        "package bytes",
+        "SQNR dB",
+        "net[torch-nonstrict-onnx]",
+        "4240",
+        "140.2",
+    ]
+    assert 'id="packages"' not in report_page(report(item())).decode()
