@@ -11,7 +11,7 @@ from pytest_exportcheck.records import Outcome
 from pytest_exportcheck.session.messages import outbox
 from pytest_exportcheck.session.recorder import Recorder
 
-#: Whether there was an item -> the reason why nothing was judged, where no item says one.
+#: Reasons why nothing was judged, where no item has one: by whether there was an item.
 _LACKING = {False: "none of its items was selected", True: "a known defect keeps its last stage from making anything"}
 
 
