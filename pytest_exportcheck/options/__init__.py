@@ -167,7 +167,7 @@ def settings(
         active=True,
         modes=tuple(modes or ()) or _words(config, "exportcheck_modes") or ("default",),
         engines=tuple(engines or ()) or _words(config, "exportcheck_engines"),
-        runtimes=_words(config, "exportcheck_runtime"),
+        runtimes=_runtimes(config),
         runtime_timeout=_seconds(config, "runtime_timeout", "120") or RUNTIME_SECONDS,
         runtime_cache=_runtime_cache(config),
         required=_words(config, "exportcheck_require"),
@@ -335,6 +335,13 @@ def _expectations(config: pytest.Config) -> str:
             "or exportcheck_expectations in the ini file."
         )
     return ""
+
+
+def _runtimes(config: pytest.Config) -> tuple[str, ...]:
+    """Return the names of runtimes. An empty option is refused: it may be a variable of the shell that is not set."""
+    if config.getoption("exportcheck_runtime") == "":
+        raise _usage_error("--exportcheck-runtime takes the names of runtimes, got none.")
+    return _words(config, "exportcheck_runtime")
 
 
 def _words(config: pytest.Config, name: str) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ class RuntimeCalls:
         for group in sorted({*_GROUPS, *self.also}):
             for place, variation in variations_of(example, frozenset({group})):
                 how = CHANNELS_LAST if variation.name == IN_CHANNELS_LAST else group
+                how = how if group in _GROUPS else ""  # a case declares no values, so that all of them are declared
                 yield VariedCall(inputs=varied(unnamed, place, variation), declared=None, undeclared=how)
         for call in self.samples.calls:
             how = "size" if call.declared is False else ""

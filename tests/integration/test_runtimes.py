@@ -171,6 +171,12 @@ def test_a_run_fails_where_something_required_did_not_run(whole_torch: None, pyt
     assert result.ret == pytest.ExitCode.OK
 
 
+def test_an_empty_list_of_runtimes_is_refused(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--exportcheck", "--exportcheck-runtime=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: exportcheck: --exportcheck-runtime takes the names of runtimes, got none." in result.stderr.lines
+
+
 def test_a_required_name_must_exist(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--exportcheck", "--exportcheck-require=openvin")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

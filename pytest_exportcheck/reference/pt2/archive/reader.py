@@ -31,7 +31,7 @@ _AGAIN = "Save the program again with torch.export.save."
 
 
 class ArchiveReader:
-    """The records of an archive, in ``is_old`` ones of torch 2.7 or older, which have no root. A file on disk is mapped, not read: only the requested records are loaded into memory,
+    """The records of an archive. ``is_old``: torch 2.7 or older wrote it, without a root folder. A file on disk is mapped, not read: only the requested records are loaded into memory,
     and writing to the result of ``memory`` changes no file. The mapping lives as long as anything made of it. Replacing
     the file in that time, as ``write_archive`` does, is safe; truncating it in place is not.
 
@@ -165,7 +165,7 @@ def _aligned(size: int) -> memoryview:
 
 
 def _under_one_root(entries: Sequence[Entry], label: str) -> tuple[str, dict[str, Entry]]:
-    """Return the root folder, and the entries by their names in it,"""
+    """Return the root folder, and the entries by their names in it."""
     roots = {entry.name.partition("/")[0] for entry in entries}
     if len(roots) != 1:
         raise ArchiveError(
